@@ -1,0 +1,88 @@
+"""The layout of one event stream's folder.
+
+    <stream>/<segment>.jsonl                        segments, live or waiting to be sealed
+    <stream>/date=YYYY-MM-DD/<segment>.parquet      sealed segments, by the date of `time` in UTC
+    <stream>/rejected/<segment>.jsonl               lines that sealing could not read, as they were
+    <stream>/schemas/<fingerprint>.json             the fields, by the last part of a segment's name
+    *.tmp                                           a file being written; never read
+
+A segment is the truth for as long as it exists: Parquet beside it comes from a sealing that was cut short.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import orjson
+
+from data.errors import LogError
+from data.schema import Field
+from data.segments import FINGERPRINT_CHARS
+
+
+def is_live(fd: int) -> bool:
+    """Whether a segment is held, by its writer or for the moment by a sealer."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
+class Stream:
+    """Finds the files of one stream; a folder that is not there holds none."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = Path(directory)
+        self.rejected = self.directory / "rejected"
+
+    def segments(self) -> list[Path]:
+        """The segments, oldest first."""
+        return sorted(self.directory.glob("*.jsonl"))
+
+    def temporaries(self) -> Iterator[Path]:
+        """What writers and sealers that were killed left behind, or are writing now."""
+        return self.directory.glob("*/*.tmp")
+
+    def partitions(self) -> list[tuple[date, Path]]:
+        """The dates that have sealed rows and their folders, oldest first."""
+        folders = (path for path in self.directory.glob("date=*") if path.is_dir())
+        return sorted((date.fromisoformat(path.name.removeprefix("date=")), path) for path in folders)
+
+    def partition(self, day: date) -> Path:
+        """The folder of a date's sealed rows."""
+        return self.directory / f"date={day.isoformat()}"
+
+    def sealed(self, first: date = date.min, last: date = date.max) -> list[Path]:
+        """The Parquet files with rows of `first` to `last`, both included, oldest date first."""
+        folders = [folder for day, folder in self.partitions() if first <= day <= last]
+        return [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
+
+    def schemas(self) -> list[tuple[Field, ...]]:
+        """Every schema the stream was ever written with, oldest first."""
+        paths = sorted(self.directory.glob("schemas/*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+        return [_read_schema(path) for path in paths]
+
+    def schema_of(self, segment: Path) -> tuple[Field, ...]:
+        """The fields of a segment. Raises LogError if its schema is missing or damaged."""
+        return _read_schema(self.directory / "schemas" / f"{segment.stem.rpartition('.')[2]}.json")
+
+
+@functools.lru_cache(maxsize=256)
+def _read_schema(path: Path) -> tuple[Field, ...]:
+    try:
+        encoded = path.read_bytes()
+    except FileNotFoundError:
+        raise LogError(
+            f"The schema {path} is missing, so the segments that name it cannot be read; "
+            "restore it from a copy of the log, or move those segments out of the stream."
+        ) from None
+    if hashlib.sha256(encoded).hexdigest()[:FINGERPRINT_CHARS] != path.stem:
+        raise LogError(f"The schema {path} was changed after it was written; restore it from a copy of the log.")
+    return tuple(Field.from_dict(values) for values in orjson.loads(encoded))

@@ -1,0 +1,67 @@
+"""The one place that touches private parts of BentoML; tests/scoring/test_bento.py says so when they move.
+
+BentoML's dispatcher learns how long to wait, and after a burst makes a lone caller wait for company that does not
+come; its queue has no bound. The application keeps one dispatcher per batchable API in a dictionary, so ours can take
+its place before the first request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from bentoml.exceptions import NotFound
+
+from scoring.batching import AdaptiveBatcher
+from scoring.errors import PackageError
+
+Submit = Callable[[Sequence[Any]], Awaitable[list[Any]]]
+
+
+class Application:
+    """A running application of BentoML, as its ASGI middleware sees it."""
+
+    def __init__(self, app: Any) -> None:
+        self._factory = app.router.lifespan_context.__self__
+
+    @property
+    def instance(self) -> Any:
+        """The instance of the service's class, made when the application started."""
+        return self._factory._service_instance
+
+    def install_batcher(self, api: str, batcher: AdaptiveBatcher) -> Submit:
+        """Put `batcher` before the batchable `api`, and give the way into its batches."""
+        self._factory.dispatchers[api].shutdown()
+        self._factory.dispatchers[api] = batcher
+
+        async def submit(rows: Sequence[Any]) -> list[Any]:
+            results: list[Any] = await self._factory.batch_infer(api, (rows,), {})
+            return results
+
+        return submit
+
+    def openapi(self) -> dict[str, Any]:
+        """BentoML's own OpenAPI description of the service."""
+        document: dict[str, Any] = self._factory.service.openapi_spec.asdict()
+        return document
+
+
+def locate_model(service: Any, tag: str) -> tuple[Path, str]:
+    """Folder and tag of the model that `service` serves: the one its bento was built with, else `tag` from the store.
+
+    Raises PackageError where the store does not have it or cannot read its entry.
+    """
+    if service.bento is not None:
+        tag = str(service.bento.info.all_models[0].tag)
+    try:
+        model = bentoml.models.get(tag)
+    except NotFound:
+        raise PackageError(f"There is no model {tag} in the store: run `python -m training`.") from None
+    except Exception as error:
+        raise PackageError(
+            f"The store's entry of {tag} cannot be read ({str(error).splitlines()[0]}): train the model again, "
+            "or restore the package from a copy."
+        ) from error
+    return Path(model.path), str(model.tag)

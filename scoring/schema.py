@@ -1,0 +1,141 @@
+"""What a client may send and what it gets, derived from the declaration: pydantic models, and rows made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, NaiveDatetime, ValidationError
+
+from data.schema import Field, Kind
+from data.timezones import EARLIEST, LATEST
+from features import definition
+from features.definition import EXAMPLE, FIELDS, TARGET
+from features.values import Row
+
+_EPOCH = datetime(1970, 1, 1)
+_SECOND = timedelta(seconds=1)
+_FIRST_TIME = _EPOCH + timedelta(seconds=EARLIEST)
+_LAST_TIME = _EPOCH + timedelta(seconds=LATEST)
+_SHOWN_ERRORS = 20
+
+def _annotation(field: Field) -> Any:
+    bounds = {"ge": field.minimum, "le": field.maximum}
+    description = f"{field.description}, in {field.unit}" if field.unit else field.description
+    kind: Any
+    match field.kind:
+        case Kind.TEXT:
+            constraints = {"min_length": field.minimum, "max_length": field.maximum}
+            kind = Annotated[str, pydantic.Field(strict=True, **constraints)]
+        case Kind.INTEGER:
+            kind = Annotated[int, pydantic.Field(strict=True, **bounds)]
+        case Kind.NUMBER:
+            kind = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False, **bounds)]
+        case _:
+            kind = Annotated[NaiveDatetime, pydantic.Field(strict=True, ge=_FIRST_TIME, lt=_LAST_TIME)]
+    default = {"default": None} if field.optional else {}
+    return Annotated[
+        kind | None if field.optional else kind, pydantic.Field(description=description, **default)  # type: ignore[call-overload]
+    ]
+
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+RowModel: type[BaseModel] = pydantic.create_model(
+    definition.ROW.capitalize(),
+    __config__=ConfigDict(**_STRICT, json_schema_extra={"examples": [EXAMPLE]}),
+    **{field.name: _annotation(field) for field in FIELDS},
+)
+"""One row of a request."""
+
+ROWS = f"{definition.ROW}s"
+"""The name of the list of rows in a request."""
+
+PredictRequest: type[BaseModel] = pydantic.create_model(
+    "PredictRequest",
+    __config__=_STRICT,
+    **{ROWS: Annotated[list[RowModel], pydantic.Field(description="The rows to predict, in the order of the answers")]},  # type: ignore[call-overload,valid-type]
+)
+"""The body of POST /predict."""
+
+
+_TARGET = f"{TARGET.description}, in {TARGET.unit}"
+
+Prediction: type[BaseModel] = pydantic.create_model(
+    "Prediction",
+    prediction_id=Annotated[str, pydantic.Field(description="UUIDv7, to be given with the outcome")],
+    id=Annotated[str | None, pydantic.Field(description="The caller's own id")],
+    model=Annotated[str, pydantic.Field(description="Tag of the model that made the prediction")],
+    **{TARGET.name: Annotated[float, pydantic.Field(description=_TARGET)]},  # type: ignore[call-overload]
+)
+"""One answer."""
+
+Outcome: type[BaseModel] = pydantic.create_model(
+    "Outcome",
+    __config__=_STRICT,
+    prediction_id=Annotated[str, pydantic.Field(strict=True, min_length=1, max_length=64)],
+    **{TARGET.name: _annotation(TARGET)},  # type: ignore[call-overload]
+)
+"""What came true of one prediction; it may come late, twice, or out of order."""
+
+
+class FeedbackRequest(BaseModel):
+    """The body of POST /feedback."""
+
+    model_config = _STRICT
+
+    outcomes: list[Outcome]  # type: ignore[valid-type]
+
+
+class FeedbackReceipt(BaseModel):
+    """The answer to POST /feedback: how many outcomes are in the log now."""
+
+    accepted: int
+
+
+class ErrorDetail(BaseModel):
+    """One thing wrong with a request."""
+
+    loc: str = pydantic.Field(description="Where, as flights.0.temp")
+    msg: str
+    type: str
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every answer with a status of 400 or more."""
+
+    error: str
+    detail: list[ErrorDetail] = []
+
+
+def rows_of_models(models: Sequence[BaseModel]) -> list[Row]:
+    """Validated rows as tuples of plain values: times in seconds, missing numbers NaN."""
+    return [_row(model.__dict__) for model in models]
+
+
+def _row(values: dict[str, Any]) -> Row:
+    row = list(values.values())
+    for index in _NUMBERS:
+        if row[index] is None:
+            row[index] = math.nan
+    for index in _TIMES:
+        row[index] = (row[index] - _EPOCH) // _SECOND
+    return tuple(row)
+
+
+_NUMBERS = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.NUMBER and field.optional)
+_TIMES = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.LOCAL_TIME)
+
+
+def explain(error: ValidationError) -> ErrorAnswer:
+    """A validation error as an answer whose `error` names the first row and field at fault."""
+    details = [
+        ErrorDetail(loc=".".join(map(str, item["loc"])) or "body", msg=item["msg"], type=item["type"])
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    first = f"{details[0].loc}: {details[0].msg}"
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return ErrorAnswer(error=first + more, detail=details[:_SHOWN_ERRORS])

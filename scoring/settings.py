@@ -1,0 +1,30 @@
+"""Settings of a server. Each is overridden by the environment variable of its name in capitals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from features.definition import NAME
+
+
+class ServingSettings(BaseSettings):
+    """What an operator may set without touching the code."""
+
+    model_config = SettingsConfigDict(protected_namespaces=())
+
+    model_tag: str = Field(f"{NAME}:latest", description="Tag of the model to serve from a checkout; a bento has its own.")
+    traffic_dir: Path = Field(Path("var/traffic"), description="Folder of the traffic log.")
+    traffic_roll_mb: int = Field(64, ge=1, description="A segment of the log ends after this many MiB.")
+    traffic_roll_seconds: float = Field(3600, gt=0, description="A segment of the log ends after this time.")
+    workers: int = Field(1, ge=1, description="Server processes; each holds the model and writes its own segments.")
+    max_rows: int = Field(10_000, ge=1, description="Rows in one request; more are refused with 413.")
+    max_body_mb: int = Field(16, ge=1, description="Size of one request's body in MiB; more is refused with 413.")
+    max_batch_rows: int = Field(1_000, ge=1, description="Rows of concurrent requests that are merged into one batch.")
+    max_queue_rows: int = Field(50_000, ge=1, description="Rows that may wait; more are refused with 503.")
+    timeout_seconds: float = Field(30, gt=0, description="A request that takes longer is answered with 504.")
+
+
+settings = ServingSettings()

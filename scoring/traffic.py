@@ -1,0 +1,120 @@
+"""The traffic log as the server writes it: every prediction before it is answered, every outcome as it comes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from data.schema import Field, Kind
+from data.segments import SegmentWriter
+from features.definition import FIELD_NAMES, FIELDS, TARGET
+from features.fingerprint import declaration_fingerprint
+from features.functions import FEATURES
+from features.values import Row
+from scoring.predictor import Predictions
+
+PREDICTIONS = "predictions"
+OUTCOMES = "outcomes"
+FEATURE_PREFIX = "feature_"
+
+PREDICTION_SCHEMA: tuple[Field, ...] = (
+    Field("prediction_id", Kind.TEXT, "UUIDv7 made by the server"),
+    Field("time", Kind.INSTANT, "When it was predicted"),
+    Field("model", Kind.TEXT, "Tag of the model"),
+    Field("declaration", Kind.TEXT, "Fingerprint of the declaration"),
+    *FIELDS,
+    *(Field(FEATURE_PREFIX + item.name, Kind.NUMBER, item.description, item.unit, optional=True) for item in FEATURES),
+    Field(TARGET.name, Kind.NUMBER, "What was predicted", TARGET.unit),
+)
+"""A line of the predictions' log."""
+
+OUTCOME_SCHEMA: tuple[Field, ...] = (
+    Field("prediction_id", Kind.TEXT, "The prediction that this is the outcome of"),
+    Field("time", Kind.INSTANT, "When the outcome was received"),
+    Field(TARGET.name, Kind.NUMBER, "What came true", TARGET.unit),
+)
+"""A line of the outcomes' log."""
+
+_KEYS = tuple(field.name for field in PREDICTION_SCHEMA)
+_TIMES = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.LOCAL_TIME)
+_ID = FIELD_NAMES.index("id")
+
+
+class TrafficLog:
+    """The two streams of one process under `directory`. Thread-safe.
+
+    A line is handed to the operating system before the method returns, so that a killed process loses nothing that
+    was answered; a power failure may.
+    """
+
+    def __init__(self, directory: Path, model: str, roll_bytes: int, roll_seconds: float) -> None:
+        self._predictions = SegmentWriter(directory / PREDICTIONS, PREDICTION_SCHEMA, roll_bytes, roll_seconds)
+        self._outcomes = SegmentWriter(directory / OUTCOMES, OUTCOME_SCHEMA, roll_bytes, roll_seconds)
+        self._model = model
+        self._declaration = declaration_fingerprint()
+
+    def record(self, rows: Sequence[Row], predictions: Predictions) -> list[dict[str, Any]]:
+        """Log n predictions in one write and give the answers. Raises LogError where the log cannot be written."""
+        moment = _now()
+        ids = prediction_ids(len(rows))
+        targets = predictions.target.tolist()
+        lines = []
+        for prediction_id, row, features, target in zip(
+            ids, rows, predictions.features.tolist(), targets, strict=True
+        ):
+            fields = list(row)
+            for index in _TIMES:
+                fields[index] = _local_time(fields[index])
+            values = (prediction_id, moment, self._model, self._declaration, *fields, *features, target)
+            lines.append(orjson.dumps(dict(zip(_KEYS, values, strict=True)), option=orjson.OPT_APPEND_NEWLINE))
+        self._predictions.append(b"".join(lines))
+        return [
+            {"prediction_id": prediction_id, "id": row[_ID], TARGET.name: target, "model": self._model}
+            for prediction_id, row, target in zip(ids, rows, targets, strict=True)
+        ]
+
+    def record_outcomes(self, outcomes: Sequence[tuple[str, float]]) -> int:
+        """Log what came true of predictions, by their ids, in one write, and give their number."""
+        moment = _now()
+        lines = [
+            orjson.dumps(
+                {"prediction_id": prediction_id, "time": moment, TARGET.name: value}, option=orjson.OPT_APPEND_NEWLINE
+            )
+            for prediction_id, value in outcomes
+        ]
+        if lines:
+            self._outcomes.append(b"".join(lines))
+        return len(lines)
+
+    def close(self) -> None:
+        self._predictions.close()
+        self._outcomes.close()
+
+
+def prediction_ids(count: int) -> list[str]:
+    """`count` new UUIDs of version 7 (RFC 9562): the time in milliseconds, then random bits."""
+    prefix = f"{time.time_ns() // 1_000_000:012x}"
+    head = f"{prefix[:8]}-{prefix[8:]}-7"
+    noise = os.urandom(10 * count).hex()
+    ids = []
+    for start in range(0, 20 * count, 20):
+        part = noise[start : start + 20]
+        ids.append(f"{head}{part[:3]}-{'89ab'[int(part[3], 16) & 3]}{part[4:7]}-{part[7:19]}")
+    return ids
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=16_384)
+def _local_time(seconds: int) -> str:
+    return np.datetime64(seconds, "s").item().isoformat()

@@ -1,0 +1,72 @@
+"""The service: the feature extractor and the runner of one model package behind an adaptive-batching API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import bentoml
+
+from features.definition import NAME, TARGET
+from scoring.bento import locate_model
+from scoring.doors.http import HTTPDoor
+from scoring.package import ModelPackage
+from scoring.schema import FeedbackReceipt, Outcome, Prediction, RowModel
+from scoring.settings import settings
+from scoring.traffic import TrafficLog
+
+INLINE_ROWS = 200
+"""Batches up to this many rows are computed on the event loop; a thread would cost more than it frees."""
+
+
+@bentoml.service(
+    name=NAME,
+    workers=settings.workers,
+    traffic={"timeout": settings.timeout_seconds},
+    logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": ".*"},
+)
+class Service:
+    """Predicts the rows of a request and keeps every answer in the traffic log."""
+
+    model = bentoml.models.BentoModel(settings.model_tag)
+
+    @bentoml.on_deployment
+    @staticmethod
+    def verify() -> None:
+        """Refuse a package that must not be served, once, before any worker starts."""
+        ModelPackage.load(*locate_model(Service, settings.model_tag))
+
+    def __init__(self) -> None:
+        self.package = ModelPackage.load(*locate_model(Service, settings.model_tag))
+        self.log = TrafficLog(
+            settings.traffic_dir, self.package.tag, settings.traffic_roll_mb << 20, settings.traffic_roll_seconds
+        )
+
+    @bentoml.api(batchable=True, max_batch_size=settings.max_batch_rows)
+    async def predict(self, flights: list[RowModel]) -> list[Prediction]:
+        """Predict the arrival delay of flights that are pushing back."""
+        if len(flights) <= INLINE_ROWS:
+            return self._predict(flights)
+        return await asyncio.to_thread(self._predict, flights)
+
+    def _predict(self, rows: list[Any]) -> list[Any]:
+        return self.log.record(rows, self.package.predictor.predict(rows))
+
+    @bentoml.api
+    async def feedback(self, outcomes: list[Outcome]) -> FeedbackReceipt:
+        """Take what came true of earlier predictions, by prediction_id: late, repeated or out of order."""
+        pairs = [(outcome.prediction_id, getattr(outcome, TARGET.name)) for outcome in outcomes]
+        return {"accepted": self.log.record_outcomes(pairs)}
+
+    def describe(self) -> dict[str, Any]:
+        """What is served, for GET /model."""
+        return self.package.describe()
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Let go of the segments, so that they can be sealed."""
+        self.log.close()
+
+
+Service.add_asgi_middleware(HTTPDoor)

@@ -1,0 +1,78 @@
+"""A small stream to write, read and seal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from data.events import EventLog, ScanCounts
+from data.schema import Field, Kind
+from data.segments import SegmentWriter
+
+SCHEMA = (
+    Field("prediction_id", Kind.TEXT, "Id"),
+    Field("time", Kind.INSTANT, "When"),
+    Field("sched_dep", Kind.LOCAL_TIME, "Departure", optional=True),
+    Field("flight", Kind.INTEGER, "Number", optional=True),
+    Field("dep_delay", Kind.NUMBER, "Delay", "minutes", optional=True),
+)
+
+START = datetime(2013, 7, 1, 22, tzinfo=UTC)
+
+
+def row(index: int, **values: Any) -> dict[str, Any]:
+    """One row a minute from 22:00 UTC on 1 July 2013, four hours ahead of the clock of its place."""
+    moment = START + timedelta(minutes=index)
+    local = (moment - timedelta(hours=4)).replace(tzinfo=None)
+    return {
+        "prediction_id": f"id-{index}",
+        "time": moment.isoformat().replace("+00:00", "Z"),
+        "sched_dep": local.isoformat(),
+        "flight": index,
+        "dep_delay": index / 2,
+        **values,
+    }
+
+
+def encode(rows: Iterable[dict[str, Any]]) -> bytes:
+    return b"".join(orjson.dumps(one) + b"\n" for one in rows)
+
+
+def write(directory: Path, indices: Iterable[int], schema: tuple[Field, ...] = SCHEMA) -> None:
+    """One ended segment with these rows."""
+    with SegmentWriter(directory, schema) as writer:
+        writer.append(encode(row(index) for index in indices))
+
+
+def write_raw(directory: Path, content: bytes) -> Path:
+    """One ended segment with exactly these bytes."""
+    with SegmentWriter(directory, SCHEMA) as writer:
+        writer.append(b"\n")
+        path = segments(directory)[-1]
+    path.write_bytes(content)
+    return path
+
+
+def segments(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.jsonl"), key=lambda path: path.name)
+
+
+def ids(directory: Path, counts: ScanCounts | None = None) -> list[str]:
+    """The ids of all rows, sorted; a doubled row shows twice."""
+    found: list[str] = EventLog(directory).read(columns=["prediction_id"], counts=counts)["prediction_id"].to_pylist()
+    return sorted(found)
+
+
+def expected(indices: Iterable[int]) -> list[str]:
+    return sorted(f"id-{index}" for index in indices)
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """Another Python that runs `code`, with its standard output piped."""
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE)

@@ -1,0 +1,37 @@
+"""One learner for each runner: features and gains in, a fitted runner out."""
+
+from __future__ import annotations
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from features.functions import FEATURE_NAMES
+from scoring.runners import Runner
+from scoring.runners.sklearn import SklearnRunner
+from scoring.runners.xgboost import XGBoostRunner
+from training.config import TrainingConfig
+
+
+def learn(config: TrainingConfig, X: NDArray[np.float32], gain: NDArray[np.float64]) -> Runner:
+    """A runner of kind `config.runner`, fitted on features [n, features] and gains [n]."""
+    return _LEARNERS[config.runner](config, X, gain)
+
+
+def _xgboost(config: TrainingConfig, X: NDArray[np.float32], gain: NDArray[np.float64]) -> Runner:
+    parameters = config.xgboost.model_dump()
+    rounds = parameters.pop("rounds")
+    data = xgboost.DMatrix(X, gain, feature_names=list(FEATURE_NAMES))
+    booster = xgboost.train({"tree_method": "hist", "seed": config.seed, **parameters}, data, rounds)
+    return XGBoostRunner(booster)
+
+
+def _sklearn(config: TrainingConfig, X: NDArray[np.float32], gain: NDArray[np.float64]) -> Runner:
+    regressor = HistGradientBoostingRegressor(
+        **config.sklearn.model_dump(), early_stopping=False, random_state=config.seed
+    )
+    return SklearnRunner(regressor.fit(X, gain))
+
+
+_LEARNERS = {"xgboost": _xgboost, "sklearn": _sklearn}

@@ -1,0 +1,138 @@
+"""From a trained model to an entry of the BentoML model store."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.schema import Kind
+from features.columns import rows_of
+from features.definition import FIELDS, NAME, SEGMENTS, TARGET
+from features.functions import FEATURE_NAMES
+from features.values import Row
+from monitoring.profile import profile_columns
+from scoring.manifest import write_manifest
+from scoring.package import (
+    METRICS_FILE,
+    PROFILE_FILE,
+    PROVENANCE_FILE,
+    REFERENCE_FILE,
+    REPORT_FILE,
+    write_json,
+    write_predictor,
+)
+from scoring.parity import write_parity
+from scoring.traffic import FEATURE_PREFIX
+from training.pipeline import TrainedModel
+from training.report import write_report
+
+OUTCOME = "outcome"
+_LIBRARIES = ("bentoml", "numpy", "scikit-learn", "skops", "xgboost-cpu")
+
+
+def publish(model: TrainedModel) -> tuple[str, str]:
+    """Save the model package and give its tag and fingerprint."""
+    with bentoml.models.create(NAME, labels={"runner": model.predictor.runner.kind}) as entry:
+        directory = Path(entry.path)
+        write_predictor(directory, model.predictor)
+        write_parity(directory, _parity_rows(model), model.predictor)
+        _write_reference(directory, model)
+        write_json(directory / METRICS_FILE, model.document())
+        write_json(directory / PROVENANCE_FILE, _provenance(model))
+        write_report(model, directory / REPORT_FILE)
+        entry.flush()  # model.yaml, so that the manifest covers it
+        fingerprint = write_manifest(directory)
+    return str(entry.tag), fingerprint
+
+
+def _parity_rows(model: TrainedModel) -> list[Row]:
+    """Rows drawn from the test months, then each with one of its optional fields missing or its texts unknown."""
+    test = model.parts["test"]
+    count = model.config.parity_rows
+    chosen = np.random.default_rng(model.config.seed).choice(len(test), count, replace=False)
+    rows = rows_of(test.where(np.sort(chosen)).columns)
+    return [_altered(row, index) for index, row in enumerate(rows)]
+
+
+def _altered(row: Row, index: int) -> Row:
+    """Every second row as it is; the others without one optional field, or with one text that nobody has seen."""
+    if index % 2 == 0:
+        return row
+    place = index // 2 % len(FIELDS)
+    field, values = FIELDS[place], list(row)
+    if field.optional:
+        values[place] = float("nan") if field.kind is Kind.NUMBER else None
+    elif field.kind is Kind.TEXT:
+        values[place] = "?" * int(field.maximum or 1)
+    return tuple(values)
+
+
+def _write_reference(directory: Path, model: TrainedModel) -> None:
+    """A sample of the training rows, as they would have been logged, with predictions and outcomes; and its profile."""
+    train, predictions = model.parts["train"], model.predictions["train"]
+    size = min(model.config.reference_rows, len(train))
+    chosen = np.sort(np.random.default_rng(model.config.seed).choice(len(train), size, replace=False))
+    sample = train.where(chosen)
+    arrays = {field.name: _arrow(sample.columns[field.name], field.kind) for field in FIELDS}
+    for index, name in enumerate(FEATURE_NAMES):
+        arrays[FEATURE_PREFIX + name] = _arrow(predictions.features[chosen, index].astype(np.float64), Kind.NUMBER)
+    arrays[TARGET.name] = pa.array(predictions.target[chosen])
+    arrays[OUTCOME] = pa.array(sample.target)
+    pq.write_table(pa.table(arrays), directory / REFERENCE_FILE, compression="zstd")
+
+    columns: dict[str, Any] = {
+        name: predictions.features[:, index].astype(np.float64) for index, name in enumerate(FEATURE_NAMES)
+    }
+    columns[TARGET.name] = predictions.target
+    columns |= {name: train.columns[name] for name in SEGMENTS if name not in columns}
+    write_json(directory / PROFILE_FILE, {"rows": len(train), "columns": profile_columns(columns)})
+
+
+def _arrow(values: Any, kind: Kind) -> pa.Array:
+    match kind:
+        case Kind.NUMBER:
+            return pa.array(values, pa.float64(), from_pandas=True)
+        case Kind.LOCAL_TIME:
+            return pa.array(values).cast(pa.timestamp("s"))
+        case Kind.INTEGER:
+            return pa.array(values.tolist(), pa.int64())
+        case _:
+            return pa.array(values.tolist(), pa.string())
+
+
+def _provenance(model: TrainedModel) -> dict[str, Any]:
+    return {
+        "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data_fingerprint": model.flights.fingerprint,
+        "commit": _commit(),
+        "config": model.config.model_dump(mode="json"),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "warnings": model.warnings,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout, with `-dirty` where files differ from it; None outside of one."""
+    result = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout.strip() or None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
