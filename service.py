@@ -8,9 +8,11 @@ from typing import Any
 import bentoml
 
 from features.definition import NAME, TARGET
-from scoring.bento import locate_model
-from scoring.doors.http import HTTPDoor
+from scoring.bento import PackagedModel, locate_model
+from scoring.doors.middleware import Doors
+from scoring.errors import ScoringError
 from scoring.package import ModelPackage
+from scoring.ports import is_taken
 from scoring.schema import FeedbackReceipt, Outcome, Prediction, RowModel
 from scoring.settings import settings
 from scoring.traffic import TrafficLog
@@ -29,13 +31,15 @@ INLINE_ROWS = 200
 class Service:
     """Predicts the rows of a request and keeps every answer in the traffic log."""
 
-    model = bentoml.models.BentoModel(settings.model_tag)
+    model = PackagedModel(settings.model_tag)
 
     @bentoml.on_deployment
     @staticmethod
     def verify() -> None:
         """Refuse a package that must not be served, once, before any worker starts."""
         ModelPackage.load(*locate_model(Service, settings.model_tag))
+        if settings.grpc_port and is_taken(settings.grpc_port):
+            raise ScoringError(f"The gRPC port {settings.grpc_port} is in use: free it, or set GRPC_PORT to another.")
 
     def __init__(self) -> None:
         self.package = ModelPackage.load(*locate_model(Service, settings.model_tag))
@@ -69,4 +73,4 @@ class Service:
         self.log.close()
 
 
-Service.add_asgi_middleware(HTTPDoor)
+Service.add_asgi_middleware(Doors)

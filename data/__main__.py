@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    retention = os.environ.get("TRAFFIC_RETENTION_DAYS") or None
     parser = argparse.ArgumentParser("python -m data", description="Commands of the data layer.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = commands.add_parser(
@@ -60,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--retain-days",
         type=_days,
-        default=os.environ.get("TRAFFIC_RETENTION_DAYS") or None,
+        default=retention,
         metavar="N",
-        help="remove sealed rows of more than N full days ago, by UTC (default: %(default)s)",
+        help=f"remove sealed rows of more than N full days ago, by UTC (default: {retention or 'keep all'})",
     )
     command.add_argument("--json", action="store_true", help="print one JSON object, by stream, as the last line")
     command.set_defaults(run=_seal)
@@ -78,10 +79,12 @@ def _days(text: str) -> int:
 def _seal(arguments: argparse.Namespace) -> None:
     reports: dict[str, SealReport] = {}
     for name in STREAMS:
+        directory = arguments.dir / name
         with ExitStack() as stack:
-            reports[name] = seal(arguments.dir / name, arguments.retain_days, _progress(name, stack))
+            reports[name] = seal(directory, arguments.retain_days, _progress(name, stack))
         if not arguments.json:
-            print(f"{name}: {_sentence(reports[name])}")
+            nothing = f"nothing is logged in {directory} yet."
+            print(f"{name}: {_sentence(reports[name]) if directory.is_dir() else nothing}")
     if arguments.json:
         print(json.dumps({name: asdict(report) for name, report in reports.items()}))
 

@@ -85,11 +85,11 @@ def _load(place: Path) -> Entry | None:
     """The entry at `place`, or None if there is none or any of its files is not as it was written."""
     try:
         manifest: dict[str, str] = json.loads((place / MANIFEST).read_bytes())
-        contents = {name: (place / name).read_bytes() for name in manifest}
+        contents = {name: _read(place / name) for name in manifest}
         for name, content in contents.items():
             if _sha256(content) != manifest[name]:
                 raise ValueError(f"{name} has changed")
-        facts = json.loads(contents.pop(FACTS))
+        facts = json.loads(contents.pop(FACTS).to_pybytes())
         return Entry({Path(name).stem: _from_parquet(content) for name, content in contents.items()}, facts)
     except FileNotFoundError:
         return None
@@ -98,7 +98,13 @@ def _load(place: Path) -> Entry | None:
         return None
 
 
-def _from_parquet(content: bytes) -> pa.Table:
+def _read(path: Path) -> pa.Buffer:
+    """The bytes of a file in memory that Arrow owns: see `data.sources` for why its threads must not share Python's."""
+    with pa.OSFile(str(path)) as file:
+        return file.read_buffer()
+
+
+def _from_parquet(content: pa.Buffer) -> pa.Table:
     """The table as it was written; Parquet alone has no timestamps in seconds and gives them back in milliseconds."""
     file = pa.parquet.ParquetFile(pa.BufferReader(content))
     written = pa.ipc.read_schema(pa.py_buffer(b64decode(file.metadata.metadata[b"ARROW:schema"])))
@@ -133,5 +139,5 @@ def _put(made: Path, place: Path) -> None:
             raise
 
 
-def _sha256(content: bytes) -> str:
+def _sha256(content: bytes | pa.Buffer) -> str:
     return hashlib.sha256(content).hexdigest()

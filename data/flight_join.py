@@ -45,8 +45,8 @@ def join(flights: pa.Table, airports: pa.Table, weather: pa.Table) -> pa.Table:
 
     `flights`, `airports` and `weather` have passed the check of their schemas. Flights without a `dep_time` never
     pushed back and are left out. Raises TableError for an airport in use without a time zone, for a scheduled
-    departure that is not the same moment on the clock of origin and in UTC, for a scheduled arrival that is no time
-    of day, for a departed flight without its delay, and for weather that is not dated by the full hour.
+    departure that is no date or not the same moment on the clock of origin and in UTC, for a scheduled arrival that is
+    no time of day, for a departed flight without its delay, and for weather that is not dated by the full hour.
     """
     refuse("flights", "sched_arr_time", flights["sched_arr_time"], _no_time_of_day(flights), "are no time of day, HHMM")
     sched_dep, sched_dep_utc = _departures(flights, airports)
@@ -86,8 +86,11 @@ def _no_time_of_day(flights: pa.Table) -> pa.ChunkedArray:
 def _departures(flights: pa.Table, airports: pa.Table) -> tuple[Ints, Ints]:
     """The scheduled departures, in seconds since 1970 on the clock of origin and in UTC, each of shape [n]."""
     year, month, day, hour, minute = (flights[name].to_numpy() for name in ("year", "month", "day", "hour", "minute"))
-    first_of_month = ((year - 1970) * 12 + month - 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    local = (first_of_month + day - 1) * DAY + hour * HOUR + minute * MINUTE
+    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day - 1)
+    no_day = pa.array(days.astype("datetime64[M]") != months)
+    refuse("flights", "day", flights["day"], no_day, "are no day of their month")
+    local = days.astype(np.int64) * DAY + hour * HOUR + minute * MINUTE
     utc = _seconds(flights["time_hour"]) + minute * MINUTE
     zones, codes = _zones("origin", flights, airports)
     differs = local - utc != utc_offsets(zones, codes, local)
@@ -131,7 +134,7 @@ def _zones(column: str, flights: pa.Table, airports: pa.Table) -> tuple[list[str
     for name in zones:
         try:
             ZoneInfo(name)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, OSError) as error:
             raise TableError(
                 f"airports.tzone: {name!r} is no IANA time zone, and {column} of flights uses it"
             ) from error

@@ -19,7 +19,7 @@ SOURCES: tuple[TableSchema, ...] = (
     TableSchema(
         "flights",
         (
-            Field("year", Kind.INTEGER, "Year of the scheduled departure at origin", minimum=1900, maximum=2200),
+            Field("year", Kind.INTEGER, "Year of the scheduled departure at origin", minimum=1900, maximum=2199),
             Field("month", Kind.INTEGER, "Month of it", minimum=1, maximum=12),
             Field("day", Kind.INTEGER, "Day of it", minimum=1, maximum=31),
             Field("hour", Kind.INTEGER, "Hour of it", minimum=0, maximum=23),

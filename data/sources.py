@@ -149,7 +149,7 @@ def _unzip(content: bytes, name: str) -> bytes:
 def _read_parquet(path: str, content: bytes, schema: TableSchema) -> pa.Table:
     """One file of a table, with the columns that its path holds (`month=1/part.parquet`) as text."""
     names = [field.name for field in schema.fields]
-    file = pa.parquet.ParquetFile(pa.BufferReader(content))
+    file = pa.parquet.ParquetFile(_reader(content))
     table = file.read(columns=[name for name in file.schema_arrow.names if name in names])
     for key, equals, value in (segment.partition("=") for segment in path.split("/")[:-1]):
         if equals and key in names and key not in table.column_names:
@@ -159,7 +159,7 @@ def _read_parquet(path: str, content: bytes, schema: TableSchema) -> pa.Table:
 
 def _read_csv(content: bytes, schema: TableSchema) -> pa.Table:
     types = {field.name: ARROW_TYPES[field.kind] for field in schema.fields}
-    with pa.csv.open_csv(pa.BufferReader(content)) as reader:
+    with pa.csv.open_csv(_reader(content)) as reader:
         header = reader.schema.names
     if all(header.count(name) == 1 for name in types):
         with suppress(pa.ArrowInvalid):
@@ -171,4 +171,15 @@ def _parse_csv(content: bytes, types: dict[str, pa.DataType], columns: list[str]
     convert = pa.csv.ConvertOptions(
         column_types=types, include_columns=columns, null_values=MISSING, strings_can_be_null=True
     )
-    return pa.csv.read_csv(pa.BufferReader(content), convert_options=convert)
+    return pa.csv.read_csv(_reader(content), convert_options=convert)
+
+
+def _reader(content: bytes) -> pa.BufferReader:
+    """A reader of a copy that Arrow owns.
+
+    Arrow's threads may let go of what they read after the call has returned. If that is memory of Python's, and the
+    interpreter is at its end, the process aborts: `PyBuffer` waits for a lock that is no longer given.
+    """
+    sink = pa.BufferOutputStream()
+    sink.write(content)
+    return pa.BufferReader(sink.getvalue())

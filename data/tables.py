@@ -138,7 +138,9 @@ def _check_range(table_name: str, field: Field, column: pa.ChunkedArray) -> None
 
 def _check_key(table: pa.Table, schema: TableSchema) -> None:
     numbered = table.select(schema.key).append_column("row", pa.array(np.arange(table.num_rows)))
-    groups = numbered.group_by(schema.key).aggregate([("row", "count"), ("row", "min"), ("row", "max")])
+    groups = numbered.group_by(schema.key, use_threads=False).aggregate(
+        [("row", "count"), ("row", "min"), ("row", "max")]
+    )
     repeated = groups.filter(pc.greater(groups["row_count"], 1)).sort_by("row_min")
     if repeated.num_rows:
         example = repeated.slice(0, 1).to_pylist()[0]

@@ -28,13 +28,16 @@ class AdaptiveBatcher:
 
     `max_batch_rows` bounds a batch (a single larger request is a batch of its own) and `max_queue_rows` the rows that
     may wait. A request whose caller has left is dropped before it is computed. When a merged batch fails, each of its
-    requests is computed alone, so that only the one at fault fails.
+    requests is computed alone, so that only the one at fault fails. `observe` is told the rows of each batch.
     """
 
-    def __init__(self, max_batch_rows: int, max_queue_rows: int) -> None:
+    def __init__(
+        self, max_batch_rows: int, max_queue_rows: int, observe: Callable[[float], None] = lambda _: None
+    ) -> None:
         self.max_batch_rows = max_batch_rows
         self.max_queue_rows = max_queue_rows
         self.waiting_rows = 0
+        self._observe = observe
         self._queue: deque[_Job] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._compute: Compute | None = None
@@ -86,6 +89,7 @@ class AdaptiveBatcher:
 
     async def _run(self, jobs: list[_Job]) -> None:
         assert self._compute is not None
+        self._observe(sum(len(job.rows) for job in jobs))
         try:
             results = await self._compute([job.rows for job in jobs])
             if len(results) != len(jobs):

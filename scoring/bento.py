@@ -7,12 +7,14 @@ its place before the first request.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import bentoml
 from bentoml.exceptions import NotFound
+from bentoml.models import BentoModel
 
 from scoring.batching import AdaptiveBatcher
 from scoring.errors import PackageError
@@ -48,6 +50,18 @@ class Application:
         return document
 
 
+class PackagedModel(BentoModel):
+    """A model of the store, whose absence or damage is told in one sentence when serving, and when building."""
+
+    def resolve(self, *arguments: Any, **options: Any) -> Any:
+        with _one_sentence(str(self.tag)):
+            return super().resolve(*arguments, **options)
+
+    def to_info(self, alias: str | None = None) -> Any:
+        with _one_sentence(str(self.tag)):
+            return super().to_info(alias)
+
+
 def locate_model(service: Any, tag: str) -> tuple[Path, str]:
     """Folder and tag of the model that `service` serves: the one its bento was built with, else `tag` from the store.
 
@@ -55,13 +69,21 @@ def locate_model(service: Any, tag: str) -> tuple[Path, str]:
     """
     if service.bento is not None:
         tag = str(service.bento.info.all_models[0].tag)
-    try:
+    with _one_sentence(tag):
         model = bentoml.models.get(tag)
+    return Path(model.path), str(model.tag)
+
+
+@contextmanager
+def _one_sentence(tag: str) -> Iterator[None]:
+    try:
+        yield
     except NotFound:
         raise PackageError(f"There is no model {tag} in the store: run `python -m training`.") from None
     except Exception as error:
+        if "could not be found locally" in str(error):
+            raise PackageError(f"There is no model {tag} in the store: run `python -m training`.") from None
         raise PackageError(
-            f"The store's entry of {tag} cannot be read ({str(error).splitlines()[0]}): train the model again, "
+            f"model.yaml of {tag} in the store is damaged ({str(error).splitlines()[0]}): train the model again, "
             "or restore the package from a copy."
         ) from error
-    return Path(model.path), str(model.tag)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
+import numpy as np
+import orjson
 import pydantic
-from pydantic import BaseModel, ConfigDict, NaiveDatetime, ValidationError
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, NaiveDatetime, TypeAdapter, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from data.schema import Field, Kind
 from data.timezones import EARLIEST, LATEST
 from features import definition
-from features.definition import EXAMPLE, FIELDS, TARGET
+from features.definition import FIELDS, TARGET
 from features.values import Row
 
 _EPOCH = datetime(1970, 1, 1)
@@ -46,7 +50,7 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
 RowModel: type[BaseModel] = pydantic.create_model(
     definition.ROW.capitalize(),
-    __config__=ConfigDict(**_STRICT, json_schema_extra={"examples": [EXAMPLE]}),
+    __config__=_STRICT,
     **{field.name: _annotation(field) for field in FIELDS},
 )
 """One row of a request."""
@@ -111,6 +115,10 @@ class ErrorAnswer(BaseModel):
     detail: list[ErrorDetail] = []
 
 
+_NUMBERS = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.NUMBER and field.optional)
+_TIMES = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.LOCAL_TIME)
+
+
 def rows_of_models(models: Sequence[BaseModel]) -> list[Row]:
     """Validated rows as tuples of plain values: times in seconds, missing numbers NaN."""
     return [_row(model.__dict__) for model in models]
@@ -126,8 +134,52 @@ def _row(values: dict[str, Any]) -> Row:
     return tuple(row)
 
 
-_NUMBERS = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.NUMBER and field.optional)
-_TIMES = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.LOCAL_TIME)
+def rows_of_columns(columns: Mapping[str, Sequence[Any]], count: int) -> list[Row]:
+    """Validate `count` rows held as columns by the rules of `RowModel`, a field at a time, and give them as tuples.
+
+    Missing values are None, or NaN among numbers; times are ISO strings. An optional field may be left out. Raises
+    pydantic's ValidationError, located as flights.<row>.<field>.
+    """
+    missing = [None] * count
+    return list(zip(*(_column(field, columns.get(field.name, missing)) for field in FIELDS), strict=True))
+
+
+def _column(field: Field, values: Sequence[Any]) -> list[Any]:
+    adapter = _ADAPTERS[field.name]
+    try:
+        match field.kind:
+            case Kind.NUMBER:
+                numbers = np.asarray(values, dtype=np.float64)
+                if _all_allowed(field, numbers):
+                    return numbers.tolist()
+                adapter.validate_python([None if math.isnan(value) else value for value in numbers.tolist()])
+                raise AssertionError(f"{field.name}: the check of the column and the check of its values disagree")
+            case Kind.LOCAL_TIME:
+                times = adapter.validate_json(orjson.dumps(values))
+                return np.array(times, dtype="datetime64[s]").astype(np.int64).tolist()
+            case _:
+                return adapter.validate_python(values)
+    except ValidationError as error:
+        raise ValidationError.from_exception_data(
+            "PredictRequest",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError(item["type"], item["msg"].replace("{", "{{").replace("}", "}}")),
+                    loc=(ROWS, *item["loc"], field.name),
+                )
+                for item in error.errors(include_url=False, include_context=False)
+            ],
+        ) from None
+
+
+def _all_allowed(field: Field, numbers: NDArray[np.float64]) -> bool:
+    low = -math.inf if field.minimum is None else field.minimum
+    high = math.inf if field.maximum is None else field.maximum
+    allowed = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
+    return bool((allowed | np.isnan(numbers) if field.optional else allowed).all())
+
+
+_ADAPTERS: dict[str, TypeAdapter[list[Any]]] = {field.name: TypeAdapter(list[_annotation(field)]) for field in FIELDS}  # type: ignore[misc]
 
 
 def explain(error: ValidationError) -> ErrorAnswer:

@@ -24,6 +24,12 @@ class ServingSettings(BaseSettings):
     max_body_mb: int = Field(16, ge=1, description="Size of one request's body in MiB; more is refused with 413.")
     max_batch_rows: int = Field(1_000, ge=1, description="Rows of concurrent requests that are merged into one batch.")
     max_queue_rows: int = Field(50_000, ge=1, description="Rows that may wait; more are refused with 503.")
+    grpc_port: int = Field(3001, ge=0, le=65_535, description="Port of the gRPC door; 0 leaves it shut.")
+    grpc_max_concurrent: int = Field(1_000, ge=1, description="Calls at once; more are refused as RESOURCE_EXHAUSTED.")
+    grpc_tls_cert: Path | None = Field(None, description="The gRPC door's certificate chain, PEM; TLS is off without.")
+    grpc_tls_key: Path | None = Field(None, description="Its private key, PEM.")
+    grpc_tls_client_ca: Path | None = Field(None, description="Authority that clients' certificates must come from.")
+    drain_seconds: float = Field(1.0, ge=0, description="After SIGTERM, not ready but still answering for this time.")
     timeout_seconds: float = Field(30, gt=0, description="A request that takes longer is answered with 504.")
 
 

@@ -1,42 +1,70 @@
-"""The OpenAPI description of the JSON door: BentoML's own, with every status that can come and an example that works."""
+"""The OpenAPI description of the JSON door: exact schemas, an example that works, and every status that can come."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
 from features.definition import EXAMPLE
-from scoring.schema import ROWS, ErrorAnswer
+from scoring.schema import ROWS, ErrorAnswer, FeedbackReceipt, FeedbackRequest, Prediction, PredictRequest
 
 _ERRORS = {
     "400": "The body is not what the schema says; `error` names the row and field",
     "413": "Too many rows or bytes in one request",
-    "500": "The prediction failed; the log of the server tells why",
+    "500": "The request failed; the log of the server tells why",
     "503": "Overloaded, or the traffic log cannot be written; try again after Retry-After",
     "504": "Not answered in time",
 }
+_REFERENCE = "#/components/schemas/{model}"
+_EXAMPLE_ANSWER = {
+    "prediction_id": "01a20b31-7de1-79ee-ba86-6e0c83f0ea63",
+    "id": EXAMPLE["id"],
+    "arrival_delay": -0.96,
+    "model": "flights:hvs5clhhu6gciax4",
+}
 
 
-def describe(document: dict[str, Any]) -> dict[str, Any]:
-    """BentoML's description, completed."""
-    schemas = document["components"]["schemas"]
-    error = ErrorAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(error.pop("$defs"))
-    schemas["ErrorAnswer"] = error
-    answer = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
-    for path in ("/predict", "/feedback"):
-        responses = document["paths"][path]["post"]["responses"]
-        success = {"200": responses["200"]}
-        responses.clear()
-        responses.update(success)
-        for status, description in _ERRORS.items():
-            responses[status] = {"description": description, "content": answer}
-    request = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
-    request["example"] = {ROWS: [EXAMPLE]}
-    document["paths"]["/model"] = {
-        "get": {
-            "summary": "model",
-            "description": "What is served: tag, fingerprints, metrics, when it was trained.",
-            "responses": {"200": {"description": "The served model", "content": {"application/json": {}}}},
-        }
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """BentoML's description, with the project's own routes described in full."""
+    models: list[type[BaseModel]] = [PredictRequest, Prediction, FeedbackRequest, FeedbackReceipt, ErrorAnswer]
+    _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
+    document["components"] = {"schemas": definitions["$defs"]}
+    document["paths"] |= {
+        "/predict": _post(
+            "Predict rows, in their order. An empty list gives an empty list.",
+            _content(_schema(PredictRequest), {ROWS: [EXAMPLE]}),
+            _content({"type": "array", "items": _schema(Prediction)}, [_EXAMPLE_ANSWER]),
+        ),
+        "/feedback": _post(
+            "Take what came true of earlier predictions: late, repeated or out of order.",
+            _content(
+                _schema(FeedbackRequest),
+                {"outcomes": [{"prediction_id": _EXAMPLE_ANSWER["prediction_id"], "arrival_delay": 4.0}]},
+            ),
+            _content(_schema(FeedbackReceipt), {"accepted": 1}),
+        ),
+        "/model": {
+            "get": {
+                "summary": "What is served: tag, fingerprints, metrics, when and from what it was trained.",
+                "responses": {"200": {"description": "The served model", "content": _content({"type": "object"})}},
+            }
+        },
     }
     return document
+
+
+def _post(summary: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    error = _content(_schema(ErrorAnswer))
+    responses = {"200": {"description": "Done", "content": answer}}
+    responses |= {status: {"description": text, "content": error} for status, text in _ERRORS.items()}
+    return {"post": {"summary": summary, "requestBody": {"required": True, "content": request}, "responses": responses}}
+
+
+def _content(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
+    return {"application/json": {"schema": schema} | ({} if example is None else {"example": example})}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": _REFERENCE.format(model=model.__name__)}

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.timezones import DAY, EARLIEST, LATEST, utc_offset, utc_offsets
@@ -35,6 +35,7 @@ def near_a_change(draw: st.DrawFn) -> tuple[str, int]:
 anywhere = st.tuples(st.sampled_from(ZONES), st.integers(EARLIEST, LATEST - 1))
 
 
+@settings(deadline=None)
 @given(st.lists(anywhere | near_a_change(), min_size=0, max_size=20))
 def test_column_equals_single_equals_zoneinfo(rows: list[tuple[str, int]]) -> None:
     zones = sorted({zone for zone, _ in rows})

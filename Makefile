@@ -1,0 +1,69 @@
+# Everything below makes the environment first, from hash-locked requirements, with Python 3.11 and nothing else.
+
+PYTHON    ?= python3.11
+PORT      ?= 3000
+GRPC_PORT ?= 3001
+MODEL_TAG ?= flights:latest
+
+PY  := .venv/bin/python
+DEV := .venv/.locked
+
+export PORT GRPC_PORT MODEL_TAG
+export BENTOML_DO_NOT_TRACK ?= True
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format train serve build bench lock clean
+
+help:  ## This list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(DEV): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+demo: $(DEV)  ## Train, serve, replay real flights, post outcomes, report drift
+	@$(PY) demo.py
+
+test: $(DEV)  ## Run the tests
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(DEV)  ## ruff and mypy --strict
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: $(DEV)  ## Put the code into shape
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+train: $(DEV)  ## Train a model and save it into the BentoML store
+	@$(PY) -m training
+
+serve: $(DEV)  ## Serve in the foreground; trains first if there is no model
+	@$(PY) -m scoring.ports $(PORT)
+	@.venv/bin/bentoml models get $(MODEL_TAG) >/dev/null 2>&1 || $(PY) -m training
+	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
+
+build: $(DEV)  ## Build the bento
+	@.venv/bin/bentoml build
+
+bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipeline service, in one run
+	@$(PY) -m benchmarks $(ARGS)
+
+.venv-bench/.locked: requirements/bench.txt
+	$(PYTHON) -m venv --clear .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+COMPILE = $(PY) -m uv pip compile pyproject.toml --generate-hashes --universal --no-emit-index-url --quiet
+
+lock: $(DEV)  ## Lock all requirements again, with hashes
+	$(COMPILE) --extra training --extra monitoring --extra test --extra lock --upgrade -o requirements/dev.txt
+	$(COMPILE) --constraint requirements/dev.txt --upgrade -o requirements/serving.txt
+	$(COMPILE) --extra bench --constraint requirements/dev.txt --upgrade -o requirements/bench.txt
+
+clean:  ## Remove what the commands above left in this folder
+	rm -rf .venv .venv-bench .cache var .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,102 @@
+"""The whole way in one go: train, serve, replay three months of real flights, report their outcomes, look for drift.
+
+Each step is a command that can be run by hand; `make demo` makes the environment and runs this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from scoring.errors import ScoringError
+from scoring.process import ServerProcess
+
+FOLDER = Path("var/demo")
+MONTHS = ("2013-07", "2013-09")
+WINDOW = ("2013-07-01", "2013-10-01")
+VERDICTS = {0: "no drift", 1: "drift", 2: "not enough data"}
+
+
+class StepError(Exception):
+    """A step of the demo failed."""
+
+
+def main() -> int:
+    """Run the demo and return its exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--flights", type=int, default=6000, help="flights to replay (default: 6000)")
+    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "3000")), help="default: PORT or 3000")
+    options = parser.parse_args()
+
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    environment = {"TRAFFIC_DIR": str((FOLDER / "traffic").absolute()), "BENTOML_DO_NOT_TRACK": "True"}
+    os.environ.update(environment)
+    try:
+        _say("1/4 train")
+        trained = _json(*_run("training", "--json"))
+        _say(f"2/4 serve {trained['tag']} on port {options.port}")
+        with ServerProcess(options.port, FOLDER / "serve.log", environment={"MODEL_TAG": trained["tag"]}) as server:
+            _say("3/4 replay flights as requests, then their outcomes")
+            replayed = _json(
+                *_run(
+                    "monitoring", "replay", "--months", ":".join(MONTHS), "--sample", str(options.flights),
+                    "--url", server.url, "--json",
+                )
+            )  # fmt: skip
+        _say("4/4 drift")
+        out = FOLDER / "drift"
+        code, _ = _run(
+            "monitoring", "drift", "--from", WINDOW[0], "--to", WINDOW[1], "--on", "sched_dep", "--out", str(out),
+            accepted=tuple(VERDICTS),
+        )  # fmt: skip
+    except (ScoringError, StepError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    _say("done")
+    print(_table(replayed, VERDICTS[code], out / "report.html"))
+    return 0
+
+
+def _run(module: str, *arguments: str, accepted: tuple[int, ...] = (0,)) -> tuple[int, str]:
+    """Run `python -m module`, its progress on this terminal; its exit code and what it printed."""
+    command = [sys.executable, "-m", module, *arguments]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    lines = result.stdout.splitlines()
+    print("\n".join(line for line in lines if not line.startswith("{")))
+    if result.returncode not in accepted:
+        raise StepError(f"`{' '.join(['python', *command[1:]])}` ended with {result.returncode}")
+    return result.returncode, result.stdout
+
+
+def _json(_: int, output: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return document
+
+
+def _say(what: str) -> None:
+    print(f"\n== {what}", flush=True)
+
+
+def _table(replayed: dict[str, Any], verdict: str, report: Path) -> str:
+    rows = [
+        ("flights served", f"{replayed['flights_served']:,}"),
+        ("errors", f"{replayed['errors']:,}"),
+        ("RMSE, model", f"{replayed['rmse']:.2f} min"),
+        ("RMSE, arr_delay = dep_delay", f"{replayed['zero_gain_rmse']:.2f} min"),
+        ("RMSE, ratio", f"{replayed['ratio_to_zero_gain']:.3f}"),
+        ("MAE, model", f"{replayed['mae']:.2f} min"),
+        ("MAE, arr_delay = dep_delay", f"{replayed['zero_gain_mae']:.2f} min"),
+        ("drift", verdict),
+        ("report", str(report)),
+    ]
+    return "\n".join(f"{name:<30}{value}" for name, value in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

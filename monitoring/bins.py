@@ -1,0 +1,104 @@
+"""Fixed bins of one column, and the distance between two columns that were counted on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSING = 0
+OTHER = 1
+FIRST = 2
+"""Place of the first ordinary bin; before it are the bin of missing values and the bin of all that is out of range."""
+
+SMALLEST_SHARE = 1e-4
+"""An empty bin counts as this share, so that the index stays finite."""
+
+Counts = NDArray[np.int64]
+
+
+class Bins:
+    """The bins of a column, as its profile declares them.
+
+    A column of numbers has either `values`, each of which is a bin, or `edges` of quantile bins, closed on the left,
+    between `minimum` and `maximum`. A column of text has `categories`. Whatever is in none of these is in the bin
+    OTHER; a missing value (NaN, None) is in the bin MISSING. Neither an outlier nor a gap can hide a shift so.
+    """
+
+    def __init__(self, profile: Mapping[str, Any]) -> None:
+        self._categories: list[str] | None = profile.get("categories")
+        self._values = np.array(profile.get("values", []), dtype=np.float64)
+        self._edges = np.array(profile.get("edges", []), dtype=np.float64)
+        self._range = (profile.get("minimum", np.inf), profile.get("maximum", -np.inf))
+        self.size = FIRST + len(self.labels())
+
+    def count(self, values: NDArray[Any]) -> Counts:
+        """How many of n values are in each bin, shape [size]. Numbers are float64, text is object."""
+        if self._categories is not None:
+            return self._count_texts(values)
+        known = values[~np.isnan(values)]
+        places = self._places(known)
+        counts = np.bincount(places, minlength=self.size)
+        counts[MISSING] = len(values) - len(known)
+        return counts
+
+    def labels(self) -> list[str]:
+        """What the ordinary bins hold, in words, in order."""
+        if self._categories is not None:
+            return [repr(category) for category in self._categories]
+        if len(self._values):
+            return [f"{value:.6g}" for value in self._values]
+        low, high = self._range
+        if low > high:
+            return []
+        bounds = [low, *self._edges, high]
+        return [f"{a:.4g} to {b:.4g}" for a, b in pairwise(bounds)]
+
+    def label(self, place: int) -> str:
+        """What bin `place` holds, in words."""
+        if place == MISSING:
+            return "missing"
+        if place == OTHER:
+            return (
+                "unknown to the reference" if self._categories or len(self._values) else "out of the reference's range"
+            )
+        return self.labels()[place - FIRST]
+
+    def _places(self, known: NDArray[np.float64]) -> NDArray[np.int64]:
+        if len(self._values):
+            nearest = np.minimum(np.searchsorted(self._values, known), len(self._values) - 1)
+            return np.where(self._values[nearest] == known, FIRST + nearest, OTHER)
+        inside = (known >= self._range[0]) & (known <= self._range[1])
+        return np.where(inside, FIRST + np.searchsorted(self._edges, known, side="right"), OTHER)
+
+    def _count_texts(self, values: NDArray[Any]) -> Counts:
+        counts = np.zeros(self.size, dtype=np.int64)
+        places = {category: place for place, category in enumerate(self._categories or [], FIRST)}
+        for value, count in Counter(values.tolist()).items():
+            counts[MISSING if value is None else places.get(value, OTHER)] += count
+        return counts
+
+
+def contributions(reference: Counts, current: Counts) -> NDArray[np.float64]:
+    """What each bin adds to the population stability index of `current` against `reference`, shape [bins].
+
+    The index is the sum of (c - r) ln(c / r) over the bins' shares (Siddiqi, Credit Risk Scorecards, 2006, chapter 8),
+    the symmetric Kullback-Leibler divergence. Both must hold at least one row.
+    """
+    r = np.maximum(reference / reference.sum(), SMALLEST_SHARE)
+    c = np.maximum(current / current.sum(), SMALLEST_SHARE)
+    return np.asarray((c - r) * np.log(c / r))
+
+
+def noise(reference: Counts, current: Counts) -> float:
+    """The index to expect where nothing has changed: (B - 1) (1/n + 1/m) for B bins in use and n and m rows.
+
+    Yurdakul and Naranjo, Statistical properties of the population stability index, Journal of Risk Model Validation
+    14(4), 2020: under no drift the index is (1/n + 1/m) times a chi-squared variable of B - 1 degrees of freedom.
+    """
+    used = int(((reference + current) > 0).sum())
+    return (used - 1) * (1 / int(reference.sum()) + 1 / int(current.sum()))

@@ -1,0 +1,185 @@
+"""The decision: from scores, outcomes and counts to one verdict with findings in order of importance.
+
+The rules, first that holds:
+
+1. `invalid_data` where lines that cannot be read are more than `max_bad_share` of the log, or the log lacks a column
+   of the model's package or declares it as another kind: what is left would be judged wrongly.
+2. `not_enough_data` below `min_rows` rows. Small windows differ from anything by chance; they never are drift.
+3. `drift` where
+   - the prediction drifts,
+   - the drifted features, weighted by importance, are more than `max_drifted_share` of all,
+   - the missing share of a column rises by more than `missing_rise`, whatever its index,
+   - the realised error is too large: RMSE over that of zero gain above `max_error_ratio` by all of its 95 % interval,
+     with at least `min_outcomes` outcomes. The ratio, not the RMSE: storms make every forecast worse.
+4. `no_drift` otherwise; single drifted columns are findings still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from monitoring.reference import Reference
+from monitoring.result import (
+    EXIT_CODES,
+    Column,
+    Decision,
+    DriftResult,
+    Finding,
+    Outcomes,
+    Rows,
+    Severity,
+    Verdict,
+    Window,
+)
+from monitoring.scores import column_findings
+from monitoring.settings import DriftSettings
+from monitoring.window import Query, RowCounts, WindowData
+
+DRIFT_KINDS = frozenset(
+    {"prediction_drift", "share_of_features", "column_all_missing", "missing_rise", "realised_error"}
+)
+"""Findings that make the verdict `drift`, given enough rows."""
+
+INVALID_KINDS = frozenset({"bad_lines", "column_unreadable"})
+"""Findings that make the verdict `invalid_data`."""
+
+_SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "note")
+
+
+def decide(
+    query: Query,
+    reference: Reference,
+    data: WindowData,
+    columns: list[Column],
+    outcomes: Outcomes,
+    settings: DriftSettings,
+) -> DriftResult:
+    """The verdict on the window, `columns` being from the most to the least drifted."""
+    features = [column for column in columns if column.role == "feature" and column.score is not None]
+    weight = sum(column.importance for column in features)
+    drifted_weight = sum(column.importance for column in features if column.drifted)
+    share = drifted_weight / weight if weight else None
+    references = {column.name: column for column in reference.columns}
+    findings = [
+        *_line_findings(data.rows, settings),
+        *_row_findings(data.rows, reference.model, settings),
+        *_share_findings(features, share, settings),
+        *_outcome_findings(outcomes, settings),
+        *(
+            finding
+            for column in columns
+            if column.name in references
+            for finding in column_findings(column, references[column.name], data.tallies.get(column.name), settings)
+        ),
+        *(_outcome_drift(column) for column in columns if column.role == "outcome" and column.drifted),
+    ]
+    verdict, reasons = _verdict(findings, data.rows.scored, settings)
+    decision = Decision(
+        features_scored=len(features),
+        features_drifted=sum(column.drifted for column in features),
+        drifted_share=share,
+        max_drifted_share=settings.max_drifted_share,
+        prediction_drifted=any(column.role == "prediction" and column.drifted for column in columns),
+        reasons=reasons,
+    )
+    order = {kind: place for place, kind in enumerate(reasons)}
+    findings.sort(key=lambda finding: (order.get(finding.kind, len(order)), _SEVERITIES.index(finding.severity)))
+    return DriftResult(
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        made_at=datetime.now(UTC),
+        model=reference.model,
+        window=Window(start=query.start, end=query.end, on=query.on, log=str(query.directory)),
+        rows=Rows(**vars(data.rows)),
+        decision=decision,
+        findings=findings,
+        columns=columns,
+        outcomes=outcomes,
+        settings=settings.model_dump(),
+    )
+
+
+def _verdict(findings: list[Finding], rows: int, settings: DriftSettings) -> tuple[Verdict, list[str]]:
+    kinds = list(dict.fromkeys(finding.kind for finding in findings))
+    if invalid := [kind for kind in kinds if kind in INVALID_KINDS]:
+        return "invalid_data", invalid
+    if rows < settings.min_rows:
+        return "not_enough_data", ["few_rows"]
+    if drift := [kind for kind in kinds if kind in DRIFT_KINDS]:
+        return "drift", drift
+    return "no_drift", []
+
+
+def _line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding]:
+    """Lines of the log that cannot be read."""
+    example = f", such as {rows.examples[0]}" if rows.examples else ""
+    lines = rows.scored + rows.duplicates + rows.other_models + rows.without_id + rows.bad
+    if rows.bad > settings.max_bad_share * lines:
+        text = f"{rows.bad:,} of {lines:,} lines cannot be read{example}; mend what writes them, then run this again"
+        yield Finding(severity="alarm", kind="bad_lines", column=None, text=text)
+    elif rows.bad:
+        yield _note("some_bad_lines", f"{rows.bad:,} of {lines:,} lines cannot be read and are left out{example}")
+    if rows.torn:
+        yield _note("torn_lines", f"{rows.torn:,} last line(s) were never ended, as when a process is killed{example}")
+
+
+def _row_findings(rows: RowCounts, model: str | None, settings: DriftSettings) -> Iterator[Finding]:
+    who = f" of {model}" if model else ""
+    if rows.scored < settings.min_rows:
+        text = f"the window has {rows.scored:,} rows{who}; {settings.min_rows:,} are needed to tell drift from chance"
+        yield Finding(severity="alarm", kind="few_rows", column=None, text=text)
+    if rows.other_models:
+        text = f"{rows.other_models:,} rows of the window are of other models and were left out"
+        yield Finding(severity="warning", kind="other_models", column=None, text=text)
+    if rows.duplicates:
+        yield _note("duplicates", f"{rows.duplicates:,} rows repeat a prediction_id and were left out")
+    if rows.without_id:
+        text = f"{rows.without_id:,} rows have no prediction_id and were left out"
+        yield Finding(severity="warning", kind="without_id", column=None, text=text)
+
+
+def _share_findings(features: list[Column], share: float | None, settings: DriftSettings) -> Iterator[Finding]:
+    drifted = [column.name for column in features if column.drifted]
+    if share is not None and share > settings.max_drifted_share:
+        names = ", ".join(drifted[:8]) + (", ..." if len(drifted) > 8 else "")
+        text = (
+            f"{len(drifted)} of {len(features)} features drifted ({names}): {share:.0%} by importance, "
+            f"of at most {settings.max_drifted_share:.0%}"
+        )
+        yield Finding(severity="alarm", kind="share_of_features", column=None, text=text)
+
+
+def _outcome_findings(outcomes: Outcomes, settings: DriftSettings) -> Iterator[Finding]:
+    ratio, interval, model = outcomes.ratio_to_zero_gain, outcomes.ratio_interval, outcomes.model
+    if not outcomes.matched or model is None:
+        yield _note("no_outcomes", "no prediction of the window has an outcome yet, so its error is not known")
+    elif ratio is not None:
+        ranged = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+        text = f"RMSE {model.rmse:.2f} of {model.n:,} outcomes, {ratio:.3f}{ranged} of zero gain's"
+        if outcomes.matched < settings.min_outcomes:
+            yield _note("few_outcomes", f"{text}; {settings.min_outcomes:,} outcomes are needed to judge it")
+        elif interval and interval[0] > settings.max_error_ratio:
+            text = f"{text}, of at most {settings.max_error_ratio:g}"
+            yield Finding(severity="alarm", kind="realised_error", column=None, text=text)
+        else:
+            yield _note("realised_error_allowed", f"{text}, as is allowed")
+    if outcomes.contradictory:
+        text = f"{outcomes.contradictory:,} predictions have outcomes that differ; the latest of each counts"
+        yield Finding(severity="warning", kind="contradictory_outcomes", column=None, text=text)
+    if outcomes.unknown:
+        text = f"{outcomes.unknown:,} outcomes are of predictions that the log does not hold"
+        yield Finding(severity="warning", kind="unknown_outcomes", column=None, text=text)
+    if outcomes.bad:
+        text = f"{outcomes.bad:,} outcomes cannot be read and were left out"
+        yield Finding(severity="warning", kind="bad_outcomes", column=None, text=text)
+
+
+def _outcome_drift(column: Column) -> Finding:
+    return Finding(
+        severity="warning", kind="outcome_drift", column=column.name, text=f"what came true: {column.reason}"
+    )
+
+
+def _note(kind: str, text: str) -> Finding:
+    return Finding(severity="note", kind=kind, column=None, text=text)

@@ -1,0 +1,23 @@
+"""What the evaluation layer raises. Every message says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class MonitoringError(Exception):
+    """Base of every error of the evaluation layer."""
+
+
+class PackageReferenceError(MonitoringError):
+    """The model package to compare with is not in the store, is damaged, or holds no usable profile."""
+
+
+class WindowError(MonitoringError):
+    """The window cannot be read as it was asked for."""
+
+
+class ReplayError(MonitoringError):
+    """A replay was asked for that cannot be made, such as one of months without flights."""
+
+
+class UnreachableError(ReplayError):
+    """The server does not answer at all."""

@@ -1,0 +1,94 @@
+"""The drift job: read the window, decide, write `result.json`, then the page."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.drift import decide
+from monitoring.outcomes import join, summarize
+from monitoring.page import page
+from monitoring.profile import profile_columns
+from monitoring.reference import OUTCOME, Reference, ReferenceColumn
+from monitoring.result import Column, DriftResult, Finding
+from monitoring.scores import score, score_columns
+from monitoring.settings import DriftSettings
+from monitoring.tally import Tally
+from monitoring.window import Query, WindowData, models_in, read_window
+
+RESULT_FILE = "result.json"
+REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict and what it was drawn from; `latest` holds the outcome of each row of `data.scored`, or NaN."""
+
+    result: DriftResult
+    reference: Reference
+    data: WindowData
+    latest: NDArray[np.float64]
+
+
+def run(query: Query, out: Path, model: str | None = None, settings: DriftSettings | None = None) -> DriftResult:
+    """Judge the window and write `result.json`, then `report.html`, into the folder `out`, each whole or not at all.
+
+    `model` is a tag of the BentoML store, by default the model that most rows of the window name. Plots that cannot
+    be made are a finding; the verdict stands, and the page has all the rest. A second run replaces the files.
+
+    Raises MonitoringError where the model's package cannot be used or the log lacks a column that every row has,
+    LogError where the log cannot be read, OSError where `out` cannot be written.
+    """
+    judgement = judge(query, model, settings or DriftSettings())
+    result, plots = judgement.result, None
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / RESULT_FILE, result.to_json())
+    try:
+        from monitoring.report import plot
+
+        plots = plot(result, judgement.reference, judgement.data, judgement.latest)
+    except Exception as error:  # whatever happens in Evidently, the verdict is out
+        result = result.model_copy(update={"findings": [*result.findings, _page_failed(error)]})
+        _write(out / RESULT_FILE, result.to_json())
+    _write(out / REPORT_FILE, page(result, plots))
+    return result
+
+
+def judge(query: Query, model: str | None, settings: DriftSettings) -> Judgement:
+    """The verdict on the window, nothing written. Raises as `run` does."""
+    if model is None:
+        model = next((name for name, _ in models_in(query).most_common(1)), None)
+    reference = Reference.load(model) if model else Reference.none()
+    data = read_window(query, reference, settings.sample, settings.seed)
+    joined = join(query, data.scored)
+    outcomes = summarize(joined, data.scored, settings.resamples, settings.seed)
+    columns = score_columns(reference.columns, data, settings)
+    if outcomes.matched >= settings.min_outcomes and OUTCOME in reference.rows.column_names:
+        columns.append(_score_outcome(reference, joined.latest, settings))
+    return Judgement(decide(query, reference, data, columns, outcomes, settings), reference, data, joined.latest)
+
+
+def _score_outcome(reference: Reference, latest: NDArray[np.float64], settings: DriftSettings) -> Column:
+    """What came true in the window against what came true of the reference rows."""
+    before = np.asarray(reference.rows[OUTCOME].to_numpy(), dtype=np.float64)
+    profile = profile_columns({OUTCOME: before[~np.isnan(before)]})[OUTCOME]
+    column = ReferenceColumn.from_profile(OUTCOME, profile, role="outcome")
+    tally = Tally(column.bins)
+    tally.add(latest[~np.isnan(latest)])
+    return score(column, tally, settings)
+
+
+def _page_failed(error: Exception) -> Finding:
+    what = (str(error).splitlines() or [""])[0]
+    text = f"the page lacks Evidently's plots ({type(error).__name__}: {what}); the verdict does not rest on them"
+    return Finding(severity="warning", kind="page_failed", column=None, text=text)
+
+
+def _write(path: Path, content: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(content, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,140 @@
+"""The verdict on a window and all that it rests on: the schema of `result.json`.
+
+Strict JSON: no NaN, no Infinity; what does not apply or could not be measured is null. Times are ISO 8601, shares are
+0 to 1, errors are prediction less outcome in the target's unit, and intervals are [low, high] at 95 %.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT = 1
+
+Verdict = Literal["no_drift", "drift", "not_enough_data", "invalid_data"]
+Severity = Literal["alarm", "warning", "note"]
+Role = Literal["feature", "prediction", "segment", "outcome"]
+Interval = tuple[float, float]
+
+EXIT_CODES: dict[Verdict, int] = {"no_drift": 0, "drift": 1, "not_enough_data": 2, "invalid_data": 2}
+"""What the command ends with; 3 is a job that failed."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Window(_Part):
+    """Which rows were judged: `start <= on < end`."""
+
+    start: datetime
+    end: datetime
+    on: Annotated[str, Field(description="`time` of the prediction in UTC, or a local time of the row")]
+    log: Annotated[str, Field(description="Folder of the traffic log")]
+
+
+class Rows(_Part):
+    """Lines of the log."""
+
+    scored: Annotated[int, Field(description="Rows of the model in the window, each prediction_id once")]
+    duplicates: Annotated[int, Field(description="Further rows of the same prediction_id, left out")]
+    other_models: Annotated[int, Field(description="Rows of the window that another model predicted, left out")]
+    without_id: Annotated[int, Field(description="Rows of the window without a prediction_id, left out")]
+    torn: Annotated[int, Field(description="Last lines of segments that were never ended, in the whole unsealed log")]
+    bad: Annotated[int, Field(description="Lines that could not be read, in the whole unsealed log")]
+    examples: Annotated[list[str], Field(description="Where some torn and bad lines are, and why")]
+
+
+class Column(_Part):
+    """One column of the window against the reference."""
+
+    name: str
+    role: Role
+    method: Annotated[str, Field(description="How the score is computed; `psi` is on the profile's fixed bins")]
+    direction: Annotated[Literal["above"], Field(description="The column drifts when the score is above the threshold")]
+    score: float | None
+    threshold: float | None
+    noise: Annotated[float | None, Field(description="The score to expect of unchanged data of this size")]
+    n: Annotated[int, Field(description="Rows of the window that were scored, missing values among them")]
+    n_reference: int
+    missing: Annotated[float | None, Field(description="Share missing in the window")]
+    missing_reference: float
+    out_of_range: Annotated[float | None, Field(description="Share that the reference had no bin for")]
+    importance: Annotated[float, Field(description="Weight among the features")]
+    healthy: Annotated[bool, Field(description="Whether it is plain, varying numbers or text, and goes to Evidently")]
+    drifted: bool
+    reason: Annotated[str, Field(description="In plain words")]
+
+
+class Errors(_Part):
+    """Errors of n predictions. Intervals are null for too few blocks of time."""
+
+    n: int
+    rmse: float
+    rmse_interval: Interval | None
+    mae: float
+    mae_interval: Interval | None
+    bias: float
+    bias_interval: Interval | None
+
+
+class Outcomes(_Part):
+    """What came true of the window's predictions."""
+
+    matched: Annotated[int, Field(description="Predictions with an outcome; of several, the latest counts")]
+    coverage: Annotated[float | None, Field(description="Share of the window's predictions with an outcome")]
+    repeated: Annotated[int, Field(description="Further outcomes that said the same again")]
+    contradictory: Annotated[int, Field(description="Predictions whose outcomes differ")]
+    elsewhere: Annotated[int, Field(description="Outcomes of other predictions of the log")]
+    unknown: Annotated[int, Field(description="Outcomes of predictions that the log does not hold")]
+    torn: int
+    bad: Annotated[int, Field(description="Lines that could not be read, or hold no id or value")]
+    median_delay_hours: Annotated[float | None, Field(description="From prediction to latest outcome")]
+    model: Errors | None
+    zero_gain: Annotated[Errors | None, Field(description="Of the part known beforehand, taken as the prediction")]
+    ratio_to_zero_gain: Annotated[float | None, Field(description="RMSE of the model over that of zero gain")]
+    ratio_interval: Interval | None
+    blocks: Annotated[Literal["day", "hour"] | None, Field(description="What the bootstrap draws")]
+
+
+class Finding(_Part):
+    """Something to look at, in plain words."""
+
+    severity: Severity
+    kind: Annotated[str, Field(description="A stable word for programs, such as `column_drift`")]
+    column: str | None
+    text: str
+
+
+class Decision(_Part):
+    """How the verdict came about."""
+
+    features_scored: int
+    features_drifted: int
+    drifted_share: Annotated[float | None, Field(description="Of the features, weighted by importance")]
+    max_drifted_share: float
+    prediction_drifted: bool
+    reasons: Annotated[list[str], Field(description="Kinds of the findings that made the verdict")]
+
+
+class DriftResult(_Part):
+    """All of `result.json`. Findings are in order of importance, columns from the most to the least drifted."""
+
+    format: int = FORMAT
+    verdict: Verdict
+    exit_code: int
+    made_at: datetime
+    model: Annotated[str | None, Field(description="Tag of the model; null where no row names one")]
+    window: Window
+    rows: Rows
+    decision: Decision
+    findings: list[Finding]
+    columns: list[Column]
+    outcomes: Outcomes
+    settings: Annotated[dict[str, float], Field(description="What made an alarm")]
+
+    def to_json(self) -> str:
+        """Strict JSON, indented."""
+        return self.model_dump_json(indent=1) + "\n"

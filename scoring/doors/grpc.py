@@ -1,0 +1,206 @@
+"""The Open Inference Protocol over gRPC, with health checking and reflection, on a port of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from pydantic import ValidationError
+
+from data.errors import LogError
+from scoring.doors import open_inference_pb2 as messages
+from scoring.doors import open_inference_pb2_grpc as services
+from scoring.doors.entrance import Entrance
+from scoring.doors.tensors import (
+    Tensor,
+    check_model,
+    decode,
+    encode,
+    input_metadata,
+    output_metadata,
+    output_tensors,
+    rows_of_tensors,
+)
+from scoring.errors import OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
+from scoring.schema import explain
+from scoring.settings import settings
+
+logger = logging.getLogger("bentoml.doors")
+
+SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+CONTENTS = {
+    "FP64": "fp64_contents",
+    "FP32": "fp32_contents",
+    "INT64": "int64_contents",
+    "INT32": "int_contents",
+    "BYTES": "bytes_contents",
+}
+
+Context = grpc.aio.ServicerContext
+Answer = TypeVar("Answer")
+
+
+class GRPCDoor:
+    """The server behind `settings.grpc_port`; several workers share the port."""
+
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self._health = health.aio.HealthServicer()
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        """Open the port. Raises ScoringError where it cannot be had, or a certificate cannot be read."""
+        limit = settings.max_body_mb << 20
+        self._server = grpc.aio.server(
+            maximum_concurrent_rpcs=settings.grpc_max_concurrent,
+            options=[("grpc.max_receive_message_length", limit), ("grpc.max_send_message_length", limit)],
+        )
+        services.add_GRPCInferenceServiceServicer_to_server(InferenceServicer(self._entrance), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        address = f"0.0.0.0:{settings.grpc_port}"
+        credentials = _credentials()
+        try:
+            if credentials is None:
+                self._server.add_insecure_port(address)
+            else:
+                self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise ScoringError(f"The gRPC port {settings.grpc_port} cannot be opened: {error}") from error
+        await self._server.start()
+        for name in ("", SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING, and go on answering."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self) -> None:
+        """Take no more calls, and finish those in flight."""
+        if self._server is not None:
+            await self._server.stop(grace=settings.timeout_seconds)
+
+
+class InferenceServicer(services.GRPCInferenceServiceServicer):
+    """The calls of the protocol."""
+
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
+
+    async def ServerLive(self, request: Any, context: Context) -> Any:  # noqa: ARG002, N802
+        return messages.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: Any, context: Context) -> Any:  # noqa: ARG002, N802
+        return messages.ServerReadyResponse(ready=not self._entrance.draining)
+
+    async def ModelReady(self, request: Any, context: Context) -> Any:  # noqa: N802
+        async def answer() -> Any:
+            check_model(request.name, request.version, self._entrance.package.tag)
+            return messages.ModelReadyResponse(ready=not self._entrance.draining)
+
+        return await _answering(context, answer)
+
+    async def ServerMetadata(self, request: Any, context: Context) -> Any:  # noqa: ARG002, N802
+        name, version = self._entrance.package.tag.split(":")
+        return messages.ServerMetadataResponse(name=name, version=version)
+
+    async def ModelMetadata(self, request: Any, context: Context) -> Any:  # noqa: N802
+        async def answer() -> Any:
+            package = self._entrance.package
+            check_model(request.name, request.version, package.tag)
+            name, version = package.tag.split(":")
+            return messages.ModelMetadataResponse(
+                name=name,
+                versions=[version],
+                platform=package.predictor.runner.kind,
+                inputs=input_metadata(),
+                outputs=output_metadata(),
+            )
+
+        return await _answering(context, answer)
+
+    async def ModelInfer(self, request: Any, context: Context) -> Any:  # noqa: N802
+        async def answer() -> Any:
+            with self._entrance.request("grpc") as counted:
+                tag = self._entrance.package.tag
+                check_model(request.model_name, request.model_version, tag)
+                rows = rows_of_tensors(_read(request))
+                answers = await self._entrance.predict(rows, counted)
+                outputs = output_tensors(answers, [output.name for output in request.outputs])
+                return _write(tag, request, outputs)
+
+        return await _answering(context, answer)
+
+
+async def _answering(context: Context, answer: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What `answer` gives; each error it raises ends the call with a code and one sentence."""
+    try:
+        return await answer()
+    except ValidationError as error:
+        code, sentence = grpc.StatusCode.INVALID_ARGUMENT, explain(error).error
+    except UnknownModelError as error:
+        code, sentence = grpc.StatusCode.NOT_FOUND, str(error)
+    except TooLargeError as error:
+        code, sentence = grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
+    except RequestError as error:
+        code, sentence = grpc.StatusCode.INVALID_ARGUMENT, str(error)
+    except OverloadError as error:
+        code, sentence = grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
+    except LogError as error:
+        code, sentence = grpc.StatusCode.UNAVAILABLE, f"It could not be logged, so it is not answered: {error}"
+    except Exception as error:
+        logger.exception("a gRPC call failed")
+        told = isinstance(error, ScoringError)
+        sentence = str(error) if told else "The call failed; the log of the server tells why."
+        code = grpc.StatusCode.INTERNAL
+    await context.abort(code, sentence)
+    raise AssertionError("abort returned")
+
+
+def _read(request: Any) -> list[Tensor]:
+    raw = request.raw_input_contents
+    if raw and len(raw) != len(request.inputs):
+        raise RequestError(f"{len(raw)} raw_input_contents came with {len(request.inputs)} inputs.")
+    if raw:
+        return [
+            decode(tensor.name, tensor.datatype, tuple(tensor.shape), content)
+            for tensor, content in zip(request.inputs, raw, strict=True)
+        ]
+    return [_typed(tensor) for tensor in request.inputs]
+
+
+def _typed(tensor: Any) -> Tensor:
+    contents = CONTENTS.get(tensor.datatype)
+    if contents is None:
+        raise RequestError(f"Input {tensor.name!r} has datatype {tensor.datatype!r}; {', '.join(CONTENTS)} are read.")
+    return Tensor(tensor.name, tensor.datatype, tuple(tensor.shape), list(getattr(tensor.contents, contents)))
+
+
+def _write(tag: str, request: Any, outputs: Sequence[Tensor]) -> Any:
+    name, version = tag.split(":")
+    response = messages.ModelInferResponse(model_name=name, model_version=version, id=request.id)
+    for tensor in outputs:
+        output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+        if request.raw_input_contents:
+            response.raw_output_contents.append(encode(tensor))
+        else:
+            values = [value.encode() for value in tensor.values] if tensor.datatype == "BYTES" else tensor.values
+            getattr(output.contents, CONTENTS[tensor.datatype]).extend(values)
+    return response
+
+
+def _credentials() -> grpc.ServerCredentials | None:
+    if settings.grpc_tls_cert is None and settings.grpc_tls_key is None:
+        return None
+    if settings.grpc_tls_cert is None or settings.grpc_tls_key is None:
+        raise ScoringError("GRPC_TLS_CERT and GRPC_TLS_KEY go together: set both, or neither.")
+    try:
+        pair = (settings.grpc_tls_key.read_bytes(), settings.grpc_tls_cert.read_bytes())
+        authority = settings.grpc_tls_client_ca.read_bytes() if settings.grpc_tls_client_ca else None
+    except OSError as error:
+        raise ScoringError(f"The gRPC door's certificates cannot be read: {error}") from error
+    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)

@@ -1,0 +1,48 @@
+"""What a server counts, by door, for Prometheus. Made in the worker, where BentoML has set where to keep the figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+DOORS = ("http", "rest", "grpc")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+
+
+@dataclass(slots=True)
+class CountedRequest:
+    """One request for predictions: its rows, and how it ended, as a word."""
+
+    rows: int = 0
+    outcome: str = "failed"
+
+
+class DoorMetrics:
+    """Requests, rows and latency by door, and the sizes of batches."""
+
+    def __init__(self) -> None:
+        from prometheus_client import Counter, Histogram
+
+        self._requests = Counter("door_requests", "Requests for predictions", ["door", "outcome"])
+        self._rows = Counter("door_rows", "Rows predicted", ["door"])
+        self._seconds = Histogram("door_request_seconds", "From reading a request to its answer", ["door"], buckets=_SECONDS)
+        self.batch_rows = Histogram("batch_rows", "Rows computed together", buckets=_ROWS)
+        for door in DOORS:
+            self._rows.labels(door)
+            self._seconds.labels(door)
+
+    @contextmanager
+    def request(self, door: str) -> Iterator[CountedRequest]:
+        """Count what happens inside as one request through `door`."""
+        counted = CountedRequest()
+        start = time.perf_counter()
+        try:
+            yield counted
+        finally:
+            self._seconds.labels(door).observe(time.perf_counter() - start)
+            self._requests.labels(door, counted.outcome).inc()
+            if counted.outcome == "answered":
+                self._rows.labels(door).inc(counted.rows)

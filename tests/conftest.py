@@ -1,0 +1,70 @@
+"""One trained model and one running server for the whole session, in a model store of the tests' own."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STORE = Path(tempfile.mkdtemp(prefix="bentoml-store-"))
+atexit.register(shutil.rmtree, STORE, ignore_errors=True)
+os.environ["BENTOML_HOME"] = str(STORE)
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+for name in ("MODEL_TAG", "TRAFFIC_DIR", "PORT", "GRPC_PORT"):
+    os.environ.pop(name, None)
+
+from data.flights import Flights, load_flights  # noqa: E402
+from scoring.package import ModelPackage  # noqa: E402
+from tests.serving import ServedPort, serve  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def train(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `python -m training` in the session's store."""
+    command = [sys.executable, "-m", "training", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == expect, result.stderr
+    return result
+
+
+@pytest.fixture(scope="session")
+def flights() -> Flights:
+    """The packaged flights."""
+    return load_flights()
+
+
+@pytest.fixture(scope="session")
+def trained() -> dict[str, Any]:
+    """What `python -m training --json` says of the session's model."""
+    document: dict[str, Any] = json.loads(train("--json").stdout.splitlines()[-1])
+    return document
+
+
+@pytest.fixture(scope="session")
+def package_folder(trained: dict[str, Any]) -> Path:
+    """Where the session's model package is."""
+    name, version = trained["tag"].split(":")
+    return STORE / "models" / name / version
+
+
+@pytest.fixture(scope="session")
+def package(trained: dict[str, Any], package_folder: Path) -> ModelPackage:
+    """The session's model, loaded."""
+    return ModelPackage.load(package_folder, trained["tag"])
+
+
+@pytest.fixture(scope="session")
+def server(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
+    """A running `bentoml serve` of the session's model."""
+    with serve(tmp_path_factory.mktemp("server"), MODEL_TAG=trained["tag"]) as served:
+        yield served

@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from data.errors import LogError
+from data.events import EventLog, ScanCounts
+from data.lines import arrow_schema
+from data.sealing import SealReport, seal
+from data.segments import SegmentWriter
+from tests.data.traffic import SCHEMA, encode, expected, ids, row, segments, start, write, write_raw
+
+SEAL = "import sys; from pathlib import Path; from data.sealing import seal; print(seal(Path(sys.argv[1])))"
+
+
+def files(stream: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(stream)): path.read_bytes() for path in stream.glob("*/*") if "schemas" not in str(path)
+    }
+
+
+def test_segments_become_parquet_by_date(tmp_path: Path) -> None:
+    write(tmp_path, range(0, 300, 2))
+    write(tmp_path, range(1, 300, 2))
+    stems = [path.stem for path in segments(tmp_path)]
+    before = EventLog(tmp_path).read().sort_by("time")
+    assert seal(tmp_path) == SealReport(segments=2, rows=300, files_written=4)
+    assert segments(tmp_path) == []
+    assert sorted(files(tmp_path)) == sorted(f"date=2013-07-0{day}/{stem}.parquet" for day in (1, 2) for stem in stems)
+    assert EventLog(tmp_path).read().sort_by("time") == before
+    parquet = pq.ParquetFile(next(tmp_path.glob("date=*/*.parquet")))
+    assert parquet.metadata.row_group(0).column(0).compression == "ZSTD"
+    assert parquet.schema_arrow.names == arrow_schema(SCHEMA).names
+    assert seal(tmp_path) == SealReport()
+
+
+def test_an_absent_stream_and_an_empty_segment(tmp_path: Path) -> None:
+    assert seal(tmp_path / "none") == SealReport()
+    write_raw(tmp_path, b"")
+    assert seal(tmp_path) == SealReport(segments=1)
+    assert segments(tmp_path) == []
+    assert files(tmp_path) == {}
+
+
+def test_live_segments_are_left(tmp_path: Path) -> None:
+    write(tmp_path, range(10))
+    with SegmentWriter(tmp_path, SCHEMA) as writer:
+        writer.append(encode([row(10)]))
+        assert seal(tmp_path, retain_days=0) == SealReport(
+            segments=1, rows=10, files_written=1, skipped_live=1, partitions_removed=1
+        )
+        writer.append(encode([row(11)]))
+        assert ids(tmp_path) == expected([10, 11])
+    assert seal(tmp_path).rows == 2
+
+
+def test_rejected_lines_are_kept(tmp_path: Path) -> None:
+    bad, torn = b"nonsense\n", encode([row(2)])[:-9]
+    path = write_raw(tmp_path, encode([row(0)]) + bad + encode([row(1)]) + torn)
+    assert seal(tmp_path) == SealReport(segments=1, rows=2, torn=1, bad=1, files_written=1)
+    assert (tmp_path / "rejected" / path.name).read_bytes() == bad + torn + b"\n"
+    counts = ScanCounts()
+    assert ids(tmp_path, counts) == expected(range(2))
+    assert (counts.torn, counts.bad) == (0, 0)
+
+
+def test_a_segment_of_bad_lines_alone(tmp_path: Path) -> None:
+    write_raw(tmp_path, b"x\ny\n")
+    assert seal(tmp_path) == SealReport(segments=1, bad=2)
+    assert [*files(tmp_path).values()] == [b"x\ny\n"]
+
+
+def test_progress_counts_segments(tmp_path: Path) -> None:
+    for index in range(3):
+        write(tmp_path, [index])
+    seen: list[tuple[int, int]] = []
+    seal(tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_retention_removes_whole_dates(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    rows = [row(index, time=(now - timedelta(days=index)).isoformat().replace("+00:00", "Z")) for index in range(6)]
+    with SegmentWriter(tmp_path, SCHEMA) as writer:
+        writer.append(encode(rows))
+    write_raw(tmp_path, b"bad\n")
+    seal(tmp_path)
+    (rejected,) = (tmp_path / "rejected").iterdir()
+    assert seal(tmp_path, retain_days=6).partitions_removed == 0
+    assert seal(tmp_path, retain_days=2).partitions_removed == 3
+    assert ids(tmp_path) == expected(range(3))
+    assert rejected.exists()
+    os.utime(rejected, (0, 0))
+    assert seal(tmp_path, retain_days=0).partitions_removed == 2
+    assert ids(tmp_path) == expected([0])
+    assert not rejected.exists()
+
+
+def test_leftover_temporary_files_are_ignored_then_removed(tmp_path: Path) -> None:
+    write(tmp_path, range(150))
+    seal(tmp_path)
+    leftovers = [tmp_path / "date=2013-07-01" / "a.parquet.tmp", tmp_path / "schemas" / "b.json.tmp"]
+    for path in leftovers:
+        path.write_bytes(b"half")
+    assert ids(tmp_path) == expected(range(150))
+    seal(tmp_path)
+    assert not any(path.exists() for path in leftovers)
+    assert ids(tmp_path) == expected(range(150))
+
+
+class CutShortError(Exception):
+    """The sealer ends here."""
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("name", ["replace", "unlink", "fsync"])
+def test_cut_short_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, after: bool) -> None:
+    rows = expected(range(300))
+    whole: dict[str, bytes] | None = None
+    steps = 0
+    while True:
+        steps += 1
+        stream = tmp_path / str(steps)
+        write(stream, range(200))
+        write_raw(stream, encode(row(index) for index in range(200, 300)) + b"bad\n" + b"torn")
+        left = steps
+        step: Callable[..., Any] = getattr(os, name)
+
+        def cut(*arguments: Any, step: Callable[..., Any] = step, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0 and not after:
+                raise CutShortError
+            result = step(*arguments, **options)
+            if left == 0:
+                raise CutShortError
+            return result
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, cut)
+            try:
+                seal(stream)
+                finished = True
+            except CutShortError:
+                finished = False
+        assert ids(stream) == rows
+        seal(stream)
+        assert ids(stream) == rows
+        assert segments(stream) == []
+        assert not list(stream.rglob("*.tmp"))
+        contents = sorted(files(stream).values())
+        whole = whole or {str(index): content for index, content in enumerate(contents)}
+        assert contents == list(whole.values())
+        if finished:
+            break
+    assert steps > 2
+
+
+def test_killed_at_many_moments(tmp_path: Path) -> None:
+    """SIGKILL within milliseconds, again and again, in a dozen states; the reader is right after every one."""
+    code = """
+import os, sys; from pathlib import Path; from data.sealing import seal
+seal(Path(sys.argv[2]))
+os.write(1, b"ready")
+sys.stdin.read(1)
+seal(Path(sys.argv[1]))
+"""
+    stream, warm_up = tmp_path / "stream", tmp_path / "warm-up"
+    rows, order, segment_count = expected(range(8000)), random.Random(7), 40
+    for part in range(segment_count):
+        write(stream, range(200 * part, 200 * (part + 1)))
+    moments = set()
+    for _ in range(200):
+        write(warm_up, range(2))
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(stream), str(warm_up)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.read(5) == b"ready"
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        time.sleep(order.uniform(0, 0.03))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert ids(stream) == rows
+        left = len(segments(stream))
+        if 0 < left < segment_count:
+            moments.add((left, len(list(stream.rglob("*.parquet"))), len(list(stream.rglob("*.tmp")))))
+        if left == 0 or len(moments) == 12:
+            break
+    assert len(moments) >= 3, "killed in the middle of the work"
+    seal(stream)
+    assert segments(stream) == []
+    assert not list(stream.rglob("*.tmp"))
+    assert ids(stream) == rows
+
+
+def test_sealers_at_once(tmp_path: Path) -> None:
+    for part in range(20):
+        write(tmp_path, range(50 * part, 50 * (part + 1)))
+    sealers = [start(SEAL, tmp_path) for _ in range(3)]
+    reports = [sealer.communicate()[0].decode() for sealer in sealers]
+    assert [sealer.returncode for sealer in sealers] == [0, 0, 0]
+    assert sum(int(report.split("rows=")[1].split(",")[0]) for report in reports) == 1000
+    assert ids(tmp_path) == expected(range(1000))
+
+
+def test_reading_while_writing_and_sealing(tmp_path: Path) -> None:
+    written, stop, sealed = 0, threading.Event(), SealReport()
+
+    def append() -> None:
+        nonlocal written
+        with SegmentWriter(tmp_path, SCHEMA, roll_bytes=2_000) as writer:
+            while not stop.is_set():
+                writer.append(encode([row(written)]))
+                written += 1
+                time.sleep(0.0002)
+
+    def keep_sealing() -> None:
+        while not stop.is_set():
+            sealed.segments += seal(tmp_path).segments
+
+    threads = [threading.Thread(target=append), threading.Thread(target=keep_sealing)]
+    for thread in threads:
+        thread.start()
+    try:
+        reads = 0
+        while reads < 40 or sealed.segments < 40:
+            reads += 1
+            before, counts = written, ScanCounts()
+            found = [int(one.removeprefix("id-")) for one in ids(tmp_path, counts)]
+            assert len(found) == len(set(found))
+            assert set(found) >= set(range(before))
+            assert (counts.torn, counts.bad) == (0, 0)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    seal(tmp_path)
+    assert ids(tmp_path) == expected(range(written))
+
+
+def test_a_scan_that_began_before_the_sealing(tmp_path: Path) -> None:
+    for part in range(3):
+        write(tmp_path, range(100 * part, 100 * (part + 1)))
+    scan = EventLog(tmp_path).scan(columns=["prediction_id"], batch_rows=10)
+    found = next(scan)["prediction_id"].to_pylist()
+    seal(tmp_path)
+    found += [one for batch in scan for one in batch["prediction_id"].to_pylist()]
+    assert sorted(found) == expected(range(300))
+
+
+def test_parquet_beside_its_segment_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path, range(150))
+    (segment,) = segments(tmp_path)
+    content = segment.read_bytes()
+    seal(tmp_path)
+    segment.write_bytes(content)
+    counts = ScanCounts()
+    assert ids(tmp_path, counts) == expected(range(150))
+    assert (counts.segments, counts.parquet_files) == (1, 0)
+
+
+def test_a_stream_that_cannot_be_written(tmp_path: Path) -> None:
+    write(tmp_path, [0])
+    (tmp_path / "date=2013-07-01").write_text("in the way")
+    with pytest.raises(LogError, match=r"cannot be sealed.*Nothing is lost"):
+        seal(tmp_path)
+    assert len(segments(tmp_path)) == 1
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if "TRAFFIC" not in name} | environment
+    command = [sys.executable, "-m", "data", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    write(tmp_path / "predictions", range(1200))
+    done = run("seal", TRAFFIC_DIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert first.startswith("predictions: 1,200 rows of 1 segments sealed into 2 files")
+    assert second == f"outcomes: nothing is logged in {tmp_path / 'outcomes'} yet."
+
+
+def test_the_command_with_json_and_retention(tmp_path: Path) -> None:
+    write(tmp_path / "predictions", range(300))
+    write(tmp_path / "outcomes", range(3))
+    done = run("seal", "--dir", tmp_path, "--json", TRAFFIC_RETENTION_DAYS="30")
+    assert (done.returncode, done.stderr) == (0, "")
+    reports = json.loads(done.stdout.splitlines()[-1])
+    assert SealReport(**reports["predictions"]) == SealReport(1, 300, files_written=2, partitions_removed=2)
+    assert SealReport(**reports["outcomes"]) == SealReport(1, 3, files_written=1, partitions_removed=1)
+
+
+@pytest.mark.parametrize("days", ["-1", "two", "1.5", "99999999"])
+def test_the_command_refuses_wrong_days(tmp_path: Path, days: str) -> None:
+    for done in (run("seal", "--dir", tmp_path, f"--retain-days={days}"), run("seal", TRAFFIC_RETENTION_DAYS=days)):
+        assert done.returncode == 2
+        assert "not a whole number of days" in done.stderr
+
+
+def test_the_command_fails_in_one_sentence(tmp_path: Path) -> None:
+    write(tmp_path / "predictions", [0])
+    (tmp_path / "predictions" / "date=2013-07-01").write_text("in the way")
+    done = run("seal", "--dir", tmp_path)
+    assert done.returncode == 1
+    assert "cannot be sealed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_is_worth_reading() -> None:
+    done = run("seal", "--help")
+    assert done.returncode == 0
+    for word in ("TRAFFIC_DIR", "TRAFFIC_RETENTION_DAYS", "var/traffic", "exit code", "cron"):
+        assert word in done.stdout
+    assert "seal" in run("--help").stdout
+    assert run().returncode == 2

@@ -1,0 +1,64 @@
+"""Real servers for the tests."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scoring.process import ServerProcess
+
+
+@dataclass(frozen=True)
+class ServedPort:
+    """A running server, and where it writes its traffic log."""
+
+    process: ServerProcess
+    traffic: Path
+
+    def post(self, path: str, body: bytes) -> tuple[int, Any]:
+        """Status and decoded JSON answer of a POST."""
+        request = urllib.request.Request(self.process.url + path, body, {"Content-Type": "application/json"})
+        return _open(request)
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status and decoded JSON answer of a GET."""
+        return _open(urllib.request.Request(self.process.url + path))
+
+    def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Predictions of rows that are right."""
+        status, answer = self.post("/predict", json.dumps({"flights": rows}).encode())
+        assert status == 200, answer
+        assert isinstance(answer, list)
+        return answer
+
+
+@contextmanager
+def serve(folder: Path, target: str = "service:Service", cwd: Path | None = None, **settings: str) -> Iterator[ServedPort]:
+    """A server of its own, with its log in `folder`; `settings` are environment variables."""
+    traffic = folder / "traffic"
+    environment = {"TRAFFIC_DIR": str(traffic), "GRPC_PORT": str(free_port()), **settings}
+    with ServerProcess(free_port(), folder / "server.log", target, cwd, environment) as process:
+        yield ServedPort(process, traffic)
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _open(request: urllib.request.Request) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
