@@ -29,7 +29,9 @@ class StepError(Exception):
 
 def main() -> int:
     """Run the demo and return its exit code."""
-    parser = argparse.ArgumentParser(prog="make demo", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="make demo", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--flights", type=int, default=6000, help="flights to replay (default: 6000)")
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "3000")), help="default: PORT or 3000")
     options = parser.parse_args()

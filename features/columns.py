@@ -17,7 +17,9 @@ _DTYPES: dict[Kind, Any] = {Kind.TEXT: object, Kind.INTEGER: object, Kind.NUMBER
 def columns_of(rows: Sequence[Row]) -> Columns:
     """n rows as arrays of shape [n] by field name."""
     values: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(FIELDS)
-    return {field.name: np.array(column, dtype=_DTYPES[field.kind]) for field, column in zip(FIELDS, values, strict=True)}
+    return {
+        field.name: np.array(column, dtype=_DTYPES[field.kind]) for field, column in zip(FIELDS, values, strict=True)
+    }
 
 
 def rows_of(columns: Columns) -> list[Row]:

@@ -22,9 +22,7 @@ def declaration() -> dict[str, Any]:
         "fields": [field.to_dict() for field in definition.FIELDS],
         "target": definition.TARGET.to_dict(),
         "known_part": definition.KNOWN_PART,
-        "features": [
-            {"name": item.name, "unit": item.unit, "description": item.description} for item in FEATURES
-        ],
+        "features": [{"name": item.name, "unit": item.unit, "description": item.description} for item in FEATURES],
     }
 
 

@@ -16,7 +16,7 @@ from data.timezones import DAY
 from features.definition import KNOWN_PART, TARGET
 from features.functions import DAYS, HOURS
 from features.state import UNKNOWN, State, Vocabulary
-from features.values import ColumnValues, Columns
+from features.values import Columns, ColumnValues
 
 EARTH_RADIUS_MILES = 3958.8
 HISTORY_FIELDS: tuple[str, ...] = (TARGET.name, "air_time")
@@ -79,7 +79,8 @@ def _distances(state: State, airports: _Reference) -> NDArray[np.float64]:
     start = np.array([0, *map(airports.vocabulary.code, state.vocabularies["origin"].values)])
     lat, lon = latitude[start][:, None], longitude[start][:, None]
     half = np.sin((latitude - lat) / 2) ** 2 + np.cos(lat) * np.cos(latitude) * np.sin((longitude - lon) / 2) ** 2
-    return (2 * EARTH_RADIUS_MILES * np.arcsin(np.sqrt(half))).ravel()
+    miles: NDArray[np.float64] = (2 * EARTH_RADIUS_MILES * np.arcsin(np.sqrt(half))).ravel()
+    return miles
 
 
 def _learn_history(state: State, columns: Columns, history: Columns, shrinkage: float) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from data.errors import DataError
 from monitoring.errors import MonitoringError, UnreachableError
 from monitoring.result import DriftResult
@@ -22,8 +24,8 @@ Writes result.json (strict JSON; its schema is in monitoring/result.py) and repo
 with Evidently's plots below them) into --out. Alarms come from one streamed pass over all rows; Evidently draws a
 sample. monitoring/drift.py lists the rules of the verdict."""
 
-_DRIFT_EPILOG = """exit code: 0 no drift; 1 drift; 2 not enough or invalid data, or wrong arguments; 3 the job failed, and one sentence
-on stderr says why.
+_DRIFT_EPILOG = """exit code: 0 no drift; 1 drift; 2 not enough or invalid data, or wrong arguments; 3 the job failed,
+and one sentence on stderr says why.
 
 environment: TRAFFIC_DIR, BENTOML_HOME, and DRIFT_<NAME> for each setting of monitoring/settings.py, such as
 DRIFT_PSI_THRESHOLD or DRIFT_MAX_DRIFTED_SHARE.
@@ -35,8 +37,8 @@ _REPLAY = """Send the flights of some months to a running server as if they were
 Flights go in the order of scheduled departure, over HTTP. An answer of 503 is tried again after its Retry-After.
 Every flight is either served or counted as an error."""
 
-_REPLAY_EPILOG = """exit code: 0 all flights were served; 1 some were not; 2 wrong arguments, or months without flights; 3 the server does
-not answer.
+_REPLAY_EPILOG = """exit code: 0 all flights were served; 1 some were not; 2 wrong arguments, or months without
+flights; 3 the server does not answer.
 
 example: python -m monitoring replay --months 2013-07:2013-09 --sample 6000"""
 
@@ -116,8 +118,6 @@ def _add_drift(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _drift(arguments: argparse.Namespace) -> int:
-    from pydantic import ValidationError
-
     from monitoring.job import REPORT_FILE, RESULT_FILE, run
     from monitoring.settings import DriftSettings
     from monitoring.window import Query
@@ -128,8 +128,7 @@ def _drift(arguments: argparse.Namespace) -> int:
     try:
         settings = DriftSettings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        return _fail(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", 2)
+        return _fail(_first_error(error), 2)
     query = Query(arguments.traffic_dir, arguments.start, arguments.end, arguments.on)
     try:
         result = run(query, arguments.out, arguments.model, settings)
@@ -181,11 +180,11 @@ def _summary(result: DriftResult, out: Path) -> dict[str, object]:
 def _replay(arguments: argparse.Namespace) -> int:
     from monitoring.replay import ReplayConfig, replay
 
-    names = ReplayConfig.model_fields
+    given = {name: value for name, value in vars(arguments).items() if value is not None}
     try:
-        config = ReplayConfig(**{name: value for name, value in vars(arguments).items() if name in names})
-    except ValueError as error:
-        return _fail(str(error), 2)
+        config = ReplayConfig(**{name: value for name, value in given.items() if name in ReplayConfig.model_fields})
+    except ValidationError as error:
+        return _fail(_first_error(error), 2)
     try:
         result = replay(config)
     except UnreachableError as error:
@@ -195,7 +194,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     print(result.table())
     if arguments.json:
         print(result.model_dump_json())
-    return 0 if not result.errors else 1
+    return 0 if result.complete else 1
 
 
 def _moment(text: str) -> datetime:
@@ -209,6 +208,11 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"--{'.'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}"
 
 
 def _fail(message: object, code: int) -> int:

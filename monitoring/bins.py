@@ -94,6 +94,12 @@ def contributions(reference: Counts, current: Counts) -> NDArray[np.float64]:
     return np.asarray((c - r) * np.log(c / r))
 
 
+def middle(counts: Counts) -> int:
+    """The ordinary bin that holds the median of the values in ordinary bins; MISSING where there are none."""
+    running = np.cumsum(counts[FIRST:])
+    return FIRST + int(np.searchsorted(running, running[-1] / 2)) if len(running) and running[-1] else MISSING
+
+
 def noise(reference: Counts, current: Counts) -> float:
     """The index to expect where nothing has changed: (B - 1) (1/n + 1/m) for B bins in use and n and m rows.
 

@@ -32,7 +32,9 @@ class RegressionMetrics:
         return asdict(self)
 
 
-def regression_metrics(predicted: Array, outcome: Array, days: NDArray[np.int64], resamples: int, seed: int) -> RegressionMetrics:
+def regression_metrics(
+    predicted: Array, outcome: Array, days: NDArray[np.int64], resamples: int, seed: int
+) -> RegressionMetrics:
     """Metrics of `predicted` against `outcome`; `days` numbers the day of each row. All of shape [n], n at least 1.
 
     Rows without an outcome (NaN) are left out. Raises ValueError where none is left.

@@ -25,7 +25,8 @@ _STYLE = """
 #verdict li b { flex: 0 0 70px; font-weight: 600; }
 #verdict .alarm b { color: #b3261e; } #verdict .warning b { color: #8a5a00; } #verdict .note b { color: #59636e; }
 #verdict table { border-collapse: collapse; width: 100%; font-size: 14px; }
-#verdict td, #verdict th { text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid #eee; vertical-align: top; }
+#verdict td, #verdict th { text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid #eee;
+  vertical-align: top; }
 #verdict .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 #verdict tr.drifted td:first-child { color: #b3261e; font-weight: 600; }
 #verdict p { margin: 6px 0; } #verdict .muted { color: #59636e; }
@@ -99,9 +100,11 @@ def _errors(outcomes: Outcomes) -> str:
         (_error_cells("model", outcomes.model), _error_cells("zero gain", outcomes.zero_gain)),
         numbers_from=1,
     )
+    ratio = f"{outcomes.ratio_to_zero_gain or 0:.3f} {_interval(outcomes.ratio_interval, 3)}"
     return (
-        f"<h2>What came true</h2><p>{outcomes.matched:,} outcomes, {outcomes.coverage or 0:.1%} of the predictions{delay}. "
-        f"RMSE is {outcomes.ratio_to_zero_gain or 0:.3f} {_interval(outcomes.ratio_interval, 3)} of zero gain's.</p>{rows}"
+        f"<h2>What came true</h2><p>{outcomes.matched:,} outcomes, {outcomes.coverage or 0:.1%} of the predictions"
+        f"{delay}. RMSE is {ratio} of that of zero gain, the part known beforehand taken as the prediction."
+        f"</p>{rows}"
     )
 
 
@@ -135,7 +138,8 @@ def _columns(columns: list[Column]) -> str:
     )
     head = ("column", "role", "PSI", "limit", "missing then", "now", "what moved")
     marks = ["drifted" if column.drifted else "" for column in columns]
-    note = "<p class='muted'>Population stability index on fixed bins, of all rows; higher is further from the reference.</p>"
+    what = "Population stability index on fixed bins, of all rows; higher is further from the reference."
+    note = f'<p class="muted">{what}</p>'
     return f"<h2>Columns</h2>{note}{_table(head, rows, numbers_from=2, numbers_to=6, marks=marks)}"
 
 
@@ -146,9 +150,9 @@ def _rows(result: DriftResult) -> str:
         f"models, {rows.without_id:,} without an id; {rows.torn:,} torn and {rows.bad:,} bad lines in the log."
     )
     joined = (
-        f"Outcomes: {outcomes.matched:,} matched, {outcomes.repeated:,} repeated, {outcomes.contradictory:,} contradictory; "
-        f"{outcomes.elsewhere:,} of predictions elsewhere in the log, {outcomes.unknown:,} of unknown ones; "
-        f"{outcomes.torn:,} torn and {outcomes.bad:,} bad lines."
+        f"Outcomes: {outcomes.matched:,} matched, {outcomes.repeated:,} repeated, "
+        f"{outcomes.contradictory:,} contradictory; {outcomes.elsewhere:,} of predictions elsewhere in the log, "
+        f"{outcomes.unknown:,} of unknown ones; {outcomes.torn:,} torn and {outcomes.bad:,} bad lines."
     )
     made = f"Made {result.made_at:%Y-%m-%d %H:%M} UTC from {result.window.log}."
     return "".join(f"<p>{escape(text)}</p>" for text in (predictions, joined, made))

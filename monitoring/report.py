@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.definition import TARGET
@@ -30,7 +29,7 @@ MIN_PLOTTED = 30
 
 _TEST = "psi_of_all_rows"
 _STRETCH = 1.0
-"""Values are drawn up to this many times the reference's range beyond it, so that one outlier does not squeeze the rest."""
+"""How far beyond the reference's range values are drawn, in its width, so that an outlier does not squeeze the rest."""
 
 
 def plot(result: DriftResult, reference: Reference, data: WindowData, latest: NDArray[np.float64]) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 from data.schema import Field, Kind
 from features.definition import FIELDS, TARGET
 from features.functions import FEATURES
-from monitoring.bins import MISSING, OTHER, contributions, noise
+from monitoring.bins import MISSING, OTHER, contributions, middle, noise
 from monitoring.reference import ReferenceColumn
 from monitoring.result import Column, Finding, Severity
 from monitoring.settings import DriftSettings
@@ -103,14 +103,19 @@ def column_findings(
 
 
 def _reason(column: ReferenceColumn, tally: Tally, place: int, drifted: bool) -> str:
-    """The bin that moved most, as shares of the reference and of the window."""
+    """Where the middle went, for a quantity; and the bin that moved most, as shares of the reference and the window."""
     before, now = column.counts[place] / column.rows, tally.counts[place] / tally.n
     unit = _units().get(column.name)
-    where = tally.bins.label(place) + (f" {unit}" if unit and place > OTHER else "")
+
+    def named(place: int) -> str:
+        return tally.bins.label(place) + (f" {unit}" if unit and place > OTHER else "")
+
     if not drifted:
-        return f"like the reference; moved most: {where}, {before:.1%} then and {now:.1%} now"
+        return f"like the reference; moved most: {named(place)}, {before:.1%} then and {now:.1%} now"
+    middles = [middle(counts) for counts in (column.counts, tally.counts)]
+    moved = f"median {named(middles[1])}, was {named(middles[0])}; " if unit and middles[0] != middles[1] else ""
     more = "more" if now > before else "less"
-    return f"{more} of {where}: {before:.1%} of the reference, {now:.1%} of the window"
+    return f"{moved}{more} of {named(place)}: {before:.1%} of the reference, {now:.1%} of the window"
 
 
 def _units() -> dict[str, str]:

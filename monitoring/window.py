@@ -1,7 +1,7 @@
 """One streamed pass over a window of the traffic log: every row counts, and memory is bounded.
 
-A row costs some 60 bytes, for its id, prediction, baseline and times, so that outcomes of any time can be joined; all else
-is counted as it streams by.
+A row costs some 60 bytes, for its id, prediction, baseline and times, so that outcomes of any time can be joined; all
+else is counted as it streams by.
 """
 
 from __future__ import annotations

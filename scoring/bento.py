@@ -50,7 +50,7 @@ class Application:
         return document
 
 
-class PackagedModel(BentoModel):
+class PackagedModel(BentoModel):  # type: ignore[misc]
     """A model of the store, whose absence or damage is told in one sentence when serving, and when building."""
 
     def resolve(self, *arguments: Any, **options: Any) -> Any:

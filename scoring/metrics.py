@@ -1,4 +1,4 @@
-"""What a server counts, by door, for Prometheus. Made in the worker, where BentoML has set where to keep the figures."""
+"""What a server counts, by door, for Prometheus; made in the worker, where BentoML has set where it is kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ class DoorMetrics:
 
         self._requests = Counter("door_requests", "Requests for predictions", ["door", "outcome"])
         self._rows = Counter("door_rows", "Rows predicted", ["door"])
-        self._seconds = Histogram("door_request_seconds", "From reading a request to its answer", ["door"], buckets=_SECONDS)
+        self._seconds = Histogram(
+            "door_request_seconds", "From reading a request to its answer", ["door"], buckets=_SECONDS
+        )
         self.batch_rows = Histogram("batch_rows", "Rows computed together", buckets=_ROWS)
         for door in DOORS:
             self._rows.labels(door)

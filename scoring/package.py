@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from features.extractor import FeatureExtractor
 from features.fingerprint import code_fingerprint, declaration, declaration_fingerprint
 from scoring.errors import PackageError
 from scoring.manifest import verify_manifest
-from scoring.parity import check_parity
+from scoring.parity import ROWS_FILE, VECTORS_FILE, check_parity
 from scoring.predictor import Predictor
 from scoring.runners import load_runner
 
@@ -58,12 +60,18 @@ class ModelPackage:
         """
         directory = Path(directory)
         fingerprint = verify_manifest(directory)
-        document = _read_json(directory / DECLARATION_FILE)
-        _check_declaration(tag, document)
-        predictor = Predictor(FeatureExtractor.load(directory), load_runner(document["runner"], directory))
-        if predictor.extractor.fingerprint != document["extractor_fingerprint"]:
+        with _reading(tag, DECLARATION_FILE):
+            document = _read_json(directory / DECLARATION_FILE)
+            _check_declaration(tag, document)
+            kind, extractor_fingerprint = document["runner"], document["extractor_fingerprint"]
+        with _reading(tag, "extractor.json with extractor.npz"):
+            extractor = FeatureExtractor.load(directory)
+        if extractor.fingerprint != extractor_fingerprint:
             raise PackageError(f"{tag}: the extractor's state is not the one that was fitted. {_RETRAIN}.")
-        return cls(tag, directory, fingerprint, predictor, check_parity(directory, predictor))
+        predictor = Predictor(extractor, load_runner(kind, directory))
+        with _reading(tag, f"{ROWS_FILE} with {VECTORS_FILE}"):
+            parity_rows = check_parity(directory, predictor)
+        return cls(tag, directory, fingerprint, predictor, parity_rows)
 
     def describe(self) -> dict[str, Any]:
         """What the package is, as plain JSON values: tag, fingerprints, metrics, when and from what it was trained."""
@@ -111,6 +119,17 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
+@contextmanager
+def _reading(tag: str, what: str) -> Iterator[None]:
+    """Turn whatever a file of other content raises into one sentence about it."""
+    try:
+        yield
+    except PackageError:
+        raise
+    except Exception as error:
+        raise PackageError(f"{what} of {tag} cannot be used ({type(error).__name__}: {error}). {_RETRAIN}.") from error
+
+
 def _check_declaration(tag: str, document: dict[str, Any]) -> None:
     if document["declaration_fingerprint"] != declaration_fingerprint():
         changed = _changed(document["declaration"], declaration())
@@ -132,4 +151,3 @@ def _changed(packaged: dict[str, Any], current: dict[str, Any]) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(path.read_text())
     return document
-

@@ -84,5 +84,6 @@ def _compare(how: str, expected: Predictions, actual: Predictions) -> None:
         row = int(wrong[0])
         raise PackageError(
             f"Parity fails {how}: row {row} is predicted {actual.target[row]!r} where training predicted "
-            f"{expected.target[row]!r}. Serve with the libraries the model was trained with, or train it again with these."
+            f"{expected.target[row]!r}. Serve with the libraries the model was trained with, or train it again with "
+            "these."
         )

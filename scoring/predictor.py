@@ -45,9 +45,10 @@ class Predictor:
     def _predict(self, features: NDArray[np.float32], known: NDArray[np.float64]) -> Predictions:
         if len(features) == 0:
             return Predictions(np.empty((0, len(FEATURES)), dtype=np.float32), np.empty(0))
-        target = known + self.runner.predict(features)
-        if target.shape != known.shape:
-            raise PredictionError(f"The model gave {target.shape} predictions for {known.shape} rows.")
+        gain = self.runner.predict(features)
+        if gain.shape != known.shape:  # checked before the sum, which would spread one number over all rows
+            raise PredictionError(f"The model gave predictions of shape {gain.shape} for {len(known)} rows.")
+        target = known + gain
         if not np.isfinite(target).all():
             row = int(np.flatnonzero(~np.isfinite(target))[0])
             raise PredictionError(f"The model predicted {TARGET.name} {target[row]} for row {row}.")

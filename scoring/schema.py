@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -26,29 +27,33 @@ _FIRST_TIME = _EPOCH + timedelta(seconds=EARLIEST)
 _LAST_TIME = _EPOCH + timedelta(seconds=LATEST)
 _SHOWN_ERRORS = 20
 
+
 def _annotation(field: Field) -> Any:
-    bounds = {"ge": field.minimum, "le": field.maximum}
+    bounds: dict[str, Any] = {"ge": field.minimum, "le": field.maximum}
     description = f"{field.description}, in {field.unit}" if field.unit else field.description
     kind: Any
     match field.kind:
         case Kind.TEXT:
-            constraints = {"min_length": field.minimum, "max_length": field.maximum}
-            kind = Annotated[str, pydantic.Field(strict=True, **constraints)]
+            lengths: dict[str, Any] = {"min_length": field.minimum, "max_length": field.maximum}
+            kind = Annotated[str, pydantic.Field(strict=True, **lengths)]
         case Kind.INTEGER:
             kind = Annotated[int, pydantic.Field(strict=True, **bounds)]
         case Kind.NUMBER:
             kind = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False, **bounds)]
         case _:
-            kind = Annotated[NaiveDatetime, pydantic.Field(strict=True, ge=_FIRST_TIME, lt=_LAST_TIME)]
-    default = {"default": None} if field.optional else {}
-    return Annotated[
-        kind | None if field.optional else kind, pydantic.Field(description=description, **default)  # type: ignore[call-overload]
-    ]
+            kind = _LOCAL_TIME
+    if field.optional:
+        return Annotated[kind | None, pydantic.Field(default=None, description=description)]
+    return Annotated[kind, pydantic.Field(description=description)]
 
 
+_LOCAL_TIME = Annotated[NaiveDatetime, pydantic.Field(strict=True, ge=_FIRST_TIME, lt=_LAST_TIME)]
+_TIME: TypeAdapter[datetime] = TypeAdapter(_LOCAL_TIME)
+
+_create_model: Any = pydantic.create_model
 _STRICT = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
 
-RowModel: type[BaseModel] = pydantic.create_model(
+RowModel: type[BaseModel] = _create_model(
     definition.ROW.capitalize(),
     __config__=_STRICT,
     **{field.name: _annotation(field) for field in FIELDS},
@@ -58,30 +63,30 @@ RowModel: type[BaseModel] = pydantic.create_model(
 ROWS = f"{definition.ROW}s"
 """The name of the list of rows in a request."""
 
-PredictRequest: type[BaseModel] = pydantic.create_model(
+PredictRequest: type[BaseModel] = _create_model(
     "PredictRequest",
     __config__=_STRICT,
-    **{ROWS: Annotated[list[RowModel], pydantic.Field(description="The rows to predict, in the order of the answers")]},  # type: ignore[call-overload,valid-type]
+    **{ROWS: Annotated[list[RowModel], pydantic.Field(description="The rows, in the order of the answers")]},  # type: ignore[valid-type]
 )
 """The body of POST /predict."""
 
 
 _TARGET = f"{TARGET.description}, in {TARGET.unit}"
 
-Prediction: type[BaseModel] = pydantic.create_model(
+Prediction: type[BaseModel] = _create_model(
     "Prediction",
     prediction_id=Annotated[str, pydantic.Field(description="UUIDv7, to be given with the outcome")],
     id=Annotated[str | None, pydantic.Field(description="The caller's own id")],
     model=Annotated[str, pydantic.Field(description="Tag of the model that made the prediction")],
-    **{TARGET.name: Annotated[float, pydantic.Field(description=_TARGET)]},  # type: ignore[call-overload]
+    **{TARGET.name: Annotated[float, pydantic.Field(description=_TARGET)]},
 )
 """One answer."""
 
-Outcome: type[BaseModel] = pydantic.create_model(
+Outcome: type[BaseModel] = _create_model(
     "Outcome",
     __config__=_STRICT,
     prediction_id=Annotated[str, pydantic.Field(strict=True, min_length=1, max_length=64)],
-    **{TARGET.name: _annotation(TARGET)},  # type: ignore[call-overload]
+    **{TARGET.name: _annotation(TARGET)},
 )
 """What came true of one prediction; it may come late, twice, or out of order."""
 
@@ -130,8 +135,17 @@ def _row(values: dict[str, Any]) -> Row:
         if row[index] is None:
             row[index] = math.nan
     for index in _TIMES:
-        row[index] = (row[index] - _EPOCH) // _SECOND
+        row[index] = _since_epoch(row[index])
     return tuple(row)
+
+
+def _since_epoch(time: datetime) -> int:
+    return (time - _EPOCH) // _SECOND
+
+
+@lru_cache(maxsize=16_384)
+def _seconds(time: str | None) -> int:
+    return _since_epoch(_TIME.validate_json(orjson.dumps(time)))
 
 
 def rows_of_columns(columns: Mapping[str, Sequence[Any]], count: int) -> list[Row]:
@@ -145,7 +159,7 @@ def rows_of_columns(columns: Mapping[str, Sequence[Any]], count: int) -> list[Ro
 
 
 def _column(field: Field, values: Sequence[Any]) -> list[Any]:
-    adapter = _ADAPTERS[field.name]
+    adapter: Any = _ADAPTERS[field.name]
     try:
         match field.kind:
             case Kind.NUMBER:
@@ -155,17 +169,21 @@ def _column(field: Field, values: Sequence[Any]) -> list[Any]:
                 adapter.validate_python([None if math.isnan(value) else value for value in numbers.tolist()])
                 raise AssertionError(f"{field.name}: the check of the column and the check of its values disagree")
             case Kind.LOCAL_TIME:
-                times = adapter.validate_json(orjson.dumps(values))
-                return np.array(times, dtype="datetime64[s]").astype(np.int64).tolist()
+                try:
+                    return [_seconds(value) for value in values]
+                except ValidationError:
+                    return [_since_epoch(time) for time in adapter.validate_json(orjson.dumps(values))]
             case _:
-                return adapter.validate_python(values)
+                texts: list[Any] = adapter.validate_python(values)
+                return texts
     except ValidationError as error:
         raise ValidationError.from_exception_data(
             "PredictRequest",
             [
                 InitErrorDetails(
-                    type=PydanticCustomError(item["type"], item["msg"].replace("{", "{{").replace("}", "}}")),
+                    type=PydanticCustomError(item["type"], item["msg"]),
                     loc=(ROWS, *item["loc"], field.name),
+                    input=None,
                 )
                 for item in error.errors(include_url=False, include_context=False)
             ],
@@ -179,7 +197,8 @@ def _all_allowed(field: Field, numbers: NDArray[np.float64]) -> bool:
     return bool((allowed | np.isnan(numbers) if field.optional else allowed).all())
 
 
-_ADAPTERS: dict[str, TypeAdapter[list[Any]]] = {field.name: TypeAdapter(list[_annotation(field)]) for field in FIELDS}  # type: ignore[misc]
+_list: Any = list
+_ADAPTERS = {field.name: TypeAdapter(_list[_annotation(field)]) for field in FIELDS}
 
 
 def explain(error: ValidationError) -> ErrorAnswer:

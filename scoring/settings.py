@@ -15,7 +15,9 @@ class ServingSettings(BaseSettings):
 
     model_config = SettingsConfigDict(protected_namespaces=())
 
-    model_tag: str = Field(f"{NAME}:latest", description="Tag of the model to serve from a checkout; a bento has its own.")
+    model_tag: str = Field(
+        f"{NAME}:latest", description="Tag of the model to serve from a checkout; a bento has its own."
+    )
     traffic_dir: Path = Field(Path("var/traffic"), description="Folder of the traffic log.")
     traffic_roll_mb: int = Field(64, ge=1, description="A segment of the log ends after this many MiB.")
     traffic_roll_seconds: float = Field(3600, gt=0, description="A segment of the log ends after this time.")

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import orjson
 
@@ -43,7 +44,8 @@ OUTCOME_SCHEMA: tuple[Field, ...] = (
 )
 """A line of the outcomes' log."""
 
-_KEYS = tuple(field.name for field in PREDICTION_SCHEMA)
+_Line = msgspec.defstruct("_Line", [(field.name, Any) for field in PREDICTION_SCHEMA], gc=False)
+_ENCODER = msgspec.json.Encoder()
 _TIMES = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.LOCAL_TIME)
 _ID = FIELD_NAMES.index("id")
 
@@ -63,19 +65,14 @@ class TrafficLog:
 
     def record(self, rows: Sequence[Row], predictions: Predictions) -> list[dict[str, Any]]:
         """Log n predictions in one write and give the answers. Raises LogError where the log cannot be written."""
-        moment = _now()
-        ids = prediction_ids(len(rows))
-        targets = predictions.target.tolist()
-        lines = []
-        for prediction_id, row, features, target in zip(
-            ids, rows, predictions.features.tolist(), targets, strict=True
-        ):
-            fields = list(row)
-            for index in _TIMES:
-                fields[index] = _local_time(fields[index])
-            values = (prediction_id, moment, self._model, self._declaration, *fields, *features, target)
-            lines.append(orjson.dumps(dict(zip(_KEYS, values, strict=True)), option=orjson.OPT_APPEND_NEWLINE))
-        self._predictions.append(b"".join(lines))
+        count = len(rows)
+        ids, targets = prediction_ids(count), predictions.target.tolist()
+        fields = list(zip(*rows, strict=True))
+        for index in _TIMES:
+            fields[index] = tuple(map(_local_time, fields[index]))
+        same = ((value,) * count for value in (_now(), self._model, self._declaration))
+        lines = map(_Line, ids, *same, *fields, *predictions.features.T.tolist(), targets)
+        self._predictions.append(_ENCODER.encode_lines(list(lines)))
         return [
             {"prediction_id": prediction_id, "id": row[_ID], TARGET.name: target, "model": self._model}
             for prediction_id, row, target in zip(ids, rows, targets, strict=True)

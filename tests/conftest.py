@@ -19,6 +19,7 @@ STORE = Path(tempfile.mkdtemp(prefix="bentoml-store-"))
 atexit.register(shutil.rmtree, STORE, ignore_errors=True)
 os.environ["BENTOML_HOME"] = str(STORE)
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin take the cores from the servers under test
 for name in ("MODEL_TAG", "TRAFFIC_DIR", "PORT", "GRPC_PORT"):
     os.environ.pop(name, None)
 
@@ -29,10 +30,11 @@ from tests.serving import ServedPort, serve  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def train(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `python -m training` in the session's store."""
+def train(*arguments: str, expect: int = 0, store: Path = STORE) -> subprocess.CompletedProcess[str]:
+    """Run `python -m training`, in the session's store or in another."""
     command = [sys.executable, "-m", "training", *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "BENTOML_HOME": str(store)}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == expect, result.stderr
     return result
 
@@ -61,6 +63,26 @@ def package_folder(trained: dict[str, Any]) -> Path:
 def package(trained: dict[str, Any], package_folder: Path) -> ModelPackage:
     """The session's model, loaded."""
     return ModelPackage.load(package_folder, trained["tag"])
+
+
+@pytest.fixture
+def package_copy(package_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the session's package, to be altered."""
+    return Path(shutil.copytree(package_folder, tmp_path / "package"))
+
+
+@pytest.fixture
+def store_copy(trained: dict[str, Any], tmp_path: Path) -> Path:
+    """A model store that holds a copy of the session's package, to be altered."""
+    return copy_of_store(trained["tag"], tmp_path / "store")
+
+
+def copy_of_store(tag: str, store: Path) -> Path:
+    """A new store at `store` with the model `tag` of the session's store as its latest."""
+    name, version = tag.split(":")
+    shutil.copytree(STORE / "models" / name / version, store / "models" / name / version)
+    (store / "models" / name / "latest").write_text(version)
+    return store
 
 
 @pytest.fixture(scope="session")

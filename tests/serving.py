@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -46,6 +49,19 @@ def serve(folder: Path, target: str = "service:Service", cwd: Path | None = None
     environment = {"TRAFFIC_DIR": str(traffic), "GRPC_PORT": str(free_port()), **settings}
     with ServerProcess(free_port(), folder / "server.log", target, cwd, environment) as process:
         yield ServedPort(process, traffic)
+
+
+def refused(cwd: Path, target: str = "service:Service", **settings: str) -> subprocess.CompletedProcess[str]:
+    """`bentoml serve` that is expected to end by itself; `settings` are environment variables."""
+    command = [sys.executable, "-m", "bentoml", "serve", target, "--port", str(free_port())]
+    environment = {**os.environ, "GRPC_PORT": str(free_port()), **settings}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def logged(traffic: Path, stream: str = "predictions") -> list[dict[str, Any]]:
+    """The whole lines of all segments of a stream."""
+    lines = [line for path in sorted((traffic / stream).glob("*.jsonl")) for line in path.read_bytes().splitlines(True)]
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def free_port() -> int:

@@ -32,14 +32,16 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help=f"settings in TOML (defaults: {_shown(DEFAULT_FILE)})")
+    parser.add_argument("--config", type=Path, metavar="FILE", help=f"settings in TOML (defaults: {DEFAULT_FILE.name})")
     parser.add_argument("--source", metavar="URI", help="where the tables are: a folder, s3://..., gs://...")
     parser.add_argument("--runner", choices=sorted(KINDS), help="the kind of model (default: xgboost)")
     parser.add_argument("--seed", type=int, help="the same seed, data and machine give the same model, byte for byte")
     parser.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
     options = parser.parse_args(arguments)
 
-    overrides = {name: getattr(options, name) for name in ("source", "runner", "seed") if getattr(options, name) is not None}
+    overrides = {
+        name: getattr(options, name) for name in ("source", "runner", "seed") if getattr(options, name) is not None
+    }
     bar = tqdm(total=6, desc="training", disable=not sys.stderr.isatty(), bar_format="{desc:<40} {bar} {elapsed}")
 
     def step(what: str) -> None:
@@ -104,10 +106,6 @@ def _line(name: str, metrics: RegressionMetrics) -> str:
         f"  {name:<22}{metrics.rmse:>8.2f}{interval:>18}{metrics.mae:>8.2f}{metrics.r2:>8.3f}"
         f"{metrics.bias:>+8.2f}{metrics.within_15:>11.1%}"
     )
-
-
-def _shown(path: Path) -> str:
-    return "/".join(path.parts[-2:])
 
 
 def _fail(error: Exception, code: int) -> int:

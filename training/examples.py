@@ -37,7 +37,8 @@ class Examples:
     @property
     def gain(self) -> NDArray[np.float64]:
         """What a model learns: the target less the part that is known."""
-        return self.target - self.columns[KNOWN_PART]
+        gain: NDArray[np.float64] = self.target - self.columns[KNOWN_PART]
+        return gain
 
     @property
     def days(self) -> NDArray[np.int64]:

@@ -64,9 +64,7 @@ def train(config: TrainingConfig, step: Callable[[str], None] = lambda _: None) 
     X = out_of_fold(train_part, references, config.shrinkage)
     step(f"fitting {config.runner}")
     runner = learn(config, X, train_part.gain)
-    extractor = FeatureExtractor.fit(
-        train_part.columns, train_part.history, references, shrinkage=config.shrinkage
-    )
+    extractor = FeatureExtractor.fit(train_part.columns, train_part.history, references, shrinkage=config.shrinkage)
     predictor = Predictor(extractor, runner)
 
     step("measuring")

@@ -48,9 +48,14 @@ def publish(model: TrainedModel) -> tuple[str, str]:
         write_json(directory / METRICS_FILE, model.document())
         write_json(directory / PROVENANCE_FILE, _provenance(model))
         write_report(model, directory / REPORT_FILE)
-        entry.flush()  # model.yaml, so that the manifest covers it
+        _flush(entry)
         fingerprint = write_manifest(directory)
     return str(entry.tag), fingerprint
+
+
+def _flush(entry: Any) -> None:
+    """Write BentoML's own model.yaml now, so that the manifest covers it."""
+    entry.flush()
 
 
 def _parity_rows(model: TrainedModel) -> list[Row]:

@@ -39,7 +39,9 @@ class HTTPDoor:
         """Validate outcomes and log them."""
         outcomes = FeedbackRequest.__pydantic_validator__.validate_json(await read_body(request)).outcomes
         if len(outcomes) > settings.max_rows:
-            raise TooLargeError(f"{len(outcomes)} outcomes in one request, of at most {settings.max_rows}: send it in parts.")
+            raise TooLargeError(
+                f"{len(outcomes)} outcomes in one request, of at most {settings.max_rows}: send it in parts."
+            )
         return json_answer(200, await self._entrance.application.instance.feedback.local(outcomes))
 
     async def model(self, _: Request) -> Response:

@@ -137,7 +137,9 @@ def _json_tensor(item: dict[str, Any]) -> Tensor:
             raise RequestError(f"Input {name!r} has ragged rows; each must hold one element.")
         data = [row[0] for row in data]
     integral = datatype.startswith("INT")
-    allowed: set[type] = {str, type(None)} if datatype == "BYTES" else {int, type(None)} if integral else {int, float, type(None)}
+    allowed: set[type] = (
+        {str, type(None)} if datatype == "BYTES" else {int, type(None)} if integral else {int, float, type(None)}
+    )
     for index, value in enumerate(data):
         if type(value) not in allowed:
             raise RequestError(f"Input {name!r} has {value!r} at row {index}, which is no {datatype}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import skops.io
@@ -23,8 +23,8 @@ TRUSTED_TYPES = [
 class SklearnRunner:
     """A fitted HistGradientBoostingRegressor."""
 
-    kind = "sklearn"
-    file = "model.skops"
+    kind: ClassVar[str] = "sklearn"
+    file: ClassVar[str] = "model.skops"
 
     def __init__(self, regressor: Any) -> None:
         self.regressor = regressor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import xgboost
@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 class XGBoostRunner:
     """A booster, predicting in place on one thread: with busy neighbours more threads are slower, not faster."""
 
-    kind = "xgboost"
-    file = "model.ubj"
+    kind: ClassVar[str] = "xgboost"
+    file: ClassVar[str] = "model.ubj"
 
     def __init__(self, booster: xgboost.Booster) -> None:
         booster.set_param({"nthread": 1})
         self.booster = booster
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        return self.booster.inplace_predict(X, validate_features=False).astype(np.float64)
+        gain: NDArray[np.float32] = self.booster.inplace_predict(X, validate_features=False)
+        return gain.astype(np.float64)
 
     def save(self, directory: Path) -> None:
         self.booster.save_model(directory / self.file)

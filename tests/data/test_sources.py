@@ -13,7 +13,7 @@ import pytest
 
 from data.errors import SourceError, TableError
 from data.schema import Field, Kind
-from data.sources import fetch
+from data.sources import _reader, fetch
 from data.tables import TableSchema, check_table
 
 SCHEMA = TableSchema(
@@ -168,3 +168,12 @@ def test_refuses_unknown_protocol() -> None:
 def test_refuses_missing_package(name: str) -> None:
     with pytest.raises(SourceError, match="there is no installed package"):
         fetch(f"package://{name}", ["trips"])
+
+
+def test_arrow_reads_memory_of_its_own() -> None:
+    """A thread of Arrow's that frees Python's memory while the interpreter ends would abort the process."""
+    content = CSV + b"x,4,2,LGA,0\n"
+    before = sys.getrefcount(content)
+    reader = _reader(content)
+    assert sys.getrefcount(content) == before
+    assert reader.read() == content

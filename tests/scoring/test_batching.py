@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scoring.batching import AdaptiveBatcher
+from scoring.errors import OverloadError
+
+
+class Engine:
+    """Computes tenfold; keeps the batches it was given, and holds each until it may go on."""
+
+    def __init__(self, free: bool = False) -> None:
+        self.batches: list[list[list[int]]] = []
+        self.gate = asyncio.Event()
+        if free:
+            self.gate.set()
+
+    async def __call__(self, requests: Sequence[Sequence[int]]) -> list[list[int]]:
+        self.batches.append([list(rows) for rows in requests])
+        await self.gate.wait()
+        if any(row < 0 for rows in requests for row in rows):
+            raise ValueError("a row is negative")
+        return [[10 * row for row in rows] for rows in requests]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [sum(map(len, requests)) for requests in self.batches]
+
+
+Scenario = Callable[[], Awaitable[None]]
+
+
+def run(scenario: Scenario) -> None:
+    asyncio.run(asyncio.wait_for(scenario(), 20))  # type: ignore[arg-type]
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def batcher_of(engine: Engine, max_batch_rows: int = 100, max_queue_rows: int = 1000) -> AdaptiveBatcher:
+    batcher = AdaptiveBatcher(max_batch_rows, max_queue_rows)
+    batcher(engine)
+    return batcher
+
+
+def test_a_lone_request_is_computed_at_once_and_waits_for_no_company() -> None:
+    async def scenario() -> None:
+        engine = Engine(free=True)
+        batcher = batcher_of(engine)
+        task = asyncio.create_task(batcher.submit([1, 2]))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert engine.batches == [[[1, 2]]]
+        assert await task == [10, 20]
+
+    run(scenario)
+
+
+def test_requests_that_arrive_while_one_is_computed_make_up_the_next_batch() -> None:
+    async def scenario() -> None:
+        engine = Engine()
+        batcher = batcher_of(engine)
+        tasks = [asyncio.create_task(batcher.submit([0]))]
+        await settle()
+        tasks += [asyncio.create_task(batcher.submit([i, i])) for i in range(1, 8)]
+        await settle()
+        assert engine.sizes == [1]
+        assert batcher.waiting_rows == 14
+        engine.gate.set()
+        assert await asyncio.gather(*tasks) == [[0]] + [[10 * i] * 2 for i in range(1, 8)]
+        assert engine.sizes == [1, 14]
+        assert batcher.waiting_rows == 0
+
+    run(scenario)
+
+
+def test_a_batch_is_not_larger_than_its_bound_and_keeps_the_order_of_arrival() -> None:
+    async def scenario() -> None:
+        engine = Engine()
+        batcher = batcher_of(engine, max_batch_rows=5)
+        tasks = [asyncio.create_task(batcher.submit([i] * 2)) for i in range(8)]
+        await settle()
+        engine.gate.set()
+        await asyncio.gather(*tasks)
+        assert max(engine.sizes) <= 5
+        assert [rows for requests in engine.batches for rows in requests] == [[i] * 2 for i in range(8)]
+
+    run(scenario)
+
+
+def test_a_request_larger_than_a_batch_is_computed_alone_and_whole() -> None:
+    async def scenario() -> None:
+        engine = Engine()
+        batcher = batcher_of(engine, max_batch_rows=5)
+        tasks = [asyncio.create_task(batcher.submit(rows)) for rows in ([1], list(range(50)), [2], [3])]
+        await settle()
+        engine.gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert answers[1] == [10 * i for i in range(50)]
+        assert engine.sizes == [1, 50, 2]
+
+    run(scenario)
+
+
+def test_a_row_that_fails_fails_its_own_request_and_no_other() -> None:
+    async def scenario() -> None:
+        engine = Engine()
+        batcher = batcher_of(engine)
+        tasks = [asyncio.create_task(batcher.submit(rows)) for rows in ([0], [1], [2, -1], [3], [-5], [4])]
+        await settle()
+        engine.gate.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [answers[i] for i in (0, 1, 3, 5)] == [[0], [10], [30], [40]]
+        assert all(isinstance(answers[i], ValueError) for i in (2, 4))
+        assert await batcher.submit([7]) == [70]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_results_of_the_wrong_number_are_given_to_nobody(kept: int) -> None:
+    async def scenario() -> None:
+        async def short(requests: Sequence[Sequence[int]]) -> list[Any]:
+            await asyncio.sleep(0)
+            return [["someone else's"]] * (kept if len(requests) > 1 else 0)
+
+        batcher = AdaptiveBatcher(100, 1000)
+        batcher(short)
+        answers = await asyncio.gather(*(batcher.submit([i]) for i in range(5)), return_exceptions=True)
+        assert all(isinstance(answer, RuntimeError) for answer in answers)
+
+    run(scenario)
+
+
+def test_rows_beyond_the_queue_are_refused_and_those_before_them_answered() -> None:
+    async def scenario() -> None:
+        engine = Engine()
+        batcher = batcher_of(engine, max_queue_rows=10)
+        tasks = [asyncio.create_task(batcher.submit([0]))]
+        await settle()
+        tasks += [asyncio.create_task(batcher.submit([i] * 5)) for i in (1, 2)]
+        await settle()
+        with pytest.raises(OverloadError, match=r"10 rows are waiting, of at most 10"):
+            await batcher.submit([3])
+        engine.gate.set()
+        assert await asyncio.gather(*tasks) == [[0], [10] * 5, [20] * 5]
+        assert await batcher.submit([3]) == [30]
+
+    run(scenario)
+
+
+def test_one_request_larger_than_the_queue_is_served_by_an_idle_server() -> None:
+    async def scenario() -> None:
+        batcher = batcher_of(Engine(free=True), max_queue_rows=10)
+        assert len(await batcher.submit(list(range(100)))) == 100
+
+    run(scenario)
+
+
+def test_a_caller_that_left_while_waiting_is_not_computed() -> None:
+    async def scenario() -> None:
+        engine = Engine()
+        batcher = batcher_of(engine)
+        tasks = [asyncio.create_task(batcher.submit([i])) for i in range(4)]
+        await settle()
+        tasks[2].cancel()
+        await settle()
+        engine.gate.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [answers[i] for i in (0, 1, 3)] == [[0], [10], [30]]
+        assert isinstance(answers[2], asyncio.CancelledError)
+        assert [2] not in [rows for requests in engine.batches for rows in requests]
+        assert batcher.waiting_rows == 0
+
+    run(scenario)
+
+
+def test_a_caller_that_left_while_computed_harms_no_other() -> None:
+    async def scenario() -> None:
+        engine = Engine()
+        batcher = batcher_of(engine)
+        tasks = [asyncio.create_task(batcher.submit([i])) for i in range(4)]
+        await settle()
+        tasks[0].cancel()
+        engine.gate.set()
+        assert (await asyncio.gather(*tasks, return_exceptions=True))[1:] == [[10], [20], [30]]
+
+    run(scenario)
+
+
+def test_shutdown_cancels_those_that_wait_and_those_being_computed() -> None:
+    async def scenario() -> None:
+        batcher = batcher_of(Engine())
+        tasks = [asyncio.create_task(batcher.submit([i])) for i in range(3)]
+        await settle()
+        batcher.shutdown()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(answer, asyncio.CancelledError) for answer in answers)
+
+    run(scenario)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    sizes=st.lists(st.integers(0, 12), min_size=1, max_size=40),
+    pauses=st.lists(st.integers(0, 3), min_size=1, max_size=40),
+    max_batch_rows=st.integers(1, 20),
+)
+def test_many_callers_of_any_size_each_get_exactly_their_own_answers(
+    sizes: list[int], pauses: list[int], max_batch_rows: int
+) -> None:
+    async def scenario() -> None:
+        engine = Engine(free=True)
+        batcher = batcher_of(engine, max_batch_rows, max_queue_rows=10_000)
+
+        async def call(index: int, size: int) -> None:
+            for _ in range(pauses[index % len(pauses)]):
+                await asyncio.sleep(0)
+            rows = [1000 * index + i for i in range(size)]
+            assert await batcher.submit(rows) == [10 * row for row in rows]
+
+        await asyncio.gather(*(call(index, size) for index, size in enumerate(sizes)))
+        assert sum(engine.sizes) == sum(sizes)
+        largest = max(max_batch_rows, *sizes)
+        assert max(engine.sizes) <= largest
+        assert batcher.waiting_rows == 0
+
+    run(scenario)
