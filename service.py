@@ -8,12 +8,13 @@ from typing import Any
 import bentoml
 
 from features.definition import NAME, TARGET
+from features.values import Row
 from scoring.bento import PackagedModel, locate_model
 from scoring.doors.middleware import Doors
 from scoring.errors import ScoringError
 from scoring.package import ModelPackage
 from scoring.ports import is_taken
-from scoring.schema import FeedbackReceipt, Outcome, Prediction, RowModel
+from scoring.schema import FeedbackReceipt, Outcome, Prediction, PredictRequest
 from scoring.settings import settings
 from scoring.traffic import TrafficLog
 
@@ -47,14 +48,14 @@ class Service:
             settings.traffic_dir, self.package.tag, settings.traffic_roll_mb << 20, settings.traffic_roll_seconds
         )
 
-    @bentoml.api(batchable=True, max_batch_size=settings.max_batch_rows)
-    async def predict(self, flights: list[RowModel]) -> list[Prediction]:
-        """Predict the arrival delay of flights that are pushing back."""
-        if len(flights) <= INLINE_ROWS:
-            return self._predict(flights)
-        return await asyncio.to_thread(self._predict, flights)
+    @bentoml.api(batchable=True, max_batch_size=settings.max_batch_rows, input_spec=PredictRequest)
+    async def predict(self, rows: list[Row]) -> list[Prediction]:
+        """Predict rows, which the doors have validated, in their order."""
+        if len(rows) <= INLINE_ROWS:
+            return self._predict(rows)
+        return await asyncio.to_thread(self._predict, rows)
 
-    def _predict(self, rows: list[Any]) -> list[Any]:
+    def _predict(self, rows: list[Row]) -> list[dict[str, Any]]:
         return self.log.record(rows, self.package.predictor.predict(rows))
 
     @bentoml.api

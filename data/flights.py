@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from data.cache import Entry, cached, default_folder, digest_of_tables, digest_of_texts
 from data.flight_join import add_airports, join, plausible_weather
@@ -61,11 +64,25 @@ class Flights:
     cancelled: int
     implausible: dict[str, int]
 
+    @property
+    def references(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """The reference tables as arrays by column: text as objects, numbers as float64 with NaN for missing."""
+        tables = {"planes": self.planes, "airports": self.airports}
+        return {
+            name: {column: _array(table[column]) for column in table.column_names} for name, table in tables.items()
+        }
+
     def between(self, start: date, end: date) -> pa.Table:
         """The examples scheduled to depart from `start` up to, not including, `end` on the clock of origin."""
         day = self.examples["sched_dep"]
         first, last = (pa.scalar(datetime(d.year, d.month, d.day), day.type) for d in (start, end))
         return self.examples.filter(pc.and_(pc.greater_equal(day, first), pc.less(day, last)))
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    if pa.types.is_string(column.type):
+        return np.array(column.to_pylist(), dtype=object)
+    return np.asarray(column.to_numpy(), dtype=np.float64)
 
 
 def month_range(first: str, last: str) -> tuple[date, date]:

@@ -40,6 +40,9 @@ TARGET = Field("arrival_delay", Kind.NUMBER, "Delay at arrival; negative is earl
 KNOWN_PART = "dep_delay"
 """The model learns the target less this field, the gain on the way, and adds it back."""
 
+HISTORICAL_GAIN = "gain_carrier_route"
+"""The feature that is a baseline by itself: what the gain was in the past, for rows like this one."""
+
 EVENT_TIME = "sched_dep"
 """The field that dates a row in the world, as against the time of its prediction."""
 

@@ -23,12 +23,8 @@ HISTORY_FIELDS: tuple[str, ...] = (TARGET.name, "air_time")
 """Columns that fitting needs beside the fields of a request; both float64, NaN where it never came to be."""
 
 
-@dataclass(frozen=True)
-class References:
-    """The tables that requests are looked up in: columns by name, one value per plane or per airport."""
-
-    planes: Mapping[str, Any]
-    airports: Mapping[str, Any]
+References = Mapping[str, Mapping[str, NDArray[Any]]]
+"""The tables that requests are looked up in, `planes` and `airports`: arrays by column, an element a row."""
 
 
 def learn(columns: Columns, history: Columns, references: References, shrinkage: float) -> State:
@@ -38,8 +34,8 @@ def learn(columns: Columns, history: Columns, references: References, shrinkage:
     is the number of flights at the overall mean that each mean gain is mixed with (James and Stein's idea in its
     plainest form), so that a route flown twice does not shout.
     """
-    airports = _by_code(references.airports, "faa")
-    planes = _by_code(references.planes, "tailnum")
+    airports = _by_code(references["airports"], "faa")
+    planes = _by_code(references["planes"], "tailnum")
     state = State(
         vocabularies={
             "carrier": Vocabulary(columns["carrier"]),

@@ -63,7 +63,7 @@ def decide(
     references = {column.name: column for column in reference.columns}
     findings = [
         *_line_findings(data.rows, settings),
-        *_row_findings(data.rows, reference.model, settings),
+        *_row_findings(data.rows, query, settings),
         *_share_findings(features, share, settings),
         *_outcome_findings(outcomes, settings),
         *(
@@ -124,10 +124,13 @@ def _line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding
         yield _note("torn_lines", f"{rows.torn:,} last line(s) were never ended, as when a process is killed{example}")
 
 
-def _row_findings(rows: RowCounts, model: str | None, settings: DriftSettings) -> Iterator[Finding]:
-    who = f" of {model}" if model else ""
+def _row_findings(rows: RowCounts, query: Query, settings: DriftSettings) -> Iterator[Finding]:
     if rows.scored < settings.min_rows:
-        text = f"the window has {rows.scored:,} rows{who}; {settings.min_rows:,} are needed to tell drift from chance"
+        text = f"the window has {rows.scored:,} rows; {settings.min_rows:,} are needed to tell drift from chance"
+        if not rows.scored:
+            text = (
+                f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
+            )
         yield Finding(severity="alarm", kind="few_rows", column=None, text=text)
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"

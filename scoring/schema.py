@@ -165,7 +165,8 @@ def _column(field: Field, values: Sequence[Any]) -> list[Any]:
             case Kind.NUMBER:
                 numbers = np.asarray(values, dtype=np.float64)
                 if _all_allowed(field, numbers):
-                    return numbers.tolist()
+                    known: list[Any] = numbers.tolist()
+                    return known
                 adapter.validate_python([None if math.isnan(value) else value for value in numbers.tolist()])
                 raise AssertionError(f"{field.name}: the check of the column and the check of its values disagree")
             case Kind.LOCAL_TIME:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin take the cores from the servers under test
 for name in ("MODEL_TAG", "TRAFFIC_DIR", "PORT", "GRPC_PORT"):
     os.environ.pop(name, None)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its import uses a deprecated name of pathspec
+    import _bentoml_impl.server.app  # noqa: F401
 
 from data.flights import Flights, load_flights  # noqa: E402
 from scoring.package import ModelPackage  # noqa: E402

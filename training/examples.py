@@ -76,19 +76,6 @@ def examples_between(flights: Flights, months: Months) -> Examples:
     return examples
 
 
-def references_of(flights: Flights) -> References:
-    """The planes and airports that features look up."""
-    return References(
-        planes={name: _values(flights.planes[name]) for name in ("tailnum", "year", "seats")},
-        airports={name: _values(flights.airports[name]) for name in ("faa", "lat", "lon", "tzone")},
-    )
-
-
-def _values(column: pa.ChunkedArray) -> NDArray[Any]:
-    values = np.array(column.to_pylist(), dtype=object)
-    return values if pa.types.is_string(column.type) else values.astype(np.float64)
-
-
 def out_of_fold(train: Examples, references: References, shrinkage: float) -> NDArray[np.float32]:
     """Features of the training flights, each month through an extractor fitted on the other months.
 

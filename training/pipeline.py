@@ -16,7 +16,7 @@ from monitoring.metrics import RegressionMetrics, regression_metrics
 from scoring.predictor import Predictions, Predictor
 from training.baselines import baseline_gains
 from training.config import TrainingConfig
-from training.examples import Examples, examples_between, out_of_fold, references_of
+from training.examples import Examples, examples_between, out_of_fold
 from training.gate import check_gate
 from training.learners import learn
 
@@ -56,7 +56,7 @@ def train(config: TrainingConfig, step: Callable[[str], None] = lambda _: None) 
     """
     step("reading the source")
     flights = load_flights(config.source)
-    references = references_of(flights)
+    references = flights.references
     parts = {name: examples_between(flights, months) for name, months in config.split.model_dump().items()}
     train_part = parts["train"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from features.definition import EXAMPLE
+from features.definition import EXAMPLE, NAME, TARGET
 from scoring.schema import ROWS, ErrorAnswer, FeedbackReceipt, FeedbackRequest, Prediction, PredictRequest
 
 _ERRORS = {
@@ -21,8 +21,8 @@ _REFERENCE = "#/components/schemas/{model}"
 _EXAMPLE_ANSWER = {
     "prediction_id": "01a20b31-7de1-79ee-ba86-6e0c83f0ea63",
     "id": EXAMPLE["id"],
-    "arrival_delay": -0.96,
-    "model": "flights:hvs5clhhu6gciax4",
+    "model": f"{NAME}:hvs5clhhu6gciax4",
+    TARGET.name: -0.96,
 }
 
 
@@ -41,7 +41,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
             "Take what came true of earlier predictions: late, repeated or out of order.",
             _content(
                 _schema(FeedbackRequest),
-                {"outcomes": [{"prediction_id": _EXAMPLE_ANSWER["prediction_id"], "arrival_delay": 4.0}]},
+                {"outcomes": [{"prediction_id": _EXAMPLE_ANSWER["prediction_id"], TARGET.name: 4.0}]},
             ),
             _content(_schema(FeedbackReceipt), {"accepted": 1}),
         ),

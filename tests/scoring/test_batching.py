@@ -169,7 +169,9 @@ def test_a_caller_that_left_while_waiting_is_not_computed() -> None:
     async def scenario() -> None:
         engine = Engine()
         batcher = batcher_of(engine)
-        tasks = [asyncio.create_task(batcher.submit([i])) for i in range(4)]
+        tasks = [asyncio.create_task(batcher.submit([0]))]
+        await settle()
+        tasks += [asyncio.create_task(batcher.submit([i])) for i in range(1, 4)]
         await settle()
         tasks[2].cancel()
         await settle()

@@ -1,0 +1,250 @@
+"""Replays against a server that misbehaves on purpose, and against the real one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from data.flights import Flights
+from features.definition import FIELD_NAMES
+from monitoring.__main__ import main
+from monitoring.errors import UnreachableError
+from monitoring.job import judge
+from monitoring.replay import ReplayConfig, replay, requests_of
+from monitoring.settings import DriftSettings
+from monitoring.window import Query
+from scoring.schema import ROWS, PredictRequest
+from tests.serving import ServedPort, free_port, logged
+
+Answers = list[dict[str, Any]]
+Fault = Callable[["Handler", Answers], bool]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Predicts that every flight arrives as late as it left, unless the server's fault answers in its place."""
+
+    protocol_version = "HTTP/1.1"
+    server: Misbehaving
+
+    def do_GET(self) -> None:
+        self.reply(200, {})
+
+    def do_POST(self) -> None:
+        body = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
+        with self.server.lock:
+            if self.path == "/feedback":
+                self.server.outcomes += body["outcomes"]
+                return self.reply(200, {"accepted": len(body["outcomes"])})
+            self.server.requests += 1
+            rows = body["flights"]
+            answers = [
+                {"prediction_id": f"p-{row['id']}", "id": row["id"], "arrival_delay": row["dep_delay"], "model": "m"}
+                for row in rows
+            ]
+            if not self.server.fault(self, answers):
+                self.server.served += rows
+                self.reply(200, answers)
+
+    def reply(self, status: int, content: Any, **headers: str) -> None:
+        body = orjson.dumps(content)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Misbehaving(ThreadingHTTPServer):
+    """A real server on a port of its own."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.lock = threading.Lock()
+        self.requests = 0
+        self.served: list[dict[str, Any]] = []
+        self.outcomes: list[dict[str, Any]] = []
+        self.fault: Fault = lambda handler, answers: False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+@pytest.fixture
+def bad() -> Iterator[Misbehaving]:
+    with Misbehaving() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def config(url: str, **values: Any) -> ReplayConfig:
+    return ReplayConfig(**{"months": "2013-07:2013-08", "limit": 500, "concurrency": 4, "url": url} | values)
+
+
+def test_all_is_served(bad: Misbehaving) -> None:
+    result = replay(config(bad.url, rows_per_request=33))
+    assert (result.flights_served, result.errors, result.complete) == (500, 0, True)
+    assert result.outcomes_posted == len(bad.outcomes)
+    assert len({row["id"] for row in bad.served}) == 500
+    assert result.ratio_to_zero_gain == 1
+    assert result.rmse == result.zero_gain_rmse
+    assert result.first_event == "2013-07-01T05:00:00"
+
+
+def test_outcomes_in_several_requests_are_all_counted(bad: Misbehaving) -> None:
+    result = replay(config(bad.url, limit=None, sample=5_000, rows_per_request=500))
+    assert result.outcomes_posted == len(bad.outcomes)
+    assert 4_900 < result.outcomes_posted < 5_000
+
+
+def test_no_feedback(bad: Misbehaving) -> None:
+    result = replay(config(bad.url, feedback=False))
+    assert (result.outcomes_posted, bad.outcomes, result.complete) == (0, [], True)
+
+
+def test_busy_server_is_tried_again(bad: Misbehaving) -> None:
+    def busy(handler: Handler, _: Answers) -> bool:
+        if bad.requests <= 6:
+            handler.reply(503, {"error": "busy"}, Retry_After="0.05")
+        return bad.requests <= 6
+
+    bad.fault = busy
+    result = replay(config(bad.url))
+    assert (result.flights_served, result.errors, bad.requests) == (500, 0, 16)
+
+
+def test_server_that_stays_busy_is_an_error(bad: Misbehaving) -> None:
+    def busy(handler: Handler, _: Answers) -> bool:
+        handler.reply(503, {"error": "busy"}, Retry_After="0.01")
+        return True
+
+    bad.fault = busy
+    result = replay(config(bad.url, limit=50))
+    assert (result.flights_served, result.errors, result.errors_by_status, bad.requests) == (0, 50, {"503": 50}, 5)
+    assert result.rmse is None
+    assert "busy" in str(result.first_error)
+
+
+def test_closed_connection_is_tried_again(bad: Misbehaving) -> None:
+    def hang_up(handler: Handler, _: Answers) -> bool:
+        handler.close_connection = bad.requests % 3 == 0
+        return handler.close_connection
+
+    bad.fault = hang_up
+    result = replay(config(bad.url))
+    assert (result.flights_served, result.errors) == (500, 0)
+    assert bad.requests > 10
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda answers: answers[:-1], "49 answers to 50 rows"),
+        (lambda answers: answers[::-1], "answer 0 is not to row"),
+        (lambda answers: {"answers": answers}, "no list of answers"),
+        (lambda answers: [{**answers[0], "arrival_delay": None}, *answers[1:]], "answer 0 lacks arrival_delay"),
+    ],
+)
+def test_wrong_answers_are_errors(bad: Misbehaving, spoil: Callable[[Answers], Any], why: str) -> None:
+    def wrong(handler: Handler, answers: Answers) -> bool:
+        if bad.requests == 2:
+            handler.reply(200, spoil(answers))
+        return bad.requests == 2
+
+    bad.fault = wrong
+    result = replay(config(bad.url, concurrency=1))
+    assert (result.flights_served, result.errors, result.complete) == (450, 50, False)
+    assert result.errors_by_status == {"wrong answer": 50}
+    assert why in str(result.first_error)
+
+
+def test_refusal_is_counted_by_status(bad: Misbehaving) -> None:
+    def refuse(handler: Handler, _: Answers) -> bool:
+        if bad.requests == 1:
+            handler.reply(400, {"error": "flights.0.temp: no"})
+        return bad.requests == 1
+
+    bad.fault = refuse
+    result = replay(config(bad.url))
+    assert (result.flights_served, result.errors_by_status) == (450, {"400": 50})
+    assert "flights.0.temp" in str(result.first_error)
+
+
+def test_rate(bad: Misbehaving) -> None:
+    result = replay(config(bad.url, rate=1_000, feedback=False))
+    assert 0.4 < result.seconds < 2
+
+
+def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(UnreachableError, match="make serve"):
+        replay(config(url))
+    assert main(["replay", "--months", "2013-07", "--limit", "10", "--url", url]) == 3
+    assert url in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("values", [{"months": "July"}, {"months": "2013-09:2013-07"}, {"url": "nowhere"}, {"rate": 0}])
+def test_senseless_configuration(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        config(**{"url": "http://127.0.0.1:1"} | values)
+
+
+def test_command(bad: Misbehaving, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["replay", "--months", "2013-07", "--limit", "60", "--url", bad.url, "--json"]
+    assert main(arguments) == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out.splitlines()[-1])["flights_served"] == 60
+    assert output.err == ""
+    bad.fault = lambda handler, answers: handler.reply(500, {"error": "no"}) is None
+    assert main(arguments) == 1
+    assert main(["replay", "--months", "2013-13", "--url", bad.url]) == 2
+    assert "--months" in capsys.readouterr().err
+    assert main(["replay", "--months", "2014-01", "--url", bad.url]) == 2
+
+
+def test_requests_are_what_the_service_takes(flights: Flights) -> None:
+    table = flights.between(*config("http://127.0.0.1:1").days)
+    rows = requests_of(table)
+    assert rows[0]["id"].startswith("2013-07-01T05:00-")
+    assert set().union(*rows) == set(FIELD_NAMES)
+    assert len({row["id"] for row in rows}) == len(rows)
+    PredictRequest.model_validate_json(orjson.dumps({ROWS: rows[:2_000]}))
+    assert [row["sched_dep"] for row in rows[:500]] == sorted(row["sched_dep"] for row in rows[:500])
+
+
+def test_sample_is_spread_over_the_months_and_repeatable(bad: Misbehaving) -> None:
+    ids = []
+    for _ in range(2):
+        bad.served.clear()
+        replay(config(bad.url, limit=None, sample=1_000, concurrency=1, feedback=False))
+        ids.append([row["id"] for row in bad.served])
+    assert ids[0] == ids[1]
+    assert 450 < sum(one.startswith("2013-07") for one in ids[0]) < 550
+
+
+def test_real_server(server: ServedPort) -> None:
+    before = len(logged(server.traffic))
+    result = replay(config(server.process.url, limit=None, sample=1_500))
+    assert (result.flights_served, result.errors, result.complete) == (1_500, 0, True)
+    assert len(logged(server.traffic)) == before + 1_500
+    query = Query(server.traffic, datetime(2013, 7, 1), datetime(2013, 9, 1), "sched_dep")
+    verdict = judge(query, None, DriftSettings()).result
+    assert verdict.rows.scored >= 1_500
+    assert verdict.outcomes.matched >= result.outcomes_posted

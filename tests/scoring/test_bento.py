@@ -1,0 +1,143 @@
+"""What scoring/bento.py relies on and BentoML does not promise. Where one of these fails, read the new library's
+`_bentoml_impl/server/app.py` and `bentoml/models.py`, then mend scoring/bento.py."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import pytest
+from _bentoml_impl.server.app import ServiceAppFactory
+from bentoml.models import BentoModel
+
+from scoring.batching import AdaptiveBatcher
+from scoring.bento import Application, PackagedModel
+from scoring.errors import PackageError
+from tests.conftest import ROOT
+
+PINNED = "1.4.39"
+
+
+@bentoml.service(name="contract")
+class Contract:
+    """The smallest service with a batchable API."""
+
+    @bentoml.api(batchable=True)
+    async def predict(self, rows: list[int]) -> list[int]:
+        return [10 * row for row in rows]
+
+
+@pytest.fixture
+def factory() -> ServiceAppFactory:
+    return ServiceAppFactory(Contract, is_main=True)
+
+
+def test_the_library_is_the_version_that_was_read() -> None:
+    assert version("bentoml") == PINNED, "the lock moved: run this file, then change PINNED and pyproject.toml together"
+    assert f'"bentoml=={PINNED}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_factory_is_reachable_from_the_application(factory: ServiceAppFactory) -> None:
+    app = factory()
+    owner = getattr(app.router.lifespan_context, "__self__", None)
+    assert owner is factory, "the lifespan is no longer a method of ServiceAppFactory: see BaseAppFactory.__call__"
+
+
+def test_there_is_one_dispatcher_for_each_batchable_api(factory: ServiceAppFactory) -> None:
+    assert list(factory.dispatchers) == ["predict"], "dispatchers are kept elsewhere: see ServiceAppFactory.__init__"
+    dispatcher = factory.dispatchers["predict"]
+    assert callable(dispatcher), "a dispatcher is no longer called with the batch function: see batch_infer"
+    assert callable(dispatcher.shutdown), "dispatchers are shut down otherwise: see Application.install_batcher"
+
+
+def test_a_batch_is_inferred_by_name_with_one_argument() -> None:
+    parameters = list(inspect.signature(ServiceAppFactory.batch_infer).parameters)
+    assert parameters == ["self", "name", "input_args", "input_kwargs"], "batch_infer takes other arguments"
+    assert inspect.iscoroutinefunction(ServiceAppFactory.batch_infer), "batch_infer is no longer awaited"
+
+
+def test_the_instance_is_kept_where_it_is_looked_for(factory: ServiceAppFactory) -> None:
+    assert factory._service_instance is None, "_service_instance is gone: see ServiceAppFactory.create_instance"
+
+
+def test_our_batcher_takes_the_place_of_theirs_and_gets_the_requests(factory: ServiceAppFactory) -> None:
+    batches: list[int] = []
+
+    async def scenario() -> list[Any]:
+        app = factory()
+        batcher = AdaptiveBatcher(100, 1000, batches.append)
+        application = Application(app)
+        submit = application.install_batcher("predict", batcher)
+        async with app.router.lifespan_context(app):
+            assert type(application.instance) is Contract.inner, "instance is no longer the service's own class"
+            return await asyncio.gather(*(submit([i, i + 1]) for i in range(20)))
+
+    assert asyncio.run(scenario()) == [[10 * i, 10 * i + 10] for i in range(20)], "answers went to other callers"
+    assert sum(batches) == 40
+    assert len(batches) < 20, "requests are not merged: batch_infer no longer goes through dispatchers[name]"
+
+
+def test_an_api_is_called_without_bentoml_around_it_through_local(factory: ServiceAppFactory) -> None:
+    async def scenario() -> Any:
+        app = factory()
+        async with app.router.lifespan_context(app):
+            return await factory._service_instance.predict.local([4])
+
+    assert asyncio.run(scenario()) == [40], "methods of the instance no longer have `.local`"
+
+
+def test_middleware_of_the_service_is_given_the_lifespan_with_the_application() -> None:
+    seen: list[Any] = []
+
+    class Middleware:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            seen.append((scope["type"], scope.get("app")))
+            await self.app(scope, receive, send)
+
+    @bentoml.service(name="contract2")
+    class Service:
+        @bentoml.api
+        def noop(self) -> int:
+            return 1
+
+    Service.add_asgi_middleware(Middleware)
+    app = ServiceAppFactory(Service, is_main=True)()
+
+    async def scenario() -> None:
+        messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+        async def receive() -> Any:
+            return next(messages)
+
+        async def send(_: Any) -> None: ...
+
+        await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+
+    asyncio.run(scenario())
+    assert seen == [("lifespan", app)], "middleware does not see the lifespan: the doors would never open"
+
+
+def test_the_openapi_description_is_to_be_had_from_the_service(factory: ServiceAppFactory) -> None:
+    document = Application(factory()).openapi()
+    assert {"openapi", "info", "paths", "components"} <= set(document), "openapi_spec.asdict() changed"
+
+
+def test_a_service_knows_whether_it_runs_from_a_bento() -> None:
+    assert Contract.bento is None, "Service.bento is no longer None outside of a bento: see locate_model"
+
+
+@pytest.mark.parametrize("method", ["resolve", "to_info"])
+def test_the_methods_that_read_the_store_are_those_that_are_wrapped(method: str) -> None:
+    assert callable(getattr(BentoModel, method)), f"BentoModel.{method} is gone: see PackagedModel"
+
+
+def test_a_model_that_is_not_there_is_told_in_one_sentence_without_the_network(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match=r"There is no model nothing:here in the store: run `python -m training`"):
+        PackagedModel("nothing:here").resolve(base_path=str(tmp_path))

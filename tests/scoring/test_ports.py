@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from scoring.ports import is_taken, main
+from tests.conftest import ROOT
+from tests.serving import free_port
+
+
+def test_a_port_is_taken_while_something_listens_on_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert is_taken(port)
+    assert not is_taken(port)
+
+
+def test_the_command_names_each_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as first, socket.create_server(("0.0.0.0", 0)) as second:
+        ports = [str(listener.getsockname()[1]) for listener in (first, second)]
+        assert main([ports[0], str(free_port()), ports[1]]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in said] == [f"Port {port} is in use" for port in ports]
+    assert all("PORT" in line for line in said)
+
+
+def test_the_command_is_silent_about_free_ports() -> None:
+    command = [sys.executable, "-m", "scoring.ports", str(free_port())]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_make_serve_ends_with_a_sentence_where_the_port_is_taken() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        port = listener.getsockname()[1]
+        command = ["make", "serve", f"PORT={port}", f"GRPC_PORT={free_port()}"]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert f"Port {port} is in use" in result.stderr
+    assert "Traceback" not in result.stderr
