@@ -12,7 +12,7 @@ export PORT GRPC_PORT MODEL_TAG
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train serve build bench lock clean
+.PHONY: help demo test lint format train serve build proto bench lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,12 +43,15 @@ train: $(DEV)  ## Train a model and save it into the BentoML store
 	@$(PY) -m training
 
 serve: $(DEV)  ## Serve in the foreground; trains first if there is no model
-	@$(PY) -m scoring.ports $(PORT)
+	@$(PY) -m scoring.ports $(PORT) $(GRPC_PORT)
 	@.venv/bin/bentoml models get $(MODEL_TAG) >/dev/null 2>&1 || $(PY) -m training
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 
 build: $(DEV)  ## Build the bento
 	@.venv/bin/bentoml build
+
+proto: $(DEV)  ## Generate the gRPC code from its .proto
+	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
 
 bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipeline service, in one run
 	@$(PY) -m benchmarks $(ARGS)

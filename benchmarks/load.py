@@ -72,7 +72,7 @@ class Measurement:
 
 
 def encode_requests(url: str, rows: Sequence[bytes], rows_per_request: int) -> list[Request]:
-    """POSTs of all `rows`, JSON objects with an `id`, so many in each; the last few that do not fill one are left out."""
+    """POSTs of `rows`, JSON objects with an `id`, so many in each; the last few that do not fill one are left out."""
     parts = urlsplit(url)
     head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
     ids = [orjson.loads(row)["id"] for row in rows]
@@ -177,7 +177,7 @@ async def measure(url: str, requests: Sequence[Request], plan: Plan) -> Measurem
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The smallest of the ordered values that at least `share` of them do not exceed (nearest rank); None of nothing."""
+    """The smallest of the ordered values that at least `share` of them do not exceed (nearest rank); or None."""
     return ordered[max(math.ceil(share * len(ordered)), 1) - 1] if ordered else None
 
 
@@ -187,7 +187,7 @@ def _milliseconds(ordered: Sequence[float], share: float) -> float | None:
 
 
 async def _call(url: str, requests: Iterator[Request], tally: _Tally) -> None:
-    parts = urlsplit(url)
+    host, port = urlsplit(url).hostname or "127.0.0.1", urlsplit(url).port or 80
     loop = asyncio.get_running_loop()
     connection: Connection | None = None
     try:
@@ -195,7 +195,7 @@ async def _call(url: str, requests: Iterator[Request], tally: _Tally) -> None:
             request = next(requests)
             try:
                 if connection is None or connection.closed:
-                    _, connection = await loop.create_connection(Connection, parts.hostname, parts.port)
+                    _, connection = await loop.create_connection(Connection, host, port)
                 started = time.perf_counter()
                 status, body = await connection.ask(request.message)
             except OSError:
@@ -224,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0 however many errors were counted."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--url", required=True, help="where to POST")
-    parser.add_argument("--rows", type=Path, required=True, help="file with a row, a JSON object with an id, on each line")
+    parser.add_argument("--rows", type=Path, required=True, help="file with a JSON object with an id on each line")
     parser.add_argument("--rows-per-request", type=int, default=1, help="default: 1")
     parser.add_argument("--connections", type=int, default=32, help="default: 32")
     parser.add_argument("--seconds", type=float, default=10.0, help="measured, default: 10")

@@ -128,9 +128,7 @@ def _row_findings(rows: RowCounts, query: Query, settings: DriftSettings) -> Ite
     if rows.scored < settings.min_rows:
         text = f"the window has {rows.scored:,} rows; {settings.min_rows:,} are needed to tell drift from chance"
         if not rows.scored:
-            text = (
-                f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
-            )
+            text = f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
         yield Finding(severity="alarm", kind="few_rows", column=None, text=text)
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.definition import TARGET
+from features.definition import EVENT_TIME, TARGET
 from monitoring.ids import keys_of
 from monitoring.reference import OUTCOME, Reference
 from monitoring.result import Column, DriftResult
@@ -43,7 +43,8 @@ def plot(result: DriftResult, reference: Reference, data: WindowData, latest: ND
     names = {column.log_name: column.name for column in reference.columns}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        now = _frame(data.sample.append_column(OUTCOME, _outcomes_of(data, latest)), names, columns)
+        sample = data.sample.append_column(OUTCOME, _outcomes_of(data, latest)).sort_by(EVENT_TIME)
+        now = _frame(sample, names, columns)
         before = _frame(reference.rows, names, columns)
         html: str = _snapshot(columns, _within(now, before), before).get_html_str(as_iframe=False)
         return html
@@ -77,16 +78,14 @@ def _snapshot(columns: list[Column], now: pd.DataFrame, before: pd.DataFrame) ->
     from evidently.metrics import ValueDrift
     from evidently.presets import RegressionPreset
 
-    drawn = [
-        column for column in columns if _drawn_name(column) in before and before[_drawn_name(column)].notna().any()
-    ]
+    drawn = [column for column in columns if before[_drawn_name(column)].notna().any()]
     _register({_drawn_name(column): column for column in drawn})
-    metrics: list[Any] = [
-        ValueDrift(column=_drawn_name(column), method=_TEST, threshold=column.threshold) for column in drawn
-    ]
+    first = [column for column in drawn if column.drifted or column.role != "feature"]
+    ordered = [*first, *(column for column in drawn if column not in first)]
+    metrics: list[Any] = [ValueDrift(column=_drawn_name(c), method=_TEST, threshold=c.threshold) for c in ordered]
     regression = []
     if PREDICTION in now and min(frame[OUTCOME].notna().sum() for frame in (now, before)) >= MIN_PLOTTED:
-        metrics.append(RegressionPreset())
+        metrics.insert(len(first), RegressionPreset())
         regression = [Regression(target=OUTCOME, prediction=PREDICTION)]
     numbers = [name for name in now if now[name].dtype.kind in "fi"]
     definition = DataDefinition(

@@ -61,7 +61,7 @@ def _flush(entry: Any) -> None:
 def _parity_rows(model: TrainedModel) -> list[Row]:
     """Rows drawn from the test months, then each with one of its optional fields missing or its texts unknown."""
     test = model.parts["test"]
-    count = model.config.parity_rows
+    count = min(model.config.parity_rows, len(test))
     chosen = np.random.default_rng(model.config.seed).choice(len(test), count, replace=False)
     rows = rows_of(test.where(np.sort(chosen)).columns)
     return [_altered(row, index) for index, row in enumerate(rows)]

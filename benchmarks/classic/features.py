@@ -69,7 +69,7 @@ def _with_clocks(X: pd.DataFrame) -> pd.DataFrame:
 
 
 def make_pipeline(parameters: dict[str, Any]) -> Pipeline:
-    """The unfitted Pipeline from a DataFrame of flights to the minutes lost on the way; for XGBRegressor `parameters`."""
+    """The unfitted Pipeline from a DataFrame of flights to minutes lost on the way; `parameters` are XGBRegressor's."""
     columns = ColumnTransformer(
         [
             ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), CATEGORIES),

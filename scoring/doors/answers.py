@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from data.errors import LogError
@@ -67,7 +67,7 @@ def _status(error: Exception) -> tuple[int, dict[str, str] | None]:
             return 413, None
         case UnknownModelError():
             return 404, None
-        case RequestError():
+        case RequestError() | ClientDisconnect():
             return 400, None
         case OverloadError():
             return 503, {"Retry-After": str(error.retry_after)}

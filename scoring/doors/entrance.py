@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 
 from features.values import Row
 from scoring.batching import AdaptiveBatcher
@@ -38,8 +39,7 @@ class Entrance:
     async def predict(self, rows: Sequence[Row], counted: CountedRequest) -> list[dict[str, Any]]:
         """Answers to validated rows, logged. Raises TooLargeError, OverloadError, LogError or PredictionError."""
         counted.rows = len(rows)
-        if len(rows) > settings.max_rows:
-            raise TooLargeError(f"{len(rows)} rows in one request, of at most {settings.max_rows}: send it in parts.")
+        check_size(len(rows))
         return await self._submit(rows) if rows else []
 
     @contextmanager
@@ -54,6 +54,12 @@ class Entrance:
             counted.outcome = "answered"
 
 
+def check_size(rows: int) -> None:
+    """Raise TooLargeError for more rows than one request may have."""
+    if rows > settings.max_rows:
+        raise TooLargeError(f"{rows} rows in one request, of at most {settings.max_rows}: send it in parts.")
+
+
 def _outcome(error: BaseException) -> str:
     match error:
         case TooLargeError():
@@ -64,6 +70,10 @@ def _outcome(error: BaseException) -> str:
             return "invalid"
         case OverloadError():
             return "overload"
+        case TimeoutError():
+            return "timeout"
+        case ClientDisconnect():
+            return "cancelled"
         case Exception():
             return "failed"
         case _:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -14,18 +15,22 @@ from pydantic import ValidationError
 from data.errors import LogError
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
+from scoring.doors.certificates import server_credentials
 from scoring.doors.entrance import Entrance
 from scoring.doors.tensors import (
     Tensor,
     check_model,
+    check_outputs,
     decode,
     encode,
     input_metadata,
     output_metadata,
     output_tensors,
     rows_of_tensors,
+    shown,
 )
 from scoring.errors import OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
+from scoring.ports import is_taken
 from scoring.schema import explain
 from scoring.settings import settings
 
@@ -40,8 +45,19 @@ CONTENTS = {
     "BYTES": "bytes_contents",
 }
 
-Context = grpc.aio.ServicerContext
+OTHER_CALLS = 100
+"""Calls for health, readiness and metadata that are taken beside `settings.grpc_max_concurrent` for predictions."""
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Answer = TypeVar("Answer")
+
+
+def check_door() -> None:
+    """Raise ScoringError where no worker could open the door: its port is taken, or its certificates are no good."""
+    if settings.grpc_port and is_taken(settings.grpc_port):
+        raise ScoringError(f"The gRPC port {settings.grpc_port} is in use: free it, or set GRPC_PORT to another.")
+    if settings.grpc_port:
+        server_credentials()
 
 
 class GRPCDoor:
@@ -56,14 +72,16 @@ class GRPCDoor:
         """Open the port. Raises ScoringError where it cannot be had, or a certificate cannot be read."""
         limit = settings.max_body_mb << 20
         self._server = grpc.aio.server(
-            maximum_concurrent_rpcs=settings.grpc_max_concurrent,
+            maximum_concurrent_rpcs=settings.grpc_max_concurrent + OTHER_CALLS,
             options=[("grpc.max_receive_message_length", limit), ("grpc.max_send_message_length", limit)],
         )
-        services.add_GRPCInferenceServiceServicer_to_server(InferenceServicer(self._entrance), self._server)
+        services.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            InferenceServicer(self._entrance), self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
         address = f"0.0.0.0:{settings.grpc_port}"
-        credentials = _credentials()
+        credentials = server_credentials()
         try:
             if credentials is None:
                 self._server.add_insecure_port(address)
@@ -90,6 +108,7 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
 
     def __init__(self, entrance: Entrance) -> None:
         self._entrance = entrance
+        self._predicting = 0
 
     async def ServerLive(self, request: Any, context: Context) -> Any:  # noqa: ARG002, N802
         return messages.ServerLiveResponse(live=True)
@@ -126,14 +145,24 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
     async def ModelInfer(self, request: Any, context: Context) -> Any:  # noqa: N802
         async def answer() -> Any:
             with self._entrance.request("grpc") as counted:
+                if self._predicting > settings.grpc_max_concurrent:
+                    raise OverloadError(
+                        f"More than {settings.grpc_max_concurrent} calls at once: try again in a second."
+                    )
                 tag = self._entrance.package.tag
                 check_model(request.model_name, request.model_version, tag)
+                requested = [output.name for output in request.outputs]
+                check_outputs(requested)
                 rows = rows_of_tensors(_read(request))
-                answers = await self._entrance.predict(rows, counted)
-                outputs = output_tensors(answers, [output.name for output in request.outputs])
-                return _write(tag, request, outputs)
+                async with asyncio.timeout(settings.timeout_seconds):
+                    answers = await self._entrance.predict(rows, counted)
+                return _write(tag, request, output_tensors(answers, requested))
 
-        return await _answering(context, answer)
+        self._predicting += 1
+        try:
+            return await _answering(context, answer)
+        finally:
+            self._predicting -= 1
 
 
 async def _answering(context: Context, answer: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -150,6 +179,8 @@ async def _answering(context: Context, answer: Callable[[], Awaitable[Answer]]) 
         code, sentence = grpc.StatusCode.INVALID_ARGUMENT, str(error)
     except OverloadError as error:
         code, sentence = grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
+    except TimeoutError:
+        code, sentence = grpc.StatusCode.DEADLINE_EXCEEDED, f"Not answered in {settings.timeout_seconds:g} seconds."
     except LogError as error:
         code, sentence = grpc.StatusCode.UNAVAILABLE, f"It could not be logged, so it is not answered: {error}"
     except Exception as error:
@@ -166,6 +197,9 @@ def _read(request: Any) -> list[Tensor]:
     if raw and len(raw) != len(request.inputs):
         raise RequestError(f"{len(raw)} raw_input_contents came with {len(request.inputs)} inputs.")
     if raw:
+        for tensor in request.inputs:
+            if tensor.HasField("contents"):
+                raise RequestError(f"Input {shown(tensor.name)} has contents beside raw_input_contents.")
         return [
             decode(tensor.name, tensor.datatype, tuple(tensor.shape), content)
             for tensor, content in zip(request.inputs, raw, strict=True)
@@ -176,7 +210,8 @@ def _read(request: Any) -> list[Tensor]:
 def _typed(tensor: Any) -> Tensor:
     contents = CONTENTS.get(tensor.datatype)
     if contents is None:
-        raise RequestError(f"Input {tensor.name!r} has datatype {tensor.datatype!r}; {', '.join(CONTENTS)} are read.")
+        known = ", ".join(CONTENTS)
+        raise RequestError(f"Input {shown(tensor.name)} has datatype {shown(tensor.datatype)}; {known} are read.")
     return Tensor(tensor.name, tensor.datatype, tuple(tensor.shape), list(getattr(tensor.contents, contents)))
 
 
@@ -191,16 +226,3 @@ def _write(tag: str, request: Any, outputs: Sequence[Tensor]) -> Any:
             values = [value.encode() for value in tensor.values] if tensor.datatype == "BYTES" else tensor.values
             getattr(output.contents, CONTENTS[tensor.datatype]).extend(values)
     return response
-
-
-def _credentials() -> grpc.ServerCredentials | None:
-    if settings.grpc_tls_cert is None and settings.grpc_tls_key is None:
-        return None
-    if settings.grpc_tls_cert is None or settings.grpc_tls_key is None:
-        raise ScoringError("GRPC_TLS_CERT and GRPC_TLS_KEY go together: set both, or neither.")
-    try:
-        pair = (settings.grpc_tls_key.read_bytes(), settings.grpc_tls_cert.read_bytes())
-        authority = settings.grpc_tls_client_ca.read_bytes() if settings.grpc_tls_client_ca else None
-    except OSError as error:
-        raise ScoringError(f"The gRPC door's certificates cannot be read: {error}") from error
-    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)

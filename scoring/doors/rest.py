@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import orjson
 import pydantic_core
 from starlette.requests import Request
@@ -17,17 +20,20 @@ from scoring.doors.tensors import (
     NUMPY_TYPES,
     Tensor,
     check_model,
+    check_outputs,
     decode,
     encode,
     input_metadata,
     output_metadata,
     output_tensors,
     rows_of_tensors,
+    shown,
 )
 from scoring.errors import RequestError
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ["binary_tensor_data"]
+_LARGEST = {"INT64": 2**63 - 1, "INT32": 2**31 - 1}
 
 
 class RESTDoor:
@@ -44,6 +50,7 @@ class RESTDoor:
             *(Route(path, answering(self.model), methods=["GET"]) for path in (model, version)),
             *(Route(path + "/ready", answering(self.model_ready), methods=["GET"]) for path in (model, version)),
             *(Route(path + "/infer", answering(self.infer), methods=["POST"]) for path in (model, version)),
+            Route("/v2/{rest:path}", answering(self.unknown)),
         ]
 
     async def server(self, _: Request) -> Response:
@@ -77,12 +84,17 @@ class RESTDoor:
             },
         )
 
+    async def unknown(self, request: Request) -> Response:
+        """What of the protocol's extensions is not served here."""
+        return error_answer(404, f"{request.url.path[:200]} is not served here.")
+
     async def infer(self, request: Request) -> Response:
         """Predict the rows of the input tensors."""
         with self._entrance.request("rest") as counted:
             served = self._served(request)
             document, tensors = _read(await read_body(request), request.headers.get(HEADER_LENGTH))
             requested = [_text(output, "name", "output") for output in _objects(document, "outputs")]
+            check_outputs(requested)
             answers = await self._entrance.predict(rows_of_tensors(tensors), counted)
             return _write(served, document, output_tensors(answers, requested))
 
@@ -103,13 +115,17 @@ def _read(body: bytes, header_length: str | None) -> tuple[dict[str, Any], list[
     elif header_length.isdecimal() and int(header_length) <= len(body):
         end = int(header_length)
     else:
-        raise RequestError(f"The header {HEADER_LENGTH} is {header_length!r} where the body has {len(body)} bytes.")
+        raise RequestError(
+            f"The header {HEADER_LENGTH} is {shown(header_length)} where the body has {len(body)} bytes."
+        )
     try:
         document = pydantic_core.from_json(body[:end])
     except ValueError as error:
         raise RequestError(f"The body is not JSON: {error}.") from error
     if not isinstance(document, dict):
         raise RequestError("The body must be a JSON object with `inputs`.")
+    if not isinstance(document.get("id", ""), str):
+        raise RequestError("`id` of the request must be a string.")
     tensors = []
     for item in _objects(document, "inputs"):
         size = _parameters(item).get("binary_data_size")
@@ -117,8 +133,9 @@ def _read(body: bytes, header_length: str | None) -> tuple[dict[str, Any], list[
             tensors.append(_json_tensor(item))
             continue
         name = _text(item, "name", "input")
-        if not isinstance(size, int) or not 0 <= size <= len(body) - end:
-            raise RequestError(f"Input {name!r} wants {size!r} bytes of binary data where {len(body) - end} are left.")
+        left = len(body) - end
+        if type(size) is not int or not 0 <= size <= left:
+            raise RequestError(f"Input {shown(name)} wants {shown(size)} bytes of binary data where {left} are left.")
         tensors.append(decode(name, _text(item, "datatype", name), _shape(item), body[end : end + size]))
         end += size
     if end != len(body):
@@ -131,23 +148,26 @@ def _json_tensor(item: dict[str, Any]) -> Tensor:
     datatype = _text(item, "datatype", name)
     data = item.get("data")
     if not isinstance(data, list):
-        raise RequestError(f"Input {name!r} has no list `data`.")
+        raise RequestError(f"Input {shown(name)} has no list `data`.")
     if data and isinstance(data[0], list):
         if any(not isinstance(row, list) or len(row) != 1 for row in data):
-            raise RequestError(f"Input {name!r} has ragged rows; each must hold one element.")
+            raise RequestError(f"Input {shown(name)} has ragged rows; each must hold one element.")
         data = [row[0] for row in data]
     integral = datatype.startswith("INT")
     allowed: set[type] = (
         {str, type(None)} if datatype == "BYTES" else {int, type(None)} if integral else {int, float, type(None)}
     )
+    largest = _LARGEST.get(datatype, sys.float_info.max)
     for index, value in enumerate(data):
-        if type(value) not in allowed:
-            raise RequestError(f"Input {name!r} has {value!r} at row {index}, which is no {datatype}.")
-    if datatype in NUMPY_TYPES:
-        data = [float("nan") if value is None else value for value in data]
-    elif datatype == "BYTES":
-        data = [value or "" for value in data]
-    return Tensor(name, datatype, shape, data)
+        if type(value) not in allowed or (type(value) is int and not -largest <= value <= largest):
+            raise RequestError(f"Input {shown(name)} has {shown(value)} at row {index}, which is no {shown(datatype)}.")
+    if datatype == "BYTES":
+        return Tensor(name, datatype, shape, [value or "" for value in data])
+    numbers = [math.nan if value is None else value for value in data]
+    if integral or datatype not in NUMPY_TYPES:
+        return Tensor(name, datatype, shape, numbers)
+    with np.errstate(over="ignore"):  # what FP32 cannot hold is infinite, and refused as such
+        return Tensor(name, datatype, shape, np.array(numbers, np.float64).astype(NUMPY_TYPES[datatype]))
 
 
 def _write(served: str, document: dict[str, Any], outputs: Sequence[Tensor]) -> Response:
@@ -190,12 +210,12 @@ def _parameters(item: dict[str, Any]) -> dict[str, Any]:
 def _text(item: dict[str, Any], key: str, what: str) -> str:
     value = item.get(key)
     if not isinstance(value, str):
-        raise RequestError(f"`{key}` of {what} must be a string.")
+        raise RequestError(f"`{key}` of {shown(what)} must be a string.")
     return value
 
 
 def _shape(item: dict[str, Any]) -> tuple[int, ...]:
     shape = item.get("shape")
     if not isinstance(shape, list) or not all(type(size) is int for size in shape):
-        raise RequestError(f"`shape` of {item.get('name')!r} must be a list of integers.")
+        raise RequestError(f"`shape` of {shown(item.get('name'))} must be a list of integers.")
     return tuple(shape)

@@ -16,12 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Field, Kind
-from features.definition import FIELDS, NAME, TARGET
+from features.definition import FIELDS, TARGET
 from features.values import Row
+from scoring.doors.entrance import check_size
 from scoring.errors import RequestError, UnknownModelError
 from scoring.schema import rows_of_columns
 
-NUMPY_TYPES = {"FP64": np.dtype("<f8"), "FP32": np.dtype("<f4"), "INT64": np.dtype("<i8"), "INT32": np.dtype("<i4")}
+NUMPY_TYPES: dict[str, np.dtype[Any]] = {
+    "FP64": np.dtype("<f8"),
+    "FP32": np.dtype("<f4"),
+    "INT64": np.dtype("<i8"),
+    "INT32": np.dtype("<i4"),
+}
 DATATYPES: dict[Kind, tuple[str, ...]] = {
     Kind.TEXT: ("BYTES",),
     Kind.LOCAL_TIME: ("BYTES",),
@@ -61,7 +67,27 @@ def check_model(name: str, version: str, served: str) -> None:
     served_name, served_version = served.split(":")
     if name != served_name or version not in ("", served_version):
         wanted = f"{name}, version {version}" if version else name
-        raise UnknownModelError(f"The model {wanted} is not served here; {NAME}, version {served_version}, is.")
+        raise UnknownModelError(f"The model {wanted[:200]} is not served here; {served_name}, {served_version}, is.")
+
+
+def check_outputs(requested: Sequence[str]) -> None:
+    """Raise RequestError for an output that does not exist."""
+    for name in requested:
+        if name not in OUTPUTS:
+            raise RequestError(f"Output {shown(name)} is unknown; the outputs are {', '.join(OUTPUTS)}.")
+
+
+def shown(value: object) -> str:
+    """A value of a request as a sentence can hold it, however large it is."""
+    match value:
+        case str():
+            return repr(value if len(value) <= 60 else value[:60] + "...")
+        case None | bool() | float():
+            return repr(value)
+        case int():
+            return repr(value) if value.bit_length() <= 64 else f"an integer of {value.bit_length()} bits"
+        case _:
+            return f"a {type(value).__name__}"
 
 
 def rows_of_tensors(tensors: Sequence[Tensor]) -> list[Row]:
@@ -71,7 +97,7 @@ def rows_of_tensors(tensors: Sequence[Tensor]) -> list[Row]:
     for tensor in tensors:
         field = _FIELDS.get(tensor.name)
         if field is None:
-            raise RequestError(f"Input {tensor.name!r} is unknown; the inputs are {', '.join(_FIELDS)}.")
+            raise RequestError(f"Input {shown(tensor.name)} is unknown; the inputs are {', '.join(_FIELDS)}.")
         if tensor.name in columns:
             raise RequestError(f"Input {tensor.name!r} is given twice.")
         counts[tensor.name] = _count(tensor)
@@ -79,18 +105,17 @@ def rows_of_tensors(tensors: Sequence[Tensor]) -> list[Row]:
     for field in FIELDS:
         if not field.optional and field.name not in columns:
             raise RequestError(f"Input {field.name!r} is missing, and is not optional.")
-    count = counts[FIELDS[0].name]
+    if not counts:
+        raise RequestError("There are no inputs.")
+    first, count = next(iter(counts.items()))
     for name, other in counts.items():
         if other != count:
-            raise RequestError(f"Input {name!r} has {other} rows where {FIELDS[0].name!r} has {count}.")
+            raise RequestError(f"Input {name!r} has {other} rows where {first!r} has {count}.")
     return rows_of_columns(columns, count)
 
 
 def output_tensors(answers: Sequence[dict[str, Any]], requested: Sequence[str]) -> list[Tensor]:
-    """The outputs asked for, all of them where none is. Raises RequestError for one that does not exist."""
-    for name in requested:
-        if name not in OUTPUTS:
-            raise RequestError(f"Output {name!r} is unknown; the outputs are {', '.join(OUTPUTS)}.")
+    """The outputs asked for, all of them where none is."""
     return [
         Tensor(name, OUTPUTS[name], (len(answers),), [answer[name] for answer in answers])
         for name in requested or OUTPUTS
@@ -98,14 +123,19 @@ def output_tensors(answers: Sequence[dict[str, Any]], requested: Sequence[str]) 
 
 
 def decode(name: str, datatype: str, shape: tuple[int, ...], content: bytes) -> Tensor:
-    """A tensor from its binary form: little-endian, and each of BYTES behind its length in four bytes."""
+    """A tensor from its binary form: little-endian, and each of BYTES behind its length in four bytes.
+
+    Raises RequestError that names the input, and TooLargeError for more rows than a request may have.
+    """
+    count = _rows(name, shape)
     if datatype == "BYTES":
-        return Tensor(name, datatype, shape, _decode_bytes(name, content))
+        return Tensor(name, datatype, shape, _decode_bytes(name, content, count))
     dtype = NUMPY_TYPES.get(datatype)
     if dtype is None:
-        raise RequestError(f"Input {name!r} has datatype {datatype!r}; {', '.join([*NUMPY_TYPES, 'BYTES'])} are read.")
+        known = ", ".join([*NUMPY_TYPES, "BYTES"])
+        raise RequestError(f"Input {shown(name)} has datatype {shown(datatype)}; {known} are read.")
     if len(content) % dtype.itemsize:
-        raise RequestError(f"Input {name!r} has {len(content)} bytes, which is no whole number of {datatype}.")
+        raise RequestError(f"Input {shown(name)} has {len(content)} bytes, which is no whole number of {datatype}.")
     return Tensor(name, datatype, shape, np.frombuffer(content, dtype))
 
 
@@ -114,22 +144,25 @@ def encode(tensor: Tensor) -> bytes:
     if tensor.datatype == "BYTES":
         encoded = [value.encode() for value in tensor.values]
         return b"".join(part for value in encoded for part in (struct.pack("<I", len(value)), value))
-    return np.asarray(tensor.values, dtype=NUMPY_TYPES[tensor.datatype]).tobytes()
+    numbers: NDArray[Any] = np.asarray(tensor.values, dtype=NUMPY_TYPES[tensor.datatype])
+    return numbers.tobytes()
 
 
-def _decode_bytes(name: str, content: bytes) -> list[bytes]:
+def _decode_bytes(name: str, content: bytes, count: int) -> list[bytes]:
     equal = _decode_equal(content)
     if equal is not None:
         return equal
     start, end = 0, len(content)
-    values = []
+    values: list[bytes] = []
     while start < end:
+        if len(values) == count:
+            raise RequestError(f"Input {shown(name)} has more elements than the {count} that its shape says.")
         if start + 4 > end:
-            raise RequestError(f"Input {name!r} ends in the middle of a length.")
+            raise RequestError(f"Input {shown(name)} ends in the middle of a length.")
         first = start + 4
         start = first + int.from_bytes(content[start:first], "little")
         if start > end:
-            raise RequestError(f"Input {name!r} ends in the middle of an element.")
+            raise RequestError(f"Input {shown(name)} ends in the middle of an element.")
         values.append(content[first:start])
     return values
 
@@ -146,19 +179,26 @@ def _decode_equal(content: bytes) -> list[bytes] | None:
     return elements
 
 
-def _count(tensor: Tensor) -> int:
-    shape = tensor.shape
+def _rows(name: str, shape: tuple[int, ...]) -> int:
     if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)) or shape[0] < 0:
-        raise RequestError(f"Input {tensor.name!r} has shape {list(shape)}; it must be [n] or [n, 1].")
-    if len(tensor.values) != shape[0]:
-        raise RequestError(f"Input {tensor.name!r} has {len(tensor.values)} elements where its shape says {shape[0]}.")
+        sizes = ", ".join(map(shown, shape[:8]))
+        raise RequestError(f"Input {shown(name)} has shape [{sizes}]; it must be [n] or [n, 1].")
+    check_size(shape[0])
     return shape[0]
 
 
-def _column(field: Field, tensor: Tensor) -> Sequence[Any]:
+def _count(tensor: Tensor) -> int:
+    count = _rows(tensor.name, tensor.shape)
+    if len(tensor.values) != count:
+        raise RequestError(f"Input {tensor.name!r} has {len(tensor.values)} elements where its shape says {count}.")
+    return count
+
+
+def _column(field: Field, tensor: Tensor) -> Any:
     allowed = DATATYPES[field.kind]
     if tensor.datatype not in allowed:
-        raise RequestError(f"Input {field.name!r} has datatype {tensor.datatype!r}; it must be {' or '.join(allowed)}.")
+        datatypes = " or ".join(allowed)
+        raise RequestError(f"Input {field.name!r} has datatype {shown(tensor.datatype)}; it must be {datatypes}.")
     if field.kind is Kind.NUMBER:
         return tensor.values
     if field.kind is Kind.INTEGER:

@@ -77,7 +77,7 @@ class Misbehaving(ThreadingHTTPServer):
         self.requests = 0
         self.served: list[dict[str, Any]] = []
         self.outcomes: list[dict[str, Any]] = []
-        self.fault: Fault = lambda handler, answers: False
+        self.fault: Fault = lambda *_: False
 
     @property
     def url(self) -> str:
@@ -212,7 +212,12 @@ def test_command(bad: Misbehaving, capsys: pytest.CaptureFixture[str]) -> None:
     output = capsys.readouterr()
     assert json.loads(output.out.splitlines()[-1])["flights_served"] == 60
     assert output.err == ""
-    bad.fault = lambda handler, answers: handler.reply(500, {"error": "no"}) is None
+
+    def fail(handler: Handler, _: Answers) -> bool:
+        handler.reply(500, {"error": "no"})
+        return True
+
+    bad.fault = fail
     assert main(arguments) == 1
     assert main(["replay", "--months", "2013-13", "--url", bad.url]) == 2
     assert "--months" in capsys.readouterr().err
@@ -239,6 +244,7 @@ def test_sample_is_spread_over_the_months_and_repeatable(bad: Misbehaving) -> No
     assert 450 < sum(one.startswith("2013-07") for one in ids[0]) < 550
 
 
+@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # bentoml.models, as it is imported
 def test_real_server(server: ServedPort) -> None:
     before = len(logged(server.traffic))
     result = replay(config(server.process.url, limit=None, sample=1_500))

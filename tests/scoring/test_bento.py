@@ -22,18 +22,31 @@ from tests.conftest import ROOT
 PINNED = "1.4.39"
 
 
-@bentoml.service(name="contract")
-class Contract:
-    """The smallest service with a batchable API."""
-
-    @bentoml.api(batchable=True)
-    async def predict(self, rows: list[int]) -> list[int]:
-        return [10 * row for row in rows]
+# BentoML's own declarations of inputs use what pydantic has deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")
 
 
 @pytest.fixture
-def factory() -> ServiceAppFactory:
-    return ServiceAppFactory(Contract, is_main=True)
+def contract() -> Any:
+    """The smallest service with a batchable API."""
+
+    @bentoml.service(name="contract")
+    class Contract:
+        @bentoml.api(batchable=True)
+        async def predict(self, rows: list[int]) -> list[int]:
+            return [10 * row for row in rows]
+
+    return Contract
+
+
+@pytest.fixture
+def factory(contract: Any) -> ServiceAppFactory:
+    return factory_of(contract)
+
+
+def factory_of(service: Any) -> ServiceAppFactory:
+    service.inject_config()
+    return ServiceAppFactory(service, is_main=True)
 
 
 def test_the_library_is_the_version_that_was_read() -> None:
@@ -73,7 +86,7 @@ def test_our_batcher_takes_the_place_of_theirs_and_gets_the_requests(factory: Se
         application = Application(app)
         submit = application.install_batcher("predict", batcher)
         async with app.router.lifespan_context(app):
-            assert type(application.instance) is Contract.inner, "instance is no longer the service's own class"
+            assert type(application.instance) is factory.service.inner, "instance is no longer the service's own class"
             return await asyncio.gather(*(submit([i, i + 1]) for i in range(20)))
 
     assert asyncio.run(scenario()) == [[10 * i, 10 * i + 10] for i in range(20)], "answers went to other callers"
@@ -108,7 +121,7 @@ def test_middleware_of_the_service_is_given_the_lifespan_with_the_application() 
             return 1
 
     Service.add_asgi_middleware(Middleware)
-    app = ServiceAppFactory(Service, is_main=True)()
+    app = factory_of(Service)()
 
     async def scenario() -> None:
         messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
@@ -129,8 +142,8 @@ def test_the_openapi_description_is_to_be_had_from_the_service(factory: ServiceA
     assert {"openapi", "info", "paths", "components"} <= set(document), "openapi_spec.asdict() changed"
 
 
-def test_a_service_knows_whether_it_runs_from_a_bento() -> None:
-    assert Contract.bento is None, "Service.bento is no longer None outside of a bento: see locate_model"
+def test_a_service_knows_whether_it_runs_from_a_bento(contract: Any) -> None:
+    assert contract.bento is None, "Service.bento is no longer None outside of a bento: see locate_model"
 
 
 @pytest.mark.parametrize("method", ["resolve", "to_info"])

@@ -36,7 +36,7 @@ def test_the_command_is_silent_about_free_ports() -> None:
 def test_make_serve_ends_with_a_sentence_where_the_port_is_taken() -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:
         port = listener.getsockname()[1]
-        command = ["make", "serve", f"PORT={port}", f"GRPC_PORT={free_port()}"]
+        command = ["make", "--old-file=.venv/.locked", "serve", f"PORT={port}", f"GRPC_PORT={free_port()}"]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode != 0
     assert f"Port {port} is in use" in result.stderr

@@ -1,0 +1,127 @@
+"""python -m benchmarks: this service beside the classic scaffold (FastAPI, pandas, a scikit-learn Pipeline)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+from benchmarks.accuracy import measure_rmse
+from benchmarks.errors import BenchmarkError
+from benchmarks.flights import prepare
+from benchmarks.report import CLASSIC, OURS, Comparison
+from benchmarks.rounds import count_reasons, count_steps, run_rounds
+from benchmarks.servers import bento_server, choose_cores, classic_server, require_model
+from scoring.errors import ScoringError
+
+CLASSIC_PYTHON = Path(".venv-bench/bin/python")
+SCRATCH = Path("var")
+BAR = "{desc:<45} {bar} {elapsed}"
+
+EPILOG = """\
+Both serve a model of the same months, the classic one trained now, each in one process on one core, with the load on
+another core. They take turns for three rounds (about three minutes), and the table shows medians.
+
+exit codes: 0 measured; 1 the ratio is below --check, or a request failed; 2 the arguments are wrong;
+3 the comparison cannot be made.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--check", type=float, metavar="RATIO", help="least ratio of one-row throughput")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
+    parser.add_argument("--quick", action="store_true", help="one round of a few seconds; too short to quote")
+    parser.add_argument(
+        "--classic-python",
+        type=Path,
+        default=CLASSIC_PYTHON,
+        metavar="FILE",
+        help=f"Python of the classic scaffold's environment (default: {CLASSIC_PYTHON})",
+    )
+    options = parser.parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    try:
+        comparison = compare(options.classic_python, options.quick)
+        if options.json is not None:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps(comparison.document(), indent=1, allow_nan=False) + "\n")
+    except (BenchmarkError, ScoringError, OSError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 3
+    print(comparison.table())
+    return judge(comparison, options.check)
+
+
+def compare(classic_python: Path, quick: bool) -> Comparison:
+    """Start both servers, check that both predict, load them in turn, and stop them.
+
+    Raises BenchmarkError or ScoringError where the comparison cannot be made.
+    """
+    if not classic_python.exists():
+        raise BenchmarkError(f"There is no {classic_python}: run `make bench`, which makes its environment.")
+    require_model()
+    cores = choose_cores()
+    SCRATCH.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=SCRATCH)))
+        steps = 4 + count_steps(2, quick)
+        bar = stack.enter_context(tqdm(total=steps, disable=not sys.stderr.isatty(), bar_format=BAR))
+
+        def step(what: str) -> None:
+            bar.set_description(what)
+            bar.update()
+
+        step("training the classic scaffold")
+        asked, model = prepare(folder, classic_python)
+        asked.write(folder / "rows.jsonl")
+        step("starting both servers")
+        servers = {
+            OURS: stack.enter_context(bento_server(cores[0], folder)),
+            CLASSIC: stack.enter_context(classic_server(cores[0], folder, classic_python, model)),
+        }
+        urls = {name: f"{server.url}/predict" for name, server in servers.items()}
+        step("comparing their predictions")
+        rmse = {name: measure_rmse(name, url, asked) for name, url in urls.items()}
+        rounds = run_rounds(urls, folder / "rows.jsonl", cores[1], quick, step)
+        step("stopping both servers")
+    return Comparison(rounds, rmse, cores)
+
+
+def judge(comparison: Comparison, required: float | None) -> int:
+    """The exit code of a finished comparison, with a sentence where it is not 0."""
+    if comparison.errors:
+        for name, rounds in comparison.rounds.items():
+            for reason, count in count_reasons(rounds).items():
+                print(f"benchmarks: {name}: {count:,} requests failed: {reason}", file=sys.stderr)
+        return 1
+    if required is not None and (comparison.ratio is None or comparison.ratio < required):
+        ratio = f"{comparison.ratio:.1f}" if comparison.ratio else "not known"
+        print(f"benchmarks: the ratio of one-row throughput is {ratio}, below {required:g}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _leave(number: int, _: Any) -> NoReturn:
+    """End through the clean-up, once; a second signal must not interrupt that."""
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The rounds of a comparison: what is asked of each server, and the median of what came out."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.load import GRACE_SECONDS
+from benchmarks.servers import pinned
+
+Measured = dict[str, Any]
+"""The JSON form of `benchmarks.load.Measurement`."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of load: rows in a request, connections, measured seconds, and seconds of warm-up before them."""
+
+    rows: int
+    connections: int
+    seconds: float
+    warm_up: float
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "lone_before": Scenario(1, 1, 3, 0.5),
+    "one_row": Scenario(1, 32, 8, 2),
+    "lone_after": Scenario(1, 1, 3, 0),
+    "thousand_rows": Scenario(1000, 4, 8, 2),
+}
+"""In the order they are run: the lone caller comes at once before and at once after the burst of one-row requests."""
+
+ROUNDS = 3
+QUICK_FACTOR = 0.15
+
+
+def run_rounds(
+    urls: Mapping[str, str], rows: Path, core: int | None, quick: bool, step: Callable[[str], None]
+) -> dict[str, list[dict[str, Measured]]]:
+    """Measurements by server, round and scenario; the servers take turns, and only one is under load at a time.
+
+    `urls` are where to POST, `rows` the file of rows, `core` where the load runs. `quick` makes one short round.
+    """
+    rounds: dict[str, list[dict[str, Measured]]] = {name: [] for name in urls}
+    for number in range(1 if quick else ROUNDS):
+        for name, url in urls.items():
+            measured = {}
+            for scenario, load in SCENARIOS.items():
+                step(f"round {number + 1}: {name}, {scenario.replace('_', ' ')}")
+                measured[scenario] = _load(url, rows, load, core, QUICK_FACTOR if quick else 1)
+            rounds[name].append(measured)
+    return rounds
+
+
+def count_steps(servers: int, quick: bool) -> int:
+    """How many steps `run_rounds` tells of."""
+    return (1 if quick else ROUNDS) * servers * len(SCENARIOS)
+
+
+def median(rounds: list[dict[str, Measured]], scenario: str, metric: str) -> float | None:
+    """The median of a metric over rounds; None where a round has no value."""
+    values = [measured[scenario][metric] for measured in rounds]
+    return None if None in values else statistics.median(values)
+
+
+def count_reasons(rounds: list[dict[str, Measured]]) -> Counter[str]:
+    """Requests of all rounds and scenarios that failed, by what went wrong."""
+    return sum((Counter(measured["reasons"]) for each in rounds for measured in each.values()), Counter())
+
+
+def _load(url: str, rows: Path, load: Scenario, core: int | None, factor: float) -> Measured:
+    command = [sys.executable, "-m", "benchmarks.load", "--url", url, "--rows", str(rows)]
+    command += ["--rows-per-request", str(load.rows), "--connections", str(load.connections)]
+    command += ["--seconds", str(load.seconds * factor), "--warm-up", str(load.warm_up * factor)]
+    timeout = load.seconds + load.warm_up + GRACE_SECONDS + 60
+    try:
+        with pinned(core):
+            result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise BenchmarkError(f"The load on {url} did not end within {timeout:.0f} s.") from None
+    if result.returncode:
+        raise BenchmarkError(f"The load on {url} failed: {result.stderr.strip()[-500:]}")
+    measured: Measured = json.loads(result.stdout)
+    return measured

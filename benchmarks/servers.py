@@ -1,0 +1,114 @@
+"""The two servers, each a process on a core of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from benchmarks.errors import BenchmarkError
+from scoring.process import ServerProcess
+
+
+class PinnedServer(ServerProcess):
+    """A server and its workers on one core; none of them outlives `stop` or `kill`."""
+
+    def __init__(
+        self,
+        core: int | None,
+        log: Path,
+        environment: Mapping[str, str],
+        command: list[str] | None = None,
+    ) -> None:
+        super().__init__(free_port(), log, environment=environment)
+        self._core = core
+        if command is not None:
+            self._command = [*command, "--port", str(self.port)]
+
+    def start(self) -> Self:
+        with pinned(self._core):
+            return super().start()
+
+    def stop(self) -> int:
+        with self._nobody_left():
+            return super().stop()
+
+    def kill(self) -> None:
+        with self._nobody_left():
+            super().kill()
+
+    @contextlib.contextmanager
+    def _nobody_left(self) -> Iterator[None]:
+        """Workers that BentoML starts are in sessions of their own, where a signal to the group does not reach them."""
+        workers = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            workers = psutil.Process(self.process.pid).children(recursive=True)
+        try:
+            yield
+        finally:
+            for worker in workers:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    worker.kill()
+
+
+def bento_server(core: int | None, folder: Path) -> PinnedServer:
+    """This service, with the model and the settings of the environment, one worker, and a traffic log in `folder`."""
+    own = {
+        "TRAFFIC_DIR": str((folder / "traffic").absolute()),
+        "GRPC_PORT": str(free_port()),
+        "WORKERS": "1",
+        "BENTOML_DO_NOT_TRACK": "True",
+    }
+    return PinnedServer(core, folder / "bento.log", own)
+
+
+def classic_server(core: int | None, folder: Path, python: Path, model: Path) -> PinnedServer:
+    """The classic scaffold: uvicorn with its default settings, one worker."""
+    command = [str(python), "-m", "uvicorn", "benchmarks.classic.app:app"]
+    return PinnedServer(core, folder / "classic.log", {"CLASSIC_MODEL": str(model.absolute())}, command)
+
+
+def require_model() -> None:
+    """Raises BenchmarkError where there is no model to serve."""
+    import bentoml
+    from bentoml.exceptions import NotFound
+
+    from scoring.settings import settings
+
+    try:
+        bentoml.models.get(settings.model_tag)
+    except NotFound:
+        raise BenchmarkError(f"There is no model {settings.model_tag} in the store: run `make train` first.") from None
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def choose_cores() -> tuple[int | None, int | None]:
+    """A core for the server under load and another for the load; None for both where there is but one, or no choice."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+
+
+@contextlib.contextmanager
+def pinned(core: int | None) -> Iterator[None]:
+    """Processes started within run on `core`; None leaves them free."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
