@@ -24,6 +24,7 @@ class ServedPort:
 
     process: ServerProcess
     traffic: Path
+    grpc_port: int
 
     def post(self, path: str, body: bytes) -> tuple[int, Any]:
         """Status and decoded JSON answer of a POST."""
@@ -48,7 +49,7 @@ def serve(folder: Path, target: str = "service:Service", cwd: Path | None = None
     traffic = folder / "traffic"
     environment = {"TRAFFIC_DIR": str(traffic), "GRPC_PORT": str(free_port()), **settings}
     with ServerProcess(free_port(), folder / "server.log", target, cwd, environment) as process:
-        yield ServedPort(process, traffic)
+        yield ServedPort(process, traffic, int(environment["GRPC_PORT"]))
 
 
 def refused(cwd: Path, target: str = "service:Service", **settings: str) -> subprocess.CompletedProcess[str]:

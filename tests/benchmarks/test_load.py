@@ -28,9 +28,7 @@ def http(status: int, body: bytes, headers: str = "") -> bytes:
 
 
 def predictions(ids: list[str], delay: object = 1.5) -> bytes:
-    return json.dumps(
-        [{"id": name, "arrival_delay": delay, "prediction_id": "x", "model": "m"} for name in ids]
-    ).encode()
+    return json.dumps([{"id": name, "arrival_delay": delay, "model": "m"} for name in ids]).encode()
 
 
 def right(_: int, ids: list[str]) -> bytes:

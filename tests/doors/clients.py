@@ -1,0 +1,252 @@
+"""The least that a client of each door has to do, written from the protocol and not from the server's code."""
+
+from __future__ import annotations
+
+import json
+import struct
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
+
+from data.schema import Kind
+from features.definition import FIELDS, NAME
+from scoring.doors import open_inference_pb2 as messages
+from scoring.doors import open_inference_pb2_grpc as services
+from scoring.schema import ROWS
+from tests.serving import ServedPort
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+INFER = f"/v2/models/{NAME}/infer"
+TARGET, PREDICTION_ID = "arrival_delay", "prediction_id"
+
+Request = dict[str, Any]
+"""A row as JSON."""
+
+Input = tuple[str, str, list[Any]]
+"""Name, datatype and values of an input; a missing value is None."""
+
+_CONTENTS = {
+    "FP64": "fp64_contents",
+    "FP32": "fp32_contents",
+    "INT64": "int64_contents",
+    "INT32": "int_contents",
+    "BYTES": "bytes_contents",
+}
+_FORMATS = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4"}
+
+
+def inputs_of(rows: Sequence[Request]) -> list[Input]:
+    """An input for each field that one of `rows` has; a missing integer needs a datatype that has a NaN."""
+    inputs = []
+    for field in FIELDS:
+        values = [row.get(field.name) for row in rows]
+        if rows and values.count(None) == len(values):
+            continue
+        datatype = "BYTES"
+        if field.kind is Kind.NUMBER or (field.kind is Kind.INTEGER and None in values):
+            datatype = "FP64"
+        elif field.kind is Kind.INTEGER:
+            datatype = "INT64"
+        inputs.append((field.name, datatype, values))
+    return inputs
+
+
+def binary(datatype: str, values: Sequence[Any]) -> bytes:
+    """The binary form of a tensor."""
+    if datatype == "BYTES":
+        texts = [(value or "").encode() for value in values]
+        return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+    return np.array([np.nan if value is None else value for value in values], _FORMATS[datatype]).tobytes()
+
+
+def texts_of(content: bytes) -> list[str]:
+    """The elements of a binary tensor of BYTES."""
+    texts = []
+    while content:
+        end = 4 + struct.unpack("<I", content[:4])[0]
+        texts.append(content[4:end].decode())
+        content = content[end:]
+    return texts
+
+
+def numbers_of(content: bytes) -> list[float]:
+    """The elements of a binary tensor of FP64."""
+    numbers: list[float] = np.frombuffer(content, "<f8").tolist()
+    return numbers
+
+
+def json_body(rows: Sequence[Request], **more: Any) -> Request:
+    """The body of an inference request in JSON tensors."""
+    inputs = [
+        {"name": name, "datatype": datatype, "shape": [len(values)], "data": values}
+        for name, datatype, values in inputs_of(rows)
+    ]
+    return {"inputs": inputs, **more}
+
+
+def binary_body(rows: Sequence[Request], **more: Any) -> tuple[bytes, dict[str, str]]:
+    """The body of an inference request in binary tensors, and its headers."""
+    described, contents = [], []
+    for name, datatype, values in inputs_of(rows):
+        contents.append(binary(datatype, values))
+        parameters = {"binary_data_size": len(contents[-1])}
+        described.append({"name": name, "datatype": datatype, "shape": [len(values)], "parameters": parameters})
+    head = json.dumps({"inputs": described, **more}).encode()
+    return head + b"".join(contents), {HEADER_LENGTH: str(len(head))}
+
+
+def typed(rows: Sequence[Request], **more: Any) -> Any:
+    """A ModelInferRequest with typed contents."""
+    request = messages.ModelInferRequest(model_name=NAME, **more)
+    for name, datatype, values in inputs_of(rows):
+        tensor = request.inputs.add(name=name, datatype=datatype, shape=[len(values)])
+        if datatype == "BYTES":
+            values = [(value or "").encode() for value in values]
+        else:
+            values = [float("nan") if value is None else value for value in values]
+        getattr(tensor.contents, _CONTENTS[datatype]).extend(values)
+    return request
+
+
+def raw(rows: Sequence[Request], **more: Any) -> Any:
+    """A ModelInferRequest with raw_input_contents."""
+    request = messages.ModelInferRequest(model_name=NAME, **more)
+    for name, datatype, values in inputs_of(rows):
+        request.inputs.add(name=name, datatype=datatype, shape=[len(values)])
+        request.raw_input_contents.append(binary(datatype, values))
+    return request
+
+
+def outputs_of(response: Any) -> dict[str, list[Any]]:
+    """Values by output of a ModelInferResponse, typed or raw."""
+    outputs: dict[str, list[Any]] = {}
+    for index, output in enumerate(response.outputs):
+        if response.raw_output_contents:
+            content = response.raw_output_contents[index]
+            outputs[output.name] = texts_of(content) if output.datatype == "BYTES" else numbers_of(content)
+        elif output.datatype == "BYTES":
+            outputs[output.name] = [value.decode() for value in output.contents.bytes_contents]
+        else:
+            outputs[output.name] = list(getattr(output.contents, _CONTENTS[output.datatype]))
+        assert list(output.shape) == [len(outputs[output.name])]
+    return outputs
+
+
+@contextmanager
+def channel(server: ServedPort, credentials: grpc.ChannelCredentials | None = None) -> Iterator[grpc.Channel]:
+    """A connection of its own to the gRPC door."""
+    address = f"localhost:{server.grpc_port}"
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+    opened = (
+        grpc.secure_channel(address, credentials, options) if credentials else grpc.insecure_channel(address, options)
+    )
+    with opened:
+        yield opened
+
+
+@contextmanager
+def stub(server: ServedPort) -> Iterator[Any]:
+    """The calls of the gRPC door."""
+    with channel(server) as opened:
+        yield services.GRPCInferenceServiceStub(opened)  # type: ignore[no-untyped-call]
+
+
+def call(
+    server: ServedPort, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, Any, bytes]:
+    """Status, headers and body of a GET, or of a POST where there is a body."""
+    request = urllib.request.Request(server.process.url + path, body, headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+def infer(server: ServedPort, body: Request, path: str = INFER) -> tuple[int, Any]:
+    """Status and decoded answer of an inference request in JSON tensors."""
+    return server.post(path, json.dumps(body).encode())
+
+
+def values_of(answer: Request) -> dict[str, list[Any]]:
+    """Values by output of an answer in JSON tensors."""
+    for output in answer["outputs"]:
+        assert output["shape"] == [len(output["data"])]
+    return {output["name"]: output["data"] for output in answer["outputs"]}
+
+
+def by_http(server: ServedPort, rows: Sequence[Request]) -> list[tuple[float, str]]:
+    """Prediction and prediction_id of each row, from POST /predict."""
+    status, answer = server.post("/predict", json.dumps({ROWS: rows}).encode())
+    assert status == 200, answer
+    return [(item[TARGET], item[PREDICTION_ID]) for item in answer]
+
+
+def by_rest(server: ServedPort, rows: Sequence[Request]) -> list[tuple[float, str]]:
+    """The same from /v2, in JSON tensors."""
+    status, answer = infer(server, json_body(rows))
+    assert status == 200, answer
+    values = values_of(answer)
+    return list(zip(values[TARGET], values[PREDICTION_ID], strict=True))
+
+
+def by_rest_binary(server: ServedPort, rows: Sequence[Request]) -> list[tuple[float, str]]:
+    """The same from /v2, in binary tensors in and out."""
+    body, headers = binary_body(rows, parameters={"binary_data_output": True})
+    status, headers, content = call(server, INFER, body, headers)
+    assert status == 200, content
+    values = binary_outputs(headers, content)
+    return list(zip(values[TARGET], values[PREDICTION_ID], strict=True))
+
+
+def by_grpc(server: ServedPort, rows: Sequence[Request]) -> list[tuple[float, str]]:
+    """The same over gRPC, in raw contents."""
+    with stub(server) as calls:
+        values = outputs_of(calls.ModelInfer(raw(rows), timeout=60))
+    return list(zip(values[TARGET], values[PREDICTION_ID], strict=True))
+
+
+def by_grpc_typed(server: ServedPort, rows: Sequence[Request]) -> list[tuple[float, str]]:
+    """The same over gRPC, in typed contents."""
+    with stub(server) as calls:
+        values = outputs_of(calls.ModelInfer(typed(rows), timeout=60))
+    return list(zip(values[TARGET], values[PREDICTION_ID], strict=True))
+
+
+def binary_outputs(headers: Any, content: bytes) -> dict[str, list[Any]]:
+    """Values by output of an answer in binary tensors, or of one that mixes them with JSON."""
+    start = int(headers[HEADER_LENGTH])
+    values: dict[str, list[Any]] = {}
+    for output in json.loads(content[:start])["outputs"]:
+        if "data" in output:
+            values[output["name"]] = output["data"]
+            continue
+        end = start + output["parameters"]["binary_data_size"]
+        read = texts_of if output["datatype"] == "BYTES" else numbers_of
+        values[output["name"]] = list(read(content[start:end]))
+        start = end
+    assert start == len(content)
+    return values
+
+
+def figures(server: ServedPort) -> dict[tuple[str, ...], float]:
+    """What /metrics says: values by the sample's name and the values of its labels."""
+    status, _, content = call(server, "/metrics")
+    assert status == 200
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(content.decode())
+        for sample in family.samples
+        if sample.name.startswith(("door_", "batch_rows"))
+    }
+
+
+def risen(before: dict[tuple[str, ...], float], after: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+    """By how much each figure has risen, where it has."""
+    return {key: value - before.get(key, 0) for key, value in after.items() if value != before.get(key, 0)}
