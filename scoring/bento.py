@@ -19,8 +19,6 @@ from bentoml.models import BentoModel
 from scoring.batching import AdaptiveBatcher
 from scoring.errors import PackageError
 
-Submit = Callable[[Sequence[Any]], Awaitable[list[Any]]]
-
 
 class Application:
     """A running application of BentoML, as its ASGI middleware sees it."""
@@ -33,21 +31,36 @@ class Application:
         """The instance of the service's class, made when the application started."""
         return self._factory._service_instance
 
-    def install_batcher(self, api: str, batcher: AdaptiveBatcher) -> Submit:
-        """Put `batcher` before the batchable `api`, and give the way into its batches."""
-        self._factory.dispatchers[api].shutdown()
-        self._factory.dispatchers[api] = batcher
+    def batcher_of(
+        self, api: str, max_batch_rows: int, max_queue_rows: int, observe: Callable[[float], None]
+    ) -> AdaptiveBatcher:
+        """A batcher of our own before the batchable, async `api`, in the place of BentoML's dispatcher."""
+        method = self._factory.service.apis[api].func
 
-        async def submit(rows: Sequence[Any]) -> list[Any]:
-            results: list[Any] = await self._factory.batch_infer(api, (rows,), {})
+        async def compute(rows: list[Any]) -> Sequence[Any]:
+            results: Sequence[Any] = await method(self.instance, rows)
             return results
 
-        return submit
+        batcher = AdaptiveBatcher(compute, max_batch_rows, max_queue_rows, observe)
+        self._factory.dispatchers[api].shutdown()
+        self._factory.dispatchers[api] = _Dispatcher(batcher)
+        return batcher
 
     def openapi(self) -> dict[str, Any]:
         """BentoML's own OpenAPI description of the service."""
         document: dict[str, Any] = self._factory.service.openapi_spec.asdict()
         return document
+
+
+class _Dispatcher:
+    """The batcher, as BentoML calls and ends a dispatcher."""
+
+    def __init__(self, batcher: AdaptiveBatcher) -> None:
+        self.shutdown = batcher.shutdown
+        self._submit = batcher.submit
+
+    def __call__(self, _: Any) -> Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]:
+        return self._submit
 
 
 class PackagedModel(BentoModel):  # type: ignore[misc]

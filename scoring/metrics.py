@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 DOORS = ("http", "rest", "grpc")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+
+
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def keep_apart() -> None:
+    """Keep the figures of this server's workers in a folder of their own, named by the process that started them.
+
+    BentoML has one folder for all servers of a user, and empties it at each start, even of one that then refuses to
+    serve: a running server would lose its figures. Folders of servers that have ended are removed.
+    """
+    shared = Path(os.environ.get(_FOLDER, ""))
+    if _FOLDER not in os.environ or shared.name == str(os.getppid()):
+        return
+    folders = shared.with_name(f"{shared.name}_by_server")
+    own = folders / str(os.getppid())
+    own.mkdir(parents=True, exist_ok=True)
+    for folder in folders.iterdir():
+        if folder.name.isdecimal() and not Path("/proc", folder.name).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    os.environ[_FOLDER] = str(own)
 
 
 @dataclass(slots=True)

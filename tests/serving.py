@@ -44,7 +44,9 @@ class ServedPort:
 
 
 @contextmanager
-def serve(folder: Path, target: str = "service:Service", cwd: Path | None = None, **settings: str) -> Iterator[ServedPort]:
+def serve(
+    folder: Path, target: str = "service:Service", cwd: Path | None = None, **settings: str
+) -> Iterator[ServedPort]:
     """A server of its own, with its log in `folder`; `settings` are environment variables."""
     traffic = folder / "traffic"
     environment = {"TRAFFIC_DIR": str(traffic), "GRPC_PORT": str(free_port()), **settings}

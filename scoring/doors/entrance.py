@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from features.values import Row
-from scoring.batching import AdaptiveBatcher
 from scoring.bento import Application
 from scoring.errors import OverloadError, RequestError, TooLargeError, UnknownModelError
 from scoring.metrics import CountedRequest, DoorMetrics
@@ -25,9 +24,8 @@ class Entrance:
         self.application = application
         self.draining = False
         self._metrics = DoorMetrics()
-        self._submit = application.install_batcher(
-            "predict",
-            AdaptiveBatcher(settings.max_batch_rows, settings.max_queue_rows, self._metrics.batch_rows.observe),
+        self._batcher = application.batcher_of(
+            "predict", settings.max_batch_rows, settings.max_queue_rows, self._metrics.batch_rows.observe
         )
 
     @property
@@ -36,11 +34,11 @@ class Entrance:
         package: ModelPackage = self.application.instance.package
         return package
 
-    async def predict(self, rows: Sequence[Row], counted: CountedRequest) -> list[dict[str, Any]]:
+    async def predict(self, rows: Sequence[Row], counted: CountedRequest) -> Sequence[dict[str, Any]]:
         """Answers to validated rows, logged. Raises TooLargeError, OverloadError, LogError or PredictionError."""
         counted.rows = len(rows)
         check_size(len(rows))
-        return await self._submit(rows) if rows else []
+        return await self._batcher.submit(rows) if rows else []
 
     @contextmanager
     def request(self, door: str) -> Iterator[CountedRequest]:

@@ -55,10 +55,15 @@ class Doors:
             case _:
                 await self._app(scope, receive, send)
 
+    async def _other(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"]
+        answer = error_answer(404, f"{path[:200]} is not served here.") if path.startswith("/v2/") else self._app
+        await answer(scope, receive, send)
+
     async def _live(self, scope: Any, receive: Any, send: Any) -> None:
         self._entrance = Entrance(Application(scope["app"]))
         routes = [*HTTPDoor(self._entrance).routes, *RESTDoor(self._entrance).routes]
-        self._router = Router(routes, redirect_slashes=False, default=self._app)
+        self._router = Router(routes, redirect_slashes=False, default=self._other)
         self._grpc = GRPCDoor(self._entrance)
 
         async def receive_with_doors() -> Any:

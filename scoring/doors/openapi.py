@@ -30,6 +30,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     """BentoML's description, with the project's own routes described in full."""
     models: list[type[BaseModel]] = [PredictRequest, Prediction, FeedbackRequest, FeedbackReceipt, ErrorAnswer]
     _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
+    document["openapi"] = "3.1.0"  # pydantic writes JSON Schema 2020-12, which 3.0 is not
     document["components"] = {"schemas": definitions["$defs"]}
     document["paths"] |= {
         "/predict": _post(

@@ -50,7 +50,6 @@ class RESTDoor:
             *(Route(path, answering(self.model), methods=["GET"]) for path in (model, version)),
             *(Route(path + "/ready", answering(self.model_ready), methods=["GET"]) for path in (model, version)),
             *(Route(path + "/infer", answering(self.infer), methods=["POST"]) for path in (model, version)),
-            Route("/v2/{rest:path}", answering(self.unknown)),
         ]
 
     async def server(self, _: Request) -> Response:
@@ -68,7 +67,8 @@ class RESTDoor:
 
     async def model_ready(self, request: Request) -> Response:
         """Whether the model takes requests."""
-        return self._readiness({"name": self._served(request), "ready": True})
+        name, _ = self._served(request).split(":")
+        return self._readiness({"name": name, "ready": True})
 
     async def model(self, request: Request) -> Response:
         """Inputs and outputs of the model."""
@@ -83,10 +83,6 @@ class RESTDoor:
                 "outputs": output_metadata(),
             },
         )
-
-    async def unknown(self, request: Request) -> Response:
-        """What of the protocol's extensions is not served here."""
-        return error_answer(404, f"{request.url.path[:200]} is not served here.")
 
     async def infer(self, request: Request) -> Response:
         """Predict the rows of the input tensors."""

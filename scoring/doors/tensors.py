@@ -39,6 +39,10 @@ DATATYPES: dict[Kind, tuple[str, ...]] = {
 PREDICTION_ID = "prediction_id"
 OUTPUTS = {TARGET.name: "FP64", PREDICTION_ID: "BYTES"}
 
+_STRUCT_CODES = {"FP64": "d", "FP32": "f", "INT64": "q", "INT32": "i"}
+FEW_BYTES = 512
+"""Tensors up to this size are decoded in plain Python, which is faster than NumPy's fixed cost per operation."""
+
 _FIELDS = {field.name: field for field in FIELDS}
 
 
@@ -136,6 +140,10 @@ def decode(name: str, datatype: str, shape: tuple[int, ...], content: bytes) -> 
         raise RequestError(f"Input {shown(name)} has datatype {shown(datatype)}; {known} are read.")
     if len(content) % dtype.itemsize:
         raise RequestError(f"Input {shown(name)} has {len(content)} bytes, which is no whole number of {datatype}.")
+    if len(content) <= FEW_BYTES:
+        return Tensor(
+            name, datatype, shape, struct.unpack(f"<{len(content) // dtype.itemsize}{_STRUCT_CODES[datatype]}", content)
+        )
     return Tensor(name, datatype, shape, np.frombuffer(content, dtype))
 
 
@@ -149,8 +157,7 @@ def encode(tensor: Tensor) -> bytes:
 
 
 def _decode_bytes(name: str, content: bytes, count: int) -> list[bytes]:
-    equal = _decode_equal(content)
-    if equal is not None:
+    if len(content) > FEW_BYTES and (equal := _decode_equal(content)) is not None:
         return equal
     start, end = 0, len(content)
     values: list[bytes] = []
@@ -202,7 +209,8 @@ def _column(field: Field, tensor: Tensor) -> Any:
     if field.kind is Kind.NUMBER:
         return tensor.values
     if field.kind is Kind.INTEGER:
-        return [_integer(value) for value in np.asarray(tensor.values).tolist()]
+        values = tensor.values.tolist() if isinstance(tensor.values, np.ndarray) else tensor.values
+        return [_integer(value) for value in values]
     try:
         texts = [value.decode() if isinstance(value, bytes) else value for value in tensor.values]
     except UnicodeDecodeError as error:

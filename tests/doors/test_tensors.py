@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import json
 import math
 import re
 import struct
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -110,10 +108,13 @@ def test_numbers_come_back_from_their_binary_form_to_the_bit(datatype: str, data
     size=st.integers(-1, 12),
 )
 def test_any_bytes_are_decoded_or_refused_by_the_name_of_the_input(datatype: str, content: bytes, size: int) -> None:
+    said = None
     try:
         decode("temp", datatype, (size,), content)
     except RequestError as error:
-        assert "'temp'" in str(error)
+        said = str(error)
+
+    assert said is None or said.startswith("Input 'temp' ")
 
 
 def test_the_metadata_have_an_input_for_each_field_and_the_declared_outputs() -> None:
@@ -200,17 +201,17 @@ def test_a_request_without_inputs_is_refused_and_one_without_rows_has_none() -> 
 def test_texts_cut_short_are_refused_by_name(cut: int) -> None:
     content = binary("BYTES", ["UA", "B6"])
 
-    with pytest.raises(RequestError, match="^Input 'carrier' ends in the middle of a"):
+    with pytest.raises(RequestError, match=r"^Input 'carrier' ends in the middle of a"):
         decode("carrier", "BYTES", (2,), content[:-cut])
 
 
 def test_a_length_far_beyond_the_end_is_refused_by_name() -> None:
-    with pytest.raises(RequestError, match="^Input 'carrier' ends in the middle of an element"):
+    with pytest.raises(RequestError, match=r"^Input 'carrier' ends in the middle of an element"):
         decode("carrier", "BYTES", (1,), struct.pack("<I", 2**32 - 1) + b"UA")
 
 
 def test_more_texts_than_the_shape_says_are_not_even_read() -> None:
-    with pytest.raises(RequestError, match="^Input 'carrier' has more elements than the 1 that its shape says"):
+    with pytest.raises(RequestError, match=r"^Input 'carrier' has more elements than the 1 that its shape says"):
         decode("carrier", "BYTES", (1,), b"\0\0\0\0" * 1_000_000)
 
 
@@ -341,32 +342,43 @@ def wild(field: Field) -> SearchStrategy[Any]:
 def spoiled(row: Row) -> SearchStrategy[dict[str, Any]]:
     """A good row as a client writes it, with up to two of its fields changed to whatever, or left out."""
     good = to_json(row)
-    change: Callable[[Field], SearchStrategy[dict[str, Any]]] = lambda field: (wild(field) | st.none()).map(  # noqa: E731
-        lambda value: {field.name: value}
-    )
-    changes = st.lists(st.sampled_from(FIELDS).flatmap(change), max_size=2)
-    return changes.map(lambda chosen: {**good, **{name: value for one in chosen for name, value in one.items()}})
+    names = st.lists(st.sampled_from(FIELDS), max_size=2, unique=True)
+    changes = names.flatmap(lambda fields: st.fixed_dictionaries({f.name: wild(f) | st.none() for f in fields}))
+    return changes.map(lambda chosen: {**good, **chosen})
+
+
+def at_fault(error: ValidationError) -> set[str]:
+    """The fields that a refusal names."""
+    return {detail.loc.split(".")[2] for detail in explain(error).detail}
+
+
+def taken_as_json(requests: list[dict[str, Any]]) -> list[Row] | set[str]:
+    """The rows of a JSON request, or the fields for which it is refused."""
+    try:
+        return from_json(*requests)
+    except ValidationError as error:
+        return at_fault(error)
+
+
+def taken_as_tensors(requests: list[dict[str, Any]]) -> list[Row] | set[str]:
+    """The rows of the same request in tensors, or the fields for which it is refused."""
+    try:
+        return rows_of_tensors(list(tensors_of(*requests).values()))
+    except ValidationError as error:
+        return at_fault(error)
+    except RequestError as error:
+        return {name for name in FIELD_NAMES if f"'{name}'" in str(error)}
 
 
 @settings(deadline=None, max_examples=500)
 @given(requests=st.lists(rows.flatmap(spoiled), min_size=1, max_size=3))
-def test_tensors_are_taken_and_refused_exactly_as_json_is_and_give_the_same_rows(
-    requests: list[dict[str, Any]],
-) -> None:
+def test_tensors_are_taken_and_refused_as_json_is_and_give_the_same_rows(requests: list[dict[str, Any]]) -> None:
     requests = [{name: value for name, value in row.items() if value is not None} for row in requests]
-    json.dumps(requests)
-    try:
-        expected: list[Row] | set[str] = from_json(*requests)
-    except ValidationError as error:
-        expected = {detail.loc.split(".")[2] for detail in explain(error).detail}
-    try:
-        actual = rows_of_tensors(list(tensors_of(*requests).values()))
-    except ValidationError as error:
-        assert isinstance(expected, set), explain(error)
-        assert explain(error).detail[0].loc.split(".")[2] in expected
-    except RequestError as error:
-        assert isinstance(expected, set), error
-        assert any(f"'{name}'" in str(error) for name in expected)
+    expected, actual = taken_as_json(requests), taken_as_tensors(requests)
+
+    if isinstance(expected, set) or isinstance(actual, set):
+        assert isinstance(expected, set), (actual, expected)
+        assert isinstance(actual, set), (actual, expected)
+        assert actual & expected
     else:
-        assert isinstance(expected, list), expected
         assert list(map(bits, actual)) == list(map(bits, expected))

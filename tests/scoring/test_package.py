@@ -57,9 +57,7 @@ def test_one_flipped_byte_of_any_file_is_refused_by_its_name(package_copy: Path,
 
 
 @pytest.fixture(scope="module")
-def refusals(
-    trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, CompletedProcess[str]]:
+def refusals(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, CompletedProcess[str]]:
     """By file: a real `bentoml serve` from a store in which one byte of that file of the package is another."""
 
     def run(name: str) -> CompletedProcess[str]:

@@ -4,11 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from data.schema import Field, Kind
 from data.timezones import EARLIEST, LATEST
 from features.definition import EXAMPLE, FIELD_NAMES, FIELDS, TARGET
+from features.values import Row
 from scoring.schema import (
     ROWS,
     ErrorAnswer,
@@ -18,9 +21,10 @@ from scoring.schema import (
     PredictRequest,
     RowModel,
     explain,
+    rows_of_columns,
     rows_of_models,
 )
-from tests.rows import from_json
+from tests.rows import from_json, rows, to_json
 
 NUMBERS = [field for field in FIELDS if field.kind is Kind.NUMBER]
 INTEGERS = [field for field in FIELDS if field.kind is Kind.INTEGER]
@@ -146,9 +150,9 @@ def test_a_body_that_is_no_object_is_a_fault_of_the_body(body: str) -> None:
     assert_names(refusal(body), "body")
 
 
-@pytest.mark.parametrize("rows", [{}, None, "[]", 1, True, {"0": EXAMPLE}])
-def test_the_rows_must_be_a_list(rows: Any) -> None:
-    assert_names(refusal(json.dumps({ROWS: rows})), ROWS)
+@pytest.mark.parametrize("value", [{}, None, "[]", 1, True, {"0": EXAMPLE}])
+def test_the_rows_must_be_a_list(value: Any) -> None:
+    assert_names(refusal(json.dumps({ROWS: value})), ROWS)
 
 
 @pytest.mark.parametrize("row", [None, 1, "row", [], [EXAMPLE], True])
@@ -221,6 +225,44 @@ def test_rows_are_plain_values_in_the_order_of_the_declaration() -> None:
 def test_times_become_whole_seconds_on_their_own_clock(text: str, seconds: int) -> None:
     row = dict(zip(FIELD_NAMES, from_json({**EXAMPLE, "sched_dep": text})[0], strict=True))
     assert row["sched_dep"] == seconds
+
+
+def columns_of_requests(requests: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [request.get(name) for request in requests] for name in FIELD_NAMES}
+
+
+@settings(deadline=None, max_examples=50)
+@given(batch=st.lists(rows, max_size=20))
+def test_rows_that_come_as_columns_are_the_rows_that_come_as_objects(batch: list[Row]) -> None:
+    requests = [to_json(row) for row in batch]
+    assert repr(rows_of_columns(columns_of_requests(requests), len(batch))) == repr(from_json(*requests))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((field.name, float("inf")) for field in NUMBERS),
+        *((field.name, (field.maximum or 0) + 1) for field in NUMBERS + INTEGERS),
+        *((field.name, (field.minimum or 0) - 1) for field in NUMBERS + INTEGERS),
+        *((field.name, "x" * (int(field.maximum or 0) + 1)) for field in TEXTS),
+        *((field.name, None) for field in FIELDS if not field.optional),
+        *((field.name, text) for field in TIMES for text in ("", "2013-09-02", "2013-09-02T05:15:00Z", "1378098900")),
+    ],
+)
+def test_what_is_refused_of_an_object_is_refused_of_a_column_by_the_same_place(name: str, value: Any) -> None:
+    good = {key: value for key, value in EXAMPLE.items() if key != name}
+    missing = float("nan") if any(field.name == name and field.kind is Kind.NUMBER for field in FIELDS) else None
+    columns = columns_of_requests([EXAMPLE, good | {name: missing if value is None else value}])
+    with pytest.raises(ValidationError) as error:
+        rows_of_columns(columns, 2)
+    assert_names(explain(error.value), f"{ROWS}.1.{name}")
+
+
+def test_an_optional_column_may_be_left_out() -> None:
+    columns = columns_of_requests([EXAMPLE, EXAMPLE])
+    del columns["temp"], columns["id"]
+    expected = from_json(*[{name: EXAMPLE[name] for name in columns}] * 2)
+    assert repr(rows_of_columns(columns, 2)) == repr(expected)
 
 
 def test_no_rows_are_no_rows() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -194,5 +193,3 @@ def test_help_tells_every_option_and_exit_code() -> None:
         assert option in text
     for code in "0123":
         assert code in text[text.index("exit codes") :]
-
-

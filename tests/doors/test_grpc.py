@@ -1,0 +1,409 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from data.schema import Kind
+from features.definition import EXAMPLE, FIELDS
+from scoring.doors import open_inference_pb2 as messages
+from scoring.doors import open_inference_pb2_grpc as services
+from scoring.package import ModelPackage
+from scoring.settings import settings
+from tests.doors.clients import channel, figures, outputs_of, raw, risen, stub, typed
+from tests.rows import from_json
+from tests.serving import ServedPort, logged, serve
+
+SERVICE = "inference.GRPCInferenceService"
+SECOND = {**EXAMPLE, "id": "my-flight-2", "dest": "PHX", "dep_delay": -3.5}
+TRITON_ONLY = ("RepositoryIndex", "ModelConfig", "ModelStatistics", "SystemSharedMemoryStatus", "TraceSetting")
+
+
+@pytest.fixture(scope="module")
+def calls(server: ServedPort) -> Iterator[Any]:
+    """The calls of the session's server."""
+    with stub(server) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def narrow(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
+    """A server that takes one call and one MiB at a time, but lets any number of rows wait."""
+    folder = tmp_path_factory.mktemp("narrow")
+    limits = {"GRPC_MAX_CONCURRENT": "1", "MAX_BODY_MB": "1", "MAX_QUEUE_ROWS": "1000000"}
+    with serve(folder, MODEL_TAG=trained["tag"], **limits) as served:
+        yield served
+
+
+def expected(package: ModelPackage, *requests: dict[str, Any]) -> list[float]:
+    """What the package predicts without a server."""
+    values: list[float] = package.predictor.predict(from_json(*requests)).target.tolist()
+    return values
+
+
+def refused(call: Any, request: Any, code: grpc.StatusCode) -> str:
+    """The sentence with which a call is refused."""
+    with pytest.raises(grpc.RpcError) as error:
+        call(request, timeout=30)
+    assert error.value.code() is code, error.value.details()
+    sentence: str = error.value.details()
+    return sentence
+
+
+def with_input(changed: str, make: Any = raw, **changes: Any) -> Any:
+    """A good request of two rows, but for one of its inputs."""
+    request = make([EXAMPLE, SECOND])
+    for index, tensor in enumerate(request.inputs):
+        if tensor.name == changed:
+            for name, value in changes.items():
+                if name == "content":
+                    request.raw_input_contents[index] = value
+                elif name == "shape":
+                    tensor.shape[:] = value
+                elif name == "contents":
+                    tensor.contents.CopyFrom(value)
+                else:
+                    setattr(tensor, name, value)
+    return request
+
+
+def test_the_server_says_that_it_is_live_and_ready_and_what_it_serves(calls: Any, package: ModelPackage) -> None:
+    name, version = package.tag.split(":")
+
+    assert calls.ServerLive(messages.ServerLiveRequest()).live
+    assert calls.ServerReady(messages.ServerReadyRequest()).ready
+    assert calls.ModelReady(messages.ModelReadyRequest(name=name)).ready
+    assert calls.ModelReady(messages.ModelReadyRequest(name=name, version=version)).ready
+    metadata = calls.ServerMetadata(messages.ServerMetadataRequest())
+    assert (metadata.name, metadata.version) == (name, version)
+
+
+def test_the_metadata_derive_from_the_declaration(calls: Any, package: ModelPackage) -> None:
+    datatypes = {Kind.TEXT: "BYTES", Kind.LOCAL_TIME: "BYTES", Kind.NUMBER: "FP64", Kind.INTEGER: "INT64"}
+    name, version = package.tag.split(":")
+    metadata = calls.ModelMetadata(messages.ModelMetadataRequest(name=name))
+
+    assert (metadata.name, list(metadata.versions)) == (name, [version])
+    assert metadata.platform == package.predictor.runner.kind
+    assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in metadata.inputs] == [
+        (field.name, datatypes[field.kind], [-1]) for field in FIELDS
+    ]
+    assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in metadata.outputs] == [
+        ("arrival_delay", "FP64", [-1]),
+        ("prediction_id", "BYTES", [-1]),
+    ]
+
+
+@pytest.mark.parametrize("make", [raw, typed])
+def test_raw_contents_are_answered_raw_and_typed_ones_typed(calls: Any, package: ModelPackage, make: Any) -> None:
+    name, version = package.tag.split(":")
+    response = calls.ModelInfer(make([EXAMPLE, SECOND], id="abc", model_version=version))
+
+    assert (response.model_name, response.model_version, response.id) == (name, version, "abc")
+    assert len(response.raw_output_contents) == (2 if make is raw else 0)
+    values = outputs_of(response)
+    assert values["arrival_delay"] == expected(package, EXAMPLE, SECOND)
+    assert len(set(values["prediction_id"])) == 2
+
+
+@pytest.mark.parametrize("make", [raw, typed])
+def test_only_the_outputs_asked_for_are_answered_in_the_order_asked_for(calls: Any, make: Any) -> None:
+    request = make([EXAMPLE])
+    for name in ("prediction_id", "arrival_delay"):
+        request.outputs.add(name=name)
+    assert list(outputs_of(calls.ModelInfer(request))) == ["prediction_id", "arrival_delay"]
+    del request.outputs[1]
+    assert list(outputs_of(calls.ModelInfer(request))) == ["prediction_id"]
+
+
+@pytest.mark.parametrize("make", [raw, typed])
+def test_missing_values_are_those_of_json(calls: Any, package: ModelPackage, make: Any) -> None:
+    optional = [field.name for field in FIELDS if field.optional]
+    without = {**SECOND, **dict.fromkeys(optional)}
+    bare = {name: value for name, value in EXAMPLE.items() if name not in optional}
+
+    assert outputs_of(calls.ModelInfer(make([EXAMPLE, without])))["arrival_delay"] == expected(
+        package, EXAMPLE, without
+    )
+    assert outputs_of(calls.ModelInfer(make([bare])))["arrival_delay"] == expected(package, bare)
+
+
+@pytest.mark.parametrize("make", [raw, typed])
+def test_a_request_without_rows_has_an_answer_without_rows(calls: Any, make: Any) -> None:
+    request = make([EXAMPLE])
+    for index, tensor in enumerate(request.inputs):
+        tensor.shape[:] = [0]
+        if make is raw:
+            request.raw_input_contents[index] = b""
+        else:
+            tensor.ClearField("contents")
+
+    assert outputs_of(calls.ModelInfer(request)) == {"arrival_delay": [], "prediction_id": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("ships", ""), ("flights", "2"), ("", ""), ("x" * 100_000, ""), ("flights", "é" * 100_000)]
+)
+def test_another_model_or_version_is_not_found_and_the_one_served_is_named(
+    calls: Any, package: ModelPackage, name: str, version: str
+) -> None:
+    infer = raw([EXAMPLE], model_version=version)
+    infer.model_name = name
+    for call, request in (
+        (calls.ModelReady, messages.ModelReadyRequest(name=name, version=version)),
+        (calls.ModelMetadata, messages.ModelMetadataRequest(name=name, version=version)),
+        (calls.ModelInfer, infer),
+    ):
+        sentence = refused(call, request, grpc.StatusCode.NOT_FOUND)
+        assert sentence.startswith(f"The model {name[:50]}")
+        assert sentence.endswith(f"is not served here; flights, {package.tag.split(':')[1]}, is.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"name": "speed"}, "Input 'speed' is unknown; the inputs are carrier, "),
+        ({"name": "x" * 100_000}, "Input 'xxxxx"),
+        ({"name": "é\0" * 50_000}, "Input 'é"),
+        ({"name": "dest"}, "Input 'dest' is given twice."),
+        ({"datatype": "BOOL"}, "Input 'temp' has datatype 'BOOL'; "),
+        ({"datatype": ""}, "Input 'temp' has datatype ''; "),
+        (
+            {"datatype": "BYTES", "content": b"\1\0\0\0a\1\0\0\0b"},
+            "Input 'temp' has datatype 'BYTES'; it must be FP64 ",
+        ),
+        ({"shape": [2, 2]}, "Input 'temp' has shape [2, 2]; it must be [n] or [n, 1]."),
+        ({"shape": [-1]}, "Input 'temp' has shape [-1]; it must be [n] or [n, 1]."),
+        ({"shape": [1]}, "Input 'temp' has 2 elements where its shape says 1."),
+        ({"content": bytes(8)}, "Input 'temp' has 1 elements where its shape says 2."),
+        ({"content": bytes(15)}, "Input 'temp' has 15 bytes, which is no whole number of FP64."),
+        ({"shape": [1], "content": bytes(8)}, "Input 'temp' has 1 rows where 'carrier' has 2."),
+        ({"content": b"\xff" * 7 + b"\x7f" + bytes(8)}, ""),
+        ({"content": bytes(14) + b"\xf0\x7f"}, "flights.1.temp: Input should be a finite number"),
+        ({"contents": messages.InferTensorContents(fp64_contents=[1, 2])}, "Input 'temp' has contents beside raw_"),
+    ],
+)
+def test_a_wrong_input_is_an_invalid_argument_with_a_sentence_that_names_it(
+    calls: Any, changes: dict[str, Any], sentence: str
+) -> None:
+    request = with_input("temp", **changes)
+    if not sentence:
+        assert len(outputs_of(calls.ModelInfer(request))["arrival_delay"]) == 2
+        return
+    said = refused(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
+    assert said.startswith(sentence)
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"datatype": "BOOL"}, "Input 'temp' has datatype 'BOOL'; FP64, FP32, INT64, INT32, BYTES are read."),
+        ({"datatype": "INT64"}, "Input 'temp' has 0 elements where its shape says 2."),
+        ({"datatype": "BYTES"}, "Input 'temp' has 0 elements where its shape says 2."),
+        ({"shape": [3]}, "Input 'temp' has 2 elements where its shape says 3."),
+        ({"contents": messages.InferTensorContents()}, "Input 'temp' has 0 elements where its shape says 2."),
+        ({"contents": messages.InferTensorContents(fp64_contents=[1, 1e9])}, "flights.1.temp: Input should be less"),
+    ],
+)
+def test_wrong_typed_contents_are_an_invalid_argument_and_named(
+    calls: Any, changes: dict[str, Any], sentence: str
+) -> None:
+    request = with_input("temp", typed, **changes)
+
+    assert refused(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT).startswith(sentence)
+
+
+def test_raw_contents_must_be_as_many_as_the_inputs(calls: Any) -> None:
+    request = raw([EXAMPLE])
+    inputs = len(request.inputs)
+    request.raw_input_contents.append(b"")
+
+    sentence = refused(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
+    assert sentence == f"{inputs + 1} raw_input_contents came with {inputs} inputs."
+
+
+@pytest.mark.parametrize("make", [raw, typed])
+def test_a_required_input_that_is_left_out_is_an_invalid_argument_and_named(calls: Any, make: Any) -> None:
+    bare = {name: value for name, value in EXAMPLE.items() if name != "dep_delay"}
+
+    sentence = refused(calls.ModelInfer, make([bare]), grpc.StatusCode.INVALID_ARGUMENT)
+    assert sentence == "Input 'dep_delay' is missing, and is not optional."
+
+
+def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls: Any, server: ServedPort) -> None:
+    before = len(logged(server.traffic))
+    request = raw([EXAMPLE])
+    request.outputs.add(name="speed")
+
+    sentence = refused(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
+    assert sentence == "Output 'speed' is unknown; the outputs are arrival_delay, prediction_id."
+    assert len(logged(server.traffic)) == before
+
+
+@pytest.mark.parametrize("make", [raw, typed])
+def test_more_rows_than_the_limit_are_resource_exhausted(calls: Any, make: Any) -> None:
+    request = make([EXAMPLE] * (settings.max_rows + 1))
+
+    sentence = refused(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert sentence == f"{settings.max_rows + 1} rows in one request, of at most {settings.max_rows}: send it in parts."
+
+
+def test_what_only_triton_serves_is_unimplemented_and_leaves_no_traceback(server: ServedPort) -> None:
+    before = server.process.log.stat().st_size
+    with channel(server) as opened:
+        for name in TRITON_ONLY:
+            refused(opened.unary_unary(f"/{SERVICE}/{name}"), b"", grpc.StatusCode.UNIMPLEMENTED)
+        with pytest.raises(grpc.RpcError) as error:
+            list(opened.stream_stream(f"/{SERVICE}/ModelStreamInfer")(iter([b""]), timeout=30))
+        assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+    assert server.process.log.read_bytes()[before:] == b""
+
+
+def test_a_message_that_is_none_is_refused_and_leaves_no_prediction(server: ServedPort) -> None:
+    with channel(server) as opened, pytest.raises(grpc.RpcError) as error:
+        opened.unary_unary(f"/{SERVICE}/ModelInfer")(b"\xff\xff\xff", timeout=30)
+
+    assert error.value.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def test_reflection_lists_the_services_and_describes_them(server: ServedPort) -> None:
+    with channel(server) as opened:
+        asked = reflection_pb2_grpc.ServerReflectionStub(opened).ServerReflectionInfo(
+            iter(
+                [
+                    reflection_pb2.ServerReflectionRequest(list_services=""),
+                    reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE),
+                ]
+            )
+        )
+        listed, described = asked
+
+    assert {service.name for service in listed.list_services_response.service} == {
+        SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection",
+    }  # fmt: skip
+    assert b"ModelInfer" in described.file_descriptor_response.file_descriptor_proto[0]
+
+
+@pytest.mark.parametrize("name", ["", SERVICE])
+def test_health_is_serving_for_the_server_and_for_its_service(server: ServedPort, name: str) -> None:
+    with channel(server) as opened:
+        answer = health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest(service=name))
+
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_the_health_of_a_service_that_is_not_there_is_not_found(server: ServedPort) -> None:
+    with channel(server) as opened:
+        refused(
+            health_pb2_grpc.HealthStub(opened).Check,
+            health_pb2.HealthCheckRequest(service="ships"),
+            grpc.StatusCode.NOT_FOUND,
+        )
+
+
+def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_logged(
+    trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    large = raw([EXAMPLE] * 5_000)
+    late = [raw([{**EXAMPLE, "id": f"late-{index}"}]) for index in range(5)]
+    folder = tmp_path_factory.mktemp("busy")
+    with serve(folder, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="1000000") as served, stub(served) as calls:
+        calls.ModelInfer(large)
+        computing = [calls.ModelInfer.future(large) for _ in range(25)]
+        before = figures(served)
+        for request in late:
+            with pytest.raises(grpc.RpcError) as error:
+                calls.ModelInfer(request, timeout=0.2)
+            assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        still_computing = sum(not future.done() for future in computing)
+        assert still_computing, "the server was not busy for long enough"
+        assert all(len(future.result().outputs) == 2 for future in computing)
+        calls.ModelInfer(raw([{**EXAMPLE, "id": "on time"}]))
+        counted = risen(before, figures(served))
+        ids = [line["id"] for line in logged(served.traffic) if line["id"] != EXAMPLE["id"]]
+
+    assert ids == ["on time"]
+    assert 1 <= counted["door_requests_total", "grpc", "cancelled"] <= len(late)  # some left before they were read
+
+
+def test_a_call_that_takes_longer_than_the_server_allows_is_told_so(
+    trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("impatient")
+    limits = {"TIMEOUT_SECONDS": "0.3", "MAX_QUEUE_ROWS": "1000000"}
+    with serve(folder, MODEL_TAG=trained["tag"], **limits) as served, stub(served) as calls:
+        waiting = [calls.ModelInfer.future(raw([EXAMPLE] * 5_000)) for _ in range(20)]
+        refusals = [future.exception() for future in waiting]
+        told = {(error.code(), error.details()) for error in refusals if error is not None}
+        counted = figures(served)
+
+    assert told == {(grpc.StatusCode.DEADLINE_EXCEEDED, "Not answered in 0.3 seconds.")}
+    assert counted["door_requests_total", "grpc", "timeout"] == sum(error is not None for error in refusals)
+
+
+def test_a_message_over_the_limit_is_resource_exhausted_and_the_connection_goes_on(narrow: ServedPort) -> None:
+    before = narrow.process.log.stat().st_size
+    with stub(narrow) as calls:
+        request = raw([EXAMPLE] * 8_000)
+        assert request.ByteSize() > 1 << 20
+        assert "larger than max" in refused(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
+        assert len(calls.ModelInfer(raw([EXAMPLE])).outputs) == 2
+
+    assert b"Traceback" not in narrow.process.log.read_bytes()[before:]
+
+
+def test_more_calls_at_once_than_the_limit_are_resource_exhausted_while_health_is_still_told(
+    narrow: ServedPort,
+) -> None:
+    request = raw([EXAMPLE] * 4_000)
+    before = figures(narrow)
+    with channel(narrow) as opened, stub(narrow) as calls:
+        waiting = [calls.ModelInfer.future(request) for _ in range(30)]
+        health = health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest())
+        refusals = [error for error in (future.exception() for future in waiting) if error is not None]
+        answered = len(waiting) - len(refusals)
+    counted = risen(before, figures(narrow))
+
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+    assert answered >= 1
+    assert {(error.code(), error.details()) for error in refusals} == {
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "More than 1 calls at once: try again in a second.")
+    }
+    assert counted["door_requests_total", "grpc", "overload"] == len(refusals)
+    assert counted["door_requests_total", "grpc", "answered"] == answered
+
+
+def test_rows_beyond_what_may_wait_are_resource_exhausted(
+    trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("short-queue")
+    with serve(folder, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="5000") as served, stub(served) as calls:
+        waiting = [calls.ModelInfer.future(raw([EXAMPLE] * 4_000)) for _ in range(30)]
+        refusals = [error for error in (future.exception() for future in waiting) if error is not None]
+
+    assert {error.code() for error in refusals} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert all(error.details().endswith("of at most 5000: try again in a second.") for error in refusals)
+    assert len(refusals) < len(waiting)
+
+
+def test_a_generated_client_of_asyncio_is_answered_many_calls_at_once(
+    server: ServedPort, package: ModelPackage
+) -> None:
+    import asyncio
+
+    async def ask() -> list[list[float]]:
+        async with grpc.aio.insecure_channel(f"localhost:{server.grpc_port}") as opened:
+            calls = services.GRPCInferenceServiceStub(opened)  # type: ignore[no-untyped-call]
+            answers = await asyncio.gather(*(calls.ModelInfer(raw([EXAMPLE, SECOND])) for _ in range(64)))
+        return [outputs_of(answer)["arrival_delay"] for answer in answers]
+
+    with ThreadPoolExecutor(1) as thread:
+        answers = thread.submit(asyncio.run, ask()).result()
+    assert answers == [expected(package, EXAMPLE, SECOND)] * 64

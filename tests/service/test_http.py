@@ -1,0 +1,424 @@
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.flights import Flights
+from features.columns import rows_of
+from features.definition import EXAMPLE, TARGET
+from features.fingerprint import declaration_fingerprint
+from features.values import Row
+from scoring.package import ModelPackage
+from scoring.schema import ROWS, ErrorAnswer
+from tests.conftest import ROOT
+from tests.rows import from_json, rows, to_json
+from tests.serving import ServedPort, logged, serve
+from training.examples import examples_between
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def client(server: ServedPort) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.process.url, timeout=60, headers=JSON) as client:
+        yield client
+
+
+def body_of(*requests: Any) -> str:
+    return json.dumps({ROWS: requests})
+
+
+def assert_refused(answer: httpx.Response, status: int, words: str) -> None:
+    """The answer has the one shape that errors have, with `words` in its sentence."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert words in ErrorAnswer.model_validate_json(answer.content).error
+
+
+def targets(answers: list[dict[str, Any]]) -> bytes:
+    return np.array([answer[TARGET.name] for answer in answers]).tobytes()
+
+
+def test_the_example_is_predicted(server: ServedPort, trained: dict[str, Any]) -> None:
+    (answer,) = server.predict([EXAMPLE])
+
+    assert set(answer) == {"prediction_id", "id", TARGET.name, "model"}
+    assert answer["id"] == EXAMPLE["id"]
+    assert answer["model"] == trained["tag"]
+    assert -60 < answer[TARGET.name] < 120
+
+
+def test_real_flights_are_predicted_with_the_bits_of_the_offline_predictor(
+    server: ServedPort, package: ModelPackage, flights: Flights
+) -> None:
+    batch = rows_of(examples_between(flights, ("2013-09", "2013-09")).columns)[::20]
+    answers = server.predict([to_json(row) for row in batch])
+
+    assert len(answers) > 1000
+    assert targets(answers) == package.predictor.predict(batch).target.tobytes()
+
+
+@settings(deadline=None, max_examples=15)
+@given(batch=st.lists(rows, min_size=1, max_size=25), seed=st.integers(0, 99))
+def test_a_row_has_the_same_bits_alone_in_a_batch_in_any_order_and_offline(
+    server: ServedPort, package: ModelPackage, batch: list[Row], seed: int
+) -> None:
+    requests = [to_json(row) for row in batch]
+    order = np.random.default_rng(seed).permutation(len(batch))
+    alone = np.array([server.predict([request])[0][TARGET.name] for request in requests])
+
+    assert targets(server.predict(requests)) == alone.tobytes()
+    assert targets(server.predict([requests[index] for index in order])) == alone[order].tobytes()
+    assert package.predictor.predict(batch).target.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("literal", "place"),
+    [
+        ('"temp": NaN', "flights.0.temp"),
+        ('"temp": Infinity', "flights.0.temp"),
+        ('"temp": 1e999', "flights.0.temp"),
+        ('"temp": "71.6"', "flights.0.temp"),
+        ('"dep_delay": 2881', "flights.0.dep_delay"),
+        ('"sched_dep": "2013-09-02"', "flights.0.sched_dep"),
+        ('"arr_delay": 3', "flights.0.arr_delay"),
+        ('"carrier": null', "flights.0.carrier"),
+        ('"id": ""', "flights.0.id"),
+    ],
+)
+def test_a_value_that_is_wrong_is_answered_with_its_row_and_field(
+    client: httpx.Client, literal: str, place: str
+) -> None:
+    body = body_of(EXAMPLE)[:-3] + f", {literal}}}]}}"
+    answer = client.post("/predict", content=body)
+    assert_refused(answer, 400, f"{place}: ")
+    assert answer.json()["detail"][0]["loc"] == place
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"flights": [\xff]}', b"[" * 10_000])
+def test_a_body_that_is_no_request_is_told(client: httpx.Client, body: bytes) -> None:
+    assert_refused(client.post("/predict", content=body), 400, "body")
+    assert_refused(client.post("/feedback", content=body), 400, "body")
+
+
+def test_an_empty_list_is_answered_with_an_empty_list_and_nothing_is_logged(
+    server: ServedPort, client: httpx.Client
+) -> None:
+    before = len(logged(server.traffic))
+    answer = client.post("/predict", content=body_of())
+
+    assert (answer.status_code, answer.json()) == (200, [])
+    assert len(logged(server.traffic)) == before
+
+
+def test_ten_thousand_rows_are_answered_and_one_more_is_too_many(client: httpx.Client) -> None:
+    small = {name: EXAMPLE[name] for name in ("carrier", "origin", "dest", "sched_dep", "sched_arr", "dep_delay")}
+    answer = client.post("/predict", content=body_of(*[small] * 10_000))
+    assert answer.status_code == 200
+    assert len(answer.json()) == 10_000
+    assert len({one["prediction_id"] for one in answer.json()}) == 10_000
+    assert_refused(client.post("/predict", content=body_of(*[small] * 10_001)), 413, "10001 rows")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/feedback"])
+def test_a_body_beyond_the_limit_is_refused_whether_its_length_is_told_or_not(client: httpx.Client, path: str) -> None:
+    size = (16 << 20) + 1
+    assert_refused(client.post(path, content=b" " * size), 413, "16 MiB")
+    pieces = (b" " * (1 << 20) for _ in range(17))
+    assert_refused(client.post(path, content=pieces), 413, "16 MiB")
+
+
+def test_a_body_in_chunks_is_read_to_its_end(client: httpx.Client) -> None:
+    body = body_of(EXAMPLE).encode()
+    answer = client.post("/predict", content=(body[start : start + 7] for start in range(0, len(body), 7)))
+    assert answer.status_code == 200
+    assert answer.request.headers["transfer-encoding"] == "chunked"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/predict"), ("PUT", "/predict"), ("GET", "/feedback"), ("DELETE", "/feedback"), ("POST", "/model")],
+)
+def test_a_wrong_method_is_told(client: httpx.Client, method: str, path: str) -> None:
+    assert_refused(client.request(method, path, content=body_of(EXAMPLE)), 405, "Method Not Allowed")
+
+
+def test_an_unknown_path_is_not_found(client: httpx.Client) -> None:
+    assert client.get("/nothing").status_code == 404
+    assert client.post("/predict/more", content=body_of(EXAMPLE)).status_code == 404
+
+
+PICKLE = b"cbuiltins\nexec\n(Vopen({path!r}, 'w')\ntR."
+
+
+@pytest.mark.parametrize("path", ["/predict", "/feedback"])
+@pytest.mark.parametrize(
+    "content_type", ["application/vnd.bentoml+pickle", "application/x-pickle", "application/octet-stream"]
+)
+def test_a_pickle_is_refused_and_not_read(client: httpx.Client, tmp_path: Path, path: str, content_type: str) -> None:
+    mark = tmp_path / "executed"
+    pickle = PICKLE.replace(b"{path!r}", repr(str(mark)).encode())
+    headers = {"Content-Type": content_type, "Payload-Container": "default", "Batch-Size": "1"}
+    answer = client.post(path, content=pickle, headers=headers)
+    assert 400 <= answer.status_code < 500
+    assert not mark.exists()
+
+
+def test_bad_requests_among_good_ones_do_not_hurt_them(server: ServedPort) -> None:
+    bad = [body_of(EXAMPLE, {**EXAMPLE, "temp": "x"}), body_of(EXAMPLE)[:-3] + ', "temp": NaN}]}', "{", body_of()]
+    start = threading.Barrier(16)
+
+    def call(worker: int) -> None:
+        with httpx.Client(base_url=server.process.url, timeout=60, headers=JSON) as client:
+            start.wait()
+            for turn in range(20):
+                if worker % 2:
+                    body = bad[turn % len(bad)]
+                    assert client.post("/predict", content=body).status_code in (200, 400)
+                else:
+                    name = f"{worker}-{turn}"
+                    answer = client.post("/predict", content=body_of({**EXAMPLE, "id": name}))
+                    assert answer.status_code == 200, answer.text
+                    assert [one["id"] for one in answer.json()] == [name]
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(call, range(16)))
+
+
+def test_concurrent_callers_on_kept_connections_each_get_their_own_answers(
+    server: ServedPort, package: ModelPackage
+) -> None:
+    delays = np.random.default_rng(5).integers(-100, 2000, size=(20, 10, 3)).astype(float)
+    expected = {
+        delay: float(package.predictor.predict(from_json({**EXAMPLE, "dep_delay": delay})).target[0])
+        for delay in sorted({float(delay) for delay in delays.ravel()})
+    }
+    start = threading.Barrier(20)
+
+    def call(worker: int) -> list[str]:
+        ids = []
+        connection = http.client.HTTPConnection("127.0.0.1", server.process.port, timeout=60)
+        start.wait()
+        for turn in range(10):
+            requests = [
+                {**EXAMPLE, "id": f"{worker}-{turn}-{index}", "dep_delay": delay}
+                for index, delay in enumerate(delays[worker, turn].tolist())
+            ]
+            connection.request("POST", "/predict", body_of(*requests), JSON)
+            response = connection.getresponse()
+            answers = json.loads(response.read())
+            assert response.status == 200, answers
+            assert [one["id"] for one in answers] == [request["id"] for request in requests]
+            assert [one[TARGET.name] for one in answers] == [expected[request["dep_delay"]] for request in requests]
+            ids += [one["prediction_id"] for one in answers]
+        connection.close()
+        return ids
+
+    with ThreadPoolExecutor(20) as pool:
+        ids = [one for part in pool.map(call, range(20)) for one in part]
+    assert len(set(ids)) == len(ids) == 600
+
+
+def test_concurrent_requests_share_batches(server: ServedPort, client: httpx.Client) -> None:
+    def batches() -> tuple[float, float]:
+        text = client.get("/metrics").text
+        count, total = (
+            sum(float(value) for value in re.findall(rf"^batch_rows_{part}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+            for part in ("count", "sum")
+        )
+        return count, total
+
+    before = batches()
+    start = threading.Barrier(24)
+
+    def call(_: int) -> None:
+        with httpx.Client(base_url=server.process.url, timeout=60, headers=JSON) as one:
+            one.get("/livez")
+            start.wait()
+            for _ in range(10):
+                assert one.post("/predict", content=body_of(*[EXAMPLE] * 20)).status_code == 200
+
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(call, range(24)))
+    after = batches()
+    assert after[1] - before[1] == 24 * 10 * 20
+    assert after[0] - before[0] < 24 * 10
+
+
+def test_outcomes_are_taken_late_repeated_and_of_unknown_predictions(server: ServedPort, client: httpx.Client) -> None:
+    (answer,) = server.predict([EXAMPLE])
+    outcomes = [
+        {"prediction_id": answer["prediction_id"], TARGET.name: 17.0},
+        {"prediction_id": "unknown", TARGET.name: -3.5},
+        {"prediction_id": answer["prediction_id"], TARGET.name: 18.0},
+    ]
+    receipt = client.post("/feedback", json={"outcomes": outcomes})
+
+    assert (receipt.status_code, receipt.json()) == (200, {"accepted": 3})
+    lines = logged(server.traffic, "outcomes")[-3:]
+    assert [{name: line[name] for name in ("prediction_id", TARGET.name)} for line in lines] == outcomes
+    assert client.post("/feedback", json={"outcomes": []}).json() == {"accepted": 0}
+
+
+def test_an_outcome_that_is_wrong_is_told_by_its_place_and_none_of_its_request_is_taken(
+    server: ServedPort, client: httpx.Client
+) -> None:
+    before = len(logged(server.traffic, "outcomes"))
+    outcomes = [{"prediction_id": "a", TARGET.name: 1.0}, {"prediction_id": "b", TARGET.name: "late"}]
+
+    assert_refused(client.post("/feedback", json={"outcomes": outcomes}), 400, f"outcomes.1.{TARGET.name}")
+    assert_refused(client.post("/feedback", json={"outcomes": outcomes[:1] * 10_001}), 413, "10001 outcomes")
+    assert len(logged(server.traffic, "outcomes")) == before
+
+
+def test_the_served_model_is_described(client: httpx.Client, trained: dict[str, Any]) -> None:
+    model = client.get("/model").json()
+
+    assert model["tag"] == trained["tag"]
+    assert model["fingerprint"] == trained["fingerprint"]
+    assert model["declaration_fingerprint"] == declaration_fingerprint()
+    assert model["metrics"]["metrics"] == trained["metrics"]
+    assert model["provenance"]["trained_at"]
+    assert model["provenance"]["data_fingerprint"] == trained["data_fingerprint"]
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/livez", "/healthz"])
+def test_it_is_alive_and_ready(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+def test_metrics_count_requests_by_how_they_ended(server: ServedPort, client: httpx.Client) -> None:
+    def count(outcome: str) -> float:
+        found = re.search(
+            rf'^door_requests_total{{door="http",outcome="{outcome}".*}} (\S+)$',
+            client.get("/metrics").text,
+            re.MULTILINE,
+        )
+        return float(found[1]) if found else 0.0
+
+    answered, invalid = count("answered"), count("invalid")
+    server.predict([EXAMPLE])
+    client.post("/predict", content="{")
+    assert count("answered") == answered + 1
+    assert count("invalid") == invalid + 1
+
+
+@pytest.fixture(scope="module")
+def document(server: ServedPort) -> dict[str, Any]:
+    status, document = server.get("/docs.json")
+    assert status == 200
+    return dict(document)
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref":
+                yield value
+            else:
+                yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def types(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("type"), str):
+            yield node["type"]
+        for value in node.values():
+            yield from types(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from types(value)
+
+
+def test_every_reference_of_the_openapi_description_resolves(document: dict[str, Any]) -> None:
+    found = set(references(document))
+    assert found
+    for reference in found:
+        node: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part]
+
+
+def test_the_openapi_description_says_a_version_that_knows_the_words_it_uses(document: dict[str, Any]) -> None:
+    version = tuple(int(part) for part in document["openapi"].split("."))
+    assert "null" not in set(types(document)) or version >= (3, 1, 0), "3.0 has `nullable`, and no type null"
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+
+
+def test_every_operation_of_the_openapi_description_tells_its_answers(document: dict[str, Any]) -> None:
+    for path in ("/predict", "/feedback"):
+        assert set(document["paths"][path]["post"]["responses"]) == {"200", "400", "413", "500", "503", "504"}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert operation["responses"], f"{method} {path}"
+            for response in operation["responses"].values():
+                assert response["description"]
+
+
+def test_the_examples_of_the_openapi_description_work(client: httpx.Client, document: dict[str, Any]) -> None:
+    for path in ("/predict", "/feedback"):
+        operation = document["paths"][path]["post"]
+        request = operation["requestBody"]["content"]["application/json"]["example"]
+        shown = operation["responses"]["200"]["content"]["application/json"]["example"]
+        answer = client.post(path, json=request)
+        assert answer.status_code == 200, answer.text
+        if isinstance(shown, list):
+            kinds = [{name: type(value) for name, value in one[0].items()} for one in (answer.json(), shown)]
+            assert kinds[0] == kinds[1]
+        else:
+            assert answer.json() == shown
+
+
+def test_settings_from_the_environment_hold(trained: dict[str, Any], tmp_path: Path) -> None:
+    with (
+        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], MAX_ROWS="3", MAX_BODY_MB="1", DRAIN_SECONDS="0") as served,
+        httpx.Client(base_url=served.process.url, headers=JSON) as client,
+    ):
+        assert client.post("/predict", content=body_of(*[EXAMPLE] * 3)).status_code == 200
+        assert_refused(client.post("/predict", content=body_of(*[EXAMPLE] * 4)), 413, "of at most 3")
+        assert_refused(client.post("/predict", content=b" " * ((1 << 20) + 1)), 413, "1 MiB")
+
+
+def test_rows_beyond_the_queue_are_told_to_come_again(trained: dict[str, Any], tmp_path: Path) -> None:
+    def call(client: httpx.Client) -> httpx.Response:
+        return client.post("/predict", content=body_of(*[EXAMPLE] * 500))
+
+    with (
+        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="600", DRAIN_SECONDS="0") as served,
+        httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
+        ThreadPoolExecutor(16) as pool,
+    ):
+        answers = list(pool.map(call, [client] * 64))
+        lines = len(logged(served.traffic))
+
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert refused, "the queue was never full"
+    for answer in refused:
+        assert_refused(answer, 503, "rows are waiting")
+        assert answer.headers["retry-after"] == "1"
+    assert lines == 500 * (len(answers) - len(refused))
+
+
+def test_a_request_that_takes_too_long_is_answered_with_504(trained: dict[str, Any], tmp_path: Path) -> None:
+    with (
+        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], TIMEOUT_SECONDS="0.02", DRAIN_SECONDS="0") as served,
+        httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
+    ):
+        answer = client.post("/predict", content=body_of(*[EXAMPLE] * 10_000))
+        assert_refused(answer, 504, "")
