@@ -12,7 +12,7 @@ export PORT GRPC_PORT MODEL_TAG
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train serve build proto bench lock clean
+.PHONY: help demo test lint format train serve build proto bench bench-doors lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ build: $(DEV)  ## Build the bento
 proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
 
+bench-doors: $(DEV)  ## Compare the three doors, in one run
+	@$(PY) -m benchmarks.doors $(ARGS)
+
 bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipeline service, in one run
 	@$(PY) -m benchmarks $(ARGS)
 
@@ -61,12 +64,13 @@ bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipe
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
-COMPILE = $(PY) -m uv pip compile pyproject.toml --generate-hashes --universal --no-emit-index-url --quiet
+COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --no-emit-index-url --quiet --upgrade
 
 lock: $(DEV)  ## Lock all requirements again, with hashes
-	$(COMPILE) --extra training --extra monitoring --extra test --extra lock --upgrade -o requirements/dev.txt
-	$(COMPILE) --constraint requirements/dev.txt --upgrade -o requirements/serving.txt
-	$(COMPILE) --extra bench --constraint requirements/dev.txt --upgrade -o requirements/bench.txt
+	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra test --extra lock -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --constraint requirements/dev.txt -o requirements/serving.txt
+	$(COMPILE) --group bench --constraint requirements/dev.txt -o requirements/bench.txt
+	$(COMPILE) --group triton -o requirements/triton.txt
 
 clean:  ## Remove what the commands above left in this folder
-	rm -rf .venv .venv-bench .cache var .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-triton .cache var .pytest_cache .mypy_cache .ruff_cache .hypothesis

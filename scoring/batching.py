@@ -67,13 +67,14 @@ class AdaptiveBatcher:
         return await job.answer
 
     def shutdown(self) -> None:
-        """Cancel what is still waiting."""
+        """Cancel what is being computed and what is still waiting."""
         if self._worker is not None:
             self._worker.cancel()
         for job in self._queue:
             job.answer.cancel()
 
     async def _work(self) -> None:
+        jobs: list[_Job] = []
         try:
             while self._queue:
                 await self._gather()
@@ -82,6 +83,8 @@ class AdaptiveBatcher:
                     await self._run(jobs)
         finally:
             self._worker = None
+            for job in jobs:
+                job.answer.cancel()  # of those that no answer came for
 
     async def _gather(self) -> None:
         seen, quiet = self.waiting_rows, 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,21 +20,30 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def keep_apart() -> None:
-    """Keep the figures of this server's workers in a folder of their own, named by the process that started them.
+    """Keep the figures of this server's workers in a folder of their own, before the first is made.
 
     BentoML has one folder for all servers of a user, and empties it at each start, even of one that then refuses to
     serve: a running server would lose its figures. Folders of servers that have ended are removed.
     """
-    shared = Path(os.environ.get(_FOLDER, ""))
-    if _FOLDER not in os.environ or shared.name == str(os.getppid()):
+    if _FOLDER not in os.environ:
         return
-    folders = shared.with_name(f"{shared.name}_by_server")
-    own = folders / str(os.getppid())
+    shared = Path(os.environ[_FOLDER])
+    own = shared.with_name(f"{shared.name}_by_server") / _name(os.getppid())
     own.mkdir(parents=True, exist_ok=True)
-    for folder in folders.iterdir():
-        if folder.name.isdecimal() and not Path("/proc", folder.name).exists():
-            shutil.rmtree(folder, ignore_errors=True)
     os.environ[_FOLDER] = str(own)
+    for folder in own.parent.glob(f"{socket.gethostname()}-*"):
+        pid = folder.name.split("-")[-2]
+        if pid.isdecimal() and folder.name != _name(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name(server: int) -> str:
+    """Of the process `server`, and of no later one with its number."""
+    try:
+        started = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        started = "ended"
+    return f"{socket.gethostname()}-{server}-{started}"
 
 
 @dataclass(slots=True)

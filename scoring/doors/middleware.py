@@ -21,6 +21,7 @@ from scoring.doors.entrance import Entrance
 from scoring.doors.grpc import GRPCDoor
 from scoring.doors.http import HTTPDoor
 from scoring.doors.rest import RESTDoor
+from scoring.metrics import keep_apart
 from scoring.settings import settings
 
 logger = logging.getLogger("bentoml.doors")
@@ -36,6 +37,7 @@ class Doors:
     """
 
     def __init__(self, app: Any) -> None:
+        keep_apart()
         self._app = app
         self._entrance: Entrance
         self._router: Router

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +21,8 @@ from features.values import Row
 from scoring.package import ModelPackage
 from scoring.parity import read_rows
 from scoring.traffic import FEATURE_PREFIX
+from tests.conftest import ROOT
 from tests.doors.clients import (
-    HEADER_LENGTH,
     INFER,
     by_grpc,
     by_grpc_typed,
@@ -34,7 +37,7 @@ from tests.doors.clients import (
     stub,
 )
 from tests.rows import from_json, rows, to_json
-from tests.serving import ServedPort, logged
+from tests.serving import ServedPort, logged, refused
 
 DOORS = {
     "http": by_http,
@@ -149,6 +152,19 @@ def test_requests_rows_latency_and_errors_are_counted_by_door(
     assert not [key for key in counted if key[0].startswith("door_") and door not in key]
 
 
+def test_a_start_that_is_refused_leaves_the_figures_of_the_running_server_alone(
+    server: ServedPort, trained: dict[str, Any]
+) -> None:
+    by_http(server, [EXAMPLE])
+    before = figures(server)
+    assert refused(ROOT, MODEL_TAG=trained["tag"], GRPC_PORT=str(server.grpc_port)).returncode != 0
+    by_http(server, [EXAMPLE])
+
+    assert risen(before, figures(server))["door_requests_total", "http", "answered"] == 1
+    assert before.keys() <= figures(server).keys()
+    assert b"bentoml_service_request_total{" in call(server, "/metrics")[2]
+
+
 def test_other_outcomes_have_names_of_their_own(server: ServedPort) -> None:
     before = figures(server)
     too_many = [EXAMPLE] * (BUSY_ROWS + 1)
@@ -171,9 +187,6 @@ def test_other_outcomes_have_names_of_their_own(server: ServedPort) -> None:
 def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted_and_leaves_no_traceback(
     server: ServedPort,
 ) -> None:
-    import socket
-    import time
-
     before, log = figures(server), server.process.log.stat().st_size
     head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     for path in ("/predict", INFER):
@@ -189,14 +202,5 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted_and_leaves_
 
 
 def grpc_error(server: ServedPort, request: Any) -> None:
-    import grpc
-
     with stub(server) as calls, pytest.raises(grpc.RpcError):
         calls.ModelInfer(request, timeout=30)
-
-
-def test_an_answer_in_binary_says_where_its_head_ends(server: ServedPort) -> None:
-    body = json.dumps(json_body([EXAMPLE], parameters={"binary_data_output": True})).encode()
-    _, headers, content = call(server, INFER, body)
-
-    assert json.loads(content[: int(headers[HEADER_LENGTH])])["model_name"] == "flights"

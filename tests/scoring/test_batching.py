@@ -1,36 +1,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.batching import AdaptiveBatcher
-from scoring.errors import OverloadError
+from scoring.batching import QUIET_TURNS, AdaptiveBatcher
+from scoring.errors import OverloadError, PredictionError
 
 
 class Engine:
     """Computes tenfold; keeps the batches it was given, and holds each until it may go on."""
 
     def __init__(self, free: bool = False) -> None:
-        self.batches: list[list[list[int]]] = []
+        self.batches: list[list[int]] = []
         self.gate = asyncio.Event()
         if free:
             self.gate.set()
 
-    async def __call__(self, requests: Sequence[Sequence[int]]) -> list[list[int]]:
-        self.batches.append([list(rows) for rows in requests])
+    async def __call__(self, rows: list[int]) -> list[int]:
+        self.batches.append(rows)
         await self.gate.wait()
-        if any(row < 0 for rows in requests for row in rows):
+        if any(row < 0 for row in rows):
             raise ValueError("a row is negative")
-        return [[10 * row for row in rows] for rows in requests]
+        return [10 * row for row in rows]
 
     @property
     def sizes(self) -> list[int]:
-        return [sum(map(len, requests)) for requests in self.batches]
+        return [len(rows) for rows in self.batches]
 
 
 Scenario = Callable[[], Awaitable[None]]
@@ -41,14 +41,12 @@ def run(scenario: Scenario) -> None:
 
 
 async def settle() -> None:
-    for _ in range(10):
+    for _ in range(4 * QUIET_TURNS):
         await asyncio.sleep(0)
 
 
 def batcher_of(engine: Engine, max_batch_rows: int = 100, max_queue_rows: int = 1000) -> AdaptiveBatcher:
-    batcher = AdaptiveBatcher(max_batch_rows, max_queue_rows)
-    batcher(engine)
-    return batcher
+    return AdaptiveBatcher(engine, max_batch_rows, max_queue_rows)
 
 
 def test_a_lone_request_is_computed_at_once_and_waits_for_no_company() -> None:
@@ -56,9 +54,9 @@ def test_a_lone_request_is_computed_at_once_and_waits_for_no_company() -> None:
         engine = Engine(free=True)
         batcher = batcher_of(engine)
         task = asyncio.create_task(batcher.submit([1, 2]))
-        for _ in range(3):
+        for _ in range(QUIET_TURNS + 3):
             await asyncio.sleep(0)
-        assert engine.batches == [[[1, 2]]]
+        assert engine.batches == [[1, 2]]
         assert await task == [10, 20]
 
     run(scenario)
@@ -91,7 +89,7 @@ def test_a_batch_is_not_larger_than_its_bound_and_keeps_the_order_of_arrival() -
         engine.gate.set()
         await asyncio.gather(*tasks)
         assert max(engine.sizes) <= 5
-        assert [rows for requests in engine.batches for rows in requests] == [[i] * 2 for i in range(8)]
+        assert [row for rows in engine.batches for row in rows] == [i for i in range(8) for _ in range(2)]
 
     run(scenario)
 
@@ -128,14 +126,13 @@ def test_a_row_that_fails_fails_its_own_request_and_no_other() -> None:
 @pytest.mark.parametrize("kept", [0, 1])
 def test_results_of_the_wrong_number_are_given_to_nobody(kept: int) -> None:
     async def scenario() -> None:
-        async def short(requests: Sequence[Sequence[int]]) -> list[Any]:
+        async def short(rows: list[int]) -> list[Any]:
             await asyncio.sleep(0)
-            return [["someone else's"]] * (kept if len(requests) > 1 else 0)
+            return ["someone else's"] * (kept if len(rows) > 1 else 0)
 
-        batcher = AdaptiveBatcher(100, 1000)
-        batcher(short)
+        batcher = AdaptiveBatcher(short, 100, 1000)
         answers = await asyncio.gather(*(batcher.submit([i]) for i in range(5)), return_exceptions=True)
-        assert all(isinstance(answer, RuntimeError) for answer in answers)
+        assert all(isinstance(answer, PredictionError) for answer in answers)
 
     run(scenario)
 
@@ -153,6 +150,22 @@ def test_rows_beyond_the_queue_are_refused_and_those_before_them_answered() -> N
         engine.gate.set()
         assert await asyncio.gather(*tasks) == [[0], [10] * 5, [20] * 5]
         assert await batcher.submit([3]) == [30]
+
+    run(scenario)
+
+
+def test_a_request_that_takes_some_turns_to_arrive_joins_the_batch_that_is_being_gathered() -> None:
+    async def scenario() -> None:
+        engine = Engine(free=True)
+        batcher = batcher_of(engine)
+
+        async def late(turns: int) -> Any:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return await batcher.submit([turns])
+
+        await asyncio.gather(*(late(turns) for turns in (0, QUIET_TURNS // 2, QUIET_TURNS)))
+        assert engine.sizes == [3]
 
     run(scenario)
 
@@ -179,7 +192,7 @@ def test_a_caller_that_left_while_waiting_is_not_computed() -> None:
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         assert [answers[i] for i in (0, 1, 3)] == [[0], [10], [30]]
         assert isinstance(answers[2], asyncio.CancelledError)
-        assert [2] not in [rows for requests in engine.batches for rows in requests]
+        assert 2 not in [row for rows in engine.batches for row in rows]
         assert batcher.waiting_rows == 0
 
     run(scenario)

@@ -14,7 +14,6 @@ import pytest
 from _bentoml_impl.server.app import ServiceAppFactory
 from bentoml.models import BentoModel
 
-from scoring.batching import AdaptiveBatcher
 from scoring.bento import Application, PackagedModel
 from scoring.errors import PackageError
 from tests.conftest import ROOT
@@ -64,13 +63,17 @@ def test_there_is_one_dispatcher_for_each_batchable_api(factory: ServiceAppFacto
     assert list(factory.dispatchers) == ["predict"], "dispatchers are kept elsewhere: see ServiceAppFactory.__init__"
     dispatcher = factory.dispatchers["predict"]
     assert callable(dispatcher), "a dispatcher is no longer called with the batch function: see batch_infer"
-    assert callable(dispatcher.shutdown), "dispatchers are shut down otherwise: see Application.install_batcher"
+    assert callable(dispatcher.shutdown), "dispatchers are shut down otherwise: see Application.batcher_of"
 
 
-def test_a_batch_is_inferred_by_name_with_one_argument() -> None:
+def test_batches_are_inferred_through_the_dispatcher_of_the_api() -> None:
     parameters = list(inspect.signature(ServiceAppFactory.batch_infer).parameters)
     assert parameters == ["self", "name", "input_args", "input_kwargs"], "batch_infer takes other arguments"
     assert inspect.iscoroutinefunction(ServiceAppFactory.batch_infer), "batch_infer is no longer awaited"
+
+
+def test_an_api_keeps_the_plain_method_it_was_made_of(contract: Any) -> None:
+    assert inspect.iscoroutinefunction(contract.apis["predict"].func), "func is gone: see Application.batcher_of"
 
 
 def test_the_instance_is_kept_where_it_is_looked_for(factory: ServiceAppFactory) -> None:
@@ -82,12 +85,13 @@ def test_our_batcher_takes_the_place_of_theirs_and_gets_the_requests(factory: Se
 
     async def scenario() -> list[Any]:
         app = factory()
-        batcher = AdaptiveBatcher(100, 1000, batches.append)
         application = Application(app)
-        submit = application.install_batcher("predict", batcher)
+        batcher = application.batcher_of("predict", 100, 1000, batches.append)
         async with app.router.lifespan_context(app):
             assert type(application.instance) is factory.service.inner, "instance is no longer the service's own class"
-            return await asyncio.gather(*(submit([i, i + 1]) for i in range(20)))
+            ours = [batcher.submit([i, i + 1]) for i in range(10)]
+            theirs = [factory.batch_infer("predict", ([i, i + 1],), {}) for i in range(10, 20)]
+            return await asyncio.gather(*ours, *theirs)
 
     assert asyncio.run(scenario()) == [[10 * i, 10 * i + 10] for i in range(20)], "answers went to other callers"
     assert sum(batches) == 40

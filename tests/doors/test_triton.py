@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.definition import FIELDS
+from scoring.package import ModelPackage
+from scoring.parity import read_rows
+from tests.conftest import ROOT
+from tests.doors.clients import inputs_of
+from tests.rows import to_json
+from tests.serving import ServedPort
+
+LOCK = ROOT / "requirements" / "triton.txt"
+ENVIRONMENT = ROOT / ".venv-triton"
+SCRIPT = Path(__file__).with_name("triton_client.py")
+
+
+@pytest.fixture(scope="session")
+def triton() -> Path:
+    """The Python of an environment that holds Triton's client, made again whenever its lock changes."""
+    python, stamp = ENVIRONMENT / "bin" / "python", ENVIRONMENT / ".locked"
+    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    with (ROOT / ".venv-triton.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
+            install = [
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--require-hashes",
+            ]
+            subprocess.run([python, *install, "-r", LOCK], check=True)
+            stamp.write_text(wanted)
+    return python
+
+
+@pytest.mark.parametrize("count", [1, 10_000])
+def test_the_unmodified_client_gets_what_post_predict_gives(
+    triton: Path, server: ServedPort, package: ModelPackage, package_folder: Path, count: int
+) -> None:
+    real = [row for row in map(to_json, read_rows(package_folder)) if len(row) >= len(FIELDS) - 1]
+    rows = [{**row, "id": f"row-{index}"} for index, row in enumerate((real * (count // len(real) + 1))[:count])]
+    asked = {
+        "grpc": f"localhost:{server.grpc_port}",
+        "http": f"localhost:{server.process.port}",
+        "inputs": inputs_of(rows),
+    }
+    result = subprocess.run([triton, SCRIPT], input=json.dumps(asked), capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    expected = [answer["arrival_delay"] for answer in server.predict(rows)]
+
+    for door, answer in json.loads(result.stdout).items():
+        assert answer["live"] is answer["ready"] is answer["model ready"] is True, door
+        assert answer["version"] == package.tag.split(":")[1], door
+        assert [name for name, _, _ in answer["inputs"]] == [field.name for field in FIELDS], door
+        assert answer["id"] == "abc", door
+        assert answer["arrival_delay"] == answer["unasked"] == expected, door
+        assert len(set(answer["prediction_id"])) == count, door
+        assert_refused(answer["refusals"], door)
+
+
+def assert_refused(refusals: dict[str, Any], door: str) -> None:
+    codes = {"grpc": ("StatusCode.NOT_FOUND", "StatusCode.INVALID_ARGUMENT"), "http": ("404", "400")}[door]
+    (unknown, sentence), (missing, named) = refusals["unknown model"], refusals["missing input"]
+    assert (unknown, missing) == codes
+    assert sentence.startswith("The model ships is not served here; flights, ")
+    assert named == "Input 'carrier' is missing, and is not optional."
+    assert refusals["not served"][0] == {"grpc": "StatusCode.UNIMPLEMENTED", "http": "404"}[door]
