@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from scoring.errors import ScoringError
+from scoring.ports import tell_taken
 from scoring.process import ServerProcess
 
-FOLDER = Path("var/demo")
 MONTHS = ("2013-07", "2013-09")
 WINDOW = ("2013-07-01", "2013-10-01")
 VERDICTS = {0: "no drift", 1: "drift", 2: "not enough data"}
@@ -34,16 +34,21 @@ def main() -> int:
     )
     parser.add_argument("--flights", type=int, default=6000, help="flights to replay (default: 6000)")
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "3000")), help="default: PORT or 3000")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("var/demo"), help="emptied, then filled (default: var/demo)"
+    )
     options = parser.parse_args()
+    folder: Path = options.folder
+    if tell_taken([options.port, int(os.environ.get("GRPC_PORT", "3001"))]):
+        return 1
 
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    environment = {"TRAFFIC_DIR": str((FOLDER / "traffic").absolute()), "BENTOML_DO_NOT_TRACK": "True"}
-    os.environ.update(environment)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.environ.update({"TRAFFIC_DIR": str((folder / "traffic").absolute()), "BENTOML_DO_NOT_TRACK": "True"})
     try:
         _say("1/4 train")
         trained = _json(*_run("training", "--json"))
         _say(f"2/4 serve {trained['tag']} on port {options.port}")
-        with ServerProcess(options.port, FOLDER / "serve.log", environment={"MODEL_TAG": trained["tag"]}) as server:
+        with ServerProcess(options.port, folder / "serve.log", environment={"MODEL_TAG": trained["tag"]}) as server:
             _say("3/4 replay flights as requests, then their outcomes")
             replayed = _json(
                 *_run(
@@ -52,7 +57,7 @@ def main() -> int:
                 )
             )  # fmt: skip
         _say("4/4 drift")
-        out = FOLDER / "drift"
+        out = folder / "drift"
         code, _ = _run(
             "monitoring", "drift", "--from", WINDOW[0], "--to", WINDOW[1], "--on", "sched_dep", "--out", str(out),
             accepted=tuple(VERDICTS),

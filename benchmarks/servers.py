@@ -5,55 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
-
-import psutil
 
 from benchmarks.errors import BenchmarkError
 from scoring.process import ServerProcess
 
 
 class PinnedServer(ServerProcess):
-    """A server and its workers on one core; none of them outlives `stop` or `kill`."""
+    """A server and its workers on one core, at a port of its own."""
 
     def __init__(
-        self,
-        core: int | None,
-        log: Path,
-        environment: Mapping[str, str],
-        command: list[str] | None = None,
+        self, core: int | None, log: Path, environment: Mapping[str, str], command: Sequence[str] | None = None
     ) -> None:
-        super().__init__(free_port(), log, environment=environment)
+        super().__init__(free_port(), log, environment=environment, command=command)
         self._core = core
-        if command is not None:
-            self._command = [*command, "--port", str(self.port)]
 
     def start(self) -> Self:
         with pinned(self._core):
             return super().start()
-
-    def stop(self) -> int:
-        with self._nobody_left():
-            return super().stop()
-
-    def kill(self) -> None:
-        with self._nobody_left():
-            super().kill()
-
-    @contextlib.contextmanager
-    def _nobody_left(self) -> Iterator[None]:
-        """Workers that BentoML starts are in sessions of their own, where a signal to the group does not reach them."""
-        workers = []
-        with contextlib.suppress(psutil.NoSuchProcess):
-            workers = psutil.Process(self.process.pid).children(recursive=True)
-        try:
-            yield
-        finally:
-            for worker in workers:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    worker.kill()
 
 
 def bento_server(core: int | None, folder: Path) -> PinnedServer:

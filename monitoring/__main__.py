@@ -34,13 +34,16 @@ example: python -m monitoring drift --from 2013-07-01 --to 2013-10-01 --on sched
 
 _REPLAY = """Send the flights of some months to a running server as if they were live, then what came true of them.
 
-Flights go in the order of scheduled departure, over HTTP. An answer of 503 is tried again after its Retry-After.
-Every flight is either served or counted as an error."""
+Flights go in the order of scheduled departure, through one door of the server; outcomes go to POST /feedback. What an
+overloaded server turns away is tried again. Every flight is either served or counted as an error."""
 
 _REPLAY_EPILOG = """exit code: 0 all flights were served; 1 some were not; 2 wrong arguments, or months without
 flights; 3 the server does not answer.
 
-example: python -m monitoring replay --months 2013-07:2013-09 --sample 6000"""
+environment: GRPC_PORT, where --grpc is not given.
+
+examples: python -m monitoring replay --months 2013-07:2013-09 --sample 6000
+          python -m monitoring replay --months 2013-07 --door grpc --part 1/3"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,10 +74,18 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     size.add_argument("--limit", type=_positive, metavar="N", help="the first N flights of the months only")
     size.add_argument("--sample", type=_positive, metavar="N", help="N flights drawn evenly over the months")
     command.add_argument("--seed", type=int, default=20130101, help="of the sample (default: %(default)s)")
+    command.add_argument("--part", metavar="K/N", help="of those, every N-th from the K-th on, such as 1/3 (default: all)")
     command.add_argument("--rate", type=float, metavar="ROWS/S", help="at most this many flights a second")
     command.add_argument("--concurrency", type=_positive, default=8, help="requests at a time (default: %(default)s)")
     command.add_argument("--rows-per-request", type=_positive, default=50, help="(default: %(default)s)")
+    command.add_argument(
+        "--door",
+        choices=("http", "rest", "grpc"),
+        default="http",
+        help="POST /predict (default), or the Open Inference Protocol over REST in binary tensors, or over gRPC",
+    )
     command.add_argument("--url", default="http://127.0.0.1:3000", help="of the server (default: %(default)s)")
+    command.add_argument("--grpc", metavar="HOST:PORT", help="of its gRPC door (default: --url's host, and GRPC_PORT)")
     command.add_argument("--source", metavar="URI", help="where the flights are (default: the packaged snapshot)")
     command.add_argument(
         "--feedback", action=argparse.BooleanOptionalAction, default=True, help="post the outcomes (default: yes)"
@@ -178,7 +189,8 @@ def _summary(result: DriftResult, out: Path) -> dict[str, object]:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from monitoring.replay import ReplayConfig, replay
+    from monitoring.replay import replay
+    from monitoring.replay_config import ReplayConfig
 
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     try:

@@ -8,65 +8,34 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, field_validator
+from pydantic import BaseModel, Field
 from tqdm import tqdm
 
-from data.flights import DEFAULT_URI, load_flights, month_range
+from data.flights import load_flights
 from data.schema import Kind
 from features.definition import EVENT_TIME, FIELDS, KNOWN_PART, TARGET
 from monitoring.client import Client, paced
+from monitoring.doors import GRPCDoor, HTTPDoor, RESTDoor
 from monitoring.errors import ReplayError
+from monitoring.replay_config import DoorName, ReplayConfig
 
 OUTCOMES_PER_REQUEST = 1_000
-
-
-class ReplayConfig(BaseModel):
-    """What to replay, where to, and how fast. ValueError for what makes no sense."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    months: str = Field(description="First and last month, as 2013-07:2013-09, or one month.")
-    limit: int | None = Field(None, ge=1, description="The first flights of the months only.")
-    sample: int | None = Field(None, ge=1, description="Flights drawn evenly over the months, in order of time.")
-    seed: int = Field(20130101, ge=0, description="Of the sample.")
-    rate: float | None = Field(None, gt=0, description="Flights a second at most; without it, as fast as answers come.")
-    concurrency: int = Field(8, ge=1, description="Requests at a time.")
-    rows_per_request: int = Field(50, ge=1, description="Flights in one request.")
-    url: str = Field("http://127.0.0.1:3000", description="Of the server.")
-    source: str = Field(DEFAULT_URI, description="Where the flights are.")
-    feedback: bool = Field(True, description="Whether to post the outcomes.")
-    timeout: float = Field(60.0, gt=0, description="Seconds for one answer.")
-
-    @field_validator("months")
-    @classmethod
-    def _check_months(cls, months: str) -> str:
-        _days(months)
-        return months
-
-    @field_validator("url")
-    @classmethod
-    def _check_url(cls, url: str) -> str:
-        TypeAdapter(HttpUrl).validate_python(url)
-        return url
-
-    @property
-    def days(self) -> tuple[date, date]:
-        """The first day, and the first after the last."""
-        return _days(self.months)
 
 
 class ReplayResult(BaseModel):
     """What happened. Errors are of flights that have an outcome, in minutes; None where there are none."""
 
+    door: DoorName
     flights: int = Field(description="Flights to be sent.")
     flights_served: int
     errors: int = Field(description="Flights that were not served.")
-    errors_by_status: dict[str, int] = Field(description="Those and the outcomes that were not taken, by HTTP status.")
+    errors_by_status: dict[str, int] = Field(
+        description="Those and the outcomes that were not taken, by HTTP status or gRPC code."
+    )
     first_error: str | None
     outcomes_posted: int
     outcomes_failed: int
@@ -88,6 +57,7 @@ class ReplayResult(BaseModel):
     def table(self) -> str:
         """A few lines for people."""
         lines = [
+            ("door", self.door),
             ("flights served", f"{self.flights_served:,} of {self.flights:,}"),
             ("errors", f"{self.errors:,}"),
             ("outcomes posted", f"{self.outcomes_posted:,}"),
@@ -125,8 +95,11 @@ def replay(config: ReplayConfig) -> ReplayResult:
     flights = _choose(load_flights(config.source).between(*config.days), config)
     if not flights.num_rows:
         raise ReplayError(f"There are no flights in {config.months}; the packaged ones are of 2013-01 to 2013-12.")
+    flights = flights.take(pa.array(range(flights.num_rows)[config.turns], pa.int64()))
+    if not flights.num_rows:
+        raise ReplayError(f"There are no flights in part {config.part}: ask for more flights, or for fewer parts.")
     progress = asyncio.run(_send(requests_of(flights), flights[TARGET.name].to_pylist(), config))
-    return _result(flights, progress)
+    return _result(config.door, flights, progress)
 
 
 def requests_of(flights: pa.Table) -> list[dict[str, Any]]:
@@ -159,7 +132,7 @@ def _choose(flights: pa.Table, config: ReplayConfig) -> pa.Table:
 
 async def _send(rows: Sequence[dict[str, Any]], outcomes: Sequence[float | None], config: ReplayConfig) -> _Progress:
     progress = _Progress([None] * len(rows), [math.nan] * len(rows))
-    async with Client(config.url, config.concurrency, config.timeout) as client:
+    async with _connect(config) as client:
         await client.check()
         starts = range(0, len(rows), config.rows_per_request)
         with _bar("flights", len(rows)) as bar:
@@ -181,6 +154,14 @@ async def _send(rows: Sequence[dict[str, Any]], outcomes: Sequence[float | None]
         progress.outcomes_failed = client.failures.rows - progress.errors
         progress.by_status, progress.first_error = dict(client.failures.by_status), client.failures.first
     return progress
+
+
+def _connect(config: ReplayConfig) -> Client:
+    kind = RESTDoor if config.door == "rest" else HTTPDoor
+    http = kind(config.url, config.concurrency, config.timeout)
+    if config.door == "grpc":
+        return Client(GRPCDoor(config.grpc_address, config.concurrency, config.timeout), http, config.concurrency)
+    return Client(http, http, config.concurrency)
 
 
 async def _post_outcomes(
@@ -206,7 +187,7 @@ def _bar(what: str, total: int) -> tqdm[Any]:
     return tqdm(total=total, desc=what, unit="row", disable=not sys.stderr.isatty())
 
 
-def _result(flights: pa.Table, progress: _Progress) -> ReplayResult:
+def _result(door: DoorName, flights: pa.Table, progress: _Progress) -> ReplayResult:
     predicted = np.array(progress.predicted)
     outcome, known = (np.asarray(flights[name].to_numpy(), dtype=np.float64) for name in (TARGET.name, KNOWN_PART))
     judged = ~np.isnan(predicted) & ~np.isnan(outcome)
@@ -215,6 +196,7 @@ def _result(flights: pa.Table, progress: _Progress) -> ReplayResult:
     served = [place for place, prediction_id in enumerate(progress.ids) if prediction_id is not None]
     events = flights[EVENT_TIME]
     return ReplayResult(
+        door=door,
         flights=flights.num_rows,
         flights_served=len(served),
         errors=progress.errors,
@@ -242,8 +224,3 @@ def _errors(error: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float | None,
 
 def _against(ours: float | None, theirs: float | None) -> str:
     return f"{ours:.2f} against {theirs:.2f} of zero gain" if ours is not None and theirs is not None else "no outcomes"
-
-
-def _days(months: str) -> tuple[date, date]:
-    first, _, last = months.partition(":")
-    return month_range(first, last or first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Sequence
 
 
 def is_taken(port: int, host: str = "0.0.0.0") -> bool:  # noqa: S104
@@ -17,13 +18,13 @@ def is_taken(port: int, host: str = "0.0.0.0") -> bool:  # noqa: S104
     return False
 
 
-def main(arguments: list[str]) -> int:
-    """Print a sentence for each port of `arguments` that is taken; 1 if there is one."""
-    taken = [port for port in map(int, arguments) if is_taken(port)]
+def tell_taken(ports: Sequence[int]) -> bool:
+    """Print a sentence for each of `ports` that is taken, and say whether there is one."""
+    taken = [port for port in ports if port and is_taken(port)]
     for port in taken:
         print(f"Port {port} is in use: stop what listens there, or set PORT or GRPC_PORT to another.", file=sys.stderr)
-    return 1 if taken else 0
+    return bool(taken)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(int(tell_taken([int(port) for port in sys.argv[1:]])))

@@ -10,10 +10,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 from scoring.errors import ScoringError
 from scoring.ports import is_taken
@@ -25,8 +27,10 @@ STOP_SECONDS = 60.0
 class ServerProcess:
     """`bentoml serve TARGET` on `port`; use it as a context manager.
 
-    `target` is `service:Service` in a checkout at `directory`, or the tag of a bento. What the server prints goes to
-    `log`. Raises ScoringError where the port is taken or the server ends before it is ready, with its last words.
+    `target` is `service:Service` in a checkout at `directory`, or the tag of a bento; a `command` takes the place of
+    `bentoml serve TARGET`, and is given `--port` too. What the server prints goes to `log`. Neither `stop` nor `kill`
+    leaves a process of it behind. Raises ScoringError where the port is taken or the server ends before it is ready,
+    with its last words.
     """
 
     def __init__(
@@ -36,11 +40,12 @@ class ServerProcess:
         target: str = "service:Service",
         directory: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        command: Sequence[str] | None = None,
     ) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
-        self._command = [sys.executable, "-m", "bentoml", "serve", target, "--port", str(port)]
+        self._command = [*(command or (sys.executable, "-m", "bentoml", "serve", target)), "--port", str(port)]
         self._directory = directory
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,19 +80,21 @@ class ServerProcess:
 
     def stop(self) -> int:
         """Ask it to finish what it has begun, wait, and give its exit code."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        return self.process.wait()
+        with self._workers_ended(STOP_SECONDS):
+            if self.process.poll() is None:
+                self.process.terminate()
+                try:
+                    self.process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    self.kill()
+            return self.process.wait()
 
     def kill(self) -> None:
         """End the server and its workers at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        with self._workers_ended(0):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -96,6 +103,28 @@ class ServerProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    @contextlib.contextmanager
+    def _workers_ended(self, seconds: float) -> Iterator[None]:
+        """End the workers that outlive the server by more than `seconds`.
+
+        BentoML starts them in sessions of their own, where a signal to the server's group does not reach them.
+        """
+        workers = []
+        if self.process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                workers = psutil.Process(self.process.pid).children(recursive=True)
+        try:
+            yield
+        except BaseException:
+            seconds = 0
+            raise
+        finally:
+            _, left = psutil.wait_procs(workers, timeout=seconds)
+            for worker in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    worker.kill()
+            psutil.wait_procs(left, timeout=STOP_SECONDS)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + STARTUP_SECONDS

@@ -48,6 +48,9 @@ CONTENTS = {
 OTHER_CALLS = 100
 """Calls for health, readiness and metadata that are taken beside `settings.grpc_max_concurrent` for predictions."""
 
+LINGER_SECONDS = 0.5
+"""A server that ends cuts what streams are open once there was no prediction for this long."""
+
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Answer = TypeVar("Answer")
 
@@ -64,8 +67,8 @@ class GRPCDoor:
     """The server behind `settings.grpc_port`; several workers share the port."""
 
     def __init__(self, entrance: Entrance) -> None:
-        self._entrance = entrance
         self._health = health.aio.HealthServicer()
+        self._servicer = InferenceServicer(entrance)
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
@@ -76,7 +79,7 @@ class GRPCDoor:
             options=[("grpc.max_receive_message_length", limit), ("grpc.max_send_message_length", limit)],
         )
         services.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            InferenceServicer(self._entrance), self._server
+            self._servicer, self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
@@ -98,17 +101,26 @@ class GRPCDoor:
         await self._health.enter_graceful_shutdown()
 
     async def stop(self) -> None:
-        """Take no more calls, and finish those in flight."""
-        if self._server is not None:
-            await self._server.stop(grace=settings.timeout_seconds)
+        """Take no more calls, and finish the predictions in flight; streams, as those that watch health, are cut."""
+        if self._server is None:
+            return
+        stopping = asyncio.ensure_future(self._server.stop(grace=settings.timeout_seconds))
+        taken = -1
+        while not stopping.done():
+            if self._servicer.predicting == 0 and self._servicer.taken == taken:
+                await self._server.stop(None)
+            taken = self._servicer.taken
+            await asyncio.wait({stopping}, timeout=LINGER_SECONDS)
+        await stopping
 
 
 class InferenceServicer(services.GRPCInferenceServiceServicer):
-    """The calls of the protocol."""
+    """The calls of the protocol. `taken` predictions have been asked for so far, of which `predicting` are not done."""
 
     def __init__(self, entrance: Entrance) -> None:
         self._entrance = entrance
-        self._predicting = 0
+        self.predicting = 0
+        self.taken = 0
 
     async def ServerLive(self, request: Any, context: Context) -> Any:  # noqa: ARG002, N802
         return messages.ServerLiveResponse(live=True)
@@ -145,7 +157,7 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
     async def ModelInfer(self, request: Any, context: Context) -> Any:  # noqa: N802
         async def answer() -> Any:
             with self._entrance.request("grpc") as counted:
-                if self._predicting > settings.grpc_max_concurrent:
+                if self.predicting > settings.grpc_max_concurrent:
                     raise OverloadError(
                         f"More than {settings.grpc_max_concurrent} calls at once: try again in a second."
                     )
@@ -158,11 +170,12 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
                     answers = await self._entrance.predict(rows, counted)
                 return _write(tag, request, output_tensors(answers, requested))
 
-        self._predicting += 1
+        self.predicting += 1
+        self.taken += 1
         try:
             return await _answering(context, answer)
         finally:
-            self._predicting -= 1
+            self.predicting -= 1
 
 
 async def _answering(context: Context, answer: Callable[[], Awaitable[Answer]]) -> Answer:

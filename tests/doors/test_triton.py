@@ -28,7 +28,8 @@ def triton() -> Path:
     """The Python of an environment that holds Triton's client, made again whenever its lock changes."""
     python, stamp = ENVIRONMENT / "bin" / "python", ENVIRONMENT / ".locked"
     wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    with (ROOT / ".venv-triton.lock").open("w") as lock:
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    with (ROOT / ".cache" / "triton.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != wanted:
             subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)

@@ -18,7 +18,8 @@ from features.definition import FIELD_NAMES
 from monitoring.__main__ import main
 from monitoring.errors import UnreachableError
 from monitoring.job import judge
-from monitoring.replay import ReplayConfig, replay, requests_of
+from monitoring.replay import replay, requests_of
+from monitoring.replay_config import ReplayConfig
 from monitoring.settings import DriftSettings
 from monitoring.window import Query
 from scoring.schema import ROWS, PredictRequest

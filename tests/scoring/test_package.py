@@ -232,7 +232,7 @@ def test_arrays_with_pickled_objects_are_refused(package_copy: Path) -> None:
 
     Trap.mark = package_copy.parent / "built"
     rewrite_arrays(package_copy / VECTORS_FILE, change)
-    with pytest.raises(PackageError, match="parity.npz"):
+    with pytest.raises(PackageError, match=r"parity\.npz"):
         ModelPackage.load(package_copy, "flights:copy")
     assert not Trap.mark.exists()
 

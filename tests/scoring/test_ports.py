@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from scoring.ports import is_taken, main
+from scoring.ports import is_taken, tell_taken
 from tests.conftest import ROOT
 from tests.serving import free_port
 
@@ -20,8 +20,8 @@ def test_a_port_is_taken_while_something_listens_on_it() -> None:
 
 def test_the_command_names_each_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("0.0.0.0", 0)) as first, socket.create_server(("0.0.0.0", 0)) as second:
-        ports = [str(listener.getsockname()[1]) for listener in (first, second)]
-        assert main([ports[0], str(free_port()), ports[1]]) == 1
+        ports = [listener.getsockname()[1] for listener in (first, second)]
+        assert tell_taken([ports[0], free_port(), ports[1]])
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in said] == [f"Port {port} is in use" for port in ports]
     assert all("PORT" in line for line in said)

@@ -22,7 +22,7 @@ class Fixed:
         self.gain = np.array(gain)
         self.calls = 0
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
+    def predict(self, _: np.ndarray) -> np.ndarray:
         self.calls += 1
         return self.gain
 

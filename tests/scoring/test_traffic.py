@@ -6,6 +6,7 @@ import re
 import struct
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_ids_of_later_milliseconds_sort_after_those_of_earlier_ones() -> None:
     for _ in range(5):
         batches.append(prediction_ids(100))
         time.sleep(0.002)
-    for earlier, later in zip(batches, batches[1:], strict=False):
+    for earlier, later in pairwise(batches):
         assert max(earlier) < min(later)
 
 

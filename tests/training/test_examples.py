@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -108,5 +110,5 @@ def test_months_without_a_flight_are_told(flights: Flights) -> None:
 
 def test_no_flight_is_in_two_parts_of_the_split(flights: Flights) -> None:
     parts = [examples_between(flights, months) for months in load_config().split.model_dump().values()]
-    for earlier, later in zip(parts, parts[1:], strict=False):
+    for earlier, later in pairwise(parts):
         assert earlier.columns[EVENT_TIME].max() < later.columns[EVENT_TIME].min()
