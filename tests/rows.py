@@ -30,7 +30,9 @@ def values(field: Field) -> SearchStrategy[Any]:
     match field.kind:
         case Kind.TEXT:
             unknown = st.text(min_size=int(field.minimum or 0), max_size=int(field.maximum or 9))
-            strategy: SearchStrategy[Any] = st.sampled_from(KNOWN[field.name]) | unknown if field.name in KNOWN else unknown
+            strategy: SearchStrategy[Any] = (
+                st.sampled_from(KNOWN[field.name]) | unknown if field.name in KNOWN else unknown
+            )
         case Kind.INTEGER:
             strategy = st.integers(int(field.minimum or 0), int(field.maximum or 9))
         case Kind.NUMBER:

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from benchmarks.load import Measurement, Plan, Request, encode_requests, measure, percentile
+from benchmarks.load import Measurement, Plan, measure, percentile
+from benchmarks.requests import Request, encode_requests
 from features.definition import EXAMPLE
 
 Answer = Callable[[int, list[str]], bytes]

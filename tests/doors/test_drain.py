@@ -132,7 +132,7 @@ def test_readiness_falls_behind_each_door_while_predictions_are_still_answered(
         assert time.monotonic() - started < 3
 
         assert served.process.process.wait(30) == 0
-        assert time.monotonic() - started >= 3
+        assert 3 <= time.monotonic() - started < 15, "an open stream that watches health held the server up"
         assert "Traceback" not in served.process.log.read_text()
         assert gone(opened)
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import grpc
+import numpy as np
 import orjson
 import pytest
 from pydantic import ValidationError
 
 from data.flights import Flights
-from features.definition import FIELD_NAMES
+from features.definition import FIELD_NAMES, TARGET
 from monitoring.__main__ import main
-from monitoring.errors import UnreachableError
+from monitoring.doors import Door, GRPCDoor, HTTPDoor, RESTDoor
+from monitoring.errors import ReplayError, UnreachableError
 from monitoring.job import judge
 from monitoring.replay import replay, requests_of
 from monitoring.replay_config import ReplayConfig
 from monitoring.settings import DriftSettings
 from monitoring.window import Query
+from scoring.doors import open_inference_pb2 as messages
+from scoring.doors import open_inference_pb2_grpc as services
+from scoring.doors.tensors import Tensor, decode, encode
 from scoring.schema import ROWS, PredictRequest
 from tests.serving import ServedPort, free_port, logged
 
@@ -85,6 +93,47 @@ class Misbehaving(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
+class MisbehavingServicer(services.GRPCInferenceServiceServicer):
+    """The same over gRPC: `fault` may end a call through its context, or alter the answer."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.port = 0
+        self.fault: Callable[[grpc.ServicerContext, Any], None] = lambda *_: None
+
+    def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return messages.ServerLiveResponse(live=True)
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.calls += 1
+        inputs = {
+            tensor.name: decode(tensor.name, tensor.datatype, tuple(tensor.shape), content).values
+            for tensor, content in zip(request.inputs, request.raw_input_contents, strict=True)
+        }
+        shape = tuple(request.inputs[0].shape)
+        ids = [f"p-{value.decode()}" for value in inputs["id"]]
+        response = messages.ModelInferResponse(model_name="flights", id=request.id)
+        for output in (
+            Tensor("prediction_id", "BYTES", shape, ids),
+            Tensor("arrival_delay", "FP64", shape, inputs["dep_delay"]),
+        ):
+            response.outputs.add(name=output.name, datatype=output.datatype, shape=shape)
+            response.raw_output_contents.append(encode(output))
+        self.fault(context, response)
+        return response
+
+
+@pytest.fixture
+def bad_grpc() -> Iterator[MisbehavingServicer]:
+    server = grpc.server(ThreadPoolExecutor(4))
+    servicer = MisbehavingServicer()
+    services.add_GRPCInferenceServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    servicer.port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield servicer
+    server.stop(grace=None).wait()
+
+
 @pytest.fixture
 def bad() -> Iterator[Misbehaving]:
     with Misbehaving() as server:
@@ -120,10 +169,11 @@ def test_no_feedback(bad: Misbehaving) -> None:
     assert (result.outcomes_posted, bad.outcomes, result.complete) == (0, [], True)
 
 
-def test_busy_server_is_tried_again(bad: Misbehaving) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+def test_busy_server_is_tried_again(bad: Misbehaving, status: int) -> None:
     def busy(handler: Handler, _: Answers) -> bool:
         if bad.requests <= 6:
-            handler.reply(503, {"error": "busy"}, Retry_After="0.05")
+            handler.reply(status, {"error": "busy"}, Retry_After="0.05")
         return bad.requests <= 6
 
     bad.fault = busy
@@ -188,6 +238,112 @@ def test_refusal_is_counted_by_status(bad: Misbehaving) -> None:
     assert "flights.0.temp" in str(result.first_error)
 
 
+def over_grpc(bad: Misbehaving, bad_grpc: MisbehavingServicer, **values: Any) -> ReplayConfig:
+    return config(bad.url, door="grpc", grpc=f"127.0.0.1:{bad_grpc.port}", **values)
+
+
+def test_outcomes_of_flights_served_over_grpc_are_posted(bad: Misbehaving, bad_grpc: MisbehavingServicer) -> None:
+    result = replay(over_grpc(bad, bad_grpc))
+    assert (result.door, result.flights_served, result.errors, result.ratio_to_zero_gain) == ("grpc", 500, 0, 1)
+    assert (bad.requests, bad_grpc.calls, result.outcomes_posted) == (0, 10, len(bad.outcomes))
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE])
+def test_busy_grpc_server_is_tried_again(
+    code: grpc.StatusCode, bad: Misbehaving, bad_grpc: MisbehavingServicer
+) -> None:
+    def busy(context: grpc.ServicerContext, _: Any) -> None:
+        if bad_grpc.calls <= 3:
+            context.abort(code, "busy")
+
+    bad_grpc.fault = busy
+    result = replay(over_grpc(bad, bad_grpc, limit=100, concurrency=1))
+    assert (result.flights_served, result.errors, bad_grpc.calls) == (100, 0, 5)
+
+
+def test_grpc_server_that_stays_busy_is_an_error(bad: Misbehaving, bad_grpc: MisbehavingServicer) -> None:
+    bad_grpc.fault = lambda context, _: context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy")
+    result = replay(over_grpc(bad, bad_grpc, limit=50))
+    assert (result.flights_served, result.errors_by_status) == (0, {"RESOURCE_EXHAUSTED": 50})
+    assert bad_grpc.calls == 5
+    assert result.first_error == "RESOURCE_EXHAUSTED: busy"
+
+
+def test_refusal_over_grpc_is_counted_by_code(bad: Misbehaving, bad_grpc: MisbehavingServicer) -> None:
+    def refuse(context: grpc.ServicerContext, _: Any) -> None:
+        if bad_grpc.calls == 1:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Input 'temp': no")
+
+    bad_grpc.fault = refuse
+    result = replay(over_grpc(bad, bad_grpc, concurrency=1))
+    assert (result.flights_served, result.errors_by_status) == (450, {"INVALID_ARGUMENT": 50})
+    assert result.first_error == "INVALID_ARGUMENT: Input 'temp': no"
+
+
+def _shorten(response: Any) -> None:
+    for output, datatype in zip(response.outputs, ("BYTES", "FP64"), strict=True):
+        output.shape[0] = 0
+        output.datatype = datatype
+    response.raw_output_contents[:] = [b"", b""]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda response: setattr(response, "id", "other"), "the answer is to request 'other', not to 2013-"),
+        (lambda response: response.outputs.pop(), "zip()"),
+        (lambda response: setattr(response.outputs[1], "name", "delay"), "KeyError: 'arrival_delay'"),
+        (lambda response: setattr(response.outputs[1], "datatype", "FP16"), "has datatype 'FP16'"),
+        (lambda response: response.raw_output_contents.__setitem__(1, bytes(49 * 8)), "zip()"),
+        (lambda response: response.raw_output_contents.__setitem__(1, b"\xff" * 50 * 8), "answer 0 lacks"),
+        (_shorten, "0 answers to 50 rows"),
+    ],
+)
+def test_wrong_answers_over_grpc_are_errors(
+    bad: Misbehaving, bad_grpc: MisbehavingServicer, spoil: Callable[[Any], object], why: str
+) -> None:
+    bad_grpc.fault = lambda _, response: spoil(response) if bad_grpc.calls == 2 else None
+    result = replay(over_grpc(bad, bad_grpc, concurrency=1))
+    assert (result.flights_served, result.errors_by_status) == (450, {"wrong answer": 50})
+    assert why in str(result.first_error)
+
+
+def test_nobody_at_the_grpc_port(bad: Misbehaving, capsys: pytest.CaptureFixture[str]) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    arguments = ["replay", "--months", "2013-07", "--limit", "10", "--url", bad.url, "--door", "grpc"]
+    assert main([*arguments, "--grpc", address]) == 3
+    error = capsys.readouterr().err
+    assert f"No gRPC server answers at {address}" in error
+    assert "--grpc" in error
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "address"),
+    [
+        ("http://example.test:3000", None, "example.test:3001"),
+        ("http://[::1]:3000", None, "[::1]:3001"),
+        ("http://example.test", "other.test:9", "other.test:9"),
+    ],
+)
+def test_grpc_address(url: str, given: str | None, address: str) -> None:
+    assert config(url, grpc=given).grpc_address == address
+
+
+def test_parts_share_the_flights_out(bad: Misbehaving) -> None:
+    replay(config(bad.url, concurrency=1, feedback=False))
+    whole = [row["id"] for row in bad.served]
+    for number in (1, 2, 3):
+        bad.served.clear()
+        result = replay(config(bad.url, concurrency=1, feedback=False, part=f"{number}/3"))
+        assert [row["id"] for row in bad.served] == whole[number - 1 :: 3]
+        assert result.flights == len(bad.served)
+
+
+def test_part_without_flights(bad: Misbehaving) -> None:
+    with pytest.raises(ReplayError, match="no flights in part 3/3"):
+        replay(config(bad.url, limit=2, part="3/3"))
+
+
 def test_rate(bad: Misbehaving) -> None:
     result = replay(config(bad.url, rate=1_000, feedback=False))
     assert 0.4 < result.seconds < 2
@@ -201,7 +357,20 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert url in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("values", [{"months": "July"}, {"months": "2013-09:2013-07"}, {"url": "nowhere"}, {"rate": 0}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"months": "July"},
+        {"months": "2013-09:2013-07"},
+        {"url": "nowhere"},
+        {"rate": 0},
+        {"door": "side"},
+        {"grpc": "host"},
+        {"part": "4/3"},
+        {"part": "0/3"},
+        {"part": "1"},
+    ],
+)
 def test_senseless_configuration(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         config(**{"url": "http://127.0.0.1:1"} | values)
@@ -255,3 +424,49 @@ def test_real_server(server: ServedPort) -> None:
     verdict = judge(query, None, DriftSettings()).result
     assert verdict.rows.scored >= 1_500
     assert verdict.outcomes.matched >= result.outcomes_posted
+
+
+def test_every_door_predicts_the_same_bits(server: ServedPort, flights: Flights) -> None:
+    rows = requests_of(flights.between(*config(server.process.url).days).slice(0, 10_000))
+    for place, name in enumerate(("tailnum", "flight", "temp"), 1):
+        del rows[place][name]
+
+    async def ask(open_door: Callable[[], Door], sent: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        door = open_door()
+        answers = await door.predict(sent)
+        await door.close()
+        return list(answers)
+
+    for sent in (rows[:1], rows):
+        values, ids = set(), set()
+        for door in (
+            lambda: HTTPDoor(server.process.url, 1, 60),
+            lambda: RESTDoor(server.process.url, 1, 60),
+            lambda: GRPCDoor(f"127.0.0.1:{server.grpc_port}", 1, 60),
+        ):
+            answers = asyncio.run(ask(door, sent))
+            values.add(np.array([answer[TARGET.name] for answer in answers]).tobytes())
+            ids.update(answer["prediction_id"] for answer in answers)
+        assert len(values) == 1
+        assert len(ids) == 3 * len(sent)
+
+
+@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # bentoml.models, as it is imported
+def test_a_third_of_the_flights_through_each_door(server: ServedPort) -> None:
+    before = len(logged(server.traffic))
+    results = [
+        replay(
+            config(
+                server.process.url,
+                limit=None,
+                sample=900,
+                door=door,
+                grpc=f"127.0.0.1:{server.grpc_port}",
+                part=f"{number}/3",
+            )
+        )
+        for number, door in enumerate(("http", "rest", "grpc"), 1)
+    ]
+    assert [(result.flights_served, result.complete) for result in results] == [(300, True)] * 3
+    new = logged(server.traffic)[before:]
+    assert len({row["id"] for row in new}) == len(new) == 900

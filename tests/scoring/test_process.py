@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -59,3 +60,13 @@ def test_nothing_is_left_running_after_a_stop(trained: dict[str, Any], tmp_path:
     assert not any(process.is_running() for process in family)
     served.process.stop()
     served.process.kill()
+
+
+def test_nothing_is_left_running_after_a_kill(trained: dict[str, Any], tmp_path: Path) -> None:
+    with serve(tmp_path, MODEL_TAG=trained["tag"], WORKERS="2") as served:
+        server = psutil.Process(served.process.process.pid)
+        family = [server, *server.children(recursive=True)]
+        assert len(family) >= 3
+        served.process.kill()
+        assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family)
+    assert served.process.process.returncode == -signal.SIGKILL
