@@ -10,10 +10,9 @@ import bentoml
 from features.definition import NAME, TARGET
 from features.values import Row
 from scoring.bento import PackagedModel, locate_model
+from scoring.doors.grpc import check_door
 from scoring.doors.middleware import Doors
-from scoring.errors import ScoringError
 from scoring.package import ModelPackage
-from scoring.ports import is_taken
 from scoring.schema import FeedbackReceipt, Outcome, Prediction, PredictRequest
 from scoring.settings import settings
 from scoring.traffic import TrafficLog
@@ -37,10 +36,9 @@ class Service:
     @bentoml.on_deployment
     @staticmethod
     def verify() -> None:
-        """Refuse a package that must not be served, once, before any worker starts."""
+        """Refuse a package that must not be served, and a port that cannot be, once, before any worker starts."""
         ModelPackage.load(*locate_model(Service, settings.model_tag))
-        if settings.grpc_port and is_taken(settings.grpc_port):
-            raise ScoringError(f"The gRPC port {settings.grpc_port} is in use: free it, or set GRPC_PORT to another.")
+        check_door()
 
     def __init__(self) -> None:
         self.package = ModelPackage.load(*locate_model(Service, settings.model_tag))

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
-
-from tqdm import tqdm
 
 from benchmarks.accuracy import measure_rmse
+from benchmarks.command import clean_up_on_signals, scratch_folder, steps, tell_errors, write_json
 from benchmarks.errors import BenchmarkError
 from benchmarks.flights import prepare
 from benchmarks.report import CLASSIC, OURS, Comparison
-from benchmarks.rounds import count_reasons, count_steps, run_rounds
-from benchmarks.servers import bento_server, choose_cores, classic_server, require_model
+from benchmarks.rounds import SCENARIOS, Target, count_steps, run_rounds
+from benchmarks.servers import bento_server, choose_cores, classic_server, free_port, require_model
 from scoring.errors import ScoringError
 
 CLASSIC_PYTHON = Path(".venv-bench/bin/python")
-SCRATCH = Path("var")
-BAR = "{desc:<45} {bar} {elapsed}"
 
 EPILOG = """\
 Both serve a model of the same months, the classic one trained now, each in one process on one core, with the load on
@@ -53,13 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
         help=f"Python of the classic scaffold's environment (default: {CLASSIC_PYTHON})",
     )
     options = parser.parse_args(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
+    clean_up_on_signals()
     try:
         comparison = compare(options.classic_python, options.quick)
-        if options.json is not None:
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            options.json.write_text(json.dumps(comparison.document(), indent=1, allow_nan=False) + "\n")
+        write_json(comparison.document(), options.json)
     except (BenchmarkError, ScoringError, OSError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 3
@@ -76,51 +66,35 @@ def compare(classic_python: Path, quick: bool) -> Comparison:
         raise BenchmarkError(f"There is no {classic_python}: run `make bench`, which makes its environment.")
     require_model()
     cores = choose_cores()
-    SCRATCH.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=SCRATCH)))
-        steps = 4 + count_steps(2, quick)
-        bar = stack.enter_context(tqdm(total=steps, disable=not sys.stderr.isatty(), bar_format=BAR))
-
-        def step(what: str) -> None:
-            bar.set_description(what)
-            bar.update()
-
+        folder = stack.enter_context(scratch_folder())
+        step = stack.enter_context(steps(4 + count_steps(2 * len(SCENARIOS), quick)))
         step("training the classic scaffold")
         asked, model = prepare(folder, classic_python)
         asked.write(folder / "rows.jsonl")
         step("starting both servers")
         servers = {
-            OURS: stack.enter_context(bento_server(cores[0], folder)),
+            OURS: stack.enter_context(bento_server(cores[0], folder, free_port())),
             CLASSIC: stack.enter_context(classic_server(cores[0], folder, classic_python, model)),
         }
         urls = {name: f"{server.url}/predict" for name, server in servers.items()}
         step("comparing their predictions")
         rmse = {name: measure_rmse(name, url, asked) for name, url in urls.items()}
-        rounds = run_rounds(urls, folder / "rows.jsonl", cores[1], quick, step)
+        targets = {name: dict.fromkeys(SCENARIOS, Target(url)) for name, url in urls.items()}
+        rounds = run_rounds(targets, folder / "rows.jsonl", cores[1], quick, step)
         step("stopping both servers")
     return Comparison(rounds, rmse, cores)
 
 
 def judge(comparison: Comparison, required: float | None) -> int:
     """The exit code of a finished comparison, with a sentence where it is not 0."""
-    if comparison.errors:
-        for name, rounds in comparison.rounds.items():
-            for reason, count in count_reasons(rounds).items():
-                print(f"benchmarks: {name}: {count:,} requests failed: {reason}", file=sys.stderr)
+    if tell_errors("benchmarks", comparison.rounds):
         return 1
     if required is not None and (comparison.ratio is None or comparison.ratio < required):
         ratio = f"{comparison.ratio:.1f}" if comparison.ratio else "not known"
         print(f"benchmarks: the ratio of one-row throughput is {ratio}, below {required:g}", file=sys.stderr)
         return 1
     return 0
-
-
-def _leave(number: int, _: Any) -> NoReturn:
-    """End through the clean-up, once; a second signal must not interrupt that."""
-    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(other, signal.SIG_IGN)
-    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

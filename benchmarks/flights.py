@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.errors import BenchmarkError
 from data.errors import DataError
-from data.flights import Flights, load_flights, month_range
+from data.flights import load_flights, month_range
 from features.definition import FIELD_NAMES, TARGET
 from training.config import Months, TrainingConfig, load_config
 
@@ -45,12 +45,14 @@ def prepare(folder: Path, classic_python: Path) -> tuple[Asked, Path]:
     source cannot be read or training fails.
     """
     config = load_config()
-    try:
-        flights = load_flights(config.source)
-    except DataError as error:
-        raise BenchmarkError(str(error)) from error
-    asked = asked_flights(_finished(flights, config.split.test))
-    return asked, _train_classic(folder, classic_python, config, _finished(flights, config.split.train))
+    train = _finished(config, config.split.train)
+    return load_asked(), _train_classic(folder, classic_python, config, train)
+
+
+def load_asked() -> Asked:
+    """The flights to ask about. Raises BenchmarkError where the source cannot be read."""
+    config = load_config()
+    return asked_flights(_finished(config, config.split.test))
 
 
 def asked_flights(table: pa.Table, count: int = ASKED) -> Asked:
@@ -66,7 +68,11 @@ def _row(values: dict[str, Any], name: str) -> bytes:
     return orjson.dumps({**values, "id": name})
 
 
-def _finished(flights: Flights, months: Months) -> pa.Table:
+def _finished(config: TrainingConfig, months: Months) -> pa.Table:
+    try:
+        flights = load_flights(config.source)
+    except DataError as error:
+        raise BenchmarkError(str(error)) from error
     table = flights.between(*month_range(*months))
     return table.filter(pc.is_valid(table[TARGET.name]))
 

@@ -48,9 +48,9 @@ class Comparison:
         """The comparison for people to read."""
         lines = [*describe_hardware(self.cores), f"{'':<40}{OURS:>14}{CLASSIC:>18}{'times better':>14}"]
         for label, scenario, metric in _LINES:
-            values = [_number(median(self.rounds[name], scenario, metric)) for name in (OURS, CLASSIC)]
+            values = [show_number(median(self.rounds[name], scenario, metric)) for name in (OURS, CLASSIC)]
             ratio = self._ratio(scenario, metric)
-            lines.append(f"{label:<40}{values[0]:>14}{values[1]:>18}{_number(ratio):>14}")
+            lines.append(f"{label:<40}{values[0]:>14}{values[1]:>18}{show_number(ratio):>14}")
         lines.append(f"{'errors':<40}" + "".join(f"{self._errors(name):>{width}}" for name, width in _WIDTHS))
         label = f"RMSE on {ROWS:,} flights, minutes"
         lines.append(f"{label:<40}" + "".join(f"{self.rmse[name]:>{width}.2f}" for name, width in _WIDTHS))
@@ -121,7 +121,8 @@ def _cpu() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _number(value: float | None) -> str:
+def show_number(value: float | None) -> str:
+    """Three figures, or "-" for what is not known."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -30,6 +30,14 @@ class Scenario:
     warm_up: float
 
 
+@dataclass(frozen=True)
+class Target:
+    """What is loaded: a URL, or HOST:PORT of a gRPC server, and the form of the requests (`benchmarks.load.CALLERS`)."""
+
+    url: str
+    form: str = "json"
+
+
 SCENARIOS: dict[str, Scenario] = {
     "lone_before": Scenario(1, 1, 3, 0.5),
     "one_row": Scenario(1, 32, 8, 2),
@@ -43,26 +51,31 @@ QUICK_FACTOR = 0.15
 
 
 def run_rounds(
-    urls: Mapping[str, str], rows: Path, core: int | None, quick: bool, step: Callable[[str], None]
+    targets: Mapping[str, Mapping[str, Target]],
+    rows: Path,
+    core: int | None,
+    quick: bool,
+    step: Callable[[str], None],
 ) -> dict[str, list[dict[str, Measured]]]:
-    """Measurements by server, round and scenario; the servers take turns, and only one is under load at a time.
+    """Measurements by name, round and scenario; the names take turns, and only one is under load at a time.
 
-    `urls` are where to POST, `rows` the file of rows, `core` where the load runs. `quick` makes one short round.
+    `targets` are by name and scenario, `rows` is the file of rows, `core` where the load runs. `quick` makes one short
+    round.
     """
-    rounds: dict[str, list[dict[str, Measured]]] = {name: [] for name in urls}
+    rounds: dict[str, list[dict[str, Measured]]] = {name: [] for name in targets}
     for number in range(1 if quick else ROUNDS):
-        for name, url in urls.items():
+        for name, by_scenario in targets.items():
             measured = {}
-            for scenario, load in SCENARIOS.items():
+            for scenario, target in by_scenario.items():
                 step(f"round {number + 1}: {name}, {scenario.replace('_', ' ')}")
-                measured[scenario] = _load(url, rows, load, core, QUICK_FACTOR if quick else 1)
+                measured[scenario] = _load(target, rows, SCENARIOS[scenario], core, QUICK_FACTOR if quick else 1)
             rounds[name].append(measured)
     return rounds
 
 
-def count_steps(servers: int, quick: bool) -> int:
-    """How many steps `run_rounds` tells of."""
-    return (1 if quick else ROUNDS) * servers * len(SCENARIOS)
+def count_steps(loads: int, quick: bool) -> int:
+    """How many steps `run_rounds` tells of, with so many loads in a round."""
+    return (1 if quick else ROUNDS) * loads
 
 
 def median(rounds: list[dict[str, Measured]], scenario: str, metric: str) -> float | None:
@@ -76,17 +89,17 @@ def count_reasons(rounds: list[dict[str, Measured]]) -> Counter[str]:
     return sum((Counter(measured["reasons"]) for each in rounds for measured in each.values()), Counter())
 
 
-def _load(url: str, rows: Path, load: Scenario, core: int | None, factor: float) -> Measured:
-    command = [sys.executable, "-m", "benchmarks.load", "--url", url, "--rows", str(rows)]
-    command += ["--rows-per-request", str(load.rows), "--connections", str(load.connections)]
+def _load(target: Target, rows: Path, load: Scenario, core: int | None, factor: float) -> Measured:
+    command = [sys.executable, "-m", "benchmarks.load", "--url", target.url, "--form", target.form]
+    command += ["--rows", str(rows), "--rows-per-request", str(load.rows), "--connections", str(load.connections)]
     command += ["--seconds", str(load.seconds * factor), "--warm-up", str(load.warm_up * factor)]
     timeout = load.seconds + load.warm_up + GRACE_SECONDS + 60
     try:
         with pinned(core):
             result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
     except subprocess.TimeoutExpired:
-        raise BenchmarkError(f"The load on {url} did not end within {timeout:.0f} s.") from None
+        raise BenchmarkError(f"The load on {target.url} did not end within {timeout:.0f} s.") from None
     if result.returncode:
-        raise BenchmarkError(f"The load on {url} failed: {result.stderr.strip()[-500:]}")
+        raise BenchmarkError(f"The load on {target.url} failed: {result.stderr.strip()[-500:]}")
     measured: Measured = json.loads(result.stdout)
     return measured

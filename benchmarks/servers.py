@@ -27,11 +27,11 @@ class PinnedServer(ServerProcess):
             return super().start()
 
 
-def bento_server(core: int | None, folder: Path) -> PinnedServer:
+def bento_server(core: int | None, folder: Path, grpc_port: int) -> PinnedServer:
     """This service, with the model and the settings of the environment, one worker, and a traffic log in `folder`."""
     own = {
         "TRAFFIC_DIR": str((folder / "traffic").absolute()),
-        "GRPC_PORT": str(free_port()),
+        "GRPC_PORT": str(grpc_port),
         "WORKERS": "1",
         "BENTOML_DO_NOT_TRACK": "True",
     }

@@ -74,7 +74,7 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     size.add_argument("--limit", type=_positive, metavar="N", help="the first N flights of the months only")
     size.add_argument("--sample", type=_positive, metavar="N", help="N flights drawn evenly over the months")
     command.add_argument("--seed", type=int, default=20130101, help="of the sample (default: %(default)s)")
-    command.add_argument("--part", metavar="K/N", help="of those, every N-th from the K-th on, such as 1/3 (default: all)")
+    command.add_argument("--part", metavar="K/N", help="of those, every N-th from the K-th on, such as 1/3")
     command.add_argument("--rate", type=float, metavar="ROWS/S", help="at most this many flights a second")
     command.add_argument("--concurrency", type=_positive, default=8, help="requests at a time (default: %(default)s)")
     command.add_argument("--rows-per-request", type=_positive, default=50, help="(default: %(default)s)")

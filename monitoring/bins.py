@@ -84,13 +84,13 @@ class Bins:
 
 
 def contributions(reference: Counts, current: Counts) -> NDArray[np.float64]:
-    """What each bin adds to the population stability index of `current` against `reference`, shape [bins].
+    """What each bin adds to the population stability index of `current` against `reference`, shape [..., bins].
 
     The index is the sum of (c - r) ln(c / r) over the bins' shares (Siddiqi, Credit Risk Scorecards, 2006, chapter 8),
-    the symmetric Kullback-Leibler divergence. Both must hold at least one row.
+    the symmetric Kullback-Leibler divergence. Both must hold at least one row; they are broadcast against each other.
     """
-    r = np.maximum(reference / reference.sum(), SMALLEST_SHARE)
-    c = np.maximum(current / current.sum(), SMALLEST_SHARE)
+    r = np.maximum(reference / reference.sum(axis=-1, keepdims=True), SMALLEST_SHARE)
+    c = np.maximum(current / current.sum(axis=-1, keepdims=True), SMALLEST_SHARE)
     return np.asarray((c - r) * np.log(c / r))
 
 
@@ -100,11 +100,12 @@ def middle(counts: Counts) -> int:
     return FIRST + int(np.searchsorted(running, running[-1] / 2)) if len(running) and running[-1] else MISSING
 
 
-def noise(reference: Counts, current: Counts) -> float:
+def noise(reference: Counts, current: Counts) -> NDArray[np.float64]:
     """The index to expect where nothing has changed: (B - 1) (1/n + 1/m) for B bins in use and n and m rows.
 
     Yurdakul and Naranjo, Statistical properties of the population stability index, Journal of Risk Model Validation
     14(4), 2020: under no drift the index is (1/n + 1/m) times a chi-squared variable of B - 1 degrees of freedom.
+    Shape [...] for counts of shape [..., bins].
     """
-    used = int(((reference + current) > 0).sum())
-    return (used - 1) * (1 / int(reference.sum()) + 1 / int(current.sum()))
+    used = ((reference + current) > 0).sum(axis=-1)
+    return np.asarray((used - 1) * (1 / reference.sum(axis=-1) + 1 / current.sum(axis=-1)))

@@ -143,7 +143,8 @@ class GRPCDoor:
     def __init__(self, address: str, connections: int, timeout: float) -> None:
         self._address, self._timeout = address, timeout
         self._channels = [grpc.aio.insecure_channel(address, _OPTIONS) for _ in range(connections)]
-        self._idle = deque(services.GRPCInferenceServiceStub(channel) for channel in self._channels)
+        stub: Any = services.GRPCInferenceServiceStub
+        self._idle = deque(stub(channel) for channel in self._channels)
 
     async def check(self) -> None:
         try:

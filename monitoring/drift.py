@@ -4,14 +4,21 @@ The rules, first that holds:
 
 1. `invalid_data` where lines that cannot be read are more than `max_bad_share` of the log, or the log lacks a column
    of the model's package or declares it as another kind: what is left would be judged wrongly.
-2. `not_enough_data` below `min_rows` rows. Small windows differ from anything by chance; they never are drift.
+2. `not_enough_data` below `min_rows` rows or those that the calibration is for, or for a part of a day: such windows
+   differ from the reference by chance, or by the hour. They never are drift.
 3. `drift` where
    - the prediction drifts,
    - the drifted features, weighted by importance, are more than `max_drifted_share` of all,
-   - the missing share of a column rises by more than `missing_rise`, whatever its index,
+   - one feature is so far beyond its limit that the others need not agree: by `strong_drift` times the limit for a
+     feature of at least the mean importance, and by the more times the less it weighs,
+   - a column is constant for longer than ever in training, or wholly missing, or the share that it misses rises by
+     more than `missing_rise` and more than is usual,
    - the realised error is too large: RMSE over that of zero gain above `max_error_ratio` by all of its 95 % interval,
      with at least `min_outcomes` outcomes. The ratio, not the RMSE: storms make every forecast worse.
 4. `no_drift` otherwise; single drifted columns are findings still.
+
+A column drifts above its own limit, calibrated at training for windows of as many days and rows
+(`monitoring.calibration`), all columns together being right but for one window in 26 that is like those of training.
 """
 
 from __future__ import annotations
@@ -32,17 +39,32 @@ from monitoring.result import (
     Verdict,
     Window,
 )
-from monitoring.scores import column_findings
+from monitoring.scores import column_findings, excess
 from monitoring.settings import DriftSettings
+from monitoring.thresholds import effective_days, effective_hours
 from monitoring.window import Query, RowCounts, WindowData
 
 DRIFT_KINDS = frozenset(
-    {"prediction_drift", "share_of_features", "column_all_missing", "missing_rise", "realised_error"}
+    {
+        "prediction_drift",
+        "share_of_features",
+        "strong_drift",
+        "column_all_missing",
+        "missing_rise",
+        "column_constant",
+        "realised_error",
+    }
 )
 """Findings that make the verdict `drift`, given enough rows."""
 
 INVALID_KINDS = frozenset({"bad_lines", "column_unreadable"})
 """Findings that make the verdict `invalid_data`."""
+
+SMALL_KINDS = frozenset({"few_rows", "few_hours"})
+"""Findings that make the verdict `not_enough_data`."""
+
+_ONE_DAY, _MOST = 1.5, 0.8
+"""Windows of fewer days must be spread over this part of the hours that a day of training is spread over."""
 
 _SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "note")
 
@@ -60,22 +82,27 @@ def decide(
     weight = sum(column.importance for column in features)
     drifted_weight = sum(column.importance for column in features if column.drifted)
     share = drifted_weight / weight if weight else None
+    days = effective_days(data.scored.event)
     references = {column.name: column for column in reference.columns}
     findings = [
         *_line_findings(data.rows, settings),
-        *_row_findings(data.rows, query, settings),
+        *_row_findings(data, reference, days, query, settings),
         *_share_findings(features, share, settings),
-        *_outcome_findings(outcomes, settings),
+        *_strong_findings(features, settings),
+        *_outcome_findings(outcomes, reference, settings),
         *(
             finding
             for column in columns
             if column.name in references
-            for finding in column_findings(column, references[column.name], data.tallies.get(column.name), settings)
+            for finding in column_findings(
+                column, references[column.name], data.tallies.get(column.name), days, settings
+            )
         ),
         *(_outcome_drift(column) for column in columns if column.role == "outcome" and column.drifted),
     ]
-    verdict, reasons = _verdict(findings, data.rows.scored, settings)
+    verdict, reasons = _verdict(findings)
     decision = Decision(
+        days=days,
         features_scored=len(features),
         features_drifted=sum(column.drifted for column in features),
         drifted_share=share,
@@ -100,14 +127,16 @@ def decide(
     )
 
 
-def _verdict(findings: list[Finding], rows: int, settings: DriftSettings) -> tuple[Verdict, list[str]]:
+def _verdict(findings: list[Finding]) -> tuple[Verdict, list[str]]:
     kinds = list(dict.fromkeys(finding.kind for finding in findings))
-    if invalid := [kind for kind in kinds if kind in INVALID_KINDS]:
-        return "invalid_data", invalid
-    if rows < settings.min_rows:
-        return "not_enough_data", ["few_rows"]
-    if drift := [kind for kind in kinds if kind in DRIFT_KINDS]:
-        return "drift", drift
+    verdicts: tuple[tuple[Verdict, frozenset[str]], ...] = (
+        ("invalid_data", INVALID_KINDS),
+        ("not_enough_data", SMALL_KINDS),
+        ("drift", DRIFT_KINDS),
+    )
+    for verdict, decisive in verdicts:
+        if reasons := [kind for kind in kinds if kind in decisive]:
+            return verdict, reasons
     return "no_drift", []
 
 
@@ -124,12 +153,22 @@ def _line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding
         yield _note("torn_lines", f"{rows.torn:,} last line(s) were never ended, as when a process is killed{example}")
 
 
-def _row_findings(rows: RowCounts, query: Query, settings: DriftSettings) -> Iterator[Finding]:
-    if rows.scored < settings.min_rows:
-        text = f"the window has {rows.scored:,} rows; {settings.min_rows:,} are needed to tell drift from chance"
+def _row_findings(
+    data: WindowData, reference: Reference, days: float, query: Query, settings: DriftSettings
+) -> Iterator[Finding]:
+    rows, needed = data.rows, max(settings.min_rows, reference.min_rows)
+    hours = effective_hours(data.scored.event)
+    if rows.scored < needed:
+        text = f"the window has {rows.scored:,} rows; {needed:,} are needed to tell drift from chance"
         if not rows.scored:
             text = f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
         yield Finding(severity="alarm", kind="few_rows", column=None, text=text)
+    elif days < _ONE_DAY and hours < _MOST * reference.day_hours:
+        text = (
+            f"the rows are of {hours:.0f} hours of a day, and a day of training is spread over {reference.day_hours:.0f}; "
+            "the limits are for whole days: take a longer window"
+        )
+        yield Finding(severity="alarm", kind="few_hours", column=None, text=text)
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"
         yield Finding(severity="warning", kind="other_models", column=None, text=text)
@@ -151,13 +190,29 @@ def _share_findings(features: list[Column], share: float | None, settings: Drift
         yield Finding(severity="alarm", kind="share_of_features", column=None, text=text)
 
 
-def _outcome_findings(outcomes: Outcomes, settings: DriftSettings) -> Iterator[Finding]:
+def _strong_findings(features: list[Column], settings: DriftSettings) -> Iterator[Finding]:
+    """One finding that names the features whose shift is enough by itself."""
+    mean = sum(column.importance for column in features) / max(len(features), 1)
+    strong = [
+        column
+        for column in features
+        if mean and (excess(column) - 1) * min(column.importance / mean, 1) >= settings.strong_drift
+    ]
+    if strong:
+        names = ", ".join(f"{column.name} is at {excess(column):.1f} times its limit" for column in strong[:4])
+        text = f"{names}{', ...' if len(strong) > 4 else ''}: enough, given its importance, whatever the others do"
+        yield Finding(severity="alarm", kind="strong_drift", column=None, text=text)
+
+
+def _outcome_findings(outcomes: Outcomes, reference: Reference, settings: DriftSettings) -> Iterator[Finding]:
     ratio, interval, model = outcomes.ratio_to_zero_gain, outcomes.ratio_interval, outcomes.model
     if not outcomes.matched or model is None:
         yield _note("no_outcomes", "no prediction of the window has an outcome yet, so its error is not known")
     elif ratio is not None:
         ranged = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
         text = f"RMSE {model.rmse:.2f} of {model.n:,} outcomes, {ratio:.3f}{ranged} of zero gain's"
+        if trained := reference.error.get("ratio_to_zero_gain"):
+            text += f" ({trained:.3f} in the months it was tested on)"
         if outcomes.matched < settings.min_outcomes:
             yield _note("few_outcomes", f"{text}; {settings.min_outcomes:,} outcomes are needed to judge it")
         elif interval and interval[0] > settings.max_error_ratio:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.drift import decide
-from monitoring.outcomes import join, summarize
+from monitoring.outcomes import Joined, join, summarize
 from monitoring.page import page
-from monitoring.profile import profile_columns
-from monitoring.reference import OUTCOME, Reference, ReferenceColumn
-from monitoring.result import Column, DriftResult, Finding
+from monitoring.reference import Reference
+from monitoring.result import DriftResult, Finding
 from monitoring.scores import score, score_columns
 from monitoring.settings import DriftSettings
 from monitoring.tally import Tally
+from monitoring.thresholds import effective_days
 from monitoring.window import Query, WindowData, models_in, read_window
 
 RESULT_FILE = "result.json"
@@ -65,21 +65,21 @@ def judge(query: Query, model: str | None, settings: DriftSettings) -> Judgement
     reference = Reference.load(model) if model else Reference.none()
     data = read_window(query, reference, settings.sample, settings.seed)
     joined = join(query, data.scored)
+    return judge_window(query, reference, data, joined, settings)
+
+
+def judge_window(
+    query: Query, reference: Reference, data: WindowData, joined: Joined, settings: DriftSettings
+) -> Judgement:
+    """The verdict on what was read of a window and joined with it."""
+    days = effective_days(data.scored.event)
     outcomes = summarize(joined, data.scored, settings.resamples, settings.seed)
-    columns = score_columns(reference.columns, data, settings)
-    if outcomes.matched >= settings.min_outcomes and OUTCOME in reference.rows.column_names:
-        columns.append(_score_outcome(reference, joined.latest, settings))
+    columns = score_columns(reference.columns, data, days, settings)
+    if outcomes.matched >= settings.min_outcomes and reference.outcome:
+        tally = Tally(reference.outcome.bins)
+        tally.add(joined.latest[~np.isnan(joined.latest)])
+        columns.append(score(reference.outcome, tally, days, settings))
     return Judgement(decide(query, reference, data, columns, outcomes, settings), reference, data, joined.latest)
-
-
-def _score_outcome(reference: Reference, latest: NDArray[np.float64], settings: DriftSettings) -> Column:
-    """What came true in the window against what came true of the reference rows."""
-    before = np.asarray(reference.rows[OUTCOME].to_numpy(), dtype=np.float64)
-    profile = profile_columns({OUTCOME: before[~np.isnan(before)]})[OUTCOME]
-    column = ReferenceColumn.from_profile(OUTCOME, profile, role="outcome")
-    tally = Tally(column.bins)
-    tally.add(latest[~np.isnan(latest)])
-    return score(column, tally, settings)
 
 
 def _page_failed(error: Exception) -> Finding:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from data.schema import Field, Kind
+from data.schema import Field
 from features.definition import FIELDS, NAME, TARGET
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors.rest import HEADER_LENGTH

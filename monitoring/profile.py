@@ -1,10 +1,18 @@
 """The profile of a reference: what each column of the traffic looked like when the model was made.
 
-| key | of | |
+| key | |
+|---|---|
+| rows | of the training months |
+| columns | by name, as below; `outcome` is what came true |
+| calibration | how far windows may stray: `monitoring.calibration` |
+| error | of the model on months that it was not trained on: RMSE with its 95 % interval, bias, and its ratio to zero gain |
+
+| key of a column | of | |
 |---|---|---|
 | kind | all | `number` or `text` |
 | n, missing | all | rows, and the share of them that has no value |
 | counts | all | rows in each bin, as `monitoring.bins` orders them: missing, other, then the bins themselves |
+| importance | features | share of 1 among the features: `monitoring.importance` |
 | values | few distinct numbers | each is a bin |
 | edges | other numbers | inner edges of quantile bins between minimum and maximum |
 | minimum, maximum | numbers | the range; left out where all is missing |
@@ -20,10 +28,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.definition import SEGMENTS, TARGET
+from features.functions import FEATURE_NAMES
 from monitoring.bins import Bins
+from monitoring.calibration import calibrate
+
+OUTCOME = "outcome"
+"""The name of what came true, as a column of the profile and of the reference rows."""
 
 BINS = 20
 TOP_CATEGORIES = 30
+
+
+def monitored(
+    columns: Mapping[str, NDArray[Any]],
+    features: NDArray[np.float32],
+    predicted: NDArray[np.float64],
+    outcome: NDArray[np.float64],
+) -> dict[str, NDArray[Any]]:
+    """The columns that drift is looked for in: features [n, f], predictions, outcomes, and segments that are no feature.
+
+    `columns` are the request's fields, arrays of shape [n] by name.
+    """
+    found: dict[str, NDArray[Any]] = {
+        name: features[:, index].astype(np.float64) for index, name in enumerate(FEATURE_NAMES)
+    }
+    found |= {TARGET.name: predicted, OUTCOME: outcome}
+    return found | {name: columns[name] for name in SEGMENTS if name not in found}
+
+
+def profile(
+    columns: Mapping[str, NDArray[Any]], event: NDArray[np.int64], importance: Mapping[str, float], seed: int
+) -> dict[str, Any]:
+    """The profile of n rows, n at least 1, but for `error`; the same bytes for the same rows and seed.
+
+    `columns` are as for `profile_columns`, `event` is the rows' times in seconds, and `importance` the weights of the
+    features, by name.
+    """
+    summaries = profile_columns(columns)
+    for name, weight in importance.items():
+        summaries[name]["importance"] = float(f"{weight:.6g}")
+    return {"rows": len(event), "columns": summaries, "calibration": calibrate(columns, summaries, event, seed)}
 
 
 def profile_columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, Any]]:

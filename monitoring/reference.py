@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,20 @@ from features.definition import TARGET
 from features.functions import FEATURE_NAMES
 from monitoring.bins import Bins, Counts
 from monitoring.errors import PackageReferenceError
+from monitoring.profile import OUTCOME
 from monitoring.result import Role
+from monitoring.thresholds import Thresholds
 from scoring.errors import PackageError
 from scoring.manifest import verify_manifest
 from scoring.package import PROFILE_FILE, REFERENCE_FILE
 from scoring.traffic import FEATURE_PREFIX
 
-OUTCOME = "outcome"
-"""The column of reference.parquet that holds what came true."""
+_ROLES: dict[str, Role] = {TARGET.name: "prediction", OUTCOME: "outcome"}
 
 
 @dataclass(frozen=True)
 class ReferenceColumn:
-    """One monitored column: its name in reports and in the log, its role, and how the reference fills its bins."""
+    """One monitored column: its name in reports and in the log, its role, how the reference fills its bins, its limits."""
 
     name: str
     log_name: str
@@ -35,41 +36,65 @@ class ReferenceColumn:
     kind: str
     bins: Bins
     counts: Counts
-    importance: float = 1.0
+    thresholds: Thresholds
+    importance: float = 0.0
 
     @property
     def rows(self) -> int:
         return int(self.counts.sum())
 
     @classmethod
-    def from_profile(cls, name: str, profile: dict[str, Any], role: Role | None = None) -> ReferenceColumn:
-        """The column of the profile's entry `name`. Raises KeyError where the entry has no counts."""
-        is_feature = name in FEATURE_NAMES
-        if role is None:
-            role = "feature" if is_feature else "prediction" if name == TARGET.name else "segment"
+    def of(cls, name: str, profile: dict[str, Any]) -> ReferenceColumn:
+        """The column `name` of a package's profile. Raises KeyError where it has no counts or no calibration."""
+        column, is_feature = profile["columns"][name], name in FEATURE_NAMES
         return cls(
             name,
             FEATURE_PREFIX + name if is_feature else name,
-            role,
-            profile["kind"],
-            Bins(profile),
-            np.array(profile["counts"], dtype=np.int64),
-            profile.get("importance", 1.0),
+            "feature" if is_feature else _ROLES.get(name, "segment"),
+            column["kind"],
+            Bins(column),
+            np.array(column["counts"], dtype=np.int64),
+            Thresholds.from_profile(profile["calibration"], name),
+            column.get("importance", 0.0),
         )
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The reference of one model. `rows` is a sample of its training rows as the log would hold them."""
+    """The reference of one model: the columns that are logged, and `outcome`, what came true of them, which is not.
+
+    `rows` is a sample of its training rows as the log would hold them, `min_rows` the fewest that the thresholds are
+    for, `day_hours` over how many hours of the day the rows of a day are spread at the least, and `error` the model's
+    error on months that it was not trained on.
+    """
 
     model: str | None
     columns: tuple[ReferenceColumn, ...]
     rows: pa.Table
+    outcome: ReferenceColumn | None = None
+    min_rows: int = 0
+    day_hours: float = 0.0
+    error: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def none(cls) -> Reference:
         """The reference of rows that name no model: there is nothing to compare with."""
         return cls(None, (), pa.table({}))
+
+    @classmethod
+    def of(cls, tag: str | None, profile: dict[str, Any], rows: pa.Table) -> Reference:
+        """The reference that a profile describes. Raises KeyError where it is no whole profile."""
+        columns = {name: ReferenceColumn.of(name, profile) for name in profile["columns"]}
+        outcome, calibration = columns.pop(OUTCOME, None), profile["calibration"]
+        return cls(
+            tag,
+            tuple(columns.values()),
+            rows,
+            outcome,
+            int(calibration["rows"][0]),
+            float(calibration["day_hours"]),
+            profile.get("error", {}),
+        )
 
     @classmethod
     def load(cls, tag: str) -> Reference:
@@ -93,11 +118,10 @@ class Reference:
             verify_manifest(directory)
             profile = json.loads((directory / PROFILE_FILE).read_text())
             rows = pq.read_table(directory / REFERENCE_FILE)
-            columns = tuple(ReferenceColumn.from_profile(*item) for item in profile["columns"].items())
+            return cls.of(tag, profile, rows)
         except PackageError as error:
             raise PackageReferenceError(str(error)) from error
         except (OSError, ValueError, KeyError) as error:
             raise PackageReferenceError(
                 f"{tag}: its profile cannot be used ({error!r}): train the model again."
             ) from error
-        return cls(tag, columns, rows)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from features.definition import EVENT_TIME, TARGET
 from monitoring.ids import keys_of
-from monitoring.reference import OUTCOME, Reference
+from monitoring.profile import OUTCOME
+from monitoring.reference import Reference
 from monitoring.result import Column, DriftResult
 from monitoring.window import WindowData
 

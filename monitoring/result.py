@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT = 1
+FORMAT = 2
 
 Verdict = Literal["no_drift", "drift", "not_enough_data", "invalid_data"]
 Severity = Literal["alarm", "warning", "note"]
@@ -56,11 +56,15 @@ class Column(_Part):
     direction: Annotated[Literal["above"], Field(description="The column drifts when the score is above the threshold")]
     score: float | None
     threshold: float | None
+    usual: Annotated[
+        float | None, Field(description="The largest score of training windows of as many days, less what was noise")
+    ]
     noise: Annotated[float | None, Field(description="The score to expect of unchanged data of this size")]
     n: Annotated[int, Field(description="Rows of the window that were scored, missing values among them")]
     n_reference: int
     missing: Annotated[float | None, Field(description="Share missing in the window")]
     missing_reference: float
+    missing_limit: Annotated[float | None, Field(description="The share missing that is too much")]
     out_of_range: Annotated[float | None, Field(description="Share that the reference had no bin for")]
     importance: Annotated[float, Field(description="Weight among the features")]
     healthy: Annotated[bool, Field(description="Whether it is plain, varying numbers or text, and goes to Evidently")]
@@ -111,6 +115,7 @@ class Finding(_Part):
 class Decision(_Part):
     """How the verdict came about."""
 
+    days: Annotated[float, Field(description="Over how many days the rows are spread; the limits are for so many")]
     features_scored: int
     features_drifted: int
     drifted_share: Annotated[float | None, Field(description="Of the features, weighted by importance")]

@@ -26,30 +26,34 @@ _UNREADABLE = {
 }
 
 
-def score_columns(columns: tuple[ReferenceColumn, ...], data: WindowData, settings: DriftSettings) -> list[Column]:
+def score_columns(
+    columns: tuple[ReferenceColumn, ...], data: WindowData, days: float, settings: DriftSettings
+) -> list[Column]:
     """Every column of the reference, from the most to the least drifted; unreadable ones come first."""
     scored = [
-        score(column, data.tallies[column.name], settings)
+        score(column, data.tallies[column.name], days, settings)
         if column.name in data.tallies
         else _unreadable(column, data.unreadable[column.name])
         for column in columns
     ]
-    return sorted(scored, key=lambda column: -_excess(column))
+    return sorted(scored, key=lambda column: -excess(column))
 
 
-def score(column: ReferenceColumn, tally: Tally, settings: DriftSettings) -> Column:
+def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSettings) -> Column:
     """The column's index on the reference's bins; without rows in the window, its score is None.
 
-    The threshold is `psi_threshold`, above which a shift is commonly called large, plus the index that an unchanged
-    column would have with this many rows.
+    Its threshold is the calibrated one for the window's number of rows, spread over `days` days.
     """
     n, healthy = tally.n, tally.n > 0 and tally.missing < 1 and not tally.infinite and not tally.constant
-    index = threshold = expected = None
+    index = threshold = expected = usual = limit = None
     drifted, reason = False, "no rows"
+    before = int(column.counts[MISSING]) / max(column.rows, 1)
     if n and column.rows:
         parts = contributions(column.counts, tally.counts)
-        expected = noise(column.counts, tally.counts)
-        index, threshold = float(parts.sum()), settings.psi_threshold + expected
+        index, expected = float(parts.sum()), float(noise(column.counts, tally.counts))
+        usual = column.thresholds.usual_index(days)
+        threshold = column.thresholds.index(n, days, settings.psi_floor)
+        limit = before + column.thresholds.missing_rise(n, days, before, settings.missing_rise)
         drifted = index > threshold
         reason = _reason(column, tally, int(parts.argmax()), drifted)
     return Column(
@@ -59,11 +63,13 @@ def score(column: ReferenceColumn, tally: Tally, settings: DriftSettings) -> Col
         direction="above",
         score=index,
         threshold=threshold,
+        usual=usual,
         noise=expected,
         n=n,
         n_reference=column.rows,
         missing=tally.missing if n else None,
-        missing_reference=int(column.counts[MISSING]) / max(column.rows, 1),
+        missing_reference=before,
+        missing_limit=limit,
         out_of_range=tally.other if n else None,
         importance=column.importance,
         healthy=healthy,
@@ -72,8 +78,13 @@ def score(column: ReferenceColumn, tally: Tally, settings: DriftSettings) -> Col
     )
 
 
+def excess(column: Column) -> float:
+    """The score in terms of its threshold, above 1 where it drifted; infinite where there is none."""
+    return column.score / column.threshold if column.score is not None and column.threshold else np.inf
+
+
 def column_findings(
-    column: Column, reference: ReferenceColumn, tally: Tally | None, settings: DriftSettings
+    column: Column, reference: ReferenceColumn, tally: Tally | None, days: float, settings: DriftSettings
 ) -> Iterator[Finding]:
     """What there is to say of a column, its faults before its drift; at most one finding of each kind."""
 
@@ -85,21 +96,24 @@ def column_findings(
         return
     if not tally.n:
         return
-    risen = tally.missing - column.missing_reference
     if tally.missing == 1 and column.missing_reference < 1:
         yield finding("alarm", "column_all_missing", f"all of its {tally.n:,} values are missing; {_before(column)}")
-    elif risen > settings.missing_rise:
+    elif column.missing_limit is not None and tally.missing > column.missing_limit:
         yield finding("alarm", "missing_rise", f"{tally.missing:.1%} of its values are missing; {_before(column)}")
     if tally.infinite:
         yield finding("warning", "column_infinite", f"{tally.infinite:,} of its values are infinite")
-    counts = reference.counts
-    if tally.constant and tally.missing < 1 and counts.max() < _ROUGHLY_CONSTANT * counts.sum():
-        yield finding("warning", "column_constant", "all of its values are the same; a sensor or a join may be stuck")
+    if tally.constant and tally.missing < 1 and not _may_be_constant(reference, days):
+        yield finding("alarm", "column_constant", "all of its values are the same; a sensor or a join may be stuck")
     if tally.other > settings.out_of_range_share:
         yield finding("warning", "out_of_range", _outside(reference, tally))
     if column.drifted and tally.missing < 1:
         severity: Severity = "alarm" if column.role == "prediction" else "warning"
         yield finding(severity, f"{column.role}_drift", column.reason)
+
+
+def _may_be_constant(reference: ReferenceColumn, days: float) -> bool:
+    roughly = reference.counts.max() >= _ROUGHLY_CONSTANT * reference.counts.sum()
+    return bool(roughly) or reference.thresholds.may_be_constant(days)
 
 
 def _reason(column: ReferenceColumn, tally: Tally, place: int, drifted: bool) -> str:
@@ -146,18 +160,16 @@ def _unreadable(column: ReferenceColumn, why: str) -> Column:
         direction="above",
         score=None,
         threshold=None,
+        usual=None,
         noise=None,
         n=0,
         n_reference=column.rows,
         missing=None,
         missing_reference=int(column.counts[MISSING]) / max(column.rows, 1),
+        missing_limit=None,
         out_of_range=None,
         importance=column.importance,
         healthy=False,
         drifted=False,
         reason=_UNREADABLE[why].format(kind=column.kind),
     )
-
-
-def _excess(column: Column) -> float:
-    return column.score / column.threshold if column.score is not None and column.threshold else np.inf

@@ -5,21 +5,29 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from monitoring.calibration import MATERIAL
+
 
 class DriftSettings(BaseSettings):
-    """What makes an alarm. The defaults suit windows of some weeks; see `monitoring.drift` for the rules."""
+    """What makes an alarm, beside the calibration in the model's package; `monitoring.drift` lists the rules."""
 
     model_config = SettingsConfigDict(env_prefix="DRIFT_", frozen=True)
 
     min_rows: int = Field(500, ge=1, description="A window of fewer rows is not judged: `not_enough_data`.")
-    psi_threshold: float = Field(
-        0.2, gt=0, description="A column drifts above this index, plus what its number of rows makes of pure noise."
+    psi_floor: float = Field(
+        MATERIAL, gt=0, description="An index below this is no drift, however certain: it is too small to matter."
     )
     missing_rise: float = Field(
-        0.1, gt=0, le=1, description="A column breaks when its missing share is this much above the reference's."
+        0.1, gt=0, le=1, description="A column breaks when its missing share is this much above what is usual."
     )
     max_drifted_share: float = Field(
-        0.2, ge=0, le=1, description="Drift when more than this share of the features drifts, weighted by importance."
+        0.1, ge=0, le=1, description="Drift when more than this share of the features drifts, weighted by importance."
+    )
+    strong_drift: float = Field(
+        1.0,
+        gt=0,
+        description="Drift when one feature is beyond its limit by this many times the limit; the less a feature "
+        "weighs, the more times.",
     )
     min_outcomes: int = Field(200, ge=1, description="Fewer outcomes are reported, and not judged.")
     max_error_ratio: float = Field(

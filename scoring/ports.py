@@ -19,8 +19,8 @@ def is_taken(port: int, host: str = "0.0.0.0") -> bool:  # noqa: S104
 
 
 def tell_taken(ports: Sequence[int]) -> bool:
-    """Print a sentence for each of `ports` that is taken, and say whether there is one."""
-    taken = [port for port in ports if port and is_taken(port)]
+    """Print a sentence for each of `ports` that is taken or stands twice, and say whether there is one."""
+    taken = [port for index, port in enumerate(ports) if port and (port in ports[:index] or is_taken(port))]
     for port in taken:
         print(f"Port {port} is in use: stop what listens there, or set PORT or GRPC_PORT to another.", file=sys.stderr)
     return bool(taken)

@@ -22,6 +22,7 @@ from scoring.ports import is_taken
 
 STARTUP_SECONDS = 120.0
 STOP_SECONDS = 60.0
+ORPHAN_SECONDS = 2.0
 
 
 class ServerProcess:
@@ -80,7 +81,7 @@ class ServerProcess:
 
     def stop(self) -> int:
         """Ask it to finish what it has begun, wait, and give its exit code."""
-        with self._workers_ended(STOP_SECONDS):
+        with self._workers_ended(ORPHAN_SECONDS):
             if self.process.poll() is None:
                 self.process.terminate()
                 try:

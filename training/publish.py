@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 
 from data.schema import Kind
 from features.columns import rows_of
-from features.definition import FIELDS, NAME, SEGMENTS, TARGET
+from features.definition import EVENT_TIME, FIELDS, NAME, TARGET
 from features.functions import FEATURE_NAMES
 from features.values import Row
-from monitoring.profile import profile_columns
+from monitoring.importance import importance
+from monitoring.profile import OUTCOME, monitored, profile
 from scoring.manifest import write_manifest
 from scoring.package import (
     METRICS_FILE,
@@ -34,7 +35,6 @@ from scoring.traffic import FEATURE_PREFIX
 from training.pipeline import TrainedModel
 from training.report import write_report
 
-OUTCOME = "outcome"
 _LIBRARIES = ("bentoml", "numpy", "scikit-learn", "skops", "xgboost-cpu")
 
 
@@ -93,12 +93,19 @@ def _write_reference(directory: Path, model: TrainedModel) -> None:
     arrays[OUTCOME] = pa.array(sample.target)
     pq.write_table(pa.table(arrays), directory / REFERENCE_FILE, compression="zstd")
 
-    columns: dict[str, Any] = {
-        name: predictions.features[:, index].astype(np.float64) for index, name in enumerate(FEATURE_NAMES)
-    }
-    columns[TARGET.name] = predictions.target
-    columns |= {name: train.columns[name] for name in SEGMENTS if name not in columns}
-    write_json(directory / PROFILE_FILE, {"rows": len(train), "columns": profile_columns(columns)})
+    write_json(directory / PROFILE_FILE, _profile(model))
+
+
+def _profile(model: TrainedModel) -> dict[str, Any]:
+    """What the training months looked like to the server: features as served, not out of fold."""
+    train, predictions, seed = model.parts["train"], model.predictions["train"], model.config.seed
+    columns = monitored(train.columns, predictions.features, predictions.target, train.target)
+    weights = importance(model.predictor.runner.predict, predictions.features, seed)
+    document = model.document()
+    error = {key: document["metrics"]["test"][key] for key in ("n", "rmse", "rmse_interval", "mae", "bias")}
+    error["ratio_to_zero_gain"] = document["ratio_to_zero_gain"]
+    names = dict(zip(FEATURE_NAMES, weights.tolist(), strict=True))
+    return profile(columns, train.columns[EVENT_TIME], names, seed) | {"error": error}
 
 
 def _arrow(values: Any, kind: Kind) -> pa.Array:

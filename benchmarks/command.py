@@ -1,0 +1,68 @@
+"""What the benchmarks' commands have in common: a folder, a progress bar, JSON, and an end that cleans up."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+from benchmarks.rounds import Measured, count_reasons
+
+SCRATCH = Path("var")
+BAR = "{desc:<45} {bar} {elapsed}"
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    SCRATCH.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=SCRATCH) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def steps(total: int) -> Iterator[Callable[[str], None]]:
+    """What to call at the begin of each of `total` steps; it moves a bar on a terminal."""
+    with tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=BAR) as bar:
+
+        def step(what: str) -> None:
+            bar.set_description(what)
+            bar.update()
+
+        yield step
+
+
+def write_json(document: dict[str, Any], path: Path | None) -> None:
+    """Write everything measured to `path`, if there is one. Raises OSError."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def tell_errors(command: str, rounds: dict[str, list[dict[str, Measured]]]) -> bool:
+    """Whether requests failed, which is told on stderr."""
+    reasons = {name: count_reasons(measured) for name, measured in rounds.items()}
+    for name, counts in reasons.items():
+        for reason, count in counts.items():
+            print(f"{command}: {name}: {count:,} requests failed: {reason}", file=sys.stderr)
+    return any(reasons.values())
+
+
+def clean_up_on_signals() -> None:
+    """Let the usual signals end the command through its clean-up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _: Any) -> NoReturn:
+    """End through the clean-up, once; a second signal must not interrupt that."""
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)

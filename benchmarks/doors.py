@@ -1,0 +1,206 @@
+"""python -m benchmarks.doors: the doors of this service beside each other, of one server in one run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from benchmarks.callers import FaultError
+from benchmarks.command import clean_up_on_signals, scratch_folder, steps, tell_errors, write_json
+from benchmarks.errors import BenchmarkError
+from benchmarks.flights import load_asked
+from benchmarks.load import CALLERS
+from benchmarks.report import describe_hardware, hardware, show_number
+from benchmarks.requests import encode_requests
+from benchmarks.rounds import SCENARIOS, Measured, Target, count_steps, median, run_rounds
+from benchmarks.servers import bento_server, choose_cores, free_port, require_model
+from monitoring.open_inference import INFER
+from scoring.errors import ScoringError
+
+HTTP, REST, GRPC = "POST /predict", "REST", "gRPC"
+METRICS = {"one_row": "requests_per_second", "thousand_rows": "rows_per_second"}
+FORMS = {"json": "JSON", "rest-json": "JSON tensors", "rest-binary": "binary tensors", "grpc": "raw contents"}
+COMPARED_ROWS = 2_000
+
+EPILOG = """\
+One server with one worker on one core, the load on another core. The doors take turns for three rounds (about three
+minutes), and the table shows medians. Before that, all doors must predict the same bits for the same flights.
+
+exit codes: 0 measured; 1 a ratio is below what is asked for, or a request failed; 2 the arguments are wrong;
+3 the doors cannot be measured.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.doors",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--check-requests", type=float, metavar="RATIO", help="least one-row requests/s of gRPC over POST /predict"
+    )
+    parser.add_argument(
+        "--check-rows", type=float, metavar="RATIO", help="least 1000-row rows/s of REST and of gRPC over POST /predict"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
+    parser.add_argument("--quick", action="store_true", help="one round of a few seconds; too short to quote")
+    options = parser.parse_args(arguments)
+    clean_up_on_signals()
+    try:
+        comparison = compare(options.quick)
+        write_json(comparison.document(), options.json)
+    except (BenchmarkError, ScoringError, OSError) as error:
+        print(f"benchmarks.doors: {error}", file=sys.stderr)
+        return 3
+    print(comparison.table())
+    return judge(comparison, options.check_requests, options.check_rows)
+
+
+@dataclass(frozen=True)
+class DoorComparison:
+    """Measurements by door, round and scenario, and what was loaded by door and scenario."""
+
+    rounds: dict[str, list[dict[str, Measured]]]
+    targets: dict[str, dict[str, Target]]
+    cores: tuple[int | None, int | None]
+
+    def ratio(self, door: str, scenario: str) -> float | None:
+        """The throughput of a door over that of POST /predict, medians; None where there is none."""
+        ours, http = (median(self.rounds[name], scenario, METRICS[scenario]) for name in (door, HTTP))
+        return ours / http if ours and http else None
+
+    def table(self) -> str:
+        """The comparison for people to read."""
+        lines = describe_hardware(self.cores)
+        for scenario, metric in METRICS.items():
+            load = SCENARIOS[scenario]
+            rows = "one row" if load.rows == 1 else f"{load.rows} rows"
+            title = f"{rows} a request, {load.connections} callers"
+            columns = (metric.replace("_per_second", "/s"), "ratio", "p50, ms", "p99, ms", "load busy")
+            lines.append(f"{title:<40}" + "".join(f"{column:>12}" for column in columns))
+            lines += [self._line(door, scenario) for door in self.rounds]
+            lines.append("")
+        lines.append("ratio: throughput over that of POST /predict; load busy: share of a core that the callers took")
+        return "\n".join(lines)
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        return {
+            "hardware": hardware(self.cores),
+            "ratios": {door: {scenario: self.ratio(door, scenario) for scenario in METRICS} for door in self.rounds},
+            "medians": {
+                door: {
+                    scenario: {name: median(rounds, scenario, name) for name in (metric, "p50", "p90", "p99")}
+                    for scenario, metric in METRICS.items()
+                }
+                for door, rounds in self.rounds.items()
+            },
+            "forms": {
+                door: {name: target.form for name, target in each.items()} for door, each in self.targets.items()
+            },
+            "scenarios": {name: asdict(SCENARIOS[name]) for name in METRICS},
+            "rounds": self.rounds,
+        }
+
+    def _line(self, door: str, scenario: str) -> str:
+        label = f"    {door}, {FORMS[self.targets[door][scenario].form]}"
+        values = [median(self.rounds[door], scenario, METRICS[scenario]), self.ratio(door, scenario)]
+        values += [median(self.rounds[door], scenario, name) for name in ("p50", "p99", "load_busy")]
+        return f"{label:<40}" + "".join(f"{show_number(value):>12}" for value in values)
+
+
+def compare(quick: bool) -> DoorComparison:
+    """Start the server, check that its doors predict the same, load them in turn, and stop it.
+
+    Raises BenchmarkError or ScoringError where that cannot be done.
+    """
+    require_model()
+    cores = choose_cores()
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder())
+        step = stack.enter_context(steps(4 + count_steps(3 * len(METRICS), quick)))
+        step("reading flights")
+        asked = load_asked()
+        asked.write(folder / "rows.jsonl")
+        step("starting the server")
+        grpc_port = free_port()
+        server = stack.enter_context(bento_server(cores[0], folder, grpc_port))
+        targets = targets_of(server.url, grpc_port)
+        step("comparing the doors' predictions")
+        check_bits(targets, asked.rows[:COMPARED_ROWS])
+        rounds = run_rounds(targets, folder / "rows.jsonl", cores[1], quick, step)
+        step("stopping the server")
+    return DoorComparison(rounds, targets, cores)
+
+
+def targets_of(url: str, grpc_port: int) -> dict[str, dict[str, Target]]:
+    """What to load, by door and scenario."""
+    http, infer = Target(f"{url}/predict"), f"{url}{INFER}"
+    grpc = Target(f"{urlsplit(url).hostname}:{grpc_port}", "grpc")
+    return {
+        HTTP: {"one_row": http, "thousand_rows": http},
+        REST: {"one_row": Target(infer, "rest-json"), "thousand_rows": Target(infer, "rest-binary")},
+        GRPC: {"one_row": grpc, "thousand_rows": grpc},
+    }
+
+
+def check_bits(targets: dict[str, dict[str, Target]], rows: Sequence[bytes]) -> None:
+    """Raise BenchmarkError unless every door and form predicts the same bits for `rows`, in large requests and alone."""
+    for rows_per_request, chosen in ((1, rows[:50]), (1_000, rows)):
+        predicted = {
+            f"{door}, {FORMS[target.form]}": asyncio.run(_predict(target, chosen, rows_per_request))
+            for door, each in targets.items()
+            for target in each.values()
+        }
+        first, *others = predicted
+        for other in others:
+            if predicted[other] != predicted[first]:
+                raise BenchmarkError(
+                    f"The doors predict differently: {other} is not {first}. Their speed means nothing."
+                )
+
+
+async def _predict(target: Target, rows: Sequence[bytes], rows_per_request: int) -> bytes:
+    caller = CALLERS[target.form](target.url)
+    predictions: list[float] = []
+    try:
+        for request in encode_requests(target.url, rows, rows_per_request, target.form):
+            predictions += await caller.ask(request)
+    except (FaultError, OSError) as error:
+        raise BenchmarkError(f"{target.url} does not predict ({target.form}): {error}") from error
+    finally:
+        await caller.close()
+    return np.array(predictions, dtype=np.float64).tobytes()
+
+
+def judge(comparison: DoorComparison, requests: float | None, rows: float | None) -> int:
+    """The exit code of a finished comparison, with a sentence where it is not 0."""
+    code = 1 if tell_errors("benchmarks.doors", comparison.rounds) else 0
+    for door, scenario, required in (
+        (GRPC, "one_row", requests),
+        (REST, "thousand_rows", rows),
+        (GRPC, "thousand_rows", rows),
+    ):
+        ratio = comparison.ratio(door, scenario)
+        if required is not None and (ratio is None or ratio < required):
+            known = "not known" if ratio is None else f"{ratio:.2f}"
+            what = METRICS[scenario].replace("_per_second", "/s")
+            print(f"benchmarks.doors: {what} of {door} over {HTTP}: {known}, below {required:g}", file=sys.stderr)
+            code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

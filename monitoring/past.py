@@ -1,0 +1,112 @@
+"""Past rows as a server would have logged them, in memory: what the back-test draws its windows from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data.columns import columns_of_table
+from data.flights import Flights, month_range
+from data.schema import Field, Kind
+from features.definition import EVENT_TIME, FIELDS, KNOWN_PART, TARGET
+from features.history import HISTORY_FIELDS
+from monitoring.job import judge_window
+from monitoring.outcomes import Joined
+from monitoring.profile import monitored, profile
+from monitoring.reference import Reference
+from monitoring.result import DriftResult
+from monitoring.settings import DriftSettings
+from monitoring.tally import Tally
+from monitoring.window import Query, RowCounts, Scored, WindowData
+from scoring.predictor import Predictor
+
+_HISTORY = tuple(Field(name, Kind.NUMBER, name) for name in HISTORY_FIELDS)
+
+
+@dataclass(frozen=True)
+class Past:
+    """n rows in order of time: request fields and history, arrays of shape [n] by name; features [n, f]; predictions [n].
+
+    The history is what came true: the target among it, NaN where it never did.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+    history: Mapping[str, NDArray[Any]]
+    features: NDArray[np.float32]
+    predicted: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, predictor: Predictor, flights: Flights, first: str, last: str) -> Past:
+        """The flights of the months from `first` to `last`, such as 2013-01, with the predictor's answers."""
+        table = flights.between(*month_range(first, last))
+        if "id" not in table.column_names:
+            table = table.append_column("id", pa.nulls(table.num_rows, pa.string()))
+        return predicted(predictor, columns_of_table(table, FIELDS), columns_of_table(table, _HISTORY))
+
+    def __len__(self) -> int:
+        return len(self.predicted)
+
+    @property
+    def event(self) -> NDArray[np.int64]:
+        """Local times of the rows in seconds."""
+        return self.columns[EVENT_TIME]
+
+    def where(self, chosen: NDArray[Any]) -> Past:
+        """The rows that a mask or an array of positions chooses."""
+        return Past(
+            {name: values[chosen] for name, values in self.columns.items()},
+            {name: values[chosen] for name, values in self.history.items()},
+            self.features[chosen],
+            self.predicted[chosen],
+        )
+
+    def between(self, start: datetime, end: datetime) -> Past:
+        """The rows with `start <= time < end`."""
+        low, high = (int(moment.replace(tzinfo=UTC).timestamp()) for moment in (start, end))
+        return self.where((self.event >= low) & (self.event < high))
+
+    def predicted_by(self, predictor: Predictor) -> Past:
+        """The same rows with another predictor's features and answers."""
+        return predicted(predictor, self.columns, self.history)
+
+    def monitored(self) -> dict[str, NDArray[Any]]:
+        """The columns that a profile is made of."""
+        return monitored(self.columns, self.features, self.predicted, self.history[TARGET.name])
+
+    def reference(self, like: Reference, seed: int) -> Reference:
+        """A reference of these rows, made as training makes one, with the importances and the error of `like`."""
+        weights = {column.name: column.importance for column in like.columns if column.role == "feature"}
+        document = profile(self.monitored(), self.event, weights, seed)
+        return Reference.of(like.model, document | {"error": like.error}, pa.table({}))
+
+
+def predicted(predictor: Predictor, columns: Mapping[str, NDArray[Any]], history: Mapping[str, NDArray[Any]]) -> Past:
+    """Rows with the predictor's features and answers."""
+    predictions = predictor.predict_columns(columns)
+    return Past(columns, history, predictions.features, predictions.target)
+
+
+def judge_past(past: Past, reference: Reference, settings: DriftSettings) -> DriftResult:
+    """The verdict that the drift job gives on a window of exactly these rows, with all that came true of them."""
+    now, tallies = past.monitored(), {column.name: Tally(column.bins) for column in reference.columns}
+    for name, tally in tallies.items():
+        tally.add(now[name])
+    known = np.asarray(past.columns[KNOWN_PART], dtype=np.float64)
+    keys = np.arange(len(past), dtype=np.uint64)
+    scored = Scored(keys, past.predicted, known, past.event, past.event * 1_000_000)
+    data = WindowData(RowCounts(scored=len(past)), tallies, {}, scored, pa.table({}))
+    joined = Joined(past.history[TARGET.name].copy())
+    return judge_window(_query(past), reference, data, joined, settings).result
+
+
+def _query(past: Past) -> Query:
+    ends = (past.event.min(), past.event.max() + 1) if len(past) else (0, 1)
+    start, end = (datetime.fromtimestamp(int(second), UTC).replace(tzinfo=None) for second in ends)
+    return Query(Path(), start, end, EVENT_TIME)
