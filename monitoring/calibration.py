@@ -99,7 +99,7 @@ def _excess(daily: Counts, span: int) -> Array:
     whole, windows = daily.sum(axis=0), _windows(daily, span)
     if len(windows) == 1:
         return np.zeros(1)
-    return np.maximum(contributions(whole, windows).sum(axis=-1) - noise(whole, windows), 0.0)
+    return np.asarray(np.maximum(contributions(whole, windows).sum(axis=-1) - noise(whole, windows), 0.0))
 
 
 def _margins(excess: Mapping[str, list[Array]], spans: list[int]) -> list[float]:

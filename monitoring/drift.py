@@ -165,8 +165,8 @@ def _row_findings(
         yield Finding(severity="alarm", kind="few_rows", column=None, text=text)
     elif days < _ONE_DAY and hours < _MOST * reference.day_hours:
         text = (
-            f"the rows are of {hours:.0f} hours of a day, and a day of training is spread over {reference.day_hours:.0f}; "
-            "the limits are for whole days: take a longer window"
+            f"the rows are of {hours:.0f} hours of a day, and a day of training is spread over "
+            f"{reference.day_hours:.0f}; the limits are for whole days: take a longer window"
         )
         yield Finding(severity="alarm", kind="few_hours", column=None, text=text)
     if rows.other_models:

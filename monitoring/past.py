@@ -32,7 +32,7 @@ _HISTORY = tuple(Field(name, Kind.NUMBER, name) for name in HISTORY_FIELDS)
 
 @dataclass(frozen=True)
 class Past:
-    """n rows in order of time: request fields and history, arrays of shape [n] by name; features [n, f]; predictions [n].
+    """n rows: request fields and history, arrays of shape [n] by name; features of shape [n, f]; predictions [n].
 
     The history is what came true: the target among it, NaN where it never did.
     """

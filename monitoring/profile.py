@@ -5,7 +5,7 @@
 | rows | of the training months |
 | columns | by name, as below; `outcome` is what came true |
 | calibration | how far windows may stray: `monitoring.calibration` |
-| error | of the model on months that it was not trained on: RMSE with its 95 % interval, bias, and its ratio to zero gain |
+| error | of the model on months that it did not see: RMSE with its 95 % interval, MAE, bias, ratio to zero gain |
 
 | key of a column | of | |
 |---|---|---|
@@ -37,6 +37,7 @@ OUTCOME = "outcome"
 """The name of what came true, as a column of the profile and of the reference rows."""
 
 BINS = 20
+REST_BINS = 5
 TOP_CATEGORIES = 30
 
 
@@ -46,9 +47,9 @@ def monitored(
     predicted: NDArray[np.float64],
     outcome: NDArray[np.float64],
 ) -> dict[str, NDArray[Any]]:
-    """The columns that drift is looked for in: features [n, f], predictions, outcomes, and segments that are no feature.
+    """The columns that drift is looked for in: features, predictions, outcomes, and segments that are no feature.
 
-    `columns` are the request's fields, arrays of shape [n] by name.
+    `columns` are the request's fields, arrays of shape [n] by name; `features` is of shape [n, features].
     """
     found: dict[str, NDArray[Any]] = {
         name: features[:, index].astype(np.float64) for index, name in enumerate(FEATURE_NAMES)
@@ -93,7 +94,13 @@ def _numbers(values: NDArray[Any]) -> dict[str, Any]:
     distinct = np.unique(known)
     if len(distinct) <= TOP_CATEGORIES:
         return summary | {"values": distinct.tolist()}
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
+    edges = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])
+    repeated = np.unique(edges[1:][edges[1:] == edges[:-1]])
+    rest = known[~np.isin(known, repeated)]
+    if len(repeated) and len(rest):
+        # one value fills whole bins, as no rain does: the others have bins of their own
+        edges = np.concatenate([edges, np.quantile(rest, np.linspace(0, 1, REST_BINS + 1)[:-1], method="higher")])
+    edges = np.unique(edges)
     return summary | {"edges": edges[edges > known.min()].tolist()}
 
 

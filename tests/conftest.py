@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -95,3 +97,28 @@ def server(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
     """A running `bentoml serve` of the session's model."""
     with serve(tmp_path_factory.mktemp("server"), MODEL_TAG=trained["tag"]) as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def triton() -> Path:
+    """The Python of an environment that holds Triton's client, made again whenever its lock changes."""
+    requirements, environment = ROOT / "requirements" / "triton.txt", ROOT / ".venv-triton"
+    python, stamp = environment / "bin" / "python", environment / ".locked"
+    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    with (ROOT / ".cache" / "triton.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
+            install = [
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--require-hashes",
+            ]
+            subprocess.run([python, *install, "-r", requirements], check=True)
+            stamp.write_text(wanted)
+    return python

@@ -46,6 +46,15 @@ def test_every_curl_gets_the_answer_that_is_shown(block: str, server: ServedPort
         assert answer[0]["arrival_delay"] == pytest.approx(expected[0]["arrival_delay"], abs=0.01)
 
 
+def test_triton_s_client_prints_what_is_shown(server: ServedPort, triton: Path) -> None:
+    match = re.search(r"```python\n(.*?)```\n\nwhich prints `(.*?)`", README, re.DOTALL)
+    assert match is not None
+    program = match[1].replace("localhost:3001", f"localhost:{server.grpc_port}")
+    result = subprocess.run([triton, "-c", program], capture_output=True, text=True, check=True)
+
+    assert result.stdout.strip() == match[2]
+
+
 def test_there_is_a_curl_for_predictions_outcomes_and_tensors() -> None:
     assert len(CURLS) == 3
 

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +10,11 @@ import pytest
 from features.definition import FIELDS
 from scoring.package import ModelPackage
 from scoring.parity import read_rows
-from tests.conftest import ROOT
 from tests.doors.clients import inputs_of
 from tests.rows import to_json
 from tests.serving import ServedPort
 
-LOCK = ROOT / "requirements" / "triton.txt"
-ENVIRONMENT = ROOT / ".venv-triton"
 SCRIPT = Path(__file__).with_name("triton_client.py")
-
-
-@pytest.fixture(scope="session")
-def triton() -> Path:
-    """The Python of an environment that holds Triton's client, made again whenever its lock changes."""
-    python, stamp = ENVIRONMENT / "bin" / "python", ENVIRONMENT / ".locked"
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    (ROOT / ".cache").mkdir(exist_ok=True)
-    with (ROOT / ".cache" / "triton.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != wanted:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-            install = [
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--no-deps",
-                "--require-hashes",
-            ]
-            subprocess.run([python, *install, "-r", LOCK], check=True)
-            stamp.write_text(wanted)
-    return python
 
 
 @pytest.mark.parametrize("count", [1, 10_000])
