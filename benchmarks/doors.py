@@ -107,8 +107,8 @@ class DoorComparison:
                 }
                 for door, rounds in self.rounds.items()
             },
-            "forms": {
-                door: {name: target.form for name, target in each.items()} for door, each in self.targets.items()
+            "targets": {
+                door: {name: asdict(target) for name, target in each.items()} for door, each in self.targets.items()
             },
             "scenarios": {name: asdict(SCENARIOS[name]) for name in METRICS},
             "rounds": self.rounds,
@@ -157,7 +157,7 @@ def targets_of(url: str, grpc_port: int) -> dict[str, dict[str, Target]]:
 
 
 def check_bits(targets: dict[str, dict[str, Target]], rows: Sequence[bytes]) -> None:
-    """Raise BenchmarkError unless every door and form predicts the same bits for `rows`, in large requests and alone."""
+    """Raise BenchmarkError unless all doors and forms predict the same bits for `rows`, alone and by the thousand."""
     for rows_per_request, chosen in ((1, rows[:50]), (1_000, rows)):
         predicted = {
             f"{door}, {FORMS[target.form]}": asyncio.run(_predict(target, chosen, rows_per_request))

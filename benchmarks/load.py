@@ -111,7 +111,9 @@ async def measure(url: str, requests: Sequence[Request], plan: Plan, form: str =
         dict(tally.reasons),
         rate,
         rate * rows_per_request,
-        *(_milliseconds(latencies, share) for share in (0.5, 0.9, 0.99)),
+        _milliseconds(latencies, 0.5),
+        _milliseconds(latencies, 0.9),
+        _milliseconds(latencies, 0.99),
         (time.process_time() - busy) / (time.perf_counter() - started),
     )
 

@@ -32,7 +32,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Target:
-    """What is loaded: a URL, or HOST:PORT of a gRPC server, and the form of the requests (`benchmarks.load.CALLERS`)."""
+    """What is loaded: a URL, or HOST:PORT of a gRPC server, and the form of the requests, of `load.CALLERS`."""
 
     url: str
     form: str = "json"

@@ -1,0 +1,1 @@
+"""The data layer: every source, the traffic log and the outcomes."""

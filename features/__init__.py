@@ -1,0 +1,1 @@
+"""The feature layer: the problem's one declaration, the features, and the fitted extractor."""

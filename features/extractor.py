@@ -84,4 +84,6 @@ class FeatureExtractor:
 
 def _cast(matrix: NDArray[np.float64]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        return matrix.astype(np.float32)
+        features = matrix.astype(np.float32)
+    features[np.isnan(features)] = np.nan  # one NaN for all: its sign and payload differ between machines
+    return features

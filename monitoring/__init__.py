@@ -1,0 +1,1 @@
+"""The evaluation layer: replay, drift, outcomes and metrics."""

@@ -44,23 +44,21 @@ from monitoring.settings import DriftSettings
 from monitoring.thresholds import effective_days, effective_hours
 from monitoring.window import Query, RowCounts, WindowData
 
-DRIFT_KINDS = frozenset(
-    {
-        "prediction_drift",
-        "share_of_features",
-        "strong_drift",
-        "column_all_missing",
-        "missing_rise",
-        "column_constant",
-        "realised_error",
-    }
+DRIFT_KINDS = (
+    "column_all_missing",
+    "column_constant",
+    "missing_rise",
+    "prediction_drift",
+    "strong_drift",
+    "share_of_features",
+    "realised_error",
 )
-"""Findings that make the verdict `drift`, given enough rows."""
+"""Findings that make the verdict `drift`, given enough rows; the plainest first."""
 
-INVALID_KINDS = frozenset({"bad_lines", "column_unreadable"})
+INVALID_KINDS = ("bad_lines", "column_unreadable")
 """Findings that make the verdict `invalid_data`."""
 
-SMALL_KINDS = frozenset({"few_rows", "few_hours"})
+SMALL_KINDS = ("few_rows", "few_hours")
 """Findings that make the verdict `not_enough_data`."""
 
 _ONE_DAY, _MOST = 1.5, 0.8
@@ -128,14 +126,14 @@ def decide(
 
 
 def _verdict(findings: list[Finding]) -> tuple[Verdict, list[str]]:
-    kinds = list(dict.fromkeys(finding.kind for finding in findings))
-    verdicts: tuple[tuple[Verdict, frozenset[str]], ...] = (
+    kinds = {finding.kind for finding in findings}
+    verdicts: tuple[tuple[Verdict, tuple[str, ...]], ...] = (
         ("invalid_data", INVALID_KINDS),
         ("not_enough_data", SMALL_KINDS),
         ("drift", DRIFT_KINDS),
     )
     for verdict, decisive in verdicts:
-        if reasons := [kind for kind in kinds if kind in decisive]:
+        if reasons := [kind for kind in decisive if kind in kinds]:
             return verdict, reasons
     return "no_drift", []
 

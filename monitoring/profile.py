@@ -98,10 +98,11 @@ def _numbers(values: NDArray[Any]) -> dict[str, Any]:
     repeated = np.unique(edges[1:][edges[1:] == edges[:-1]])
     rest = known[~np.isin(known, repeated)]
     if len(repeated) and len(rest):
-        # one value fills whole bins, as no rain does: the others have bins of their own
+        # Where one value fills whole bins, as no rain does, the others have bins of their own.
         edges = np.concatenate([edges, np.quantile(rest, np.linspace(0, 1, REST_BINS + 1)[:-1], method="higher")])
-    edges = np.unique(edges)
-    return summary | {"edges": edges[edges > known.min()].tolist()}
+    edges = np.unique(edges[edges > known.min()])
+    filled = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
+    return summary | {"edges": edges[filled[1:] > 0].tolist()}
 
 
 def _texts(values: NDArray[Any]) -> dict[str, Any]:

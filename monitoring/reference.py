@@ -28,7 +28,7 @@ _ROLES: dict[str, Role] = {TARGET.name: "prediction", OUTCOME: "outcome"}
 
 @dataclass(frozen=True)
 class ReferenceColumn:
-    """One monitored column: its name in reports and in the log, its role, its bins as the reference fills them, its limits."""
+    """One monitored column: its name in reports and in the log, its role, its bins and how full they are, its limits."""
 
     name: str
     log_name: str

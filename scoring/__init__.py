@@ -1,0 +1,1 @@
+"""The scoring layer: runners, the model package, the predictor, and the doors to it."""

@@ -72,7 +72,7 @@ def _status(error: Exception) -> tuple[int, dict[str, str] | None]:
         case OverloadError():
             return 503, {"Retry-After": str(error.retry_after)}
         case LogError():
-            return 503, None
+            return 503, {"Retry-After": str(OverloadError.retry_after)}
         case _:
             return 500, None
 

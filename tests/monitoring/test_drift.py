@@ -92,9 +92,11 @@ def test_july_drifts(tmp_path: Path, package: ModelPackage, flights: Flights) ->
     post(tmp_path, package, outcomes_of(table, record(tmp_path, package, table)))
     result = verdict(tmp_path)
     assert (result.verdict, result.exit_code, result.model) == ("drift", 1, package.tag)
-    assert {"temp", "pressure"} <= {one.name for one in result.columns if one.drifted}
-    assert result.columns[0].name == "temp"
-    assert "median 80.06 to 93.92 degrees F, was 48.92" in result.columns[0].reason
+    assert {"temp", "wind_speed", "pad"} <= {one.name for one in result.columns if one.drifted}
+    assert not column(result, "pressure").drifted, "a month of training strayed as far"
+    assert result.decision.reasons == ["share_of_features"]
+    assert result.decision.days == pytest.approx(31, abs=0.5)
+    assert "median 80.06 to 93.92 degrees F, was 48.92" in column(result, "temp").reason
     outcomes = result.outcomes
     assert outcomes.matched == ROWS - table["arrival_delay"].null_count
     assert outcomes.model is not None
@@ -254,7 +256,7 @@ def test_page_opens_with_the_verdict(tmp_path: Path, package: ModelPackage, flig
     body = page.index("<body>")
     opening = [page.index(text, body) for text in ("<h1", "Drift", "Findings", "wind_dir: all of its", "temp: median")]
     assert opening == sorted(opening)
-    plots = [page.index(f"Drift in column '{name}'") for name in ("temp", "pressure", "prediction")]
+    plots = [page.index(f"Drift in column '{name}'") for name in ("wind_speed", "temp", "prediction")]
     assert plots == sorted(plots)
     assert plots[-1] < page.index("Regression Model Performance") < page.index("Drift in column 'congestion'")
     assert "Drift in column 'wind_dir'" not in page

@@ -414,7 +414,6 @@ def test_sample_is_spread_over_the_months_and_repeatable(bad: Misbehaving) -> No
     assert 450 < sum(one.startswith("2013-07") for one in ids[0]) < 550
 
 
-@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # bentoml.models, as it is imported
 def test_real_server(server: ServedPort) -> None:
     before = len(logged(server.traffic))
     result = replay(config(server.process.url, limit=None, sample=1_500))
@@ -451,7 +450,6 @@ def test_every_door_predicts_the_same_bits(server: ServedPort, flights: Flights)
         assert len(ids) == 3 * len(sent)
 
 
-@pytest.mark.filterwarnings("ignore:GitWildMatchPattern:DeprecationWarning")  # bentoml.models, as it is imported
 def test_a_third_of_the_flights_through_each_door(server: ServedPort) -> None:
     before = len(logged(server.traffic))
     results = [

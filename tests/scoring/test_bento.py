@@ -21,10 +21,6 @@ from tests.conftest import ROOT
 PINNED = "1.4.39"
 
 
-# BentoML's own declarations of inputs use what pydantic has deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211")
-
-
 @pytest.fixture
 def contract() -> Any:
     """The smallest service with a batchable API."""
