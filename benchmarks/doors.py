@@ -167,9 +167,7 @@ def check_bits(targets: dict[str, dict[str, Target]], rows: Sequence[bytes]) -> 
         first, *others = predicted
         for other in others:
             if predicted[other] != predicted[first]:
-                raise BenchmarkError(
-                    f"The doors predict differently: {other} is not {first}. Their speed means nothing."
-                )
+                raise BenchmarkError(f"{other} predicts otherwise than {first}: the speed of the doors means nothing.")
 
 
 async def _predict(target: Target, rows: Sequence[bytes], rows_per_request: int) -> bytes:
