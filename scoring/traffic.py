@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,10 @@ OUTCOME_SCHEMA: tuple[Field, ...] = (
 )
 """A line of the outcomes' log."""
 
+_EPOCH = datetime(1970, 1, 1)
+FEW_ROWS = 12
+"""Times of up to this many rows are written in plain Python, which is faster than NumPy's fixed cost."""
+
 _Line = msgspec.defstruct("_Line", [(field.name, Any) for field in PREDICTION_SCHEMA], gc=False)
 _ENCODER = msgspec.json.Encoder()
 _TIMES = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.LOCAL_TIME)
@@ -69,7 +72,7 @@ class TrafficLog:
         ids, targets = prediction_ids(count), predictions.target.tolist()
         fields = list(zip(*rows, strict=True))
         for index in _TIMES:
-            fields[index] = tuple(map(_local_time, fields[index]))
+            fields[index] = _local_times(fields[index])
         same = ((value,) * count for value in (_now(), self._model, self._declaration))
         lines = map(_Line, ids, *same, *fields, *predictions.features.T.tolist(), targets)
         self._predictions.append(_ENCODER.encode_lines(list(lines)))
@@ -108,10 +111,11 @@ def prediction_ids(count: int) -> list[str]:
     return ids
 
 
+def _local_times(seconds: tuple[int, ...]) -> tuple[str, ...]:
+    if len(seconds) <= FEW_ROWS:
+        return tuple((_EPOCH + timedelta(seconds=value)).isoformat() for value in seconds)
+    return tuple(np.datetime_as_string(np.array(seconds, dtype="datetime64[s]")).tolist())
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-@lru_cache(maxsize=16_384)
-def _local_time(seconds: int) -> str:
-    return np.datetime64(seconds, "s").item().isoformat()
