@@ -1,4 +1,4 @@
-"""The evaluation layer's commands: `python -m monitoring replay` and `python -m monitoring drift`."""
+"""The evaluation layer's commands: `replay`, `drift` and `backtest` of `python -m monitoring`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from data.errors import DataError
+from monitoring.backtest_command import add_backtest
 from monitoring.errors import MonitoringError, UnreachableError
 from monitoring.result import DriftResult
 
@@ -28,7 +29,7 @@ _DRIFT_EPILOG = """exit code: 0 no drift; 1 drift; 2 not enough or invalid data,
 and one sentence on stderr says why.
 
 environment: TRAFFIC_DIR, BENTOML_HOME, and DRIFT_<NAME> for each setting of monitoring/settings.py, such as
-DRIFT_PSI_THRESHOLD or DRIFT_MAX_DRIFTED_SHARE.
+DRIFT_PSI_FLOOR or DRIFT_MAX_DRIFTED_SHARE.
 
 example: python -m monitoring drift --from 2013-07-01 --to 2013-10-01 --on sched_dep --out var/drift"""
 
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_replay(commands)
     _add_drift(commands)
+    add_backtest(commands)
     return parser
 
 

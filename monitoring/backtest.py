@@ -17,7 +17,7 @@ import numpy as np
 from data.flights import load_flights, month_range
 from features.history import References
 from monitoring.past import Past, judge_past
-from monitoring.reference import Reference
+from monitoring.reference import Reference, stored_model
 from monitoring.result import DriftResult
 from monitoring.settings import DriftSettings
 from monitoring.shifts import SHIFTS, stale
@@ -89,6 +89,12 @@ class Grounds:
     settings: DriftSettings
 
     @classmethod
+    def stored(cls, tag: str, settings: DriftSettings) -> Grounds:
+        """Those of model `tag` in the BentoML store. Raises as `of` does."""
+        model = stored_model(tag)
+        return cls.of(str(model.tag), Path(model.path), settings)
+
+    @classmethod
     def of(cls, tag: str, directory: Path, settings: DriftSettings) -> Grounds:
         """Those of the package in `directory`, on the source and the months that it was trained with.
 
@@ -113,12 +119,14 @@ class Grounds:
 
 def why(result: DriftResult) -> set[str]:
     """The kinds of findings that made the verdict, each with the columns that it is about."""
-    about = {kind: [one.column for one in result.findings if one.kind == kind] for kind in result.decision.reasons}
-    drifted = [column.name for column in result.columns if column.drifted and column.role == "feature"]
-    return {
-        f"{kind} ({', '.join(filter(None, names)) or ', '.join(drifted)})" if any(names) or drifted else kind
-        for kind, names in about.items()
-    }
+    about = {kind: ", ".join(_about(kind, result)) for kind in result.decision.reasons}
+    return {f"{kind} ({names})" if names else kind for kind, names in about.items()}
+
+
+def _about(kind: str, result: DriftResult) -> list[str]:
+    if kind in ("share_of_features", "strong_drift"):
+        return [column.name for column in result.columns if column.drifted and column.role == "feature"]
+    return [finding.column for finding in result.findings if finding.kind == kind and finding.column]
 
 
 def run(grounds: Grounds, sizes: Sizes, seed: int, step: Step = lambda _: None) -> BackTest:
@@ -186,14 +194,11 @@ def _faulty(grounds: Grounds, windows: list[Past], rows: int, rng: np.random.Gen
 
 
 def _story(grounds: Grounds) -> Iterator[Chapter]:
-    """Each month and each week after training, and all of them by quarter."""
+    """Each month and each week after training."""
     later = grounds.later
-    first = datetime.fromtimestamp(int(later.event.min()), UTC)
-    last = datetime.fromtimestamp(int(later.event.max()), UTC)
-    for month in range(first.month, last.month + 1):
-        name = f"{first.year}-{month:02d}"
-        start, end = (datetime(day.year, day.month, day.day) for day in month_range(name, name))
-        yield Chapter(name, "month", grounds.judge(later.between(start, end)))
+    for month in np.unique(later.event.astype("datetime64[s]").astype("datetime64[M]")).astype(str).tolist():
+        start, end = (datetime(day.year, day.month, day.day) for day in month_range(month, month))
+        yield Chapter(month, "month", grounds.judge(later.between(start, end)))
     for start in _starts(later, WEEK, 60):
         yield Chapter(f"{start:%Y-%m-%d}", "week", grounds.judge(later.between(start, start + WEEK)))
 

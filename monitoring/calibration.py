@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.timezones import DAY
-from monitoring.bins import FIRST, MISSING, Bins, Counts, contributions, noise
+from monitoring.bins import MISSING, Bins, Counts, contributions, noise
 from monitoring.thresholds import effective_hours
 
 Array = NDArray[np.float64]
@@ -67,11 +67,28 @@ def calibrate(
                 "chance": [_rounded(_chance(counts.sum(axis=0), rows, len(daily), rng)) for rows in ROWS],
                 "usual": [_rounded(float(over.max())) for over in excess[name]],
                 "missing": [_rounded(_missing_rise(counts, span)) for span in spans],
-                "constant_days": max((span for span in spans if _ever_constant(counts, span)), default=0),
+                "constant_days": _constant_days(columns[name], row_days),
             }
             for name, counts in daily.items()
         },
     }
+
+
+def usual_ratios(model: Array, baseline: Array, event: NDArray[np.int64]) -> dict[str, list[float]]:
+    """By span in days, the ratio of the RMSEs that all windows of training but one in `LEFT_OUT` stay below.
+
+    `model` and `baseline` are errors of n predictions, `event` the rows' times in seconds, shape [n] each. On a day
+    when there is nothing to gain, a good model is no better than its baseline.
+    """
+    _, spans, row_days = _days(event)
+    squares = np.stack([np.bincount(row_days, weights=error**2) for error in (model, baseline)])
+    running = np.concatenate([np.zeros((2, 1)), squares.cumsum(axis=1)], axis=1)
+    found = []
+    for span in spans:
+        ours, theirs = running[:, span:] - running[:, :-span]
+        ratios = np.sqrt(ours[theirs > 0] / theirs[theirs > 0])
+        found.append(_rounded(float(np.quantile(ratios, 1 - 1 / LEFT_OUT))) if len(ratios) else 1.0)
+    return {"days": [float(span) for span in spans], "usual_ratio": found}
 
 
 def _days(event: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int], NDArray[np.int64]]:
@@ -154,11 +171,25 @@ def _missing_rise(daily: Counts, span: int) -> float:
     return max(float(rise.max()), 0.0)
 
 
-def _ever_constant(daily: Counts, span: int) -> bool:
-    """Whether all known values of some window of `span` days are in one bin."""
-    windows = _windows(daily, span)
-    used = (windows[:, FIRST - 1 :] > 0).sum(axis=1)
-    return bool((used == 1).any())
+def _constant_days(values: NDArray[Any], row_days: NDArray[np.int64]) -> int:
+    """The longest run of days on which all known values are the same, days without any counting in."""
+    known = np.array([value is not None for value in values]) if values.dtype == object else ~np.isnan(values)
+    _, codes = np.unique(values[known], return_inverse=True)
+    days = int(row_days.max()) + 1
+    lowest, highest = np.full(days, len(codes)), np.full(days, -1)
+    np.minimum.at(lowest, row_days[known], codes)
+    np.maximum.at(highest, row_days[known], codes)
+    longest = run = 0
+    held = -1
+    for low, high in zip(lowest.tolist(), highest.tolist(), strict=True):
+        if high < 0:
+            run += 1
+        elif low == high:
+            run, held = run + 1 if held in (-1, low) else 1, low
+        else:
+            run, held = 0, -1
+        longest = max(longest, run)
+    return longest
 
 
 def _day_hours(event: NDArray[np.int64], row_days: NDArray[np.int64]) -> float:

@@ -11,10 +11,11 @@ The rules, first that holds:
    - the drifted features, weighted by importance, are more than `max_drifted_share` of all,
    - one feature is so far beyond its limit that the others need not agree: by `strong_drift` times the limit for a
      feature of at least the mean importance, and by the more times the less it weighs,
-   - a column is constant for longer than ever in training, or wholly missing, or the share that it misses rises by
+   - a column is constant for twice as long as ever in training, or wholly missing, or the share that it misses rises by
      more than `missing_rise` and more than is usual,
-   - the realised error is too large: RMSE over that of zero gain above `max_error_ratio` by all of its 95 % interval,
-     with at least `min_outcomes` outcomes. The ratio, not the RMSE: storms make every forecast worse.
+   - the realised error is too large: RMSE over that of zero gain above `max_error_ratio`, and above what is usual for
+     the span, by all of its 95 % interval, with at least `min_outcomes` outcomes. The ratio, not the RMSE: storms make
+     every forecast worse.
 4. `no_drift` otherwise; single drifted columns are findings still.
 
 A column drifts above its own limit, calibrated at training for windows of as many days and rows
@@ -87,7 +88,7 @@ def decide(
         *_row_findings(data, reference, days, query, settings),
         *_share_findings(features, share, settings),
         *_strong_findings(features, settings),
-        *_outcome_findings(outcomes, reference, settings),
+        *_outcome_findings(outcomes, reference, days, settings),
         *(
             finding
             for column in columns
@@ -202,7 +203,9 @@ def _strong_findings(features: list[Column], settings: DriftSettings) -> Iterato
         yield Finding(severity="alarm", kind="strong_drift", column=None, text=text)
 
 
-def _outcome_findings(outcomes: Outcomes, reference: Reference, settings: DriftSettings) -> Iterator[Finding]:
+def _outcome_findings(
+    outcomes: Outcomes, reference: Reference, days: float, settings: DriftSettings
+) -> Iterator[Finding]:
     ratio, interval, model = outcomes.ratio_to_zero_gain, outcomes.ratio_interval, outcomes.model
     if not outcomes.matched or model is None:
         yield _note("no_outcomes", "no prediction of the window has an outcome yet, so its error is not known")
@@ -213,8 +216,8 @@ def _outcome_findings(outcomes: Outcomes, reference: Reference, settings: DriftS
             text += f" ({trained:.3f} in the months it was tested on)"
         if outcomes.matched < settings.min_outcomes:
             yield _note("few_outcomes", f"{text}; {settings.min_outcomes:,} outcomes are needed to judge it")
-        elif interval and interval[0] > settings.max_error_ratio:
-            text = f"{text}, of at most {settings.max_error_ratio:g}"
+        elif interval and interval[0] > (limit := max(settings.max_error_ratio, reference.usual_ratio(days))):
+            text = f"{text}, of at most {limit:.3g}"
             yield Finding(severity="alarm", kind="realised_error", column=None, text=text)
         else:
             yield _note("realised_error_allowed", f"{text}, as is allowed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from monitoring.result import Column, DriftResult, Errors, Finding, Interval, Outcomes, Verdict
+from monitoring.result import DriftResult, Errors, Finding, Interval, Outcomes, Verdict
 
 _HEADLINES: dict[Verdict, tuple[str, str]] = {
     "no_drift": ("No drift", "#1b7f4b"),
@@ -62,7 +62,7 @@ def _section(result: DriftResult, has_plots: bool) -> str:
 <h2>Findings</h2>
 {_findings(result.findings)}
 {_errors(result.outcomes)}
-{_columns(result.columns)}
+{_columns(result)}
 <h2>Rows</h2>
 {_rows(result)}
 </section>
@@ -121,8 +121,8 @@ def _interval(interval: Interval | None, digits: int) -> str:
     return f"({interval[0]:.{digits}f} to {interval[1]:.{digits}f})" if interval else ""
 
 
-def _columns(columns: list[Column]) -> str:
-    if not columns:
+def _columns(result: DriftResult) -> str:
+    if not result.columns:
         return ""
     rows = (
         [
@@ -134,11 +134,15 @@ def _columns(columns: list[Column]) -> str:
             _number(column.missing, ".1%"),
             column.reason,
         ]
-        for column in columns
+        for column in result.columns
     )
     head = ("column", "role", "PSI", "limit", "missing then", "now", "what moved")
-    marks = ["drifted" if column.drifted else "" for column in columns]
-    what = "Population stability index on fixed bins, of all rows; higher is further from the reference."
+    marks = ["drifted" if column.drifted else "" for column in result.columns]
+    size = f"{result.rows.scored:,} rows over {result.decision.days:.0f} days"
+    what = (
+        "Population stability index on fixed bins, of all rows; higher is further from the reference. "
+        f"The limits are those of windows of the training months with {size}."
+    )
     note = f'<p class="muted">{what}</p>'
     return f"<h2>Columns</h2>{note}{_table(head, rows, numbers_from=2, numbers_to=6, marks=marks)}"
 

@@ -6,6 +6,7 @@
 | columns | by name, as below; `outcome` is what came true |
 | calibration | how far windows may stray: `monitoring.calibration` |
 | error | of the model on months that it did not see: RMSE with its 95 % interval, MAE, bias, ratio to zero gain |
+| error: days, usual_ratio | that ratio by span, as nearly all windows of the training months stayed below it |
 
 | key of a column | of | |
 |---|---|---|

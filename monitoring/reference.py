@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,12 +23,15 @@ from scoring.manifest import verify_manifest
 from scoring.package import PROFILE_FILE, REFERENCE_FILE
 from scoring.traffic import FEATURE_PREFIX
 
+if TYPE_CHECKING:
+    import bentoml
+
 _ROLES: dict[str, Role] = {TARGET.name: "prediction", OUTCOME: "outcome"}
 
 
 @dataclass(frozen=True)
 class ReferenceColumn:
-    """One monitored column: its name in reports and in the log, its role, its bins and how full they are, its limits."""
+    """One monitored column: its name in reports and in the log, its role, its bins and their counts, its limits."""
 
     name: str
     log_name: str
@@ -96,19 +99,16 @@ class Reference:
             profile.get("error", {}),
         )
 
+    def usual_ratio(self, days: float) -> float:
+        """The ratio to zero gain's RMSE that windows of the training months, spanning as many days, stayed below."""
+        if "usual_ratio" not in self.error:
+            return 0.0
+        return float(np.interp(np.log(max(days, 1.0)), np.log(self.error["days"]), self.error["usual_ratio"]))
+
     @classmethod
     def load(cls, tag: str) -> Reference:
         """The reference of model `tag` in the BentoML store. Raises PackageReferenceError where it cannot be used."""
-        import bentoml
-        from bentoml.exceptions import BentoMLException
-
-        try:
-            model = bentoml.models.get(tag)
-        except BentoMLException as error:
-            raise PackageReferenceError(
-                f"The model {tag} is not in the BentoML store ({error}): run this where the model was trained, or "
-                "import it with `bentoml models import`."
-            ) from error
+        model = stored_model(tag)
         return cls.read(Path(model.path), str(model.tag))
 
     @classmethod
@@ -125,3 +125,17 @@ class Reference:
             raise PackageReferenceError(
                 f"{tag}: its profile cannot be used ({error!r}): train the model again."
             ) from error
+
+
+def stored_model(tag: str) -> bentoml.Model:
+    """The entry of model `tag` of the BentoML store. Raises PackageReferenceError where there is none."""
+    import bentoml
+    from bentoml.exceptions import BentoMLException
+
+    try:
+        return bentoml.models.get(tag)
+    except BentoMLException as error:
+        raise PackageReferenceError(
+            f"The model {tag} is not in the BentoML store ({error}): run this where the model was trained, or "
+            "import it with `bentoml models import`."
+        ) from error

@@ -24,7 +24,7 @@ class Thresholds:
     Over numbers of `rows`, shape [r]: `chance`, the index of that many rows of an unchanged column that is hardly ever
     exceeded. Over spans in `days`, shape [d]: `usual`, the largest index of a window of the training months, less what
     is noise; `missing`, its largest rise of the missing share; and `margin`, the factor that a window which had no part
-    in those largest ones asks for. `constant_days` is the longest span that was ever constant in training.
+    in those largest ones asks for. `constant_days` is for how many days on end the column was constant in training.
     """
 
     rows: Array
@@ -58,8 +58,8 @@ class Thresholds:
         return self._by_days(self.usual, days)
 
     def may_be_constant(self, days: float) -> bool:
-        """Whether the column was constant in training for nearly as long."""
-        return days <= 1.5 * self.constant_days
+        """Whether the column was constant in training for at least half as long."""
+        return days <= 2 * self.constant_days
 
     def _margin(self, days: float) -> float:
         return self._by_days(self.margin, days)

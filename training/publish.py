@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from data.schema import Kind
 from features.columns import rows_of
-from features.definition import EVENT_TIME, FIELDS, NAME, TARGET
+from features.definition import EVENT_TIME, FIELDS, KNOWN_PART, NAME, TARGET
 from features.functions import FEATURE_NAMES
 from features.values import Row
+from monitoring.calibration import usual_ratios
 from monitoring.importance import importance
 from monitoring.profile import OUTCOME, monitored, profile
 from scoring.manifest import write_manifest
@@ -104,6 +105,8 @@ def _profile(model: TrainedModel) -> dict[str, Any]:
     document = model.document()
     error = {key: document["metrics"]["test"][key] for key in ("n", "rmse", "rmse_interval", "mae", "bias")}
     error["ratio_to_zero_gain"] = document["ratio_to_zero_gain"]
+    model_error, zero_gain_error = (known - train.target for known in (predictions.target, train.columns[KNOWN_PART]))
+    error |= usual_ratios(model_error, zero_gain_error, train.columns[EVENT_TIME])
     names = dict(zip(FEATURE_NAMES, weights.tolist(), strict=True))
     return profile(columns, train.columns[EVENT_TIME], names, seed) | {"error": error}
 
