@@ -18,7 +18,7 @@ from scoring.settings import settings
 from scoring.traffic import TrafficLog
 
 INLINE_ROWS = 1_000
-"""Batches up to this many rows, some ten milliseconds, are computed on the event loop: a thread costs more than it frees."""
+"""Batches up to this many rows take some ten milliseconds, on the event loop; a thread would cost more."""
 
 
 @bentoml.service(
