@@ -21,7 +21,9 @@ from scoring.doors.rest import HEADER_LENGTH
 from scoring.errors import RequestError
 
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
-_INFER = f"/{messages.DESCRIPTOR.services_by_name['GRPCInferenceService'].full_name}/ModelInfer"
+_SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+_INFER = f"/{_SERVICE}/ModelInfer"
+_STREAM_INFER = f"/{_SERVICE}/ModelStreamInfer"
 _OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
 _SECONDS = 60.0
 
@@ -153,6 +155,34 @@ class GRPCCaller:
         await self._channel.close()
 
 
+class GRPCStreamCaller:
+    """Asks over one gRPC stream on a channel of its own, the next request when the last is answered."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address, _OPTIONS)
+        self._open: Any = self._channel.stream_stream(_STREAM_INFER)
+        self._stream: Any = None
+
+    async def connect(self) -> None:
+        if self._stream is None or self._stream.done():
+            self._stream = self._open()
+
+    async def ask(self, request: Request) -> Sequence[float]:
+        await self.connect()
+        try:
+            async with asyncio.timeout(_SECONDS):
+                await self._stream.write(request.message)
+                answer = await self._stream.read()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError) as error:
+            raise FaultError(f"the stream broke: {type(error).__name__}") from None
+        if answer is grpc.aio.EOF:
+            raise FaultError("the stream ended")
+        return _checked(read_stream, answer, request.ids)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
 def read_json(answer: HTTPAnswer, ids: list[str]) -> Sequence[float]:
     """The predictions of an answer of POST /predict."""
     answers: Any = orjson.loads(answer.body)
@@ -169,6 +199,14 @@ def read_rest(answer: HTTPAnswer, ids: list[str]) -> Sequence[float]:
 def read_grpc(answer: bytes, ids: list[str]) -> Sequence[float]:
     """Those of an answer of the Open Inference Protocol over gRPC."""
     return _of_tensors(*grpc_answer(messages.ModelInferResponse.FromString(answer)), ids)
+
+
+def read_stream(answer: bytes, ids: list[str]) -> Sequence[float]:
+    """Those of an answer of a stream of the Open Inference Protocol over gRPC."""
+    response: Any = messages.ModelStreamInferResponse.FromString(answer)
+    if response.error_message:
+        raise FaultError("refused")
+    return _of_tensors(*grpc_answer(response.infer_response), ids)
 
 
 def _of_tensors(name: str, outputs: dict[str, Sequence[Any]], ids: list[str]) -> Sequence[float]:

@@ -26,13 +26,19 @@ from benchmarks.servers import bento_server, choose_cores, free_port, require_mo
 from monitoring.open_inference import INFER
 from scoring.errors import ScoringError
 
-HTTP, REST, GRPC = "POST /predict", "REST", "gRPC"
+HTTP, REST, GRPC, STREAM = "POST /predict", "REST", "gRPC", "gRPC stream"
 METRICS = {"one_row": "requests_per_second", "thousand_rows": "rows_per_second"}
-FORMS = {"json": "JSON", "rest-json": "JSON tensors", "rest-binary": "binary tensors", "grpc": "raw contents"}
+FORMS = {
+    "json": "JSON",
+    "rest-json": "JSON tensors",
+    "rest-binary": "binary tensors",
+    "grpc": "raw contents",
+    "grpc-stream": "raw contents",
+}
 COMPARED_ROWS = 2_000
 
 EPILOG = """\
-One server with one worker on one core, the load on another core. The doors take turns for three rounds (about three
+One server with one worker on one core, the load on another core. The doors take turns for three rounds (about four
 minutes), and the table shows medians. Before that, all doors must predict the same bits for the same flights.
 
 exit codes: 0 measured; 1 a ratio is below what is asked for, or a request failed; 2 the arguments are wrong;
@@ -52,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--check-requests", type=float, metavar="RATIO", help="least one-row requests/s of gRPC over POST /predict"
     )
     parser.add_argument(
-        "--check-rows", type=float, metavar="RATIO", help="least 1000-row rows/s of REST and of gRPC over POST /predict"
+        "--check-rows", type=float, metavar="RATIO", help="least 1000-row rows/s of REST and gRPC over POST /predict"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
     parser.add_argument("--quick", action="store_true", help="one round of a few seconds; too short to quote")
@@ -130,7 +136,7 @@ def compare(quick: bool) -> DoorComparison:
     cores = choose_cores()
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
-        step = stack.enter_context(steps(4 + count_steps(3 * len(METRICS), quick)))
+        step = stack.enter_context(steps(4 + count_steps(4 * len(METRICS), quick)))
         step("reading flights")
         asked = load_asked()
         asked.write(folder / "rows.jsonl")
@@ -148,11 +154,12 @@ def compare(quick: bool) -> DoorComparison:
 def targets_of(url: str, grpc_port: int) -> dict[str, dict[str, Target]]:
     """What to load, by door and scenario."""
     http, infer = Target(f"{url}/predict"), f"{url}{INFER}"
-    grpc = Target(f"{urlsplit(url).hostname}:{grpc_port}", "grpc")
+    grpc, stream = (Target(f"{urlsplit(url).hostname}:{grpc_port}", form) for form in ("grpc", "grpc-stream"))
     return {
         HTTP: {"one_row": http, "thousand_rows": http},
         REST: {"one_row": Target(infer, "rest-json"), "thousand_rows": Target(infer, "rest-binary")},
         GRPC: {"one_row": grpc, "thousand_rows": grpc},
+        STREAM: {"one_row": stream, "thousand_rows": stream},
     }
 
 
@@ -187,7 +194,7 @@ def judge(comparison: DoorComparison, requests: float | None, rows: float | None
     """The exit code of a finished comparison, with a sentence where it is not 0."""
     code = 1 if tell_errors("benchmarks.doors", comparison.rounds) else 0
     for door, scenario, required in (
-        (GRPC, "one_row", requests),
+        (STREAM, "one_row", requests),
         (REST, "thousand_rows", rows),
         (GRPC, "thousand_rows", rows),
     ):

@@ -21,7 +21,7 @@ from pathlib import Path
 import orjson
 import uvloop
 
-from benchmarks.callers import Caller, FaultError, GRPCCaller, HTTPCaller, read_json, read_rest
+from benchmarks.callers import Caller, FaultError, GRPCCaller, GRPCStreamCaller, HTTPCaller, read_json, read_rest
 from benchmarks.requests import Request, encode_requests
 
 CALLERS: dict[str, Callable[[str], Caller]] = {
@@ -29,6 +29,7 @@ CALLERS: dict[str, Callable[[str], Caller]] = {
     "rest-json": partial(HTTPCaller, read=read_rest),
     "rest-binary": partial(HTTPCaller, read=read_rest),
     "grpc": GRPCCaller,
+    "grpc-stream": GRPCStreamCaller,
 }
 """A caller of the server at a URL, by the form of its requests; gRPC's URL is HOST:PORT."""
 

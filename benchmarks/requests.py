@@ -71,6 +71,7 @@ ENCODERS: dict[str, Callable[[str, Sequence[bytes]], bytes]] = {
     "rest-json": _rest_json,
     "rest-binary": _rest_binary,
     "grpc": _grpc,
+    "grpc-stream": _grpc,
 }
 """The message of a request to a URL, by form."""
 

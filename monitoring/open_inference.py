@@ -98,6 +98,4 @@ def _described(tensor: Tensor) -> dict[str, Any]:
 
 def _values(name: str, datatype: str, shape: Sequence[int], content: bytes) -> Sequence[Any]:
     tensor = decode(name, datatype, tuple(shape), content)
-    if datatype == "BYTES":
-        return [value.decode() for value in tensor.values]
-    return [float(value) for value in tensor.values]
+    return list(tensor.values) if datatype == "BYTES" else [float(value) for value in tensor.values]

@@ -13,7 +13,7 @@ from typing import Any
 
 from scoring.errors import OverloadError, PredictionError
 
-Compute = Callable[[list[Any]], Awaitable[Sequence[Any]]]
+Compute = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 """Takes rows and gives a result for each, in the same order."""
 
 QUIET_TURNS = 40
@@ -105,7 +105,7 @@ class AdaptiveBatcher:
         return jobs
 
     async def _run(self, jobs: list[_Job]) -> None:
-        rows = [row for job in jobs for row in job.rows]
+        rows = jobs[0].rows if len(jobs) == 1 else [row for job in jobs for row in job.rows]
         self._observe(len(rows))
         try:
             results = await self._compute(rows)

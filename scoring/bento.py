@@ -37,7 +37,7 @@ class Application:
         """A batcher of our own before the batchable, async `api`, in the place of BentoML's dispatcher."""
         method = self._factory.service.apis[api].func
 
-        async def compute(rows: list[Any]) -> Sequence[Any]:
+        async def compute(rows: Sequence[Any]) -> Sequence[Any]:
             results: Sequence[Any] = await method(self.instance, rows)
             return results
 

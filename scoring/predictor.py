@@ -13,6 +13,7 @@ from features.extractor import FeatureExtractor
 from features.functions import FEATURES
 from features.values import Columns, Row
 from scoring.errors import PredictionError
+from scoring.rows import ColumnRows
 from scoring.runners.base import Runner
 
 _KNOWN_PART = FIELD_NAMES.index(KNOWN_PART)
@@ -35,6 +36,8 @@ class Predictor:
 
     def predict(self, rows: Sequence[Row]) -> Predictions:
         """Predict n validated rows. Raises PredictionError when an answer is not a finite number."""
+        if isinstance(rows, ColumnRows):
+            return self.predict_columns(rows.columns)
         known = np.array([row[_KNOWN_PART] for row in rows], dtype=np.float64)
         return self._predict(self.extractor.transform(rows), known)
 

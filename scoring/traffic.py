@@ -20,6 +20,7 @@ from features.fingerprint import declaration_fingerprint
 from features.functions import FEATURES
 from features.values import Row
 from scoring.predictor import Predictions
+from scoring.rows import fields_of
 
 PREDICTIONS = "predictions"
 OUTCOMES = "outcomes"
@@ -70,15 +71,15 @@ class TrafficLog:
         """Log n predictions in one write and give the answers. Raises LogError where the log cannot be written."""
         count = len(rows)
         ids, targets = prediction_ids(count), predictions.target.tolist()
-        fields = list(zip(*rows, strict=True))
+        fields = fields_of(rows)
         for index in _TIMES:
             fields[index] = _local_times(fields[index])
         same = ((value,) * count for value in (_now(), self._model, self._declaration))
         lines = map(_Line, ids, *same, *fields, *predictions.features.T.tolist(), targets)
         self._predictions.append(_ENCODER.encode_lines(list(lines)))
         return [
-            {"prediction_id": prediction_id, "id": row[_ID], TARGET.name: target, "model": self._model}
-            for prediction_id, row, target in zip(ids, rows, targets, strict=True)
+            {"prediction_id": prediction_id, "id": own_id, TARGET.name: target, "model": self._model}
+            for prediction_id, own_id, target in zip(ids, fields[_ID], targets, strict=True)
         ]
 
     def record_outcomes(self, outcomes: Sequence[tuple[str, float]]) -> int:
@@ -100,21 +101,19 @@ class TrafficLog:
 
 
 def prediction_ids(count: int) -> list[str]:
-    """`count` new UUIDs of version 7 (RFC 9562): the time in milliseconds, then random bits."""
-    prefix = f"{time.time_ns() // 1_000_000:012x}"
-    head = f"{prefix[:8]}-{prefix[8:]}-7"
-    noise = os.urandom(10 * count).hex()
-    ids = []
-    for start in range(0, 20 * count, 20):
-        part = noise[start : start + 20]
-        ids.append(f"{head}{part[:3]}-{'89ab'[int(part[3], 16) & 3]}{part[4:7]}-{part[7:19]}")
-    return ids
+    """`count` new UUIDs of version 7 (RFC 9562): the time in milliseconds, random bits, and a counter within them."""
+    stamp, noise = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10).hex()
+    variant = "89ab"[int(noise[0], 16) & 3]
+    head = f"{stamp[:8]}-{stamp[8:]}-7{noise[1:4]}-{variant}{noise[4:7]}-{noise[7:11]}"
+    first = int(noise[11:19], 16) >> 1
+    return [f"{head}{number:08x}" for number in range(first, first + count)]
 
 
-def _local_times(seconds: tuple[int, ...]) -> tuple[str, ...]:
+def _local_times(seconds: Sequence[int]) -> Sequence[datetime]:
     if len(seconds) <= FEW_ROWS:
-        return tuple((_EPOCH + timedelta(seconds=value)).isoformat() for value in seconds)
-    return tuple(np.datetime_as_string(np.array(seconds, dtype="datetime64[s]")).tolist())
+        return [_EPOCH + timedelta(seconds=value) for value in seconds]
+    times: list[datetime] = np.array(seconds, dtype="datetime64[s]").tolist()
+    return times
 
 
 def _now() -> str:

@@ -64,6 +64,11 @@ class GRPCInferenceServiceStub:
                 request_serializer=scoring_dot_doors_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
                 response_deserializer=scoring_dot_doors_dot_open__inference__pb2.ModelInferResponse.FromString,
                 _registered_method=True)
+        self.ModelStreamInfer = channel.stream_stream(
+                '/inference.GRPCInferenceService/ModelStreamInfer',
+                request_serializer=scoring_dot_doors_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
+                response_deserializer=scoring_dot_doors_dot_open__inference__pb2.ModelStreamInferResponse.FromString,
+                _registered_method=True)
 
 
 class GRPCInferenceServiceServicer:
@@ -107,6 +112,13 @@ class GRPCInferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ModelStreamInfer(self, request_iterator, context):
+        """Triton's: predictions for a stream of requests, answered in their order. What is wrong with one ends only that one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GRPCInferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +151,11 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
                     servicer.ModelInfer,
                     request_deserializer=scoring_dot_doors_dot_open__inference__pb2.ModelInferRequest.FromString,
                     response_serializer=scoring_dot_doors_dot_open__inference__pb2.ModelInferResponse.SerializeToString,
+            ),
+            'ModelStreamInfer': grpc.stream_stream_rpc_method_handler(
+                    servicer.ModelStreamInfer,
+                    request_deserializer=scoring_dot_doors_dot_open__inference__pb2.ModelInferRequest.FromString,
+                    response_serializer=scoring_dot_doors_dot_open__inference__pb2.ModelStreamInferResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -303,6 +320,33 @@ class GRPCInferenceService:
             '/inference.GRPCInferenceService/ModelInfer',
             scoring_dot_doors_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
             scoring_dot_doors_dot_open__inference__pb2.ModelInferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ModelStreamInfer(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/inference.GRPCInferenceService/ModelStreamInfer',
+            scoring_dot_doors_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
+            scoring_dot_doors_dot_open__inference__pb2.ModelStreamInferResponse.FromString,
             options,
             channel_credentials,
             insecure,

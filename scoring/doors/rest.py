@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from scoring.doors.answers import answering, error_answer, json_answer, read_body
 from scoring.doors.entrance import Entrance
+from scoring.doors.layout import rows_of_tensors
 from scoring.doors.tensors import (
     NUMPY_TYPES,
     Tensor,
@@ -26,7 +27,6 @@ from scoring.doors.tensors import (
     input_metadata,
     output_metadata,
     output_tensors,
-    rows_of_tensors,
     shown,
 )
 from scoring.errors import RequestError

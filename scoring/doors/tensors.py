@@ -1,26 +1,19 @@
-"""Tensors of the Open Inference Protocol to rows, and predictions to tensors: what its REST and gRPC doors share.
-
-There is one input for each field of the declaration, of shape [n] or [n, 1]. NaN, an empty string, or leaving an
-optional input out means missing.
-"""
+"""Tensors of the Open Inference Protocol: their datatypes, binary form and metadata, for its REST and gRPC doors."""
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.schema import Field, Kind
+from data.schema import Kind
 from features.definition import FIELDS, TARGET
-from features.values import Row
 from scoring.doors.entrance import check_size
 from scoring.errors import RequestError, UnknownModelError
-from scoring.schema import rows_of_columns
 
 NUMPY_TYPES: dict[str, np.dtype[Any]] = {
     "FP64": np.dtype("<f8"),
@@ -43,17 +36,19 @@ _STRUCT_CODES = {"FP64": "d", "FP32": "f", "INT64": "q", "INT32": "i"}
 FEW_BYTES = 512
 """Tensors up to this size are decoded in plain Python, which is faster than NumPy's fixed cost per operation."""
 
-_FIELDS = {field.name: field for field in FIELDS}
+
+Values: TypeAlias = Sequence[Any] | NDArray[Any]
+"""What a tensor holds, flat: numbers, or texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A named tensor. `values` are flat: an array of numbers, or bytes or strings."""
+    """A named tensor."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
-    values: Sequence[Any] | NDArray[Any]
+    values: Values
 
 
 def input_metadata() -> list[dict[str, Any]]:
@@ -94,30 +89,6 @@ def shown(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def rows_of_tensors(tensors: Sequence[Tensor]) -> list[Row]:
-    """Validated rows. Raises RequestError that names the input, or pydantic's ValidationError that names the value."""
-    columns: dict[str, Sequence[Any]] = {}
-    counts: dict[str, int] = {}
-    for tensor in tensors:
-        field = _FIELDS.get(tensor.name)
-        if field is None:
-            raise RequestError(f"Input {shown(tensor.name)} is unknown; the inputs are {', '.join(_FIELDS)}.")
-        if tensor.name in columns:
-            raise RequestError(f"Input {tensor.name!r} is given twice.")
-        counts[tensor.name] = _count(tensor)
-        columns[tensor.name] = _column(field, tensor)
-    for field in FIELDS:
-        if not field.optional and field.name not in columns:
-            raise RequestError(f"Input {field.name!r} is missing, and is not optional.")
-    if not counts:
-        raise RequestError("There are no inputs.")
-    first, count = next(iter(counts.items()))
-    for name, other in counts.items():
-        if other != count:
-            raise RequestError(f"Input {name!r} has {other} rows where {first!r} has {count}.")
-    return rows_of_columns(columns, count)
-
-
 def output_tensors(answers: Sequence[dict[str, Any]], requested: Sequence[str]) -> list[Tensor]:
     """The outputs asked for, all of them where none is."""
     return [
@@ -127,13 +98,20 @@ def output_tensors(answers: Sequence[dict[str, Any]], requested: Sequence[str]) 
 
 
 def decode(name: str, datatype: str, shape: tuple[int, ...], content: bytes) -> Tensor:
-    """A tensor from its binary form: little-endian, and each of BYTES behind its length in four bytes.
+    """A tensor from its binary form: little-endian, and each of BYTES, which are text, behind its length in four bytes.
 
     Raises RequestError that names the input, and TooLargeError for more rows than a request may have.
     """
-    count = _rows(name, shape)
+    return Tensor(name, datatype, shape, decode_values(name, datatype, count_rows(name, shape), content))
+
+
+def decode_values(name: str, datatype: str, count: int, content: bytes) -> Values:
+    """The values of a tensor of `count` rows from its binary form: numbers or texts. Raises as `decode` does."""
     if datatype == "BYTES":
-        return Tensor(name, datatype, shape, _decode_bytes(name, content, count))
+        try:
+            return _decode_texts(name, content, count)
+        except UnicodeDecodeError as error:
+            raise RequestError(f"Input {shown(name)} holds text that is not UTF-8: {error.reason}.") from error
     dtype = NUMPY_TYPES.get(datatype)
     if dtype is None:
         known = ", ".join([*NUMPY_TYPES, "BYTES"])
@@ -141,10 +119,8 @@ def decode(name: str, datatype: str, shape: tuple[int, ...], content: bytes) -> 
     if len(content) % dtype.itemsize:
         raise RequestError(f"Input {shown(name)} has {len(content)} bytes, which is no whole number of {datatype}.")
     if len(content) <= FEW_BYTES:
-        return Tensor(
-            name, datatype, shape, struct.unpack(f"<{len(content) // dtype.itemsize}{_STRUCT_CODES[datatype]}", content)
-        )
-    return Tensor(name, datatype, shape, np.frombuffer(content, dtype))
+        return struct.unpack(f"<{len(content) // dtype.itemsize}{_STRUCT_CODES[datatype]}", content)
+    return np.frombuffer(content, dtype)
 
 
 def encode(tensor: Tensor) -> bytes:
@@ -156,11 +132,11 @@ def encode(tensor: Tensor) -> bytes:
     return numbers.tobytes()
 
 
-def _decode_bytes(name: str, content: bytes, count: int) -> list[bytes]:
-    if len(content) > FEW_BYTES and (equal := _decode_equal(content)) is not None:
-        return equal
+def _decode_texts(name: str, content: bytes, count: int) -> list[str]:
+    if len(content) > FEW_BYTES and (texts := _decode_equal(content) or _decode_short(content, count)) is not None:
+        return texts
     start, end = 0, len(content)
-    values: list[bytes] = []
+    values: list[str] = []
     while start < end:
         if len(values) == count:
             raise RequestError(f"Input {shown(name)} has more elements than the {count} that its shape says.")
@@ -170,55 +146,39 @@ def _decode_bytes(name: str, content: bytes, count: int) -> list[bytes]:
         start = first + int.from_bytes(content[start:first], "little")
         if start > end:
             raise RequestError(f"Input {shown(name)} ends in the middle of an element.")
-        values.append(content[first:start])
+        values.append(content[first:start].decode())
     return values
 
 
-def _decode_equal(content: bytes) -> list[bytes] | None:
-    """The elements where all are of one length, as codes and times are, at once; else None."""
+def _decode_short(content: bytes, count: int) -> list[str] | None:
+    """The `count` texts where all are ASCII and shorter than 128, in one decoding; else None."""
+    if not content.isascii():
+        return None
+    text, start, end = content.decode("ascii"), 0, len(content)
+    values: list[str] = []
+    while start < end and text[start + 1 : start + 4] == "\0\0\0":
+        first = start + 4
+        start = first + ord(text[start])
+        values.append(text[first:start])
+    return values if start == end and len(values) == count else None
+
+
+def _decode_equal(content: bytes) -> list[str] | None:
+    """The texts where all are ASCII of one length, as codes and times are, at once; else None."""
     length = int.from_bytes(content[:4], "little")
     if not length or len(content) % (4 + length):
         return None
     block = np.frombuffer(content, np.uint8).reshape(-1, 4 + length)
-    if (block[:, :4] != block[0, :4]).any() or not block[:, 4:].all():  # NumPy would cut a text at its last NUL
+    if (block[:, :4] != block[0, :4]).any() or (block[:, 4:] > 127).any():
         return None
-    elements: list[bytes] = np.ascontiguousarray(block[:, 4:]).view(f"S{length}").ravel().tolist()
-    return elements
+    text = block[:, 4:].tobytes().decode("ascii")
+    return [text[start : start + length] for start in range(0, len(text), length)]
 
 
-def _rows(name: str, shape: tuple[int, ...]) -> int:
+def count_rows(name: str, shape: Sequence[int]) -> int:
+    """The number of rows of an input. Raises RequestError for another shape than [n] or [n, 1], or TooLargeError."""
     if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)) or shape[0] < 0:
         sizes = ", ".join(map(shown, shape[:8]))
         raise RequestError(f"Input {shown(name)} has shape [{sizes}]; it must be [n] or [n, 1].")
     check_size(shape[0])
     return shape[0]
-
-
-def _count(tensor: Tensor) -> int:
-    count = _rows(tensor.name, tensor.shape)
-    if len(tensor.values) != count:
-        raise RequestError(f"Input {tensor.name!r} has {len(tensor.values)} elements where its shape says {count}.")
-    return count
-
-
-def _column(field: Field, tensor: Tensor) -> Any:
-    allowed = DATATYPES[field.kind]
-    if tensor.datatype not in allowed:
-        datatypes = " or ".join(allowed)
-        raise RequestError(f"Input {field.name!r} has datatype {shown(tensor.datatype)}; it must be {datatypes}.")
-    if field.kind is Kind.NUMBER:
-        return tensor.values
-    if field.kind is Kind.INTEGER:
-        values = tensor.values.tolist() if isinstance(tensor.values, np.ndarray) else tensor.values
-        return [_integer(value) for value in values]
-    try:
-        texts = [value.decode() if isinstance(value, bytes) else value for value in tensor.values]
-    except UnicodeDecodeError as error:
-        raise RequestError(f"Input {field.name!r} holds text that is not UTF-8: {error.reason}.") from error
-    return [text or None for text in texts] if field.optional else texts
-
-
-def _integer(value: float) -> int | float | None:
-    if isinstance(value, float):
-        return None if math.isnan(value) else int(value) if value.is_integer() else value
-    return value

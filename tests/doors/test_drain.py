@@ -86,9 +86,11 @@ def test_calls_in_flight_over_the_three_doors_are_all_answered_after_sigterm_and
     doors = (over_http, over_rest, over_grpc)
     ready_to_send = [doors[number % len(doors)](rows) for number, rows in enumerate(requests)]
     with (
-        serve(tmp_path, MODEL_TAG=trained["tag"], WORKERS="2", MAX_QUEUE_ROWS="1000000") as served,
+        serve(tmp_path, MODEL_TAG=trained["tag"], WORKERS="2", MAX_QUEUE_ROWS="1000000", DRAIN_SECONDS="5") as served,
         ThreadPoolExecutor(CALLS) as threads,
     ):
+        while served.process.log.read_text().count("Service flights initialized") < 2:
+            time.sleep(0.05)
         in_flight = [threads.submit(send, served) for send in ready_to_send]
         while not any(one.done() for one in in_flight):
             time.sleep(0.005)

@@ -1,0 +1,99 @@
+"""Input tensors of the Open Inference Protocol to rows.
+
+There is one input for each field of the declaration, of shape [n] or [n, 1]. NaN, an empty string, or leaving an
+optional input out means missing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from data.schema import Field, Kind
+from features.definition import FIELDS
+from features.values import Row
+from scoring.doors.tensors import DATATYPES, Tensor, Values, count_rows, decode_values, shown
+from scoring.errors import RequestError
+from scoring.schema import rows_of_columns
+
+_FIELDS = {field.name: field for field in FIELDS}
+
+
+class Layout:
+    """Which field each input of a request holds, in which datatype, of how many rows: its tensors without values.
+
+    Checked once, it serves all requests that are laid out alike. Raises RequestError that names the input at fault,
+    and TooLargeError for more rows than a request may have.
+    """
+
+    def __init__(self, inputs: Iterable[tuple[str, str, Sequence[int]]]) -> None:
+        """`inputs` are name, datatype and shape of each tensor."""
+        self._inputs: list[tuple[str, str, int, Callable[[Any], list[Any]] | None]] = []
+        counts: dict[str, int] = {}
+        for name, datatype, shape in inputs:
+            field = _FIELDS.get(name)
+            if field is None:
+                raise RequestError(f"Input {shown(name)} is unknown; the inputs are {', '.join(_FIELDS)}.")
+            if name in counts:
+                raise RequestError(f"Input {name!r} is given twice.")
+            counts[name] = count_rows(name, shape)
+            allowed = DATATYPES[field.kind]
+            if datatype not in allowed:
+                datatypes = " or ".join(allowed)
+                raise RequestError(f"Input {name!r} has datatype {shown(datatype)}; it must be {datatypes}.")
+            self._inputs.append((name, datatype, counts[name], _reader(field)))
+        for field in FIELDS:
+            if not field.optional and field.name not in counts:
+                raise RequestError(f"Input {field.name!r} is missing, and is not optional.")
+        if not counts:
+            raise RequestError("There are no inputs.")
+        self.count = next(iter(counts.values()))
+        self._ragged = next((name for name, count in counts.items() if count != self.count), None)
+
+    def rows(self, contents: Iterable[bytes | Values]) -> Sequence[Row]:
+        """Validated rows of what each input holds, in order: its binary form, or its values.
+
+        Raises RequestError that names the input, or pydantic's ValidationError that names row and field.
+        """
+        columns: dict[str, Values] = {}
+        for (name, datatype, count, read), content in zip(self._inputs, contents, strict=True):
+            values = content
+            if isinstance(values, bytes):
+                values = decode_values(name, datatype, count, values)
+            if len(values) != count:
+                raise RequestError(f"Input {name!r} has {len(values)} elements where its shape says {count}.")
+            columns[name] = read(values) if read else values
+        if self._ragged is not None:
+            first, rows = self._inputs[0][0], len(columns[self._ragged])
+            raise RequestError(f"Input {self._ragged!r} has {rows} rows where {first!r} has {self.count}.")
+        return rows_of_columns(columns, self.count)
+
+
+def rows_of_tensors(tensors: Sequence[Tensor]) -> Sequence[Row]:
+    """Validated rows of whole tensors. Raises as `Layout` does."""
+    layout = Layout((tensor.name, tensor.datatype, tensor.shape) for tensor in tensors)
+    return layout.rows(tensor.values for tensor in tensors)
+
+
+def _reader(field: Field) -> Callable[[Any], list[Any]] | None:
+    """What makes an input's values those of the schema, where missing is None; None where they are already."""
+    if field.kind is Kind.INTEGER:
+        return _integers
+    return _texts if field.kind is Kind.TEXT and field.optional else None
+
+
+def _integers(values: Values) -> list[Any]:
+    return [_integer(value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
+
+
+def _integer(value: float) -> int | float | None:
+    if isinstance(value, float):
+        return None if math.isnan(value) else int(value) if value.is_integer() else value
+    return value
+
+
+def _texts(values: Values) -> list[Any]:
+    return [text or None for text in values]
