@@ -68,7 +68,9 @@ COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --no-emit-index-
 
 lock: $(DEV)  ## Lock all requirements again, with hashes
 	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra test --extra lock -o requirements/dev.txt
-	$(COMPILE) pyproject.toml --constraint requirements/dev.txt -o requirements/serving.txt
+	$(COMPILE) pyproject.toml --constraint requirements/dev.txt --no-emit-package scipy -o requirements/serving.txt
+	$(COMPILE) --group image --constraint requirements/dev.txt -o requirements/image.txt
+	$(COMPILE) --group scan -o requirements/scan.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) --group triton -o requirements/triton.txt
 
