@@ -51,7 +51,7 @@ def serving_image() -> Image:
     )
     image.run(
         f"echo {shlex.quote(_on_one_line(INSTALLER))} > /tmp/uv.txt && "
-        "pip install --no-cache-dir --no-deps --require-hashes --root-user-action=ignore -r /tmp/uv.txt && rm /tmp/uv.txt"
+        "pip install --no-cache-dir --no-deps --require-hashes --root-user-action=ignore -r /tmp/uv.txt"
     )
     lines = " ".join(shlex.quote(line) for line in _UV_SETTINGS)
     image.run(f"mkdir -p /root/.config/uv && printf '%s\\n' {lines} > /root/.config/uv/uv.toml")
