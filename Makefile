@@ -12,10 +12,11 @@ export PORT GRPC_PORT MODEL_TAG
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train serve build proto bench bench-doors lock clean
+.PHONY: help demo test lint format train serve proto bench bench-doors lock clean
+.PHONY: ship gate compare release build containerize smoke scan sbom push sign verify container-test
 
 help:  ## This list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(DEV): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
@@ -47,8 +48,41 @@ serve: $(DEV)  ## Serve in the foreground; trains first if there is no model
 	@.venv/bin/bentoml models get $(MODEL_TAG) >/dev/null 2>&1 || $(PY) -m training
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 
-build: $(DEV)  ## Build the bento
-	@.venv/bin/bentoml build
+SHIP := train gate release build containerize smoke
+
+ship: $(DEV)  ## From data to a smoke-tested image: train, gate, release, build, containerize, smoke
+	@for step in $(SHIP); do echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; done
+	@$(PY) -m deploy show
+
+gate: $(DEV)  ## Verify the latest model as a server does, and check its measures
+	@$(PY) -m deploy gate
+
+build: $(DEV)  ## Build the bento of the model in MODEL_TAG
+	@$(PY) -m deploy build
+
+containerize: $(DEV)  ## Build the image of that bento with podman, labelled
+	@$(PY) -m deploy containerize
+
+smoke: $(DEV)  ## Run the image hardened; the parity vectors must come out through each door
+	@$(PY) -m deploy smoke
+
+scan: .venv-scan/.locked $(DEV)  ## Look the locked packages up among the known vulnerabilities
+	@$(PY) -m deploy scan
+
+sbom: .venv-scan/.locked $(DEV)  ## Write the bill of materials, CycloneDX
+	@$(PY) -m deploy sbom
+
+push: $(DEV)  ## Push the image to REGISTRY
+	@$(PY) -m deploy push
+
+sign: $(DEV)  ## Sign the image's digest with SIGN_KEY
+	@$(PY) -m deploy sign
+
+verify: $(DEV)  ## Check that signature with VERIFY_KEY
+	@$(PY) -m deploy verify
+
+container-test: $(DEV)  ## Build the image on a stand-in base and test the container; needs podman and mmdebstrap
+	@$(PY) -m pytest -m container $(ARGS)
 
 proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
@@ -59,9 +93,9 @@ bench-doors: $(DEV)  ## Compare the three doors, in one run
 bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipeline service, in one run
 	@$(PY) -m benchmarks $(ARGS)
 
-.venv-bench/.locked: requirements/bench.txt
-	$(PYTHON) -m venv --clear .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+.venv-bench/.locked .venv-scan/.locked: .venv-%/.locked: requirements/%.txt
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --no-emit-index-url --quiet --upgrade
@@ -75,4 +109,4 @@ lock: $(DEV)  ## Lock all requirements again, with hashes
 	$(COMPILE) --group triton -o requirements/triton.txt
 
 clean:  ## Remove what the commands above left in this folder
-	rm -rf .venv .venv-bench .venv-triton .cache var .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-scan .venv-triton .cache var .pytest_cache .mypy_cache .ruff_cache .hypothesis

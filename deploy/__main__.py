@@ -10,6 +10,7 @@ from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
 from deploy.errors import DeployError, ToolError
+from deploy.gate import gate
 from deploy.image import build, containerize
 from deploy.record import Record
 from deploy.settings import ShipSettings
@@ -17,6 +18,7 @@ from deploy.smoke import smoke
 from deploy.supply import push, sbom, scan, sign, verify
 
 STEPS: dict[str, tuple[str, Callable[[ShipSettings], object]]] = {
+    "gate": ("verify the candidate as a server does, and check its measures", gate),
     "build": ("build the bento of the model in MODEL_TAG", lambda s: build(s).bento),
     "containerize": ("build the bento's image with podman, labelled", lambda s: containerize(s).summary()),
     "smoke": ("run the image hardened and check the parity vectors through its three doors", smoke),

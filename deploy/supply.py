@@ -44,6 +44,7 @@ def scan(settings: ShipSettings) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     command = [str(TOOLS / "pip-audit"), "--requirement", str(LOCK), "--require-hashes", "--disable-pip"]
+    command += ["--vulnerability-service", settings.scan_service]
     command += ["--progress-spinner", "off", "--format", "json", "--output", str(path)]
     try:
         run(command, "The search for vulnerabilities")
@@ -51,8 +52,11 @@ def scan(settings: ShipSettings) -> str:
         if not path.exists():
             raise ToolError(f"{error}\nNo package was looked up: is there a way to the advisory service?") from None
     packages = json.loads(path.read_text())["dependencies"]
-    if skipped := [f"{package['name']} ({package['skip_reason']})" for package in packages if "skip_reason" in package]:
-        raise ToolError(f"These packages could not be looked up: {', '.join(skipped)}.")
+    if skipped := [package["skip_reason"] for package in packages if "skip_reason" in package]:
+        raise ToolError(
+            f"{len(skipped)} of {len(packages)} packages could not be looked up at {settings.scan_service}, so this is "
+            f"no clean bill. The first: {skipped[0]}."
+        )
     found = [
         f"{p['name']} {p['version']}: {v['id']}, fixed in {v['fix_versions']}" for p in packages for v in p["vulns"]
     ]
