@@ -48,7 +48,10 @@ serve: $(DEV)  ## Serve in the foreground; trains first if there is no model
 	@.venv/bin/bentoml models get $(MODEL_TAG) >/dev/null 2>&1 || $(PY) -m training
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 
-SHIP := train gate release build containerize smoke
+SHIP := train gate build containerize smoke
+
+release: $(DEV)  ## Make the latest model the champion, if it is not worse than the one in service
+	@$(PY) -m training release latest
 
 ship: $(DEV)  ## From data to a smoke-tested image: train, gate, release, build, containerize, smoke
 	@for step in $(SHIP); do echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; done

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from deploy.commands import podman
+from deploy.commands import podman, run
 from deploy.errors import DeployError
 from scoring.image import TRAFFIC_DIR
 
@@ -96,8 +96,8 @@ class Container:
         return podman("exec", self.name, *command, what=f"`{command[0]}` in the container")
 
     def logs(self) -> str:
-        """What it has printed to standard output."""
-        return podman("logs", self.name, what="Reading the container's log")
+        """What it has printed."""
+        return run(["sh", "-c", 'exec podman logs "$0" 2>&1', self.name], "Reading the container's log")
 
     def remove(self) -> None:
         """End it at once, if it runs, and remove it."""

@@ -1,4 +1,4 @@
-"""The gate before a build: a candidate that would be refused by a server, or is below the thresholds, goes no further."""
+"""The gate before a build: a candidate that a server would refuse, or that misses a threshold, goes no further."""
 
 from __future__ import annotations
 
