@@ -110,7 +110,7 @@ def test_stopped_with_requests_in_flight_it_answers_them_all_and_the_log_outlive
 def test_a_container_that_cannot_serve_says_why_in_one_sentence(shipped: Shipped, volume: str) -> None:
     settings = {"GRPC_TLS_CERT": "/nowhere.pem"}
     with (
-        pytest.raises(DeployError, match=r"ended with 1: .*/nowhere\.pem"),
+        pytest.raises(DeployError, match=r"ended with 1: .*GRPC_TLS_CERT and GRPC_TLS_KEY go together"),
         Container(shipped.record.image_id, volume, environment=settings),
     ):
         raise AssertionError("it served")
