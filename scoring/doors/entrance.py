@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
+from data.errors import LogError
 from features.values import Row
 from scoring.bento import Application
 from scoring.errors import OverloadError, RequestError, TooLargeError, UnknownModelError
 from scoring.metrics import CountedRequest, DoorMetrics
 from scoring.package import ModelPackage
+from scoring.sampling import Sampler
 from scoring.settings import settings
 
 
@@ -27,6 +29,7 @@ class Entrance:
         self._batcher = application.batcher_of(
             "predict", settings.max_batch_rows, settings.max_queue_rows, self._metrics.batch_rows.observe
         )
+        self.sampler = Sampler(application, self._batcher, self._metrics.in_flight, lambda: not self.draining)
 
     @property
     def package(self) -> ModelPackage:
@@ -43,13 +46,24 @@ class Entrance:
     @contextmanager
     def request(self, door: str) -> Iterator[CountedRequest]:
         """Count a request through `door`, and how it ended."""
-        with self._metrics.request(door) as counted:
-            try:
-                yield counted
-            except BaseException as error:
-                counted.outcome = _outcome(error)
-                raise
-            counted.outcome = "answered"
+        with self._metrics.request(door) as counted, _told(counted):
+            yield counted
+
+    @contextmanager
+    def feedback(self) -> Iterator[CountedRequest]:
+        """Count a request that brings outcomes, and how it ended."""
+        with self._metrics.feedback() as counted, _told(counted):
+            yield counted
+
+
+@contextmanager
+def _told(counted: CountedRequest) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        counted.outcome = _outcome(error)
+        raise
+    counted.outcome = "answered"
 
 
 def check_size(rows: int) -> None:
@@ -68,6 +82,8 @@ def _outcome(error: BaseException) -> str:
             return "invalid"
         case OverloadError():
             return "overload"
+        case LogError():
+            return "unlogged"
         case TimeoutError():
             return "timeout"
         case ClientDisconnect():

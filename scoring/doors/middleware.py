@@ -27,6 +27,7 @@ from scoring.settings import settings
 logger = logging.getLogger("bentoml.doors")
 
 READY_PATH = "/readyz"
+METRICS_PATH = "/metrics"
 
 
 class Doors:
@@ -47,6 +48,9 @@ class Doors:
         match scope["type"]:
             case "lifespan":
                 await self._live(scope, receive, send)
+            case "http" if scope["path"] == METRICS_PATH:
+                self._entrance.sampler.sample()
+                await self._app(scope, receive, send)
             case "http" if self._entrance.draining and scope["path"] == READY_PATH:
                 await error_answer(503, "The server is draining.")(scope, receive, send)
             case "http":
@@ -72,10 +76,12 @@ class Doors:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await self._grpc.stop()
+                self._entrance.sampler.stop()
             return message
 
         async def send_with_doors(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":
+                self._entrance.sampler.start()
                 if settings.grpc_port:
                     await self._grpc.start()
                 self._drain_on_sigterm()
