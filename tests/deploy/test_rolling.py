@@ -14,7 +14,6 @@ from typing import Any
 
 import grpc
 import httpx
-import pytest
 
 from features.definition import EXAMPLE
 from scoring.doors import open_inference_pb2_grpc as services
@@ -145,8 +144,3 @@ def test_servers_replaced_one_by_one_behind_a_proxy_lose_no_request(trained: dic
     for folder in tmp_path.glob("*-*"):
         assert logged(folder / "traffic"), f"{folder.name} was asked for nothing"
         assert "Traceback" not in (folder / "server.log").read_text()
-
-
-@pytest.mark.parametrize("word", ["inter 500ms", "GET /readyz", "check-proto h1"])
-def test_the_proxy_goes_by_readiness(word: str) -> None:
-    assert word in (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
