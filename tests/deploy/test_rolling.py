@@ -66,6 +66,7 @@ class Load:
         body = json.dumps({ROWS: [EXAMPLE] * 2})
         with httpx.Client(base_url=url, timeout=30) as client:
             while not self._ended.is_set():
+                time.sleep(0.01)
                 answer = client.post("/predict", content=body)
                 if answer.status_code == 200:
                     self.ids += [item["prediction_id"] for item in answer.json()]
@@ -77,6 +78,7 @@ class Load:
         with grpc.insecure_channel(address, options) as channel:
             calls = services.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
             while not self._ended.is_set():
+                time.sleep(0.01)
                 try:
                     self.ids += outputs_of(calls.ModelInfer(raw([EXAMPLE] * 2), timeout=30))["prediction_id"]
                 except grpc.RpcError as error:
