@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scoring.figures import make
 
@@ -67,10 +68,14 @@ def _name(server: int) -> str:
 
 @dataclass(slots=True)
 class CountedRequest:
-    """One request for predictions: its rows, and how it ended, as a word."""
+    """One request: its rows, and how it ended, as a word; its ids and its span, where somebody asks for them."""
 
     rows: int = 0
     outcome: str = "failed"
+    start: float = 0.0
+    request_id: str = ""
+    first_id: str | None = None
+    span: Any = None
 
 
 class DoorMetrics:
@@ -94,14 +99,13 @@ class DoorMetrics:
     @contextmanager
     def request(self, door: str) -> Iterator[CountedRequest]:
         """Count what happens inside as one request through `door`."""
-        counted = CountedRequest()
-        start = time.perf_counter()
+        counted = CountedRequest(start=time.perf_counter())
         self.in_flight[door] += 1
         try:
             yield counted
         finally:
             self.in_flight[door] -= 1
-            self._seconds.labels(door).observe(time.perf_counter() - start)
+            self._seconds.labels(door).observe(time.perf_counter() - counted.start)
             self._requests.labels(door, counted.outcome).inc()
             if counted.outcome == "answered":
                 self._rows.labels(door).inc(counted.rows)

@@ -30,7 +30,7 @@ class HTTPDoor:
 
     async def predict(self, request: Request) -> Response:
         """Validate, wait for the batch, answer."""
-        with self._entrance.request("http") as counted:
+        with self._entrance.request("http", lambda: request.headers) as counted:
             body = await read_body(request)
             models: list[Any] = getattr(PredictRequest.__pydantic_validator__.validate_json(body), ROWS)
             return json_answer(200, await self._entrance.predict(rows_of_models(models), counted))

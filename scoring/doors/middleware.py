@@ -21,6 +21,7 @@ from scoring.doors.entrance import Entrance
 from scoring.doors.grpc import GRPCDoor
 from scoring.doors.http import HTTPDoor
 from scoring.doors.rest import RESTDoor
+from scoring.logs import configure_logs
 from scoring.metrics import keep_apart
 from scoring.settings import settings
 
@@ -39,6 +40,7 @@ class Doors:
 
     def __init__(self, app: Any) -> None:
         keep_apart()
+        configure_logs()
         self._app = app
         self._entrance: Entrance
         self._router: Router
@@ -77,6 +79,8 @@ class Doors:
             if message["type"] == "lifespan.shutdown":
                 await self._grpc.stop()
                 self._entrance.sampler.stop()
+                if self._entrance.tracing is not None:
+                    await asyncio.to_thread(self._entrance.tracing.stop)
             return message
 
         async def send_with_doors(message: Any) -> None:
