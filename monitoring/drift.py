@@ -42,7 +42,6 @@ from monitoring.result import (
 )
 from monitoring.scores import column_findings, excess
 from monitoring.settings import DriftSettings
-from monitoring.thresholds import effective_days, effective_hours
 from monitoring.window import Query, RowCounts, WindowData
 
 DRIFT_KINDS = (
@@ -81,7 +80,7 @@ def decide(
     weight = sum(column.importance for column in features)
     drifted_weight = sum(column.importance for column in features if column.drifted)
     share = drifted_weight / weight if weight else None
-    days = effective_days(data.scored.event)
+    days = data.blocks.days
     references = {column.name: column for column in reference.columns}
     findings = [
         *_line_findings(data.rows, settings),
@@ -156,7 +155,7 @@ def _row_findings(
     data: WindowData, reference: Reference, days: float, query: Query, settings: DriftSettings
 ) -> Iterator[Finding]:
     rows, needed = data.rows, max(settings.min_rows, reference.min_rows)
-    hours = effective_hours(data.scored.event)
+    hours = data.blocks.hours
     if rows.scored < needed:
         text = f"the window has {rows.scored:,} rows; {needed:,} are needed to tell drift from chance"
         if not rows.scored:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from monitoring.drift import decide
-from monitoring.outcomes import Joined, join, summarize
+from monitoring.outcomes import summarize
 from monitoring.page import page
 from monitoring.reference import Reference
 from monitoring.result import DriftResult, Finding
+from monitoring.scan import models_in, read_window
 from monitoring.scores import score, score_columns
 from monitoring.settings import DriftSettings
-from monitoring.tally import Tally
-from monitoring.thresholds import effective_days
-from monitoring.window import Query, WindowData, models_in, read_window
+from monitoring.window import Query, WindowData
+from monitoring.workers import ThisProcess, Workers
 
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
@@ -26,31 +23,44 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict and what it was drawn from; `latest` holds the outcome of each row of `data.scored`, or NaN."""
+    """The verdict and what it was drawn from."""
 
     result: DriftResult
     reference: Reference
     data: WindowData
-    latest: NDArray[np.float64]
 
 
-def run(query: Query, out: Path, model: str | None = None, settings: DriftSettings | None = None) -> DriftResult:
+@dataclass(frozen=True)
+class Means:
+    """What a pass works with: who does the work, and the folder for what is set aside, by default the usual one."""
+
+    workers: Workers = field(default_factory=ThisProcess)
+    spill: str | None = None
+
+
+def run(
+    query: Query,
+    out: Path,
+    model: str | None = None,
+    settings: DriftSettings | None = None,
+    means: Means | None = None,
+) -> DriftResult:
     """Judge the window and write `result.json`, then `report.html`, into the folder `out`, each whole or not at all.
 
     `model` is a tag of the BentoML store, by default the model that most rows of the window name. Plots that cannot
     be made are a finding; the verdict stands, and the page has all the rest. A second run replaces the files.
 
-    Raises MonitoringError where the model's package cannot be used or the log lacks a column that every row has,
-    LogError where the log cannot be read, OSError where `out` cannot be written.
+    Raises MonitoringError where the model's package cannot be used, the log lacks a column that every row has, rows
+    cannot be set aside or workers fail, DataError where the log cannot be read, OSError where `out` cannot be written.
     """
-    judgement = judge(query, model, settings or DriftSettings())
+    judgement = judge(query, model, settings or DriftSettings(), means)
     result, plots = judgement.result, None
     out.mkdir(parents=True, exist_ok=True)
     _write(out / RESULT_FILE, result.to_json())
     try:
         from monitoring.report import plot
 
-        plots = plot(result, judgement.reference, judgement.data, judgement.latest)
+        plots = plot(result, judgement.reference, judgement.data)
     except Exception as error:  # whatever happens in Evidently, the verdict is out
         result = result.model_copy(update={"findings": [*result.findings, _page_failed(error)]})
         _write(out / RESULT_FILE, result.to_json())
@@ -58,28 +68,24 @@ def run(query: Query, out: Path, model: str | None = None, settings: DriftSettin
     return result
 
 
-def judge(query: Query, model: str | None, settings: DriftSettings) -> Judgement:
+def judge(query: Query, model: str | None, settings: DriftSettings, means: Means | None = None) -> Judgement:
     """The verdict on the window, nothing written. Raises as `run` does."""
+    means = means or Means()
     if model is None:
-        model = next((name for name, _ in models_in(query).most_common(1)), None)
+        model = next((name for name, _ in models_in(query, means.workers).most_common(1)), None)
     reference = Reference.load(model) if model else Reference.none()
-    data = read_window(query, reference, settings.sample, settings.seed)
-    joined = join(query, data.scored)
-    return judge_window(query, reference, data, joined, settings)
+    data = read_window(query, reference, settings.sample, settings.seed, means.workers, means.spill)
+    return judge_window(query, reference, data, settings)
 
 
-def judge_window(
-    query: Query, reference: Reference, data: WindowData, joined: Joined, settings: DriftSettings
-) -> Judgement:
-    """The verdict on what was read of a window and joined with it."""
-    days = effective_days(data.scored.event)
-    outcomes = summarize(joined, data.scored, settings.resamples, settings.seed)
+def judge_window(query: Query, reference: Reference, data: WindowData, settings: DriftSettings) -> Judgement:
+    """The verdict on what was read of a window."""
+    days = data.blocks.days
+    outcomes = summarize(data.joined, data.blocks, settings.resamples, settings.seed)
     columns = score_columns(reference.columns, data, days, settings)
-    if outcomes.matched >= settings.min_outcomes and reference.outcome:
-        tally = Tally(reference.outcome.bins)
-        tally.add(joined.latest[~np.isnan(joined.latest)])
-        columns.append(score(reference.outcome, tally, days, settings))
-    return Judgement(decide(query, reference, data, columns, outcomes, settings), reference, data, joined.latest)
+    if outcomes.matched >= settings.min_outcomes and reference.outcome and data.outcome:
+        columns.append(score(reference.outcome, data.outcome, days, settings))
+    return Judgement(decide(query, reference, data, columns, outcomes, settings), reference, data)
 
 
 def _page_failed(error: Exception) -> Finding:

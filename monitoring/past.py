@@ -20,11 +20,13 @@ from features.history import HISTORY_FIELDS
 from monitoring.job import judge_window
 from monitoring.outcomes import Joined
 from monitoring.profile import monitored, profile
+from monitoring.ranges import Sums, add_up
+from monitoring.reading import OUTCOME_KIND, Watched, record_kind
 from monitoring.reference import Reference
 from monitoring.result import DriftResult
 from monitoring.settings import DriftSettings
-from monitoring.tally import Tally
-from monitoring.window import Query, RowCounts, Scored, WindowData
+from monitoring.tally import finite_range
+from monitoring.window import Query, RowCounts, outcome_of, window_data
 from scoring.predictor import Predictor
 
 _HISTORY = tuple(Field(name, Kind.NUMBER, name) for name in HISTORY_FIELDS)
@@ -95,15 +97,26 @@ def predicted(predictor: Predictor, columns: Mapping[str, NDArray[Any]], history
 
 def judge_past(past: Past, reference: Reference, settings: DriftSettings) -> DriftResult:
     """The verdict that the drift job gives on a window of exactly these rows, with all that came true of them."""
-    now, tallies = past.monitored(), {column.name: Tally(column.bins) for column in reference.columns}
-    for name, tally in tallies.items():
-        tally.add(now[name])
-    known = np.asarray(past.columns[KNOWN_PART], dtype=np.float64)
-    keys = np.arange(len(past), dtype=np.uint64)
-    scored = Scored(keys, past.predicted, known, past.event, past.event * 1_000_000)
-    data = WindowData(RowCounts(scored=len(past)), tallies, {}, scored, pa.table({}))
-    joined = Joined(past.history[TARGET.name].copy())
-    return judge_window(_query(past), reference, data, joined, settings).result
+    now = past.monitored()
+    watched = [Watched(column.name, column.log_name, column.bins) for column in reference.columns]
+    rows = np.empty(len(past), record_kind(watched))
+    rows["key"], rows["time"], rows["event"] = np.arange(len(past)), past.event * 1_000_000, past.event
+    rows["predicted"], rows["baseline"] = past.predicted, past.columns[KNOWN_PART]
+    finite = {}
+    for place, column in enumerate(watched):
+        values = now[column.name]
+        rows["codes"][:, place] = column.bins.places(values)
+        if values.dtype.kind == "f":
+            finite[column.name] = finite_range(values)
+    outcome = past.history[TARGET.name]
+    came = ~np.isnan(outcome)
+    outcomes = np.empty(int(came.sum()), OUTCOME_KIND)
+    outcomes["key"], outcomes["time"], outcomes["value"] = rows["key"][came], rows["time"][came], outcome[came]
+    sums = Sums.of(watched, reference, int(rows["time"].max(initial=0)))
+    found, _ = add_up(sums, rows, outcomes)
+    counts = RowCounts(scored=len(past))
+    data = window_data(watched, counts, found, finite, Joined(), outcome_of(reference, found), {}, pa.table({}))
+    return judge_window(_query(past), reference, data, settings).result
 
 
 def _query(past: Past) -> Query:
