@@ -15,6 +15,10 @@ class WindowError(MonitoringError):
     """The window cannot be read as it was asked for."""
 
 
+class OutputError(MonitoringError):
+    """What was found out could not be handed on; the verdict stands."""
+
+
 class ReplayError(MonitoringError):
     """A replay was asked for that cannot be made, such as one of months without flights."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,30 +13,29 @@ from data.events import EventLog, ScanCounts
 from data.stream import Stream
 from features.definition import TARGET
 from monitoring.ids import Keys, contains, keys_of
-from monitoring.metrics import block_bootstrap
-from monitoring.result import Errors, Interval, Outcomes
 from monitoring.window import Query, Scored
 from scoring.traffic import OUTCOMES
 
 Array = NDArray[np.float64]
 
-DAY, HOUR = 86_400, 3_600
-MIN_BLOCKS = 5
-"""The bootstrap draws days from this many on, and hours of a shorter window."""
+HOUR = 3_600
 
 
 @dataclass(frozen=True)
 class Joined:
-    """The latest outcome of each prediction, NaN where there is none, shape [n]; and what was met on the way."""
+    """The latest outcome of each prediction and how many hours after it that came, NaN where there is none, shape [n].
+
+    And what was met on the way.
+    """
 
     latest: Array
+    delay: Array
     repeated: int = 0
     contradictory: int = 0
     elsewhere: int = 0
     unknown: int = 0
     torn: int = 0
     bad: int = 0
-    median_delay_hours: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def join(query: Query, scored: Scored) -> Joined:
     log, lines = EventLog(query.directory / OUTCOMES), ScanCounts()
     latest = np.full(len(scored.keys), np.nan)
     if not Stream(query.directory / OUTCOMES).schemas():
-        return Joined(latest)
+        return Joined(latest, latest.copy())
     parts, strange, bad = [], [np.empty(0, np.uint64)], 0
     for batch in log.scan(columns=["prediction_id", "time", TARGET.name], counts=lines):
         whole = batch.filter(pc.and_(pc.is_valid(batch.column(0)), pc.is_finite(batch.column(2).fill_null(np.nan))))
@@ -73,7 +71,9 @@ def join(query: Query, scored: Scored) -> Joined:
         parts.append(_Events(place, time[known], value[known]))
     unmatched = np.concatenate(strange)
     unknown = _unknown(query, unmatched)
-    joined = Joined(latest, elsewhere=len(unmatched) - unknown, unknown=unknown, torn=lines.torn, bad=bad + lines.bad)
+    joined = Joined(
+        latest, latest.copy(), elsewhere=len(unmatched) - unknown, unknown=unknown, torn=lines.torn, bad=bad + lines.bad
+    )
     return _resolve(joined, _concatenate(parts), scored.time) if parts else joined
 
 
@@ -92,17 +92,8 @@ def _resolve(joined: Joined, events: _Events, predicted_at: NDArray[np.int64]) -
     differs = again & np.append(False, value[1:] != value[:-1])
     last = ~np.append(again[1:], False)
     joined.latest[place[last]] = value[last]
-    delay = (time[last] - predicted_at[place[last]]) / (HOUR * 1e6)
-    return Joined(
-        joined.latest,
-        repeated=int((again & ~differs).sum()),
-        contradictory=len(np.unique(place[differs])),
-        elsewhere=joined.elsewhere,
-        unknown=joined.unknown,
-        torn=joined.torn,
-        bad=joined.bad,
-        median_delay_hours=float(np.median(delay)) if len(delay) else None,
-    )
+    joined.delay[place[last]] = (time[last] - predicted_at[place[last]]) / (HOUR * 1e6)
+    return replace(joined, repeated=int((again & ~differs).sum()), contradictory=len(np.unique(place[differs])))
 
 
 def _unknown(query: Query, keys: Keys) -> int:
@@ -114,70 +105,3 @@ def _unknown(query: Query, keys: Keys) -> int:
     for batch in query.log.scan(columns=["prediction_id"]):
         found |= contains(np.sort(keys_of(batch.column(0).drop_null())), left)
     return int((~found).sum())
-
-
-def summarize(joined: Joined, scored: Scored, resamples: int, seed: int) -> Outcomes:
-    """Errors of the model and of zero gain, where there are outcomes."""
-    has = ~np.isnan(joined.latest)
-    matched = int(has.sum())
-    measured: dict[str, Any] = dict.fromkeys(("model", "zero_gain", "ratio_to_zero_gain", "ratio_interval", "blocks"))
-    if matched:
-        measured = _measure(scored, joined.latest, has, resamples, seed)
-    return Outcomes(
-        matched=matched,
-        coverage=matched / len(has) if len(has) else None,
-        repeated=joined.repeated,
-        contradictory=joined.contradictory,
-        elsewhere=joined.elsewhere,
-        unknown=joined.unknown,
-        torn=joined.torn,
-        bad=joined.bad,
-        median_delay_hours=joined.median_delay_hours,
-        **measured,
-    )
-
-
-def _measure(scored: Scored, latest: Array, has: NDArray[np.bool_], resamples: int, seed: int) -> dict[str, Any]:
-    kind: Literal["day", "hour"] = "day" if len(np.unique(scored.event[has] // DAY)) >= MIN_BLOCKS else "hour"
-    blocks = scored.event[has] // (DAY if kind == "day" else HOUR)
-    model = scored.predicted[has] - latest[has]
-    zero_gain = scored.baseline[has] - latest[has]
-    squares, zero_squares = float((model**2).mean()), float((zero_gain**2).mean())
-    return {
-        "model": _errors(model, blocks, resamples, seed),
-        "zero_gain": _errors(zero_gain, blocks, resamples, seed),
-        "ratio_to_zero_gain": float(np.sqrt(squares / zero_squares)) if zero_squares else None,
-        "ratio_interval": _ratio_interval(model**2, zero_gain**2, blocks, resamples, seed),
-        "blocks": kind,
-    }
-
-
-def _errors(error: Array, blocks: NDArray[np.int64], resamples: int, seed: int) -> Errors:
-    def interval(values: Array, statistic: Any = np.asarray) -> Interval | None:
-        return block_bootstrap(values, blocks, statistic, resamples, seed)
-
-    return Errors(
-        n=len(error),
-        rmse=float(np.sqrt((error**2).mean())),
-        rmse_interval=interval(error**2, np.sqrt),
-        mae=float(np.abs(error).mean()),
-        mae_interval=interval(np.abs(error)),
-        bias=float(error.mean()),
-        bias_interval=interval(error),
-    )
-
-
-def _ratio_interval(
-    squares: Array, zero_squares: Array, blocks: NDArray[np.int64], resamples: int, seed: int
-) -> Interval | None:
-    """95 % interval of the ratio of the two RMSEs: both of the same drawn blocks, since a storm hits both."""
-    distinct, where = np.unique(blocks, return_inverse=True)
-    if len(distinct) < 2:
-        return None
-    drawn = np.random.default_rng(seed).integers(len(distinct), size=(resamples, len(distinct)))
-    ours = np.bincount(where, weights=squares)[drawn].sum(axis=1)
-    theirs = np.bincount(where, weights=zero_squares)[drawn].sum(axis=1)
-    if not theirs.all():
-        return None
-    low, high = np.quantile(np.sqrt(ours / theirs), [0.025, 0.975])
-    return float(low), float(high)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from data.columns import columns_of_table
 from data.flights import Flights, month_range
 from data.schema import Field, Kind
-from features.definition import EVENT_TIME, FIELDS, KNOWN_PART, TARGET
+from features.definition import EVENT_TIME, FIELDS, HISTORICAL_GAIN, KNOWN_PART, TARGET
+from features.functions import FEATURE_NAMES
 from features.history import HISTORY_FIELDS
 from monitoring.job import judge_window
 from monitoring.outcomes import Joined
@@ -24,6 +25,7 @@ from monitoring.reference import Reference
 from monitoring.result import DriftResult
 from monitoring.settings import DriftSettings
 from monitoring.tally import Tally
+from monitoring.thresholds import effective_days
 from monitoring.window import Query, RowCounts, Scored, WindowData
 from scoring.predictor import Predictor
 
@@ -93,17 +95,25 @@ def predicted(predictor: Predictor, columns: Mapping[str, NDArray[Any]], history
     return Past(columns, history, predictions.features, predictions.target)
 
 
-def judge_past(past: Past, reference: Reference, settings: DriftSettings) -> DriftResult:
-    """The verdict that the drift job gives on a window of exactly these rows, with all that came true of them."""
+def judge_past(past: Past, reference: Reference, settings: DriftSettings, estimated: bool = False) -> DriftResult:
+    """The verdict that the drift job gives on a window of exactly these rows, with all that came true of them.
+
+    The error to expect is estimated too where asked for, of all rows rather than of a sample.
+    """
     now, tallies = past.monitored(), {column.name: Tally(column.bins) for column in reference.columns}
     for name, tally in tallies.items():
         tally.add(now[name])
     known = np.asarray(past.columns[KNOWN_PART], dtype=np.float64)
     keys = np.arange(len(past), dtype=np.uint64)
-    scored = Scored(keys, past.predicted, known, past.event, past.event * 1_000_000)
+    gain = past.features[:, FEATURE_NAMES.index(HISTORICAL_GAIN)].astype(np.float64)
+    scored = Scored(keys, past.predicted, known, gain, past.event, past.event * 1_000_000)
     data = WindowData(RowCounts(scored=len(past)), tallies, {}, scored, pa.table({}))
-    joined = Joined(past.history[TARGET.name].copy())
-    return judge_window(_query(past), reference, data, joined, settings).result
+    latest = past.history[TARGET.name].copy()
+    joined = Joined(latest, np.where(np.isnan(latest), np.nan, 0.0))
+    estimate = None
+    if estimated and reference.error_model:
+        estimate = reference.error_model.estimate(past.features, past.event, effective_days(past.event), settings)
+    return judge_window(_query(past), reference, data, joined, settings, estimate=estimate).result
 
 
 def _query(past: Past) -> Query:

@@ -1,6 +1,6 @@
 """One streamed pass over a window of the traffic log: every row counts, and memory is bounded.
 
-A row costs some 60 bytes, for its id, prediction, baseline and times, so that outcomes of any time can be joined; all
+A row costs some 70 bytes, for its id, prediction, baseline and times, so that outcomes of any time can be joined; all
 else is counted as it streams by.
 """
 
@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from data.events import EventLog, ScanCounts
 from data.schema import Kind
 from data.stream import Stream
-from features.definition import EVENT_TIME, KNOWN_PART, TARGET
+from features.definition import EVENT_TIME, HISTORICAL_GAIN, KNOWN_PART, TARGET
 from monitoring.errors import WindowError
 from monitoring.ids import Keys, SeenKeys, keys_of, scramble
 from monitoring.reference import Reference, ReferenceColumn
 from monitoring.tally import Tally
-from scoring.traffic import PREDICTIONS
+from monitoring.vocabulary import NewValues
+from scoring.traffic import FEATURE_PREFIX, PREDICTIONS
 
 _FLOATS = (Kind.NUMBER, Kind.INTEGER)
 
@@ -73,20 +74,22 @@ class RowCounts:
 class Scored:
     """The window's predictions in order of key, shape [n] each.
 
-    `baseline` is the part known beforehand, `event` the local time of the row in seconds, `time` when it was predicted
-    in microseconds UTC.
+    `baseline` is the part known beforehand, `history` the historical gain of rows like it (NaN where there is none),
+    `event` the local time of the row in seconds, `time` when it was predicted in microseconds UTC.
     """
 
     keys: Keys
     predicted: NDArray[np.float64]
     baseline: NDArray[np.float64]
+    history: NDArray[np.float64]
     event: NDArray[np.int64]
     time: NDArray[np.int64]
 
     @classmethod
     def none(cls) -> Scored:
         """No rows."""
-        return cls(np.empty(0, np.uint64), np.empty(0), np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
+        numbers, times = np.empty(0), np.empty(0, np.int64)
+        return cls(np.empty(0, np.uint64), numbers, numbers, numbers, times, times)
 
     @classmethod
     def of(cls, parts: list[Scored]) -> Scored:
@@ -97,18 +100,24 @@ class Scored:
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        return self.keys, self.predicted, self.baseline, self.event, self.time
+        return self.keys, self.predicted, self.baseline, self.history, self.event, self.time
 
 
 @dataclass
 class WindowData:
-    """What the pass found: counts, a tally for each readable column, why others are not, predictions, and a sample."""
+    """What the pass found: counts, a tally for each readable column, why others are not, predictions, and a sample.
+
+    `texts` are what fields of categories hold that the reference does not know, `texts_unreadable` why some are not
+    read.
+    """
 
     rows: RowCounts
     tallies: dict[str, Tally]
     unreadable: dict[str, str]
     scored: Scored
     sample: pa.Table
+    texts: dict[str, NewValues] = field(default_factory=dict)
+    texts_unreadable: dict[str, str] = field(default_factory=dict)
 
 
 class Sample:
@@ -160,7 +169,11 @@ def read_window(query: Query, reference: Reference, sample: int, seed: int) -> W
     unreadable = {column.name: why for column in reference.columns if (why := _why_unreadable(column, kinds))}
     readable = [column for column in reference.columns if column.name not in unreadable]
     tallies = {column.name: Tally(column.bins) for column in readable}
-    names = list(dict.fromkeys([*needed, *(column.log_name for column in readable)]))
+    texts = {name: NewValues(known) for name, known in reference.vocabularies.items()}
+    texts_unreadable = {name: why for name in texts if (why := _why_not_text(name, kinds))}
+    named = [name for name in texts if name in kinds and name not in texts_unreadable]
+    history = [name for name in (FEATURE_PREFIX + HISTORICAL_GAIN,) if name in kinds]
+    names = list(dict.fromkeys([*needed, *history, *(column.log_name for column in readable), *named]))
 
     rows, lines, seen, drawn = RowCounts(), ScanCounts(), SeenKeys(), Sample(sample, seed)
     parts = [Scored.none()]
@@ -170,11 +183,14 @@ def read_window(query: Query, reference: Reference, sample: int, seed: int) -> W
             continue
         for column in readable:
             tallies[column.name].add(_array(batch, column.log_name))
+        for name in named:
+            texts[name].add(batch.column(name))
+        gain = _array(batch, history[0]) if history else np.full(batch.num_rows, np.nan)
         event, time = (batch.column(name).cast(pa.int64()).fill_null(0).to_numpy() for name in (EVENT_TIME, "time"))
-        parts.append(Scored(keys, _array(batch, TARGET.name), _array(batch, KNOWN_PART), event, time))
+        parts.append(Scored(keys, _array(batch, TARGET.name), _array(batch, KNOWN_PART), gain, event, time))
         drawn.add(keys, batch)
     rows.torn, rows.bad, rows.examples = lines.torn, lines.bad, lines.examples
-    return WindowData(rows, tallies, unreadable, Scored.of(parts), drawn.rows())
+    return WindowData(rows, tallies, unreadable, Scored.of(parts), drawn.rows(), texts, texts_unreadable)
 
 
 def _of_model(batch: pa.RecordBatch, model: str | None, rows: RowCounts, seen: SeenKeys) -> tuple[Keys, pa.RecordBatch]:
@@ -205,6 +221,12 @@ def _kinds(query: Query) -> dict[str, set[Kind]]:
         for declared in schema:
             kinds.setdefault(declared.name, set()).add(declared.kind)
     return kinds
+
+
+def _why_not_text(name: str, kinds: dict[str, set[Kind]]) -> str | None:
+    if not kinds or kinds.get(name) == {Kind.TEXT}:
+        return None
+    return "wrong_kind" if name in kinds else "absent"
 
 
 def _why_unreadable(column: ReferenceColumn, kinds: dict[str, set[Kind]]) -> str | None:
