@@ -23,6 +23,10 @@ class ClusterError(MonitoringError):
     """Dask is not installed, or its scheduler or its workers fail."""
 
 
+class OutputError(MonitoringError):
+    """What was found out could not be handed on; the verdict stands."""
+
+
 class ReplayError(MonitoringError):
     """A replay was asked for that cannot be made, such as one of months without flights."""
 

@@ -6,7 +6,6 @@ key, and the sums of ranges are added in order: so every float of the result is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,38 +13,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.bins import OTHER, Bins, Counts
-from monitoring.blocks import Blocks
-from monitoring.delays import Delays
+from monitoring.blocks import YOUNGEST, Blocks
+from monitoring.delays import CELLS, Delays, cells_of
 from monitoring.ids import Keys, contains
-from monitoring.reading import KEY_KIND, OUTCOME_KIND, Watched, infinite_code
-from monitoring.reference import Reference
+from monitoring.reading import KEY_KIND, OUTCOME_KIND, infinite_code
 from monitoring.spill import Records, Run, Slice, Spill
 from monitoring.thresholds import HOUR
 
-SKEW = 5 * 60 * 1_000_000
-"""Microseconds that two machines' clocks may be apart before it is told."""
+CLOCKS_DIFFER = 1 / HOUR
+"""Hours that an outcome may come before its prediction without a word."""
+
+AHEAD = 60 / HOUR
+"""Hours that a prediction may be dated after the job's own time without a word."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What to add up: columns by the sizes of their bins, what came true on `outcome`'s bins, rows by the bins of
-    column number `segment`, and the outcomes of the rows with the keys `sampled`, sorted. `now` is in us UTC.
+    """What to add up: a row's codes by how many there are of each, and what came true by `outcome`'s bins.
+
+    `now` is in seconds since 1970, `limits` are the ages in hours by which rows are told apart, ascending, and
+    `sampled` the keys, sorted, of the rows whose outcomes are wanted one by one. `segment` is the place of the code by
+    whose values all is added up apart, too.
     """
 
     sizes: tuple[int, ...]
     outcome: Bins | None
-    now: int
+    now: float
+    limits: Array
     sampled: Keys = field(default_factory=lambda: np.empty(0, np.uint64))
     segment: int | None = None
-
-    @classmethod
-    def of(cls, watched: Sequence[Watched], reference: Reference, now: int, sampled: Keys | None = None) -> Sums:
-        """What the reference wants to know of its columns."""
-        outcome = reference.outcome.bins if reference.outcome else None
-        keys = np.empty(0, np.uint64) if sampled is None else np.sort(sampled)
-        return cls(tuple(column.bins.size for column in watched), outcome, now, keys)
 
 
 @dataclass(frozen=True)
@@ -58,10 +56,11 @@ class Range:
 
 @dataclass
 class RangeSums:
-    """What rows and outcomes add up to; `counts` holds each column's rows by bin, and `infinite` how many of them are.
+    """What rows and outcomes add up to; `counts` holds the rows by code, and `infinite` how many of these are.
 
-    `strange` holds the keys of outcomes without a prediction among the rows, or the run where they are set aside.
-    `by_segment` holds the same counts for each bin of the segment's column, and `segment_blocks` its errors.
+    `strange` outcomes are of no prediction among the rows; `strange_runs` is where their keys are. `true` is what came
+    true by age, shape [ages, bins]. `by_segment` holds `counts` for each value of the segment, shape [values, codes],
+    and `segment_blocks` its rows and errors.
     """
 
     counts: list[Counts]
@@ -71,13 +70,13 @@ class RangeSums:
     future: int = 0
     repeated: int = 0
     contradictory: int = 0
-    early: int = 0
-    outcomes: int = 0
+    before: int = 0
     strange: int = 0
     strange_runs: list[Run] = field(default_factory=list)
     blocks: Blocks = field(default_factory=Blocks.none)
     delays: Delays = field(default_factory=Delays)
-    outcome_counts: Counts | None = None
+    came: Counts = field(default_factory=lambda: np.zeros(CELLS, np.int64))
+    true: Counts | None = None
     sampled: dict[int, float] = field(default_factory=dict)
     by_segment: list[Counts] | None = None
     segment_blocks: dict[int, Blocks] = field(default_factory=dict)
@@ -91,12 +90,12 @@ class RangeSums:
         """Add the next range."""
         self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
         self.infinite += other.infinite
-        for name in ("scored", "duplicates", "future", "repeated", "contradictory", "early", "outcomes", "strange"):
+        for name in ("scored", "duplicates", "future", "repeated", "contradictory", "before", "strange", "came"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.strange_runs += other.strange_runs
         self.blocks = self.blocks + other.blocks
         self.delays.merge(other.delays)
-        self.outcome_counts = _plus(self.outcome_counts, other.outcome_counts)
+        self.true = _plus(self.true, other.true)
         self.sampled |= other.sampled
         if other.by_segment is not None:
             mine = self.by_segment or [np.zeros_like(each) for each in other.by_segment]
@@ -126,20 +125,43 @@ def add_up(sums: Sums, rows: Records, outcomes: Records) -> tuple[RangeSums, Key
     everything = len(rows)
     rows = _first_of_each(rows)
     found.scored, found.duplicates = len(rows), everything - len(rows)
-    found.future = int((rows["time"] > sums.now + SKEW).sum())
+    hours = (sums.now - rows["time"] / 1e6) / HOUR
+    found.future = int((hours < -AHEAD).sum())
+    age = np.where(hours < 0, YOUNGEST, cells_of(hours, sums.limits))
     latest, strange = _join(rows, outcomes, found)
-    model, zero_gain = rows["predicted"] - latest, rows["baseline"] - latest
-    found.blocks = Blocks.of(rows["event"], model, zero_gain)
+    has = ~np.isnan(latest)
+    whole = _Whole(rows, age, latest)
+    found.blocks = whole.blocks()
     codes, infinite = rows["codes"], infinite_code(rows["codes"].dtype)
     for place, size in enumerate(sums.sizes):
-        found.counts[place], found.infinite[place] = _counts(codes[:, place], size, infinite)
+        counts = np.bincount(codes[:, place], minlength=infinite + 1)
+        found.counts[place], found.infinite[place] = _without_infinite(counts, size), counts[infinite]
     if sums.outcome is not None:
-        found.outcome_counts = sums.outcome.count(latest[~np.isnan(latest)])
+        ages, size = len(sums.limits) + 1, sums.outcome.size
+        places = np.maximum(age[has], 0) * size + sums.outcome.places(latest[has])
+        found.true = np.bincount(places, minlength=ages * size).reshape(ages, size)
     if sums.segment is not None:
-        _by_segment(sums, rows, model, zero_gain, found)
-    drawn = contains(sums.sampled, rows["key"]) & ~np.isnan(latest)
+        _by_segment(sums, sums.segment, whole, found)
+    drawn = contains(sums.sampled, rows["key"]) & has
     found.sampled = dict(zip(rows["key"][drawn].tolist(), latest[drawn].tolist(), strict=True))
     return found, strange
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Rows with their ages and outcomes, shape [n] each."""
+
+    rows: Records
+    age: Counts
+    latest: Array
+
+    def blocks(self, chosen: Any = ...) -> Blocks:
+        """Those of the chosen rows."""
+        rows, latest = self.rows[chosen], self.latest[chosen]
+        gain = rows["gain"].astype(np.float64)
+        historical = rows["baseline"] + np.nan_to_num(gain, nan=0.0)  # unknown routes have no history to gain from
+        errors = (rows["predicted"] - latest, rows["baseline"] - latest, historical - latest)
+        return Blocks.of(rows["event"], self.age[chosen], errors, ~np.isnan(gain))
 
 
 def unknown_in_range(spill: Spill, part: Range) -> int:
@@ -167,7 +189,6 @@ def _first_of_each(rows: Records) -> Records:
 def _join(rows: Records, outcomes: Records, found: RangeSums) -> tuple[Array, Keys]:
     """The latest outcome of each row, NaN where there is none, and the keys of outcomes of other predictions."""
     latest = np.full(len(rows), np.nan)
-    found.outcomes = len(outcomes)
     known = contains(rows["key"], outcomes["key"])
     strange = np.ascontiguousarray(outcomes["key"][~known])
     found.strange = len(strange)
@@ -179,39 +200,30 @@ def _join(rows: Records, outcomes: Records, found: RangeSums) -> tuple[Array, Ke
     last = ~np.append(again[1:], False)[: len(key)]
     place = np.searchsorted(rows["key"], key[last])
     latest[place] = value[last]
-    delay = outcomes["time"][last] - rows["time"][place]
-    found.delays.add(delay / (HOUR * 1e6))
-    found.early = int((delay < -SKEW).sum())
+    delay = (outcomes["time"][last] - rows["time"][place]) / (HOUR * 1e6)
+    found.delays.add(delay)
+    found.came = np.bincount(cells_of(delay), minlength=CELLS)
+    found.before = int((delay < -CLOCKS_DIFFER).sum())
     found.repeated = int((again & ~differs).sum())
     found.contradictory = len(np.unique(key[differs]))
     return latest, strange
 
 
-def _counts(codes: NDArray[Any], size: int, infinite: int) -> tuple[Counts, int]:
-    """Rows by bin, and how many are infinite; those are in the bin OTHER."""
-    counts = np.bincount(codes, minlength=infinite + 1)
-    return _merged(counts, size), int(counts[infinite])
-
-
-def _merged(counts: Counts, size: int) -> Counts:
+def _without_infinite(counts: Counts, size: int) -> Counts:
+    """Counts by code, shape [..., codes], as counts by bin: infinite values are in the bin OTHER."""
     whole = counts[..., :size].copy()
     whole[..., OTHER] += counts[..., -1]
     return whole
 
 
-def _by_segment(sums: Sums, rows: Records, model: Array, zero_gain: Array, found: RangeSums) -> None:
-    assert sums.segment is not None
-    codes = rows["codes"]
-    infinite = infinite_code(codes.dtype)
-    segments = codes[:, sums.segment].astype(np.int64)
-    width, values = infinite + 1, sums.sizes[sums.segment]
-    found.by_segment = [
-        _merged(np.bincount(segments * width + codes[:, place], minlength=values * width).reshape(values, width), size)
-        for place, size in enumerate(sums.sizes)
-    ]
-    for code in np.unique(segments).tolist():
-        chosen = segments == code
-        found.segment_blocks[code] = Blocks.of(rows["event"][chosen], model[chosen], zero_gain[chosen])
+def _by_segment(sums: Sums, segment: int, whole: _Whole, found: RangeSums) -> None:
+    codes = whole.rows["codes"]
+    width, values = infinite_code(codes.dtype) + 1, sums.sizes[segment]
+    segments = codes[:, segment].astype(np.int64)
+    places = (segments * width + codes[:, place] for place in range(len(sums.sizes)))
+    counts = (np.bincount(each, minlength=values * width).reshape(values, width) for each in places)
+    found.by_segment = [_without_infinite(each, size) for each, size in zip(counts, sums.sizes, strict=True)]
+    found.segment_blocks = {code: whole.blocks(segments == code) for code in np.unique(segments).tolist()}
 
 
 def _plus(one: Counts | None, two: Counts | None) -> Counts | None:

@@ -25,6 +25,7 @@ from monitoring.ids import Keys, keys_of
 from monitoring.sample import Sample
 from monitoring.spill import Records, Run, Spill, Writer
 from monitoring.tally import finite_range
+from monitoring.vocabulary import NewValues
 from monitoring.workers import Workers
 
 OUTCOME_KIND = np.dtype([("key", "<u8"), ("time", "<i8"), ("value", "<f8")])
@@ -60,11 +61,15 @@ class Watched:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with each lot of predictions."""
+    """What to do with each lot of predictions. `texts` are fields of categories with the values that are known, and
+    `history` the column of the historical gain, if the log has one.
+    """
 
     shape: Shape
     model: str | None
     columns: tuple[Watched, ...]
+    texts: tuple[tuple[str, frozenset[str]], ...]
+    history: str | None
     sample: int
     seed: int
     spill: Spill
@@ -72,14 +77,14 @@ class Plan:
     @property
     def kind(self) -> np.dtype[Any]:
         """The type of a row that is set aside."""
-        return record_kind(self.columns)
+        return record_kind(self.columns, len(self.texts))
 
 
-def record_kind(columns: Sequence[Watched]) -> np.dtype[Any]:
-    """The type of a row: `codes` holds its bin in each column, by place."""
+def record_kind(columns: Sequence[Watched], texts: int = 0) -> np.dtype[Any]:
+    """The type of a row: `codes` holds its bin in each column, by place, and then what kind of text each field has."""
     wide = max((column.bins.size for column in columns), default=0) > infinite_code(np.dtype(np.uint8))
-    codes = ("codes", np.uint16 if wide else np.uint8, (len(columns),))
-    floats = [(name, "<f8") for name in ("predicted", "baseline")]
+    codes = ("codes", np.uint16 if wide else np.uint8, (len(columns) + texts,))
+    floats = [("predicted", "<f8"), ("baseline", "<f8"), ("gain", "<f4")]
     return np.dtype([("key", "<u8"), ("time", "<i8"), ("event", "<i8"), *floats, codes])
 
 
@@ -99,6 +104,7 @@ class RowsRead:
     without_id: int = 0
     bad: int = 0
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    texts: dict[str, NewValues] = field(default_factory=dict)
     sample: Sample | None = None
     runs: list[Run] = field(default_factory=list)
 
@@ -135,12 +141,13 @@ def lots(parts: Iterable[Part]) -> list[Lot]:
 def read_rows(plan: Plan, lot: Lot) -> RowsRead:
     """Set aside the rows of the lot that the model predicted. Raises LogError and SpillError."""
     sample = Sample(plan.sample, plan.seed)
-    read, writer = RowsRead(sample=sample), Writer(plan.spill, plan.kind)
+    texts = {name: NewValues(known) for name, known in plan.texts}
+    read, writer = RowsRead(texts=texts, sample=sample), Writer(plan.spill, plan.kind)
     for batch in _batches(lot, plan.shape, read):
         batch = _of_model(batch, plan.model, read)
         if batch.num_rows:
             keys = keys_of(batch.column("prediction_id"))
-            writer.add(_records(plan, keys, batch, read.ranges))
+            writer.add(_records(plan, keys, batch, read))
             sample.add(keys, batch)
     read.runs = writer.flush()
     return read
@@ -207,28 +214,34 @@ def _of_model(batch: pa.RecordBatch, model: str | None, read: RowsRead) -> pa.Re
     return batch if chosen.true_count == batch.num_rows else batch.filter(chosen)
 
 
-def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]]) -> Records:
+def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> Records:
     rows = np.empty(batch.num_rows, plan.kind)
     rows["key"] = keys
     for name, log_name in (("time", "time"), ("event", EVENT_TIME)):
         rows[name] = batch.column(log_name).cast(pa.int64()).fill_null(0).to_numpy()
     rows["predicted"], rows["baseline"] = _floats(batch, TARGET.name), _floats(batch, KNOWN_PART)
+    rows["gain"] = _floats(batch, plan.history) if plan.history else np.nan
     codes = rows["codes"]
-    infinite = infinite_code(codes.dtype)
     for place, column in enumerate(plan.columns):
-        array = batch.column(column.log_name)
-        if pa.types.is_string(array.type):
-            codes[:, place] = column.bins.text_places(array)
-            continue
-        values = _floats(batch, column.log_name)
-        found = column.bins.places(values)
-        low, high = finite_range(values)
-        before = ranges.get(column.name, (np.inf, -np.inf))
-        ranges[column.name] = min(low, before[0]), max(high, before[1])
-        if not np.isfinite(values.sum()):
-            found[np.isinf(values)] = infinite
-        codes[:, place] = found
+        codes[:, place] = _codes(column, batch, read.ranges, infinite_code(codes.dtype))
+    for place, (name, _) in enumerate(plan.texts, len(plan.columns)):
+        codes[:, place] = read.texts[name].add(batch.column(name))
     return rows
+
+
+def _codes(
+    column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]], infinite: int
+) -> NDArray[np.int64]:
+    array = batch.column(column.log_name)
+    if pa.types.is_string(array.type):
+        return column.bins.text_places(array)
+    values = _floats(batch, column.log_name)
+    found = column.bins.places(values)
+    low, high = finite_range(values)
+    before = ranges.get(column.name, (np.inf, -np.inf))
+    ranges[column.name] = min(low, before[0]), max(high, before[1])
+    found[np.isinf(values)] = infinite
+    return found
 
 
 def _floats(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:

@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from data.events import EventLog
 from data.storage import AnyPath
+from monitoring.bins import Counts
 from monitoring.blocks import Blocks
 from monitoring.outcomes import Joined
 from monitoring.ranges import RangeSums
 from monitoring.reading import Watched
-from monitoring.reference import Reference
 from monitoring.tally import Tally
+from monitoring.vocabulary import NewValues
 from scoring.traffic import OUTCOMES, PREDICTIONS
 
 
@@ -52,6 +53,7 @@ class RowCounts:
 
     scored: int = 0
     duplicates: int = 0
+    future: int = 0
     other_models: int = 0
     without_id: int = 0
     torn: int = 0
@@ -62,42 +64,32 @@ class RowCounts:
 @dataclass
 class WindowData:
     """What the pass found: counts, a tally for each readable column, why others are not, rows and errors by the hour,
-    how outcomes were joined, the tally of what came true, and a sample of rows with the column `outcome`.
+    how outcomes were joined, what came true by age of the prediction (shape [ages, bins]), and a sample of rows with
+    the column `outcome`. It was read at `now`.
+
+    `texts` are what fields of categories hold that the reference does not know, `texts_unreadable` why some are not
+    read.
     """
 
+    now: datetime
     rows: RowCounts
     tallies: dict[str, Tally]
     unreadable: dict[str, str]
     blocks: Blocks
     joined: Joined
-    outcome: Tally | None
+    true: Counts | None
     sample: pa.Table
+    texts: dict[str, NewValues] = field(default_factory=dict)
+    texts_unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def window_data(
-    watched: Sequence[Watched],
-    rows: RowCounts,
-    sums: RangeSums,
-    finite: Mapping[str, tuple[float, float]],
-    joined: Joined,
-    outcome: Tally | None,
-    unreadable: dict[str, str],
-    sample: pa.Table,
-) -> WindowData:
-    """What sums say of a window; `finite` has the range of each column of numbers."""
+def tallies_of(
+    watched: Sequence[Watched], sums: RangeSums, finite: Mapping[str, tuple[float, float]]
+) -> dict[str, Tally]:
+    """The tallies of the columns, which are the first of the codes; `finite` has the range of columns of numbers."""
     tallies = {}
-    for column, counts, infinite in zip(watched, sums.counts, sums.infinite.tolist(), strict=True):
+    for place, column in enumerate(watched):
         tallies[column.name] = tally = Tally(column.bins)
-        tally.add_counts(counts, infinite)
+        tally.add_counts(sums.counts[place], int(sums.infinite[place]))
         tally.widen(*finite.get(column.name, (np.inf, -np.inf)))
-    return WindowData(rows, tallies, unreadable, sums.blocks, joined, outcome, sample)
-
-
-def outcome_of(reference: Reference, sums: RangeSums) -> Tally | None:
-    """The tally of what came true; None where the reference has none to compare it with."""
-    if reference.outcome is None:
-        return None
-    tally = Tally(reference.outcome.bins)
-    if sums.outcome_counts is not None:
-        tally.add_counts(sums.outcome_counts)
-    return tally
+    return tallies
