@@ -26,6 +26,7 @@ A column drifts above its own limit, calibrated at training for windows of as ma
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from monitoring.advice import with_advice
 from monitoring.checks import column_findings, line_findings, row_findings, text_findings
@@ -121,7 +122,7 @@ def decide(
         verdict=verdict,
         alert=Alert(alert=drifted, after=1, of=1, drifted=int(drifted), windows=1),
         exit_code=EXIT_CODES[verdict],
-        made_at=data.now,
+        made_at=datetime.now(UTC),
         model=reference.model,
         window=Window(start=query.start, end=query.end, on=query.on, log=str(query.directory)),
         rows=Rows(**vars(data.rows)),

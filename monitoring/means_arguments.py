@@ -1,4 +1,4 @@
-"""Arguments of the drift command that say who reads the log, and where rows are set aside; and an end that cleans up."""
+"""Arguments of the drift command that say who reads the log and where rows are set aside; an end that cleans up."""
 
 from __future__ import annotations
 
