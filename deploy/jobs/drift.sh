@@ -4,8 +4,8 @@
 # than 90 days ago are removed.
 set -u
 now=$(date -u +%Y-%m-%dT%H:%M:%S)
-mkdir -p "$2" ${DRIFT_TEXTFILE:+"$(dirname "$DRIFT_TEXTFILE")"} || exit 3
-find "$2" -mindepth 1 -maxdepth 1 -type d -name '20??-??-??' -mtime +90 -exec rm -r {} +
+[ -z "${DRIFT_TEXTFILE:-}" ] || mkdir -p "$(dirname "$DRIFT_TEXTFILE")"
+[ ! -d "$2" ] || find "$2" -mindepth 1 -maxdepth 1 -type d -name '20??-??-??' -mtime +90 -exec rm -r {} +
 python -m monitoring drift --from "$(date -u -d "$1" +%Y-%m-%dT%H:%M:%S)" --to "$now" --out "$2/${now%T*}"
 code=$?
 [ "$code" -le 2 ] || exit "$code"

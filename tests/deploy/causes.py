@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +19,10 @@ import psutil
 from features.definition import EXAMPLE
 from scoring.manifest import write_manifest
 from scoring.schema import ROWS
-from tests.conftest import copy_of_store
+from tests.conftest import ROOT, copy_of_store
 from tests.deploy.exporter import node_exporter
 from tests.deploy.prometheus import Prometheus
-from tests.deploy.tools import tool
+from tests.deploy.tools import DEPLOY, tool
 from tests.doors.clients import by_grpc, call
 from tests.serving import ServedPort, serve
 
@@ -159,13 +161,20 @@ def feature_missing(scene: Scene) -> dict[str, str]:
 
 @causes
 def drift_detected(scene: Scene) -> dict[str, str]:
-    export(scene, 'drift_alert{model="flights:m"} 1', f"drift_last_run_timestamp_seconds {time.time()}")
-    return {"model": "flights:m"}
+    """The same flight a thousand times is no traffic that the model has seen."""
+    call(scene.server, "/predict", json.dumps({ROWS: [EXAMPLE] * 1_000}).encode())
+    time.sleep(1)  # the job's window ends with the last whole second
+    assert run_drift_job(scene) == 0
+    return {"model": scene.trained["tag"]}
 
 
 @causes
 def drift_job_failed(scene: Scene) -> dict[str, str]:
-    export(scene, "drift_exit_code 3", f"drift_last_run_timestamp_seconds {time.time()}")
+    """The report cannot be written."""
+    shutil.rmtree(scene.folder / "drift", ignore_errors=True)
+    (scene.folder / "drift").write_text("a file where the folder should be")
+    scene.stack.callback((scene.folder / "drift").unlink)
+    assert run_drift_job(scene) == 3
     return {}
 
 
@@ -231,6 +240,18 @@ def fill(scene: Scene, leave: int) -> None:
 def export(scene: Scene, *lines: str) -> None:
     """Have a node exporter read `lines` as what the drift job has written."""
     scene.stack.enter_context(exported(scene.watching, scene.folder, lines))
+
+
+def run_drift_job(scene: Scene) -> int:
+    """Run the job as the CronJob does, of the last hour, with its metrics where the node exporter reads them."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "TRAFFIC_DIR": str(scene.log),
+        "DRIFT_TEXTFILE": str(scene.folder / "textfiles" / "drift.prom"),
+    }
+    command = [DEPLOY / "jobs" / "drift.sh", "1 hour ago", scene.folder / "drift"]
+    return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
 
 
 @contextmanager

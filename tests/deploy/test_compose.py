@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +82,12 @@ def test_the_drift_script_says_well_done_for_a_verdict_and_not_for_a_failure(
     broken: bool, code: int, written: int, tmp_path: Path
 ) -> None:
     traffic, textfile = tmp_path / "traffic", tmp_path / "drift" / "metrics" / "drift.prom"
-    if broken:
-        traffic.mkdir()
-        (traffic / "predictions").write_text("a file where the stream should be")
     old = tmp_path / "drift" / "2013-01-01"
     old.mkdir(parents=True)
     os.utime(old, (0, 0))
+    if broken:
+        for day in (datetime.now(UTC), datetime.now(UTC) + timedelta(days=1)):  # one of them when the job runs
+            (tmp_path / "drift" / day.strftime("%Y-%m-%d")).write_text("a file where the report's folder should be")
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
