@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -161,20 +160,19 @@ def feature_missing(scene: Scene) -> dict[str, str]:
 
 @causes
 def drift_detected(scene: Scene) -> dict[str, str]:
-    """The same flight a thousand times is no traffic that the model has seen."""
-    call(scene.server, "/predict", json.dumps({ROWS: [EXAMPLE] * 1_000}).encode())
-    time.sleep(1)  # the job's window ends with the last whole second
+    """The same flight at every hour of ten days is no traffic that the model has seen."""
+    times = [f"2013-09-{day:02}T{hour:02}" for day in range(1, 11) for hour in range(5, 22)] * 6
+    rows = [{**EXAMPLE, "sched_dep": f"{time}:15:00", "sched_arr": f"{time}:55:00"} for time in times]
+    log_rows(scene, rows)
     assert run_drift_job(scene) == 0
     return {"model": scene.trained["tag"]}
 
 
 @causes
 def drift_job_failed(scene: Scene) -> dict[str, str]:
-    """The report cannot be written."""
-    shutil.rmtree(scene.folder / "drift", ignore_errors=True)
-    (scene.folder / "drift").write_text("a file where the folder should be")
-    scene.stack.callback((scene.folder / "drift").unlink)
-    assert run_drift_job(scene) == 3
+    """The model of the log is in no store."""
+    log_rows(scene, [EXAMPLE])
+    assert run_drift_job(scene, BENTOML_HOME=str(scene.folder / "empty")) == 3
     return {}
 
 
@@ -242,13 +240,20 @@ def export(scene: Scene, *lines: str) -> None:
     scene.stack.enter_context(exported(scene.watching, scene.folder, lines))
 
 
-def run_drift_job(scene: Scene) -> int:
+def log_rows(scene: Scene, rows: list[dict[str, Any]]) -> None:
+    """Have rows predicted, and wait: the job's window ends with the last whole second."""
+    assert call(scene.server, "/predict", json.dumps({ROWS: rows}).encode())[0] == 200
+    time.sleep(1)
+
+
+def run_drift_job(scene: Scene, **settings: str) -> int:
     """Run the job as the CronJob does, of the last hour, with its metrics where the node exporter reads them."""
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "TRAFFIC_DIR": str(scene.log),
         "DRIFT_TEXTFILE": str(scene.folder / "textfiles" / "drift.prom"),
+        **settings,
     }
     command = [DEPLOY / "jobs" / "drift.sh", "1 hour ago", scene.folder / "drift"]
     return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False).returncode
