@@ -91,8 +91,9 @@ class Sampler:
 
     def add(self, predictions: Predictions) -> None:
         """Set predictions aside, to be counted. Thread-safe."""
-        self._pending.append(predictions)
-        self._pending_rows += len(predictions.target)
+        with self._lock:
+            self._pending.append(predictions)
+            self._pending_rows += len(predictions.target)
         if self._pending_rows > PENDING_ROWS:
             self._count_predictions()
 
@@ -121,14 +122,14 @@ class Sampler:
     def _count_predictions(self) -> None:
         with self._lock:
             pending, self._pending, self._pending_rows = self._pending, [], 0
-            if not pending:
-                return
-            features = np.concatenate([item.features for item in pending])
-            missing = np.isnan(features).sum(axis=0)
-            for index in np.flatnonzero(missing).tolist():
-                self._metrics["feature_missing"].labels(FEATURE_NAMES[index]).inc(int(missing[index]))
-            self._metrics["feature_rows"].inc(len(features))
-            observe_all(self._metrics["prediction"], np.concatenate([item.target for item in pending]))
+        if not pending:
+            return
+        features = np.concatenate([item.features for item in pending])
+        missing = np.isnan(features).sum(axis=0)
+        for index in np.flatnonzero(missing).tolist():
+            self._metrics["feature_missing"].labels(FEATURE_NAMES[index]).inc(int(missing[index]))
+        self._metrics["feature_rows"].inc(len(features))
+        observe_all(self._metrics["prediction"], np.concatenate([item.target for item in pending]))
 
     def _look_at_log(self) -> None:
         for stream, writer in self._application.instance.log.streams.items():
