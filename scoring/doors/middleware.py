@@ -72,10 +72,12 @@ class Doors:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await self._grpc.stop()
+                await self._entrance.application.instance.served.stop()
             return message
 
         async def send_with_doors(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":
+                self._entrance.application.instance.served.start()
                 if settings.grpc_port:
                     await self._grpc.start()
                 self._drain_on_sigterm()

@@ -15,7 +15,7 @@ from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
 from scoring.doors.entrance import Entrance
 from scoring.doors.inference import read, write
-from scoring.doors.tensors import check_model, input_metadata, output_metadata
+from scoring.doors.tensors import check_model, input_metadata, output_metadata, scored_by
 from scoring.errors import OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
 from scoring.schema import explain
 from scoring.settings import settings
@@ -105,11 +105,12 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
                         f"More than {settings.grpc_max_concurrent} calls at once: try again in a second."
                     )
                 tag = self._entrance.package.tag
-                check_model(request.model_name, request.model_version, tag)
+                version = request.model_version
+                check_model(request.model_name, version, tag)
                 asked = read(request)
                 async with asyncio.timeout(settings.timeout_seconds):
                     answers = await self._entrance.predict(asked.rows, counted)
-                return write(tag, asked, answers)
+                return write(scored_by(answers, version, tag), asked, answers)
         finally:
             self.predicting -= 1
 
