@@ -87,13 +87,12 @@ class PackagedModel(BentoModel):  # type: ignore[misc]
     def to_info(self, alias: str | None = None) -> Any:
         tag = str(self.tag)
         if tag == CHAMPION:
-            release = Releases(store_home()).champion()
-            if release is None:
+            if Releases(store_home()).champion() is None:
                 raise PackageError(
                     "No model was released, so there is no champion to build with: run "
                     "`python -m training release latest`, or name a model by MODEL_TAG."
                 )
-            tag = release.tag
+            tag = _tag_of(tag)
         with _one_sentence(tag):
             return BentoModel(tag).to_info(alias)
 
@@ -166,8 +165,12 @@ def _tag_of(tag: str) -> str:
     """The tag itself, or that of the champion, or of the latest model where nothing was released."""
     if tag != CHAMPION:
         return tag
-    release = Releases(store_home()).champion()
-    return release.tag if release else f"{tag.split(':')[0]}:latest"
+    releases = Releases(store_home())
+    release = releases.champion()
+    if release is None:
+        return f"{releases.name}:latest"
+    releases.locate(release)
+    return release.tag
 
 
 @contextmanager

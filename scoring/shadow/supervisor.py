@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -50,7 +51,7 @@ class Shadow:
         self.restarts = 0
         self._settings = settings
         self._task: asyncio.Task[None] | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def describe(self) -> dict[str, Any]:
         """What is known of it, for GET /model."""
@@ -134,22 +135,21 @@ class Shadow:
         command = ["-m", "scoring.shadow", "--model", str(located.directory), "--tag", located.tag]
         command += ["--worker", str(os.getpid()), "--progress", str(self._progress.path)]
         environment = {**os.environ, "TRAFFIC_DIR": str(self._settings.traffic_dir.absolute())}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *command, stdin=asyncio.subprocess.PIPE, stdout=2, cwd=ROOT, env=environment
+        # Popen, and not asyncio's: it does not run gRPC's handlers for forks, who complain of each
+        process = subprocess.Popen(
+            [sys.executable, *command], stdin=subprocess.PIPE, stdout=2, cwd=ROOT, env=environment
         )
         self._process = process
-        ended = asyncio.ensure_future(process.wait())
         reason = None
-        while not ended.done():
-            await asyncio.wait({ended}, timeout=WATCH_SECONDS)
+        while process.poll() is None:
+            await asyncio.sleep(WATCH_SECONDS)
             if self.state != "scoring" and self._progress.read().pid == process.pid:
                 self._set("scoring")
                 logger.info("%s scores live rows as the shadow", self.tag)
             limit = self._settings.shadow_hang_seconds if self.state == "scoring" else START_SECONDS
-            if self._progress.age() > limit and not ended.done():
+            if self._progress.age() > limit and process.poll() is None:
                 reason = f"showed no sign of life for {limit:g} s"
                 process.kill()
-                await asyncio.wait({ended})
         if process.returncode == REFUSED:
             return None
         return reason or f"ended with {process.returncode}"
@@ -160,12 +160,13 @@ class Shadow:
             await asyncio.wait({self._task})
             self._task = None
         process, self._process = self._process, None
-        if process is None or process.returncode is not None:
+        if process is None:
             return
         if process.stdin is not None:
             process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        except TimeoutError:
+        deadline = time.monotonic() + STOP_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        if process.poll() is None:
             process.kill()
-            await process.wait()
+            process.wait()

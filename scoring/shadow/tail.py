@@ -69,7 +69,7 @@ class SegmentTail:
         if lines:
             taken = sum(map(len, lines)) + len(lines)
             self.offset += taken
-            self._line_bytes += (taken / len(lines) - self._line_bytes) / 10
+            self._line_bytes = taken / len(lines)
         return lines
 
     def _later(self) -> list[str]:
