@@ -173,9 +173,7 @@ def test_a_candidate_that_ends_or_hangs_is_started_again_after_the_rows_it_faile
     assert f"the shadow {CANDIDATE} {why}, and is started again in 1 s" in log_of(served)
 
 
-def test_a_shadow_that_is_killed_by_hand_goes_on_where_it_was(
-    trained: dict[str, Any], store: Path, tmp_path: Path
-) -> None:
+def test_a_shadow_that_is_killed_by_hand_goes_on_where_it_was(store: Path, tmp_path: Path) -> None:
     with serve(tmp_path, cwd=ROOT, **settings_of(store)) as served:
         await_figure(served, "up", 1)
         served.predict(requests_of(100, "before"))
