@@ -40,7 +40,7 @@ def compare_with_champion(champion: str, candidate: str, out: Path) -> Evidence:
     from scoring.errors import ScoringError
 
     try:
-        result = run(champion, candidate, "test", "not-worse", out, None)
+        result = run(champion, candidate, "test", "not_worse", out)
     except (MonitoringError, DataError, ScoringError) as error:
         raise ReleaseError(f"{candidate} cannot be compared with {champion}: {error}") from error
     return Evidence(result.verdict, result.exit_code, list(result.reasons), (out / REPORT).absolute())
