@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from data.errors import DataError
 from monitoring.backtest_command import add_backtest
+from monitoring.compare_command import add_compare
 from monitoring.errors import MonitoringError, UnreachableError
 from monitoring.result import DriftResult
 
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     _add_drift(commands)
     add_backtest(commands)
+    add_compare(commands)
     return parser
 
 
