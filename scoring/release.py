@@ -87,7 +87,11 @@ class Releases:
                     "`python -m training history` lists them."
                 ) from None
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            raise PackageError(
+                f"{self.alias_file} cannot be read ({error.strerror or error}): grant access to it."
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PackageError(
                 f"{self.alias_file} is damaged ({error}): {_MEND}; `python -m training history` lists them."
             ) from error

@@ -128,7 +128,8 @@ def history(options: argparse.Namespace) -> int:
     else:
         print(f"{'':>4} {'when':<21}{'what':<10}{'model':<30}{'by':<26}on what evidence")
         for record in reversed(records):
-            row = f"{record.time:<21}{record.action:<10}{record.tag:<30}{record.by:<26}{_shown(record.evidence)}"
+            shown = _shown(record.evidence, ledger.folder)
+            row = f"{record.time:<21}{record.action:<10}{record.tag:<30}{record.by:<26}{shown}"
             print(f"{record.number:>4} {row}")
     if ledger.damaged:
         print(f"training: {ledger.damaged} lines of {ledger.history_file} are damaged and left out.", file=sys.stderr)
@@ -179,10 +180,11 @@ def _tag(wanted: str) -> str:
     return find_model(tag).tag
 
 
-def _shown(evidence: dict[str, Any]) -> str:
-    kind = str(evidence.get("kind", ""))
+def _shown(evidence: dict[str, Any], folder: Path) -> str:
+    """Evidence in a few words; its report as seen from the folder of the records."""
     details = [str(evidence[key]) for key in ("verdict", "reason", "report") if evidence.get(key)]
-    return f"{kind}: {', '.join(details)}" if details else kind
+    kind = evidence.get("kind", "")
+    return f"{kind}: {', '.join(details)}".replace(f"{folder.absolute()}/", "") if details else kind
 
 
 def _tell(record: Release, what: str, options: argparse.Namespace) -> None:

@@ -34,13 +34,9 @@ class ReleaseLedger(Releases):
 
         Lines that cannot be read are left out; `damaged` counts them.
         """
-        try:
-            lines = self.history_file.read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
-            lines = []
         records = []
         self.damaged = 0
-        for line in lines:
+        for line in self._content().split(b"\n")[:-1]:
             try:
                 records.append(Release.from_json(line))
             except (ValueError, KeyError, TypeError, AttributeError):
@@ -99,6 +95,16 @@ class ReleaseLedger(Releases):
                 ) from error
             return record
 
+    def _content(self) -> bytes:
+        try:
+            return self.history_file.read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise ReleaseError(
+                f"{self.history_file} cannot be read ({error.strerror or error}): grant access, or restore it."
+            ) from error
+
     def _readable_champion(self) -> Release | None:
         try:
             return self.champion()
@@ -107,10 +113,7 @@ class ReleaseLedger(Releases):
 
     def _mend(self, records: Sequence[Release]) -> None:
         """Write the lines that the file lacks, and cut a last line that was never ended."""
-        try:
-            content = self.history_file.read_bytes()
-        except FileNotFoundError:
-            content = b""
+        content = self._content()
         if not content.endswith(b"\n") and content:
             with self.history_file.open("r+b") as file:
                 file.truncate(content.rfind(b"\n") + 1)
