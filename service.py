@@ -12,10 +12,12 @@ from features.values import Row
 from scoring.bento import PackagedModel, forward_hangups
 from scoring.doors.grpc import check_door
 from scoring.doors.middleware import Doors
+from scoring.logs import configure_logs
 from scoring.package import ModelPackage
 from scoring.schema import FeedbackReceipt, Outcome, Prediction, PredictRequest
 from scoring.served import ServedModel, load_served, warn_of_no_release
 from scoring.settings import settings
+from scoring.tracing import wanted_exporter
 from scoring.traffic import TrafficLog
 
 INLINE_ROWS = 1_000
@@ -38,6 +40,8 @@ class Service:
     @staticmethod
     def verify() -> None:
         """Refuse a package that must not be served, and a port that cannot be, once, before any worker starts."""
+        wanted_exporter()
+        configure_logs()
         warn_of_no_release(Service, settings)
         load_served(Service, settings)
         check_door()

@@ -240,7 +240,7 @@ def test_outcomes_late_repeated_contradictory_and_unknown(
     outcomes = judgement.result.outcomes
     assert (outcomes.matched, outcomes.repeated, outcomes.contradictory) == (3, 1, 1)
     assert (outcomes.unknown, outcomes.elsewhere) == (1, 1)
-    assert sorted(judgement.latest[~np.isnan(judgement.latest)]) == [1.0, 2.0, 4.0]
+    assert sorted(judgement.data.sample["outcome"].drop_null().to_pylist()) == [1.0, 2.0, 4.0]
     assert {"contradictory_outcomes", "unknown_outcomes", "few_outcomes"} <= kinds(judgement.result)
 
 
