@@ -17,6 +17,7 @@ from monitoring.backtest_command import add_backtest
 from monitoring.compare_command import add_compare
 from monitoring.errors import MonitoringError, UnreachableError
 from monitoring.result import DriftResult
+from monitoring.skew_command import add_skew
 
 FAILED = 3
 
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_drift(commands)
     add_backtest(commands)
     add_compare(commands)
+    add_skew(commands)
     return parser
 
 
