@@ -3,17 +3,20 @@
 PYTHON    ?= python3.11
 PORT      ?= 3000
 GRPC_PORT ?= 3001
-MODEL_TAG ?= flights:latest
+MODEL_TAG ?= flights:champion
 
 PY  := .venv/bin/python
 DEV := .venv/.locked
 
-export PORT GRPC_PORT MODEL_TAG
+SHIP_DIR  ?= var/ship
+DAYS      ?= 7
+
+export PORT GRPC_PORT MODEL_TAG SHIP_DIR
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train serve proto rules bench bench-doors bench-drift lock clean
-.PHONY: ship gate release build containerize smoke scan sbom login push sign verify attach in-service drift container-test
+.PHONY: help demo test lint format train release rollback serve proto rules bench bench-shadow bench-doors bench-drift
+.PHONY: ship gate build containerize smoke scan sbom login push sign verify attach in-service drift container-test lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,18 +46,20 @@ format: $(DEV)  ## Put the code into shape
 train: $(DEV)  ## Train a model and save it into the BentoML store
 	@$(PY) -m training
 
-serve: $(DEV)  ## Serve in the foreground; trains first if there is no model
+release: $(DEV)  ## Make the latest model the champion, if it is not worse than the one in service
+	@$(PY) -m training release latest $(ARGS)
+
+rollback: $(DEV)  ## Make the champion before this one the champion again
+	@$(PY) -m training rollback $(ARGS)
+
+serve: $(DEV)  ## Serve in the foreground; trains and releases first if there is no model
 	@$(PY) -m scoring.ports $(PORT) $(GRPC_PORT)
-	@.venv/bin/bentoml models get $(MODEL_TAG) >/dev/null 2>&1 || $(PY) -m training
+	@.venv/bin/bentoml models get flights:latest >/dev/null 2>&1 || { $(PY) -m training && $(PY) -m training release latest; }
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 
-SHIP := train gate build containerize smoke
-
-release: $(DEV)  ## Make the latest model the champion, if it is not worse than the one in service
-	@$(PY) -m training release latest
-
 ship: $(DEV)  ## From data to a smoke-tested image: train, gate, release, build, containerize, smoke
-	@for step in $(SHIP); do echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; done
+	@for step in train gate release build containerize smoke; do \
+		echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; done
 	@$(PY) -m deploy show
 
 gate: $(DEV)  ## Verify the latest model as a server does, and check its measures
@@ -75,6 +80,12 @@ scan: .venv-scan/.locked $(DEV)  ## Look the locked packages up among the known 
 sbom: .venv-scan/.locked $(DEV)  ## Write the bill of materials, CycloneDX
 	@$(PY) -m deploy sbom
 
+login:  ## Log into REGISTRY as REGISTRY_USER with REGISTRY_PASSWORD
+	@printenv REGISTRY_PASSWORD | podman login --username "$$REGISTRY_USER" --password-stdin "$${REGISTRY%%/*}"
+
+in-service: $(DEV)  ## Take the model out of the image IN_SERVICE, and make it the champion that a new model is compared with
+	@tag=$$($(PY) -m deploy in-service) && $(PY) -m training release "$$tag" --force "in service as $$IN_SERVICE"
+
 push: $(DEV)  ## Push the image to REGISTRY
 	@$(PY) -m deploy push
 
@@ -83,6 +94,14 @@ sign: $(DEV)  ## Sign the image's digest with SIGN_KEY
 
 verify: $(DEV)  ## Check that signature with VERIFY_KEY
 	@$(PY) -m deploy verify
+
+attach:  ## Put that signature beside the pushed image, with cosign
+	@pushed=$$($(PY) -m deploy pushed) && cosign attach signature "$$pushed" \
+		--payload $(SHIP_DIR)/payload.json --signature $(SHIP_DIR)/payload.sig
+
+drift: $(DEV)  ## Report the drift of the last DAYS days of the traffic log into var/drift; drift is an error
+	@$(PY) -m monitoring drift --from "$$(date -u -d '$(DAYS) days ago' +%Y-%m-%dT%H:%M:%S)" \
+		--to "$$(date -u +%Y-%m-%dT%H:%M:%S)" --out var/drift
 
 container-test: $(DEV)  ## Build the image on a stand-in base and test the container; needs podman and mmdebstrap
 	@$(PY) -m pytest -m container $(ARGS)
@@ -93,6 +112,9 @@ proto: $(DEV)  ## Generate the gRPC code from its .proto
 rules:  ## Wrap the alert rules for Kubernetes
 	@{ cat deploy/observability/prometheus-rule.head.yaml; \
 		grep -v '^#' deploy/observability/rules.yaml | sed 's/^\(.\)/  \1/'; } > deploy/observability/prometheus-rule.yaml
+
+bench-shadow: $(DEV)  ## What a shadow that misbehaves costs the requests, in one run
+	@$(PY) -m benchmarks.shadow $(ARGS)
 
 bench-doors: $(DEV)  ## Compare the three doors, in one run
 	@$(PY) -m benchmarks.doors $(ARGS)

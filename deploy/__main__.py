@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from deploy.errors import DeployError, ToolError
 from deploy.gate import gate
 from deploy.image import build, containerize
+from deploy.in_service import fetch
 from deploy.record import Record
 from deploy.settings import ShipSettings
 from deploy.smoke import smoke
@@ -19,6 +20,7 @@ from deploy.supply import push, sbom, scan, sign, verify
 
 STEPS: dict[str, tuple[str, Callable[[ShipSettings], object]]] = {
     "gate": ("verify the candidate as a server does, and check its measures", gate),
+    "in-service": ("put the model of the image IN_SERVICE into the store, and say its tag", fetch),
     "build": ("build the bento of the model in MODEL_TAG", lambda s: build(s).bento),
     "containerize": ("build the bento's image with podman, labelled", lambda s: containerize(s).summary()),
     "smoke": ("run the image hardened and check the parity vectors through its three doors", smoke),
@@ -27,6 +29,7 @@ STEPS: dict[str, tuple[str, Callable[[ShipSettings], object]]] = {
     "push": ("push the image to REGISTRY", lambda s: push(s).summary()),
     "sign": ("sign the image's digest with SIGN_KEY", sign),
     "verify": ("check the signature with VERIFY_KEY", verify),
+    "pushed": ("say what was pushed, by its digest", lambda s: Record.read(s.ship_dir, "pushed", "push").by_digest()),
     "show": ("say what was shipped last", lambda s: Record.read(s.ship_dir, "image", "containerize").summary()),
 }
 

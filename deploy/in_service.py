@@ -17,7 +17,7 @@ _MODELS = "/home/bentoml/bento/models"
 
 
 def fetch(settings: ShipSettings) -> str:
-    """Put the model of the image `IN_SERVICE` into the store, verified, and give its tag; pull the image if needed.
+    """Put the model of the image `IN_SERVICE`, pulled where it is a registry's, into the store, and give its tag.
 
     A model that is in the store already is left as it is. Raises DeployError where the image was not made by
     `containerize`, and PackageError where its package is damaged.
@@ -25,8 +25,9 @@ def fetch(settings: ShipSettings) -> str:
     image = settings.in_service
     if not image:
         raise DeployError("IN_SERVICE is not set: it names the image in service.")
-    tls = f"--tls-verify={str(settings.registry_tls).lower()}"
-    podman("pull", "--policy=missing", tls, image, what="Pulling the image in service")
+    if "/" in image and not image.startswith("localhost/"):
+        tls = f"--tls-verify={str(settings.registry_tls).lower()}"
+        podman("pull", "--quiet", tls, image, what="Pulling the image in service")
     labels = inspect(image)["Labels"] or {}
     tag = labels.get("model.tag", "")
     if tag.count(":") != 1:

@@ -47,6 +47,10 @@ class Record(BaseModel):
         draft.write_text(self.model_dump_json(indent=1) + "\n")
         draft.replace(folder / FILE)
 
+    def by_digest(self) -> str:
+        """What was pushed, as a reference that cannot come to mean another image."""
+        return f"{self.pushed.rsplit(':', 1)[0]}@{self.digest}"
+
     def summary(self) -> str:
         """Tag, size and digest, in lines to be read."""
         return "\n".join(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.commands import podman, run
@@ -88,7 +91,7 @@ def sign(settings: ShipSettings) -> Path:
     digest is of the compressed layers.
     """
     record = Record.read(settings.ship_dir, needs="digest", step="containerize")
-    if settings.sign_key is None:
+    if settings.sign_key is None and settings.sign_key_pem is None:
         raise DeployError("SIGN_KEY is not set: it names the private key, PEM, that the image is signed with.")
     payload, signature = settings.ship_dir / PAYLOAD_FILE, settings.ship_dir / SIGNATURE_FILE
     document = {
@@ -101,13 +104,23 @@ def sign(settings: ShipSettings) -> Path:
     }
     payload.write_text(json.dumps(document, sort_keys=True))
     raw = signature.with_suffix(".raw")
-    run(
-        ["openssl", "dgst", "-sha256", "-sign", str(settings.sign_key), "-out", str(raw), str(payload)],
-        "Signing the image",
-    )
+    with _key_file(settings) as key:
+        run(["openssl", "dgst", "-sha256", "-sign", key, "-out", str(raw), str(payload)], "Signing the image")
     signature.write_bytes(base64.b64encode(raw.read_bytes()))
     raw.unlink()
     return signature
+
+
+@contextmanager
+def _key_file(settings: ShipSettings) -> Iterator[str]:
+    """A file that holds the private key: the operator's, or one that only this user can read, for as long as needed."""
+    if settings.sign_key is not None:
+        yield str(settings.sign_key)
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(settings.sign_key_pem.get_secret_value() if settings.sign_key_pem else "")
+        file.flush()
+        yield file.name
 
 
 def verify(settings: ShipSettings) -> str:

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from deploy.record import Record
+from scoring.package import ModelPackage
+from scoring.release import Releases
 from tests.conftest import ROOT
 from tests.container.conftest import Shipped
+from tests.environments import environment
 from tests.serving import free_port
 from tests.test_lock import entries
 
@@ -76,7 +79,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def tools() -> None:
     """The environment of the scanner and of the bill of materials."""
-    subprocess.run(["make", "--no-print-directory", ".venv-scan/.locked"], cwd=ROOT, check=True, capture_output=True)
+    environment("scan")
 
 
 def test_pushed_and_signed_the_registry_s_image_is_the_one_that_was_signed(
@@ -102,20 +105,20 @@ def test_a_signature_of_another_key_of_another_text_and_of_another_image_is_refu
 ) -> None:
     folder = tmp_path / "ship"
     shutil.copytree(shipped.folder, folder)
-    environment = {**shipped.environment, "SHIP_DIR": str(folder)}
-    step("sign", environment, SIGN_KEY=keys[0])
+    variables = {**shipped.environment, "SHIP_DIR": str(folder)}
+    step("sign", variables, SIGN_KEY=keys[0])
 
     other = tmp_path / "other.pem"
     subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", other])
-    step("verify", environment, expect=1, VERIFY_KEY=str(other))
+    step("verify", variables, expect=1, VERIFY_KEY=str(other))
 
     payload = (folder / "payload.json").read_text()
     (folder / "payload.json").write_text(payload.replace("xgboost", "sklearn"))
-    step("verify", environment, expect=1, VERIFY_KEY=keys[1])
+    step("verify", variables, expect=1, VERIFY_KEY=keys[1])
 
     (folder / "payload.json").write_text(payload)
     Record.read(folder).model_copy(update={"digest": "sha256:" + "0" * 64}).write(folder)
-    assert "sign it again" in step("verify", environment, expect=1, VERIFY_KEY=keys[1])
+    assert "sign it again" in step("verify", variables, expect=1, VERIFY_KEY=keys[1])
 
 
 def test_the_bill_of_materials_has_every_locked_package_with_its_hashes(tools: None, tmp_path: Path) -> None:  # noqa: ARG001
@@ -143,3 +146,31 @@ def _digest(registry: str, record: Record) -> str:
     with urllib.request.urlopen(request, timeout=10) as answer:
         digest: str = answer.headers["Docker-Content-Digest"]
         return digest
+
+
+def test_the_model_in_service_is_taken_out_of_its_image_and_becomes_the_champion(
+    shipped: Shipped, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    variables = {**shipped.environment, "BENTOML_HOME": str(store), "IN_SERVICE": shipped.record.image}
+    command = ["make", "--no-print-directory", "in-service"]
+    made = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+
+    tag = shipped.record.model
+    loaded = ModelPackage.load(store / "models" / tag.replace(":", "/"), tag)
+    assert loaded.fingerprint == shipped.record.labels["model.fingerprint"]
+    champion = Releases(store).champion()
+    assert champion is not None
+    assert (champion.tag, champion.evidence["reason"]) == (tag, f"in service as {shipped.record.image}")
+
+
+def test_an_image_of_another_making_has_no_model_in_service(shipped: Shipped, tmp_path: Path) -> None:
+    archive = tmp_path / "other.tar"
+    subprocess.run(["tar", "-cf", archive, "-C", tmp_path, "--files-from", "/dev/null"], check=True)
+    other = subprocess.run(["podman", "import", "--quiet", archive], check=True, capture_output=True, text=True)
+    name = other.stdout.strip().removeprefix("sha256:")
+    try:
+        assert "no label model.tag" in step("in-service", shipped.environment, expect=1, IN_SERVICE=name)
+    finally:
+        subprocess.run(["podman", "image", "rm", name], check=True, capture_output=True)
