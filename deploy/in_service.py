@@ -29,7 +29,7 @@ def fetch(settings: ShipSettings) -> str:
         tls = f"--tls-verify={str(settings.registry_tls).lower()}"
         podman("pull", "--quiet", tls, image, what="Pulling the image in service")
     labels = inspect(image)["Labels"] or {}
-    tag = labels.get("model.tag", "")
+    tag = str(labels.get("model.tag", ""))
     if tag.count(":") != 1:
         raise DeployError(f"{image} has no label model.tag, so it is no image that `make containerize` built.")
     place = Path(tag.replace(":", "/"))
