@@ -107,9 +107,9 @@ class Grounds:
         later = Past.of(package.predictor, flights, split["validation"][0], split["test"][1])
         return cls(package.predictor, Reference.read(directory, tag), train, later, flights.references, settings)
 
-    def judge(self, past: Past, reference: Reference | None = None) -> DriftResult:
-        """The job's verdict on these rows."""
-        return judge_past(past, reference or self.reference, self.settings)
+    def judge(self, past: Past, reference: Reference | None = None, estimated: bool = False) -> DriftResult:
+        """The job's verdict on these rows, with the error to expect where `estimated`."""
+        return judge_past(past, reference or self.reference, self.settings, estimated)
 
     def rate(self, name: str, rows: int, results: list[DriftResult]) -> Rate:
         """How many of the windows are `drift`."""
@@ -198,9 +198,9 @@ def _story(grounds: Grounds) -> Iterator[Chapter]:
     later = grounds.later
     for month in np.unique(later.event.astype("datetime64[s]").astype("datetime64[M]")).astype(str).tolist():
         start, end = (datetime(day.year, day.month, day.day) for day in month_range(month, month))
-        yield Chapter(month, "month", grounds.judge(later.between(start, end)))
+        yield Chapter(month, "month", grounds.judge(later.between(start, end), estimated=True))
     for start in _starts(later, WEEK, 60):
-        yield Chapter(f"{start:%Y-%m-%d}", "week", grounds.judge(later.between(start, start + WEEK)))
+        yield Chapter(f"{start:%Y-%m-%d}", "week", grounds.judge(later.between(start, start + WEEK), estimated=True))
 
 
 def _starts(past: Past, step: timedelta, most: int) -> Iterator[datetime]:
