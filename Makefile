@@ -14,7 +14,7 @@ export PORT GRPC_PORT MODEL_TAG
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train serve dashboard build proto bench bench-doors lock clean
+.PHONY: help demo test lint format train serve dashboard build proto bench bench-doors bench-drift lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ proto: $(DEV)  ## Generate the gRPC code from its .proto
 bench-doors: $(DEV)  ## Compare the three doors, in one run
 	@$(PY) -m benchmarks.doors $(ARGS)
 
+bench-drift: $(DEV)  ## Time and memory of the drift job up to ten million rows, beside Evidently's own
+	@$(PY) -m benchmarks.drift $(ARGS)
+
 bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipeline service, in one run
 	@$(PY) -m benchmarks $(ARGS)
 
@@ -72,7 +75,7 @@ bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipe
 COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --no-emit-index-url --quiet --upgrade
 
 lock: $(DEV)  ## Lock all requirements again, with hashes
-	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra test --extra lock -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra test --extra lock -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --constraint requirements/dev.txt -o requirements/serving.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) --group triton -o requirements/triton.txt

@@ -12,7 +12,6 @@ from monitoring.reference import Reference, ReferenceColumn
 from monitoring.result import Column, Finding, Severity
 from monitoring.settings import DriftSettings
 from monitoring.tally import Tally
-from monitoring.thresholds import effective_hours
 from monitoring.vocabulary import NewValues
 from monitoring.window import Query, RowCounts, WindowData
 from scoring.traffic import FEATURE_PREFIX
@@ -53,11 +52,11 @@ def line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding]
 
 
 def row_findings(
-    data: WindowData, reference: Reference, days: float, query: Query, future: int, settings: DriftSettings
+    data: WindowData, reference: Reference, days: float, query: Query, settings: DriftSettings
 ) -> Iterator[Finding]:
-    """Too few rows, or rows of another kind; `future` of them are dated after the job ran."""
+    """Too few rows, or rows of another kind."""
     rows, needed = data.rows, max(settings.min_rows, reference.min_rows)
-    hours = effective_hours(data.scored.event)
+    hours = data.blocks.hours
     if rows.scored < needed:
         text = f"the window has {rows.scored:,} rows; {needed:,} are needed to tell drift from chance"
         if not rows.scored:
@@ -72,8 +71,8 @@ def row_findings(
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"
         yield Finding(severity="warning", kind="other_models", column=None, text=text)
-    if future:
-        text = f"time: {future:,} predictions are dated in the future, so a server's clock is ahead"
+    if rows.future:
+        text = f"time: {rows.future:,} predictions are dated in the future, so a server's clock is ahead"
         yield Finding(severity="warning", kind="clock_ahead", column="time", text=text)
     if rows.duplicates:
         yield note("duplicates", f"{rows.duplicates:,} rows repeat a prediction_id and were left out")

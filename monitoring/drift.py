@@ -26,12 +26,11 @@ A column drifts above its own limit, calibrated at training for windows of as ma
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from monitoring.advice import with_advice
 from monitoring.checks import column_findings, line_findings, row_findings, text_findings
 from monitoring.outcome_checks import outcome_findings
-from monitoring.realised import AHEAD, HOUR, ages
 from monitoring.reference import Reference
 from monitoring.result import (
     EXIT_CODES,
@@ -49,7 +48,6 @@ from monitoring.result import (
 )
 from monitoring.scores import excess
 from monitoring.settings import DriftSettings
-from monitoring.thresholds import effective_days
 from monitoring.window import Query, WindowData
 
 DRIFT_KINDS = (
@@ -80,10 +78,9 @@ def decide(
     columns: list[Column],
     outcomes: Outcomes,
     estimate: Estimate | None,
-    now: datetime,
     settings: DriftSettings,
 ) -> DriftResult:
-    """The verdict on the window at the time `now`, `columns` being from the most to the least drifted.
+    """The verdict on the window, `columns` being from the most to the least drifted.
 
     It alerts wherever it is drift; what came before may calm it (`monitoring.history`).
     """
@@ -91,12 +88,11 @@ def decide(
     weight = sum(column.importance for column in features)
     drifted_weight = sum(column.importance for column in features if column.drifted)
     share = drifted_weight / weight if weight else None
-    days = effective_days(data.scored.event)
+    days = data.blocks.days
     references = {column.name: column for column in reference.columns}
-    future = int((ages(data.scored, now.timestamp()) < -AHEAD / HOUR).sum())
     findings = [
         *line_findings(data.rows, settings),
-        *row_findings(data, reference, days, query, future, settings),
+        *row_findings(data, reference, days, query, settings),
         *text_findings(data, settings),
         *_share_findings(features, share, settings),
         *_strong_findings(features, settings),
@@ -126,10 +122,10 @@ def decide(
         verdict=verdict,
         alert=Alert(alert=drifted, after=1, of=1, drifted=int(drifted), windows=1),
         exit_code=EXIT_CODES[verdict],
-        made_at=now,
+        made_at=datetime.now(UTC),
         model=reference.model,
         window=Window(start=query.start, end=query.end, on=query.on, log=str(query.directory)),
-        rows=Rows(**vars(data.rows), future=future),
+        rows=Rows(**vars(data.rows)),
         decision=decision,
         findings=[with_advice(finding, columns) for finding in findings],
         columns=columns,

@@ -12,8 +12,10 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from data.errors import DataError
+from data.storage import path_of
 from monitoring.arguments import FAILED, fail, first_error, moment, positive
 from monitoring.errors import MonitoringError
+from monitoring.means_arguments import add_means, means_of
 from monitoring.result import DriftResult
 
 _DESCRIPTION = """Compare a window of the logged traffic with what the model was trained on, join what came true, and
@@ -69,10 +71,10 @@ def add_drift(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     command.add_argument(
         "--traffic-dir",
-        type=Path,
+        type=path_of,
         default=os.environ.get("TRAFFIC_DIR") or "var/traffic",
         metavar="DIR",
-        help="the traffic log (default: TRAFFIC_DIR, or var/traffic)",
+        help="the traffic log, a folder or a URI such as s3://bucket/traffic (default: TRAFFIC_DIR, or var/traffic)",
     )
     command.add_argument("--model", metavar="TAG", help="default: the model that most rows of the window name")
     command.add_argument("--min-rows", type=positive, metavar="N", help="fewer rows are not judged")
@@ -95,6 +97,7 @@ def add_drift(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     command.add_argument("--textfile", type=Path, metavar="FILE", help="metrics for Prometheus' node_exporter")
     command.add_argument("--workspace", type=Path, metavar="DIR", help="Evidently workspace, for `make dashboard`")
     command.add_argument("--webhook", metavar="URL", help="post an alert there as JSON")
+    add_means(command)
     command.add_argument("--schema", action=_PrintSchema, nargs=0, help="print the JSON schema of result.json")
     command.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
     command.set_defaults(run=_drift)
@@ -115,7 +118,8 @@ def _drift(arguments: argparse.Namespace) -> int:
         return fail(first_error(error), 2)
     query = Query(arguments.traffic_dir, arguments.start, arguments.end, arguments.on)
     try:
-        done = run(query, arguments.out, arguments.model, settings, outputs)
+        with means_of(arguments) as means:
+            done = run(query, arguments.out, arguments.model, settings, outputs, means)
     except (MonitoringError, DataError, OSError) as error:
         if outputs.textfile:
             _tell_of_failure(outputs.textfile)

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from monitoring.drift import decide
 from monitoring.files import write_whole
 from monitoring.history import Entry, History
-from monitoring.outcomes import Joined, join
 from monitoring.page import page
-from monitoring.realised import ages, summarize
+from monitoring.realised import due_from, summarize
 from monitoring.reference import Reference
 from monitoring.result import DriftResult, Estimate, Finding
+from monitoring.scan import Means, models_in, read_window
 from monitoring.scores import score, score_columns
 from monitoring.settings import DriftSettings, OutputSettings
 from monitoring.tally import Tally
-from monitoring.thresholds import effective_days
-from monitoring.window import Query, WindowData, models_in, read_window
+from monitoring.window import Query, WindowData
 
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
@@ -38,12 +33,11 @@ TREND = 26
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict and what it was drawn from; `latest` holds the outcome of each row of `data.scored`, or NaN."""
+    """The verdict and what it was drawn from."""
 
     result: DriftResult
     reference: Reference
     data: WindowData
-    latest: NDArray[np.float64]
 
 
 @dataclass
@@ -73,17 +67,19 @@ def run(
     model: str | None = None,
     settings: DriftSettings | None = None,
     outputs: OutputSettings | None = None,
+    means: Means | None = None,
 ) -> Run:
     """Judge the window and write `result.json`, `history.jsonl` and `report.html` into the folder `out`, each whole.
 
     `model` is a tag of the BentoML store, by default the model that most rows of the window name. What `outputs` asks
-    for beside that follows. A second run replaces the files, and the window's line in the history.
+    for beside that follows; `means` says who reads the log, by default this process. A second run replaces the files,
+    and the window's line in the history.
 
     Raises MonitoringError where the model's package cannot be used or the log lacks a column that every row has, and
     LogError where the log cannot be read. Whatever fails after the verdict is a finding.
     """
     outputs = outputs or OutputSettings()
-    judgement = judge(query, model, settings or DriftSettings())
+    judgement = judge(query, model, settings or DriftSettings(), means)
     done, history = Run(judgement.result), History(outputs.history or out / HISTORY_FILE)
 
     def record() -> None:
@@ -113,39 +109,29 @@ def run(
     return done
 
 
-def judge(query: Query, model: str | None, settings: DriftSettings) -> Judgement:
+def judge(query: Query, model: str | None, settings: DriftSettings, means: Means | None = None) -> Judgement:
     """The verdict on the window, nothing written. Raises as `run` does."""
     if model is None:
-        model = next((name for name, _ in models_in(query).most_common(1)), None)
+        model = next((name for name, _ in models_in(query, means).most_common(1)), None)
     reference = Reference.load(model) if model else Reference.none()
-    data = read_window(query, reference, settings.sample, settings.seed)
-    joined = join(query, data.scored)
+    data = read_window(query, reference, settings, means)
     estimate = None
     if reference.error_model and data.sample.num_rows:
-        days = effective_days(data.scored.event)
-        estimate = reference.error_model.estimate_sample(data.sample, days, settings)
-    return judge_window(query, reference, data, joined, settings, estimate=estimate)
+        estimate = reference.error_model.estimate_sample(data.sample, data.blocks.days, settings)
+    return judge_window(query, reference, data, settings, estimate=estimate)
 
 
 def judge_window(
-    query: Query,
-    reference: Reference,
-    data: WindowData,
-    joined: Joined,
-    settings: DriftSettings,
-    estimate: Estimate | None = None,
+    query: Query, reference: Reference, data: WindowData, settings: DriftSettings, estimate: Estimate | None = None
 ) -> Judgement:
-    """The verdict on what was read of a window and joined with it."""
-    now, days = datetime.now(UTC), effective_days(data.scored.event)
-    outcomes = summarize(joined, data.scored, now.timestamp(), settings)
+    """The verdict on what was read of a window."""
+    days, outcomes = data.blocks.days, summarize(data, settings)
     columns = score_columns(reference.columns, data, days, settings)
-    if reference.outcome and outcomes.maturity and outcomes.maturity.judged:
-        mature = ages(data.scored, now.timestamp()) >= outcomes.maturity.hours
+    if reference.outcome and outcomes.maturity and outcomes.maturity.judged and data.true is not None:
         tally = Tally(reference.outcome.bins)
-        tally.add(joined.latest[mature & ~np.isnan(joined.latest)])
+        tally.add_counts(data.true[due_from(data, settings) :].sum(axis=0))
         columns.append(score(reference.outcome, tally, days, settings))
-    result = decide(query, reference, data, columns, outcomes, estimate, now, settings)
-    return Judgement(result, reference, data, joined.latest)
+    return Judgement(decide(query, reference, data, columns, outcomes, estimate, settings), reference, data)
 
 
 def _write_result(out: Path, done: Run) -> None:
@@ -160,7 +146,7 @@ def _write_report(out: Path, done: Run, judgement: Judgement, history: History) 
     def draw() -> None:
         from monitoring.report import plot
 
-        plots[0] = plot(done.result, judgement.reference, judgement.data, judgement.latest)
+        plots[0] = plot(done.result, judgement.reference, judgement.data)
 
     def look_back() -> None:
         trend[:] = history.trend(trend[0], TREND)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data.schema import Kind
@@ -18,6 +18,9 @@ MOST_KNOWN = 500
 """A field of more distinct values in training is an id, not a category; none of its values is news."""
 
 MOST_NEW = 1_000
+
+KNOWN, EMPTY, UNKNOWN = 0, 1, 2
+TEXT_KINDS = 3
 
 
 def vocabularies(columns: Mapping[str, NDArray[Any]]) -> dict[str, list[str]]:
@@ -45,19 +48,32 @@ class NewValues:
         self.unknown = 0
         self.counts: Counter[str] = Counter()
 
-    def add(self, column: pa.Array) -> None:
-        """Count a column of strings; null and the empty text are empty."""
-        self.rows += len(column)
-        if not pa.types.is_string(column.type):
-            return
-        found = pc.value_counts(column)
-        for value, count in zip(*(part.to_pylist() for part in found.flatten()), strict=True):
-            if not value:
-                self.empty += count
-            elif value not in self._known:
-                self.unknown += count
-                self.counts[value] += count
-        self._shrink()
+    def add(self, column: pa.Array) -> NDArray[np.int64]:
+        """Count a column of n strings, and say of each whether it is KNOWN, EMPTY (null too) or UNKNOWN, shape [n]."""
+        codes = np.full(len(column), KNOWN)
+        if pa.types.is_string(column.type):
+            encoded = column.dictionary_encode()
+            values = encoded.dictionary.to_pylist()
+            kinds = np.array([self._kind(value) for value in values], np.int64)
+            places = encoded.indices.fill_null(len(values)).to_numpy()
+            codes = np.append(kinds, EMPTY)[places]
+            counts = np.bincount(places, minlength=len(values) + 1)
+            for place in np.flatnonzero(kinds == UNKNOWN).tolist():
+                self.counts[values[place]] += int(counts[place])
+            self._shrink()
+        self.count(np.bincount(codes, minlength=TEXT_KINDS))
+        return codes
+
+    def _kind(self, value: str) -> int:
+        if not value:
+            return EMPTY
+        return KNOWN if value in self._known else UNKNOWN
+
+    def count(self, kinds: NDArray[np.int64]) -> None:
+        """Count rows whose kinds are known: those of KNOWN, EMPTY and UNKNOWN, shape [3]."""
+        self.rows += int(kinds.sum())
+        self.empty += int(kinds[EMPTY])
+        self.unknown += int(kinds[UNKNOWN])
 
     def merge(self, other: NewValues) -> None:
         """Add what another part of the window held."""
@@ -66,6 +82,11 @@ class NewValues:
         self.unknown += other.unknown
         self.counts += other.counts
         self._shrink()
+
+    def recount(self, kinds: NDArray[np.int64]) -> None:
+        """Count these rows instead, as when some of those counted were repetitions; the names stay."""
+        self.rows = self.empty = self.unknown = 0
+        self.count(kinds)
 
     def most_common(self, number: int) -> list[tuple[str, int]]:
         """The most frequent of the kept ones; equally frequent ones by name."""

@@ -6,6 +6,7 @@ An idle server computes almost at once, a busy one merges whatever is waiting; n
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,13 @@ class AdaptiveBatcher:
 
     async def submit(self, rows: Sequence[Any]) -> Sequence[Any]:
         """The results of one request's rows. Raises OverloadError when too many rows are waiting."""
+        return await self.enqueue(rows)
+
+    def enqueue(self, rows: Sequence[Any]) -> asyncio.Future[Sequence[Any]]:
+        """The results of one request's rows, to come; a request is dropped that cancels them, or ends them otherwise.
+
+        Raises OverloadError when too many rows are waiting.
+        """
         if self._queue and self.waiting_rows + len(rows) > self.max_queue_rows:
             raise OverloadError(
                 f"{self.waiting_rows} rows are waiting, of at most {self.max_queue_rows}: try again in a second."
@@ -64,7 +72,7 @@ class AdaptiveBatcher:
         self.waiting_rows += len(rows)
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
-        return await job.answer
+        return job.answer
 
     def shutdown(self) -> None:
         """Cancel what is being computed and what is still waiting."""
@@ -89,6 +97,7 @@ class AdaptiveBatcher:
     async def _gather(self) -> None:
         seen, quiet = self.waiting_rows, 0
         while quiet < QUIET_TURNS and self.waiting_rows < self.max_batch_rows:
+            os.sched_yield()  # gRPC's own threads bring requests too, and may share the core
             await asyncio.sleep(0)
             quiet = quiet + 1 if self.waiting_rows == seen else 0
             seen = self.waiting_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -36,9 +37,17 @@ class Entrance:
 
     async def predict(self, rows: Sequence[Row], counted: CountedRequest) -> Sequence[dict[str, Any]]:
         """Answers to validated rows, logged. Raises TooLargeError, OverloadError, LogError or PredictionError."""
+        return await self.enqueue(rows, counted)
+
+    def enqueue(self, rows: Sequence[Row], counted: CountedRequest) -> asyncio.Future[Sequence[dict[str, Any]]]:
+        """Those answers, to come. Raises TooLargeError or OverloadError at once."""
         counted.rows = len(rows)
         check_size(len(rows))
-        return await self._batcher.submit(rows) if rows else []
+        if rows:
+            return self._batcher.enqueue(rows)
+        none: asyncio.Future[Sequence[dict[str, Any]]] = asyncio.get_running_loop().create_future()
+        none.set_result([])
+        return none
 
     @contextmanager
     def request(self, door: str) -> Iterator[CountedRequest]:

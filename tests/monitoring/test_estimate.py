@@ -68,7 +68,7 @@ def test_the_job_estimates_its_sample(tmp_path: Path, package: ModelPackage, fli
     assert result.estimate.n == 1_000
     reference = Reference.read(package.directory, package.tag)
     assert reference.error_model is not None
-    sample = read_window(year(tmp_path), reference, 1_000, 1).sample
+    sample = read_window(year(tmp_path), reference, SETTINGS).sample
     assert reference.error_model.estimate_sample(sample.drop_columns(["feature_temp"]), 7, SETTINGS) is None
     assert reference.error_model.estimate_sample(pa.table({}), 7, SETTINGS) is None
 

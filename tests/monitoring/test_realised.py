@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 from data.flights import Flights
+from monitoring.blocks import Blocks
+from monitoring.delays import CELLS, GRID, NEARLY_ALL, cells_of, usual_cell
 from monitoring.job import judge
 from monitoring.outcomes import Joined
-from monitoring.realised import HOUR, NEARLY_ALL, summarize, usual_delay
+from monitoring.realised import limits, summarize
 from monitoring.result import Outcomes
 from monitoring.settings import DriftSettings
-from monitoring.window import Scored
+from monitoring.window import RowCounts, WindowData
 from scoring.package import ModelPackage
 from tests.monitoring.logs import AUGUST, JANUARY, JULY, drawn, outcomes_of, post, record, rewrite, year
 from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, verdict
 
 ROWS = 2_000
-NOW = 1_000_000_000.0
+Array = NDArray[np.float64]
 rng = np.random.default_rng(0)
 
 
-def window(ages: np.ndarray, gain: float = 0.0) -> Scored:
-    """Predictions that are so many hours old; the true delays are noise about the part known beforehand."""
-    n = len(ages)
-    known = rng.normal(10, 20, n)
-    time = ((NOW - ages * HOUR) * 1e6).astype(np.int64)
-    event = np.arange(n) * 86_400 * 20 // n
-    return Scored(np.arange(n, dtype=np.uint64), known + gain, known, np.full(n, gain), event, time)
+def summary(age: Array, delay: Array, error: Array, gain: float = 0.0, **settings: float) -> Outcomes:
+    """Of predictions so many hours old, whose outcomes come so many hours after them, if they have come yet.
+
+    The model's error is as given; zero gain's is off by `gain` more, and historical gain's is the model's.
+    """
+    chosen = DriftSettings(**settings)  # type: ignore[arg-type]
+    error = np.where(delay <= age, error, np.nan)
+    event = np.arange(len(age)) * 86_400 * 20 // len(age)
+    errors = (error, error - gain, error)
+    blocks = Blocks.of(event, cells_of(age, limits(chosen)), errors, np.full(len(age), True))
+    came = np.bincount(cells_of(delay[delay <= age]), minlength=CELLS)
+    now = datetime.now(UTC)
+    return summarize(WindowData(now, RowCounts(len(age)), {}, {}, blocks, Joined(came), None, pa.table({})), chosen)
 
 
-def summary(scored: Scored, delay: np.ndarray, error: np.ndarray, **settings: float) -> Outcomes:
-    """Of outcomes that came so many hours after their prediction, if they have come yet."""
-    age = (NOW - scored.time / 1e6) / HOUR
-    latest = np.where(delay <= age, scored.predicted - error, np.nan)
-    joined = Joined(latest, np.where(np.isnan(latest), np.nan, delay))
-    return summarize(joined, scored, NOW, DriftSettings(**settings))  # type: ignore[arg-type]
+def usual_delay(came: Array, waiting: Array) -> float:
+    counts = (np.bincount(cells_of(hours), minlength=CELLS) for hours in (came, waiting))
+    return float(GRID[usual_cell(*counts) - 1])
 
 
 def test_the_delay_is_that_of_nearly_all() -> None:
@@ -61,10 +69,9 @@ def test_outcomes_that_never_come_do_not_lengthen_it() -> None:
 
 def test_errors_are_of_the_mature_alone() -> None:
     """Outcomes that come late are worse: those that came early of young predictions would flatter the model."""
-    scored = window(rng.uniform(0, 40, 20_000))
-    delay = rng.uniform(0, 20, 20_000)
+    age, delay = rng.uniform(0, 40, 20_000), rng.uniform(0, 20, 20_000)
     error = rng.normal(0, 1 + delay)
-    outcomes = summary(scored, delay, error)
+    outcomes = summary(age, delay, error)
     assert outcomes.maturity is not None
     assert outcomes.model is not None
     assert outcomes.maturity.source == "observed"
@@ -72,20 +79,19 @@ def test_errors_are_of_the_mature_alone() -> None:
     assert outcomes.maturity.coverage == pytest.approx(1, abs=0.01)
     assert outcomes.model.n == outcomes.maturity.matched < outcomes.matched
     assert outcomes.model.rmse == pytest.approx(np.sqrt((error**2).mean()), rel=0.03)
-    came = delay <= (NOW - scored.time / 1e6) / HOUR
-    assert np.sqrt((error[came] ** 2).mean()) < 0.97 * outcomes.model.rmse
+    assert np.sqrt((error[delay <= age] ** 2).mean()) < 0.97 * outcomes.model.rmse
 
 
 def test_a_setting_takes_the_place_of_what_was_observed() -> None:
-    scored = window(np.linspace(0, 100, 10_000))
-    outcomes = summary(scored, np.full(10_000, 1.0), rng.normal(0, 1, 10_000), maturity_hours=50)
+    age = np.linspace(0, 100, 10_000)
+    outcomes = summary(age, np.full(10_000, 1.0), rng.normal(0, 1, 10_000), maturity_hours=50)
     assert outcomes.maturity is not None
     assert (outcomes.maturity.source, outcomes.maturity.hours, outcomes.maturity.predictions) == ("setting", 50, 5_000)
 
 
 def test_few_that_came_are_not_judged() -> None:
-    scored, delay = window(np.full(10_000, 100.0)), np.where(np.arange(10_000) % 10 < 3, 1.0, 1e6)
-    outcomes = summary(scored, delay, rng.normal(0, 1, 10_000), maturity_hours=24)
+    delay = np.where(np.arange(10_000) % 10 < 3, 1.0, 1e6)
+    outcomes = summary(np.full(10_000, 100.0), delay, rng.normal(0, 1, 10_000), maturity_hours=24)
     assert outcomes.maturity is not None
     assert outcomes.maturity.coverage == pytest.approx(0.3)
     assert outcomes.maturity.matched > 200
@@ -93,8 +99,7 @@ def test_few_that_came_are_not_judged() -> None:
 
 
 def test_all_baselines_beside_the_model() -> None:
-    scored = window(np.full(5_000, 100.0), gain=-8.0)
-    outcomes = summary(scored, np.full(5_000, 1.0), rng.normal(0, 3, 5_000))
+    outcomes = summary(np.full(5_000, 100.0), np.full(5_000, 1.0), rng.normal(0, 3, 5_000), gain=-8.0)
     assert outcomes.zero_gain is not None
     assert outcomes.historical_gain is not None
     assert outcomes.model is not None
@@ -160,7 +165,7 @@ def test_late_repeated_contradictory_and_unknown(tmp_path: Path, package: ModelP
     outcomes = judgement.result.outcomes
     assert (outcomes.matched, outcomes.repeated, outcomes.contradictory) == (3, 1, 1)
     assert (outcomes.unknown, outcomes.elsewhere) == (1, 1)
-    assert sorted(judgement.latest[~np.isnan(judgement.latest)]) == [1.0, 2.0, 4.0]
+    assert sorted(judgement.data.sample["outcome"].drop_null().to_pylist()) == [1.0, 2.0, 4.0]
     assert {"contradictory_outcomes", "unknown_outcomes"} <= kinds(judgement.result)
 
 
