@@ -50,6 +50,8 @@ serve: $(DEV)  ## Serve in the foreground; trains first if there is no model
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 
 dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
+	@test -d $(DRIFT_WORKSPACE) || \
+		{ echo "$(DRIFT_WORKSPACE) is not there yet: run the drift job with --workspace $(DRIFT_WORKSPACE)" >&2; exit 1; }
 	@DO_NOT_TRACK=1 .venv/bin/evidently ui --workspace $(DRIFT_WORKSPACE) --port $(DASHBOARD_PORT)
 
 build: $(DEV)  ## Build the bento

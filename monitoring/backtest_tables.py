@@ -109,7 +109,13 @@ def _worth(months: list[Chapter], weeks: list[Chapter]) -> str:
     Beside it the constant that needs no error model: the mean of all windows, known only in hindsight.
     """
     rows = []
-    for name, chapters in (("months", months), ("weeks", weeks)):
+    groups = (
+        ("months that the error model learnt from", [one for one in months if one.learnt]),
+        ("months after those", [one for one in months if not one.learnt]),
+        ("weeks that it learnt from", [one for one in weeks if one.learnt]),
+        ("weeks after those", [one for one in weeks if not one.learnt]),
+    )
+    for name, chapters in groups:
         pairs = [(c.result.estimate, c.result.outcomes.model) for c in chapters]
         known = [(guess, true) for guess, true in pairs if guess and true]
         if len(known) < 2:

@@ -13,8 +13,8 @@ from data.flights import Flights
 from monitoring.backtest import Grounds
 from monitoring.estimate import ErrorModel
 from monitoring.reference import Reference
+from monitoring.scan import read_window
 from monitoring.settings import DriftSettings
-from monitoring.window import read_window
 from scoring.package import ERROR_MODEL_FILE, ModelPackage
 from tests.monitoring.logs import AUGUST, JULY, drawn, record, year
 from tests.monitoring.verdicts import kinds, verdict
