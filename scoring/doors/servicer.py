@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from data.errors import LogError
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
-from scoring.doors.entrance import Entrance
+from scoring.doors.entrance import REQUEST_ID, Entrance
 from scoring.doors.inference import Asked, read, write
 from scoring.doors.tensors import check_model, input_metadata, output_metadata
 from scoring.errors import OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
@@ -71,7 +71,7 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         return await _answering(context, answer)
 
     async def ModelInfer(self, request: Any, context: Context) -> Any:  # noqa: N802
-        return await _answering(context, lambda: self._begin(request).response())
+        return await _answering(context, lambda: self._begin(request, context).response())
 
     async def ModelStreamInfer(self, request_iterator: Any, context: Context) -> None:  # noqa: ARG002, N802
         """Answers in the order of the requests, which are computed side by side."""
@@ -79,7 +79,7 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         sending = asyncio.create_task(_send(context, begun))
         try:
             while (request := await context.read()) is not grpc.aio.EOF:
-                await begun.put(self._begin(request))
+                await begun.put(self._begin(request, context))
             await begun.put(None)
             await sending
         finally:
@@ -88,10 +88,10 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
                 if (inference := begun.get_nowait()) is not None:
                     inference.abandon()
 
-    def _begin(self, request: Any) -> _Inference:
+    def _begin(self, request: Any, context: Context) -> _Inference:
         self.predicting += 1
         self.taken += 1
-        inference = _Inference(self._entrance, request.id, self._ended)
+        inference = _Inference(self._entrance, request.id, context, self._ended)
         inference.begin(request, self.predicting > settings.grpc_max_concurrent)
         return inference
 
@@ -102,11 +102,11 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
 class _Inference:
     """One request for predictions: its rows are in the queue once it is begun, and its response comes with them."""
 
-    def __init__(self, entrance: Entrance, request_id: str, ended: Callable[[], None]) -> None:
+    def __init__(self, entrance: Entrance, request_id: str, context: Context, ended: Callable[[], None]) -> None:
         self.request_id = request_id
         self._entrance = entrance
         self._ended = ended
-        self._counting = entrance.request("grpc")
+        self._counting = entrance.request("grpc", lambda: _headers(context, request_id))
         self._error: Exception | None = None
         self._asked: Asked
         self._answers: asyncio.Future[Sequence[dict[str, Any]]]
@@ -151,6 +151,12 @@ class _Inference:
         self._ended()
         with suppress(BaseException):
             self._counting.__exit__(type(error) if error else None, error, None)
+
+
+def _headers(context: Context, request_id: str) -> dict[str, str]:
+    """The metadata of a call, with the request's own id for want of another."""
+    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    return {REQUEST_ID: request_id} | metadata
 
 
 def _expire(answers: asyncio.Future[Any]) -> None:
