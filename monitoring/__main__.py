@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from data.errors import DataError
 from monitoring.arguments import FAILED, fail, first_error, positive
 from monitoring.backtest_command import add_backtest
+from monitoring.compare_command import add_compare
 from monitoring.drift_command import add_drift
 from monitoring.errors import MonitoringError, UnreachableError
 
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     add_drift(commands)
     add_backtest(commands)
+    add_compare(commands)
     return parser
 
 
