@@ -14,6 +14,7 @@ from monitoring.backtest_command import add_backtest
 from monitoring.compare_command import add_compare
 from monitoring.drift_command import add_drift
 from monitoring.errors import MonitoringError, UnreachableError
+from monitoring.skew_command import add_skew
 
 _REPLAY = """Send the flights of some months to a running server as if they were live, then what came true of them.
 
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     add_drift(commands)
     add_backtest(commands)
     add_compare(commands)
+    add_skew(commands)
     return parser
 
 

@@ -8,13 +8,15 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from monitoring.compare_batches import Batch, Found
 from monitoring.compare_cost import costs
+from monitoring.compare_log import logged
 from monitoring.compare_page import page
 from monitoring.compare_pairs import Pairs, Worst, gather
 from monitoring.compare_result import EXIT_CODES, CompareResult, Mode, Party, Rows, Source
 from monitoring.compare_settings import CompareSettings
 from monitoring.compare_sides import Side, check_apart, open_side
-from monitoring.compare_sources import Batch, Found, logged, parquet, test_months, window_of
+from monitoring.compare_sources import parquet, unseen_months, window_of
 from monitoring.compare_verdict import DAY, Evidence, Ruling, agreement, judge_equivalence, judge_errors, judge_figures
 from monitoring.errors import CompareError, UnreadableModelError
 from monitoring.reference import stored_model
@@ -64,7 +66,7 @@ class _BaselineUnreadableError(Exception):
 def _compare(
     stack: ExitStack, baseline: str, candidate: str, source: str, mode: Mode, settings: CompareSettings
 ) -> tuple[CompareResult, Pairs]:
-    found = Found(source, {}, [])
+    found = Found(source)
     ours: Side | None = None
     theirs: Side | None = None
     if source == "shadow":
@@ -133,10 +135,9 @@ def _from_log(name: str) -> Party:
     if name.startswith(("http://", "https://")):
         raise CompareError(f"{name}: the log names models by their tags; give the tag in place of the URL.")
     tag = name
-    if name.endswith(":latest") or ":" not in name:
+    if name.endswith(":latest") or not (":" in name or Path(name).exists()):
         tag = str(stored_model(name).tag)
-    fingerprint = None
-    return Party(name=name, kind="log", model=tag, fingerprint=fingerprint, trained_at=None, size_bytes=None)
+    return Party(name=name, kind="log", model=tag, fingerprint=None, trained_at=None, size_bytes=None)
 
 
 def _rows_of(
@@ -147,7 +148,7 @@ def _rows_of(
     if source == "test":
         if ours is None:
             raise AssertionError("only traffic is compared without the baseline's package")
-        return test_months(ours, theirs, settings, found)
+        return unseen_months(ours, theirs, settings, found)
     return parquet(Path(source), settings, found)
 
 

@@ -30,8 +30,9 @@ _DESCRIPTION = """Say whether a candidate may replace the model in service, on e
 Writes compare.json (strict JSON; its schema is in monitoring/compare_result.py) and compare.html into --out.
 docs/compare.md says how the verdict is made, and how often it is wrong."""
 
-_EPILOG = """exit code: 0 accepted; 1 refused; 2 cannot tell (too few outcomes or days, an interval too wide, a baseline that
-this checkout cannot compute), or wrong arguments; 3 the comparison failed, and one sentence on stderr says why.
+_EPILOG = """exit code: 0 accepted; 1 refused; 2 cannot tell (too few outcomes or days, an interval too wide, a baseline
+that this checkout cannot compute), or wrong arguments; 3 the comparison failed, and one sentence on stderr
+says why.
 
 environment: BENTOML_HOME, TRAFFIC_DIR, and COMPARE_<NAME> for each setting of monitoring/compare_settings.py, such as
 COMPARE_MARGIN or COMPARE_MAX_LATENCY_RATIO.

@@ -32,7 +32,9 @@ def metrics(found: list[Metric]) -> str:
         low, high = metric.interval or (0.0, 0.0)
         height, colour = len(drawn) - place - 0.5, _COLOURS[metric.standing]
         chart.line([(metric.margin, height - 0.42), (metric.margin, height + 0.42)], BAD, 2, "4 3")
-        chart.text(metric.margin, height + 0.34, f"allowed {metric.margin:.3f}", BAD, dx=5)
+        late = metric.margin > reach[0] + 0.7 * (reach[1] - reach[0])
+        said = f"allowed {metric.margin:.3f}"
+        chart.text(metric.margin, height + 0.34, said, BAD, "end" if late else "start", -5 if late else 5)
         chart.line([(low, height), (high, height)], colour, 5)
         said = f"{metric.name.upper()} {metric.delta:+.3f} ({low:+.3f} to {high:+.3f})"
         chart.dot(metric.delta, height, colour, said, 7)
@@ -51,7 +53,7 @@ def segments(found: list[Segment]) -> str:
     low, high = max(min(ends), -limit), min(max(ends), limit)
     high = max(high, *(min(part.rmse.margin, limit) for part in order))
     pad = (high - low) * 0.04
-    chart = Chart(760, 46 + 22 * len(order), (low - pad, high + pad), (0, len(order)), left=170)
+    chart = Chart(1120, 46 + 22 * len(order), (low - pad, high + pad), (0, len(order)), left=170)
     chart.axis_x(f"RMSE of candidate less baseline, {_UNIT}: right of 0 is worse; red marks are what is allowed")
     chart.line([(0, 0), (0, len(order))], INK, 1)
     for place, part in enumerate(order):
@@ -122,7 +124,7 @@ def moves(pairs: Pairs, moved: float) -> str:
     counts, edges = np.histogram(np.clip(delta, -reach, reach), bins=_BINS, range=(-reach, reach))
     heights = np.log10(np.maximum(counts, 0.5))
     top = float(np.ceil(heights.max())) or 1.0
-    chart = Chart(560, 420, (-reach, reach), (np.log10(0.5), top), top=22)
+    chart = Chart(560, 420, (-reach, reach), (np.log10(0.5), top), left=64, top=22)
     chart.axis_x(f"candidate less baseline, {_UNIT}")
     chart.axis_y("rows", [(power, f"{10**power:,}") for power in range(int(top) + 1)])
     for height, count, start, end in zip(heights, counts, edges, edges[1:], strict=False):
@@ -143,7 +145,7 @@ def cost(result: CompareResult) -> str:
         "thousand_rows_microseconds": ("1,000 rows", "{:,.0f} µs"),
         "package_bytes": ("package", "{:,.0f} bytes"),
     }
-    reach = max(max(item.ratio, item.limit or 0, 1.0) for item in result.costs) * 1.05
+    reach = max(max(item.ratio, item.limit or 0, 1.0) for item in result.costs) * 1.9
     chart = Chart(560, 44 + 48 * len(result.costs), (0, reach), (0, len(result.costs)), left=84)
     chart.axis_x("times the baseline's")
     for place, item in enumerate(result.costs):
@@ -152,7 +154,7 @@ def cost(result: CompareResult) -> str:
         said = f"{form.format(item.baseline)} and {form.format(item.candidate)}"
         chart.bar((0, reach), (height - 0.3, height + 0.3), GRID, 0.5)
         chart.bar((0, item.ratio), (height - 0.3, height + 0.3), BAD if beyond else CANDIDATE, 0.85, said)
-        chart.text(min(item.ratio, reach * 0.55), height, f"{item.ratio:.2f}: {said}", INK, dx=6)
+        chart.text(item.ratio, height, f"{item.ratio:.2f}: {said}", INK, dx=6)
         chart.text(0, height, name, INK, "end", -8)
         if item.limit is not None:
             chart.line([(item.limit, height - 0.4), (item.limit, height + 0.4)], BAD, 2, "4 3")

@@ -9,7 +9,7 @@ from features.definition import TARGET
 from monitoring import compare_figures as figures
 from monitoring.charts import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE
 from monitoring.compare_pairs import Pairs
-from monitoring.compare_result import CompareResult, Mode, Party, Verdict, WorstRow
+from monitoring.compare_result import Agreement, CompareResult, Mode, Party, Verdict, WorstRow
 
 _HEADLINES: dict[tuple[Mode, Verdict], str] = {
     ("equivalent", "accepted"): "Equivalent",
@@ -37,6 +37,7 @@ td, th {{ text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid {G
 details {{ margin: 6px 0; }} summary {{ cursor: pointer; }}
 """
 _UNIT = TARGET.unit or ""
+_FEW_ULPS = 1_000_000
 
 
 def page(result: CompareResult, pairs: Pairs | None) -> str:
@@ -132,8 +133,8 @@ def _numbers(result: CompareResult) -> str:
         parts.append(
             f"<p>{found.rows_differing:,} of {result.rows.compared:,} predictions differ in any bit, "
             f"{found.rows_beyond:,} by more than the tolerance, {found.moved:,} ({found.moved_share or 0:.2%}) by more "
-            f"than {result.settings['moved_minutes']:g} {_UNIT}. The largest difference is {found.largest or 0:.6g} {_UNIT} "
-            f"({found.largest_ulps:,} units in the last place), the mean {found.mean or 0:+.4g}.</p>"
+            f"than {result.settings['moved_minutes']:g} {_UNIT}. The largest difference is {found.largest or 0:.6g} "
+            f"{_UNIT}{_ulps(found)}, the mean {found.mean or 0:+.4g}.</p>"
         )
     if result.metrics:
         rows = [
@@ -167,6 +168,12 @@ def _numbers(result: CompareResult) -> str:
         columns = ("segment", "outcomes", "RMSE", "RMSE delta", "interval", "MAE delta", "interval", "standing")
         parts.append(f"<details><summary>By segment</summary>{_table(columns, rows, range(1, 7))}</details>")
     return f"<h2>Numbers</h2>{''.join(parts)}" if parts else ""
+
+
+def _ulps(found: Agreement) -> str:
+    """Units in the last place say something where there are few of them."""
+    few = found.largest_ulps is not None and 0 < found.largest_ulps < _FEW_ULPS
+    return f" ({found.largest_ulps:,} units in the last place)" if few else ""
 
 
 def _about(result: CompareResult) -> str:

@@ -18,9 +18,9 @@ from features.columns import columns_of, rows_of
 from features.definition import FIELDS, SEGMENTS
 from features.functions import FEATURE_NAMES
 from features.values import Row
+from monitoring.compare_batches import Batch
 from monitoring.compare_result import WorstRow
 from monitoring.compare_sides import Side
-from monitoring.compare_sources import Batch, event_times
 
 Array = NDArray[np.float64]
 
@@ -107,7 +107,7 @@ def gather(batches: Iterable[Batch], baseline: Side | None, candidate: Side | No
             ours = batch.baseline if batch.baseline is not None else _predict(baseline, batch)
             theirs = batch.candidate if batch.candidate is not None else _predict(candidate, batch)
             worst.add(batch, ours, theirs)
-            parts.append((ours, theirs, batch.outcome, event_times(batch)))
+            parts.append((ours, theirs, batch.outcome, batch.event))
             for name, values in segments.items():
                 values.append(batch.columns[name])
             asked = asked or {name: values[:_ASKED] for name, values in batch.columns.items()}

@@ -82,7 +82,7 @@ def agreement(pairs: Pairs, settings: CompareSettings, worst: list[WorstRow]) ->
         rows_differing=int((_bits(pairs.baseline) != _bits(pairs.candidate)).sum()),
         rows_beyond=int((distance > allowed(pairs, settings)).sum()),
         largest=float(distance.max()),
-        largest_ulps=int(np.abs(_bits(pairs.candidate) - _bits(pairs.baseline)).max()),
+        largest_ulps=_ulps(pairs),
         mean=float(pairs.delta.mean()),
         moved=moved,
         moved_share=moved / len(pairs),
@@ -184,8 +184,9 @@ def _metrics(sums: Any, drawn: Any, settings: CompareSettings) -> list[Metric]:
 
 def _rule_on(metric: Metric, settings: CompareSettings, ruling: Ruling) -> None:
     low, high = metric.interval or (0.0, 0.0)
+    way = "higher" if metric.delta >= 0 else "lower"
     what = (
-        f"{metric.name.upper()} is {abs(metric.delta):.3f} {_UNIT} {'higher' if metric.delta > 0 else 'lower'} "
+        f"{metric.name.upper()} is {abs(metric.delta):.3f} {_UNIT} {way} "
         f"({settings.confidence:.0%} interval of the difference {low:+.3f} to {high:+.3f}), and {metric.margin:.3f}, "
         f"{settings.margin:.1%} of {metric.baseline:.2f}, is allowed"
     )
@@ -278,6 +279,15 @@ def _days(distinct: NDArray[np.int64], sums: Any) -> list[Day]:
         )
         for place, day in enumerate(distinct)
     ]
+
+
+def _ulps(pairs: Pairs) -> int:
+    """The most float64 that lie between two predictions of a row; from 2**53 on, it says 2**53."""
+    apart = np.abs(_bits(pairs.candidate).astype(np.float64) - _bits(pairs.baseline).astype(np.float64)).max()
+    if apart >= 2**53:
+        return 2**53
+    near = pairs.candidate * pairs.baseline >= 0
+    return int(np.abs(_bits(pairs.candidate[near]) - _bits(pairs.baseline[near])).max()) if near.any() else int(apart)
 
 
 def _bits(values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -102,7 +102,8 @@ def simultaneous(sums: Array, drawn: Array) -> Segments:
     """Differences by segment with intervals that hold together, of sums [s, d, 5].
 
     The largest standardized deviation over all segments and both metrics, resample by resample, gives one factor for
-    all (max-t: Westfall and Young, Resampling-Based Multiple Testing, 1993; Romano and Wolf, Econometrica 2005).
+    all (max-t: Westfall and Young, Resampling-Based Multiple Testing, 1993; Romano and Wolf, Econometrica 2005), which
+    Student's t widens for the days of each segment.
     """
     delta = differences(sums.sum(axis=1))
     parts = [
@@ -110,12 +111,13 @@ def simultaneous(sums: Array, drawn: Array) -> Segments:
         for start in range(0, len(drawn), _CHUNK)
     ]
     draws = np.concatenate(parts)
-    days = sums.shape[1]
+    days = np.maximum((sums[:, :, _ROWS] > 0).sum(axis=1), 2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.nanstd(draws, axis=0) * np.sqrt(days / max(days - 1, 1))
+        error = np.nanstd(draws, axis=0) * np.sqrt(days / (days - 1))[:, None]
         deviations = np.nan_to_num(np.abs(draws - delta) / error, nan=0.0, posinf=0.0)
     factor = np.quantile(deviations.reshape(len(draws), -1).max(axis=1), FAMILY)
-    spread = factor * error
+    level = NormalDist().cdf(factor)
+    spread = np.array([_student(level, int(count) - 1) for count in days])[:, None] * error
     return Segments(delta, np.stack([delta - spread, delta + spread], axis=-1))
 
 
