@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from data.errors import DataError
 from monitoring.arguments import FAILED, fail, first_error, positive
 from monitoring.backtest_command import add_backtest
+from monitoring.compare_command import add_compare
 from monitoring.drift_command import add_drift
 from monitoring.errors import MonitoringError, UnreachableError
+from monitoring.skew_command import add_skew
 
 _REPLAY = """Send the flights of some months to a running server as if they were live, then what came true of them.
 
@@ -41,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     add_drift(commands)
     add_backtest(commands)
+    add_compare(commands)
+    add_skew(commands)
     return parser
 
 

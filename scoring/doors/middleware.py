@@ -78,6 +78,7 @@ class Doors:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await self._grpc.stop()
+                await self._entrance.application.instance.served.stop()
                 self._entrance.sampler.stop()
                 if self._entrance.tracing is not None:
                     await asyncio.to_thread(self._entrance.tracing.stop)
@@ -85,6 +86,7 @@ class Doors:
 
         async def send_with_doors(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":
+                self._entrance.application.instance.served.start()
                 self._entrance.sampler.start()
                 if settings.grpc_port:
                     await self._grpc.start()
