@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from data.errors import DataError
 from monitoring.backtest_command import add_backtest
 from monitoring.compare_command import add_compare
+from monitoring.compare_simulation_command import add_compare_simulation
 from monitoring.errors import MonitoringError, UnreachableError
 from monitoring.result import DriftResult
 from monitoring.skew_command import add_skew
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_drift(commands)
     add_backtest(commands)
     add_compare(commands)
+    add_compare_simulation(commands)
     add_skew(commands)
     return parser
 
