@@ -195,8 +195,16 @@ def _rows(pairs: Pairs, found: Found) -> Rows:
 
 
 def _notes(evidence: Evidence) -> list[str]:
-    few = [f"{part.field} {part.value} ({part.outcomes})" for part in evidence.segments if part.standing == "too_few"]
-    return [f"Too few outcomes to judge these segments by themselves: {', '.join(few)}."] if few else []
+    def named(standing: str) -> str:
+        parts = [part for part in evidence.segments if part.standing == standing]
+        return ", ".join(f"{part.field} {part.value} ({part.outcomes:,})" for part in parts)
+
+    notes = []
+    if few := named("too_few"):
+        notes.append(f"Too few outcomes to judge these segments by themselves: {few}.")
+    if unclear := named("unclear"):
+        notes.append(f"A loss beyond what is allowed is neither shown nor ruled out for {unclear}.")
+    return notes
 
 
 def _moment(second: int) -> datetime:

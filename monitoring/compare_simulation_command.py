@@ -32,7 +32,8 @@ _EPILOG = """exit code: 0 done; 2 wrong arguments; 3 the models or their flights
 environment: BENTOML_HOME, and COMPARE_<NAME> for each setting of monitoring/compare_settings.py.
 
 example: python -m training --seed 7
-         python -m monitoring compare-simulation --baseline flights:v1 --candidate flights:latest --out docs/compare.md"""
+         python -m monitoring compare-simulation --baseline flights:v1 --candidate flights:latest \\
+             --out docs/compare.md"""
 
 
 def add_compare_simulation(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
