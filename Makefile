@@ -4,6 +4,8 @@ PYTHON    ?= python3.11
 PORT      ?= 3000
 GRPC_PORT ?= 3001
 MODEL_TAG ?= flights:latest
+DASHBOARD_PORT  ?= 8000
+DRIFT_WORKSPACE ?= var/evidently
 
 PY  := .venv/bin/python
 DEV := .venv/.locked
@@ -12,7 +14,7 @@ export PORT GRPC_PORT MODEL_TAG
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train serve build proto bench bench-doors lock clean
+.PHONY: help demo test lint format train serve dashboard build proto rules bench bench-doors bench-drift lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,14 +49,26 @@ serve: $(DEV)  ## Serve in the foreground; trains first if there is no model
 	@.venv/bin/bentoml models get $(MODEL_TAG) >/dev/null 2>&1 || $(PY) -m training
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 
+dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
+	@test -d $(DRIFT_WORKSPACE) || \
+		{ echo "$(DRIFT_WORKSPACE) is not there yet: run the drift job with --workspace $(DRIFT_WORKSPACE)" >&2; exit 1; }
+	@DO_NOT_TRACK=1 .venv/bin/evidently ui --workspace $(DRIFT_WORKSPACE) --port $(DASHBOARD_PORT)
+
 build: $(DEV)  ## Build the bento
 	@.venv/bin/bentoml build
 
 proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
 
+rules:  ## Wrap the alert rules for Kubernetes
+	@{ cat deploy/observability/prometheus-rule.head.yaml; \
+		grep -v '^#' deploy/observability/rules.yaml | sed 's/^\(.\)/  \1/'; } > deploy/observability/prometheus-rule.yaml
+
 bench-doors: $(DEV)  ## Compare the three doors, in one run
 	@$(PY) -m benchmarks.doors $(ARGS)
+
+bench-drift: $(DEV)  ## Time and memory of the drift job up to ten million rows, beside Evidently's own
+	@$(PY) -m benchmarks.drift $(ARGS)
 
 bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipeline service, in one run
 	@$(PY) -m benchmarks $(ARGS)
@@ -67,10 +81,13 @@ bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipe
 COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --no-emit-index-url --quiet --upgrade
 
 lock: $(DEV)  ## Lock all requirements again, with hashes
-	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra test --extra lock -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra test --extra lock -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --constraint requirements/dev.txt -o requirements/serving.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt -o requirements/bench.txt
+	$(COMPILE) pyproject.toml --extra monitoring --constraint requirements/dev.txt -o requirements/jobs.txt
+	$(COMPILE) --group deploy -o requirements/deploy.txt
+	$(COMPILE) --group kserve --no-deps -o requirements/kserve.txt
 	$(COMPILE) --group triton -o requirements/triton.txt
 
 clean:  ## Remove what the commands above left in this folder
-	rm -rf .venv .venv-bench .venv-triton .cache var .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .cache var .pytest_cache .mypy_cache .ruff_cache .hypothesis

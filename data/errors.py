@@ -7,6 +7,10 @@ class DataError(Exception):
     """Base of every error of the data layer."""
 
 
+class StorageError(DataError):
+    """A file system cannot be reached, or needs a package that is not installed."""
+
+
 class SourceError(DataError):
     """A source cannot be found or read."""
 

@@ -81,7 +81,7 @@ def _alone(directory: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _seal_if_ended(path: Path, stream: Stream, report: SealReport) -> None:
+def _seal_if_ended(path: Path, stream: Stream[Path], report: SealReport) -> None:
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,7 +91,7 @@ def _seal_if_ended(path: Path, stream: Stream, report: SealReport) -> None:
         _seal_segment(path, file, stream, report)
 
 
-def _seal_segment(path: Path, file: BinaryIO, stream: Stream, report: SealReport) -> None:
+def _seal_segment(path: Path, file: BinaryIO, stream: Stream[Path], report: SealReport) -> None:
     size = os.fstat(file.fileno()).st_size
     if size:
         fields, rejected = stream.schema_of(path), list[RejectedLine]()
@@ -139,7 +139,7 @@ def _sync(directory: Path) -> None:
         os.close(fd)
 
 
-def _forget(stream: Stream, first_kept: date, report: SealReport) -> None:
+def _forget(stream: Stream[Path], first_kept: date, report: SealReport) -> None:
     """Removes the partitions and the rejected lines of before `first_kept`."""
     for day, folder in stream.partitions():
         if day < first_kept:

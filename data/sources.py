@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import fsspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-from fsspec.registry import known_implementations
 
-from data.errors import SourceError
+from data.errors import SourceError, StorageError
+from data.storage import filesystem
 from data.tables import ARROW_TYPES, TableSchema
 
 PACKAGE = "package://"
@@ -79,14 +78,14 @@ def fetch(uri: str, names: Iterable[str]) -> dict[str, RawTable]:
     Raises SourceError, naming the URI and the table, if the folder or a table is not there, if a table is there in two
     formats, if it cannot be fetched, and if the protocol needs a package that is not installed.
     """
-    filesystem, folder = _open(uri)
+    system, folder = _open(uri)
     try:
-        entries = {entry["name"].rstrip("/").rsplit("/", 1)[-1]: entry for entry in filesystem.ls(folder, detail=True)}
+        entries = {entry["name"].rstrip("/").rsplit("/", 1)[-1]: entry for entry in system.ls(folder, detail=True)}
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceError(f"{uri}: there is no such folder") from error
     except Exception as error:  # each driver has errors of its own
         raise SourceError(f"{uri}: the folder cannot be listed: {error}") from error
-    return {name: _fetch_table(filesystem, uri, name, entries) for name in names}
+    return {name: _fetch_table(system, uri, name, entries) for name in names}
 
 
 def _open(uri: str) -> tuple[Any, str]:
@@ -97,18 +96,14 @@ def _open(uri: str) -> tuple[Any, str]:
             raise SourceError(f"{uri}: there is no installed package {name!r}; try `pip install {name}`")
         uri = str(Path(spec.submodule_search_locations[0]) / "data")
     try:
-        filesystem, folder = fsspec.core.url_to_fs(uri)
-    except ImportError as error:
-        protocol = uri.partition("://")[0]
-        package = known_implementations.get(protocol, {}).get("class", protocol).partition(".")[0]
-        raise SourceError(f"{uri}: {protocol}:// needs a package, `pip install {package}` ({error})") from error
-    except Exception as error:  # each driver has errors of its own
-        raise SourceError(f"{uri}: cannot be opened: {error}") from error
-    filesystem.invalidate_cache()
-    return filesystem, folder
+        system, folder = filesystem(uri)
+    except StorageError as error:
+        raise SourceError(str(error)) from error
+    system.invalidate_cache()
+    return system, folder
 
 
-def _fetch_table(filesystem: Any, uri: str, name: str, entries: dict[str, dict[str, Any]]) -> RawTable:
+def _fetch_table(system: Any, uri: str, name: str, entries: dict[str, dict[str, Any]]) -> RawTable:
     found = [name + suffix for suffix in SUFFIXES if name + suffix in entries]
     if len(found) != 1:
         fault = f"is there as {' and '.join(found)}; keep one" if found else "is not there"
@@ -117,8 +112,8 @@ def _fetch_table(filesystem: Any, uri: str, name: str, entries: dict[str, dict[s
     entry = entries[found[0]]
     root = entry["name"].rstrip("/")
     try:
-        paths = [root] if entry["type"] == "file" else sorted(filter(_is_part, filesystem.find(root)))
-        files = {found[0] + path[len(root) :]: filesystem.cat_file(path) for path in paths}
+        paths = [root] if entry["type"] == "file" else sorted(filter(_is_part, system.find(root)))
+        files = {found[0] + path[len(root) :]: system.cat_file(path) for path in paths}
     except Exception as error:  # each driver has errors of its own
         raise SourceError(f"{uri}: table {name!r} cannot be fetched: {error}") from error
     if not files:

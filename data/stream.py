@@ -7,6 +7,8 @@
     *.tmp                                           a file being written; never read
 
 A segment is the truth for as long as it exists: Parquet beside it comes from a sealing that was cut short.
+
+A copy of such a folder in an object store is read the same way. There are no locks there, so a segment counts as ended.
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ import hashlib
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import orjson
 
 from data.errors import LogError
 from data.schema import Field
 from data.segments import FINGERPRINT_CHARS
+from data.storage import AnyPath, RemotePath, modified
+
+P = TypeVar("P", Path, RemotePath)
 
 
 def is_live(fd: int) -> bool:
@@ -35,47 +41,57 @@ def is_live(fd: int) -> bool:
     return False
 
 
-class Stream:
+class Stream(Generic[P]):
     """Finds the files of one stream; a folder that is not there holds none."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = Path(directory)
-        self.rejected = self.directory / "rejected"
+    def __init__(self, directory: P) -> None:
+        self.directory: P = directory
+        self.rejected: P = self.directory / "rejected"
 
-    def segments(self) -> list[Path]:
+    def segments(self) -> list[P]:
         """The segments, oldest first."""
         return sorted(self.directory.glob("*.jsonl"))
 
-    def temporaries(self) -> Iterator[Path]:
+    def temporaries(self) -> Iterator[P]:
         """What writers and sealers that were killed left behind, or are writing now."""
         return self.directory.glob("*/*.tmp")
 
-    def partitions(self) -> list[tuple[date, Path]]:
+    def partitions(self) -> list[tuple[date, P]]:
         """The dates that have sealed rows and their folders, oldest first."""
         folders = (path for path in self.directory.glob("date=*") if path.is_dir())
         return sorted((date.fromisoformat(path.name.removeprefix("date=")), path) for path in folders)
 
-    def partition(self, day: date) -> Path:
+    def partition(self, day: date) -> P:
         """The folder of a date's sealed rows."""
         return self.directory / f"date={day.isoformat()}"
 
-    def sealed(self, first: date = date.min, last: date = date.max) -> list[Path]:
+    def sealed(self, first: date = date.min, last: date = date.max) -> list[P]:
         """The Parquet files with rows of `first` to `last`, both included, oldest date first."""
-        folders = [folder for day, folder in self.partitions() if first <= day <= last]
-        return [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
+        dated = ((path.parent.name.removeprefix("date="), path) for path in self.directory.glob("date=*/*.parquet"))
+        return [path for day, path in sorted(dated) if first <= date.fromisoformat(day) <= last]
 
     def schemas(self) -> list[tuple[Field, ...]]:
         """Every schema the stream was ever written with, oldest first."""
-        paths = sorted(self.directory.glob("schemas/*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+        paths = sorted(self.directory.glob("schemas/*.json"), key=lambda path: (modified(path), path.name))
         return [_read_schema(path) for path in paths]
 
-    def schema_of(self, segment: Path) -> tuple[Field, ...]:
-        """The fields of a segment. Raises LogError if its schema is missing or damaged."""
+    def schema_of(self, segment: AnyPath) -> tuple[Field, ...]:
+        """The fields of a segment, or of its Parquet. Raises LogError if its schema is missing or damaged."""
         return _read_schema(self.directory / "schemas" / f"{segment.stem.rpartition('.')[2]}.json")
 
 
+AnyStream = Stream[Path] | Stream[RemotePath]
+
+
+def stream_of(directory: AnyPath) -> AnyStream:
+    """The stream of a folder, wherever it is."""
+    if isinstance(directory, Path):
+        return Stream(directory)
+    return Stream(directory)
+
+
 @functools.lru_cache(maxsize=256)
-def _read_schema(path: Path) -> tuple[Field, ...]:
+def _read_schema(path: AnyPath) -> tuple[Field, ...]:
     try:
         encoded = path.read_bytes()
     except FileNotFoundError:

@@ -15,6 +15,18 @@ class WindowError(MonitoringError):
     """The window cannot be read as it was asked for."""
 
 
+class SpillError(MonitoringError):
+    """The folder for what a pass sets aside is full, or cannot be reached."""
+
+
+class ClusterError(MonitoringError):
+    """Dask is not installed, or its scheduler or its workers fail."""
+
+
+class OutputError(MonitoringError):
+    """What was found out could not be handed on; the verdict stands."""
+
+
 class ReplayError(MonitoringError):
     """A replay was asked for that cannot be made, such as one of months without flights."""
 

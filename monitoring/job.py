@@ -1,94 +1,173 @@
-"""The drift job: read the window, decide, write `result.json`, then the page."""
+"""The drift job: read the window, decide, and hand the verdict on.
+
+The verdict comes first. `result.json` is written as soon as it is known; whatever fails after that is a finding, and
+hides nothing.
+"""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from monitoring.drift import decide
-from monitoring.outcomes import Joined, join, summarize
+from monitoring.files import write_whole
+from monitoring.history import Entry, History
 from monitoring.page import page
+from monitoring.realised import due_from, summarize
 from monitoring.reference import Reference
-from monitoring.result import DriftResult, Finding
+from monitoring.result import DriftResult, Estimate, Finding
+from monitoring.scan import Means, models_in, read_window
 from monitoring.scores import score, score_columns
-from monitoring.settings import DriftSettings
+from monitoring.settings import DriftSettings, OutputSettings
 from monitoring.tally import Tally
-from monitoring.thresholds import effective_days
-from monitoring.window import Query, WindowData, models_in, read_window
+from monitoring.window import Query, WindowData
 
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
+HISTORY_FILE = "history.jsonl"
+
+TREND = 26
+"""Windows that the page shows the trend of."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict and what it was drawn from; `latest` holds the outcome of each row of `data.scored`, or NaN."""
+    """The verdict and what it was drawn from."""
 
     result: DriftResult
     reference: Reference
     data: WindowData
-    latest: NDArray[np.float64]
 
 
-def run(query: Query, out: Path, model: str | None = None, settings: DriftSettings | None = None) -> DriftResult:
-    """Judge the window and write `result.json`, then `report.html`, into the folder `out`, each whole or not at all.
+@dataclass
+class Run:
+    """What a run came to: the verdict, whether `result.json` holds it, and what went wrong in handing it on."""
 
-    `model` is a tag of the BentoML store, by default the model that most rows of the window name. Plots that cannot
-    be made are a finding; the verdict stands, and the page has all the rest. A second run replaces the files.
+    result: DriftResult
+    written: bool = True
+    complaints: list[str] = field(default_factory=list)
 
-    Raises MonitoringError where the model's package cannot be used or the log lacks a column that every row has,
-    LogError where the log cannot be read, OSError where `out` cannot be written.
+    def attempt(self, kind: str, what: str, act: Callable[[], object]) -> bool:
+        """Do one thing; a failure is a warning among the findings, and False."""
+        try:
+            act()
+        except Exception as error:  # whatever happens there, the verdict stands
+            reason = (str(error).splitlines() or [""])[0]
+            text = f"{what} ({type(error).__name__}: {reason}); the verdict does not rest on it"
+            self.complaints.append(text)
+            self.result = self.result.with_finding(Finding(severity="warning", kind=kind, column=None, text=text))
+            return False
+        return True
+
+
+def run(
+    query: Query,
+    out: Path,
+    model: str | None = None,
+    settings: DriftSettings | None = None,
+    outputs: OutputSettings | None = None,
+    means: Means | None = None,
+) -> Run:
+    """Judge the window and write `result.json`, `history.jsonl` and `report.html` into the folder `out`, each whole.
+
+    `model` is a tag of the BentoML store, by default the model that most rows of the window name. What `outputs` asks
+    for beside that follows; `means` says who reads the log, by default this process. A second run replaces the files,
+    and the window's line in the history.
+
+    Raises MonitoringError where the model's package cannot be used or the log lacks a column that every row has, and
+    LogError where the log cannot be read. Whatever fails after the verdict is a finding.
     """
-    judgement = judge(query, model, settings or DriftSettings())
-    result, plots = judgement.result, None
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out / RESULT_FILE, result.to_json())
-    try:
-        from monitoring.report import plot
+    outputs = outputs or OutputSettings()
+    judgement = judge(query, model, settings or DriftSettings(), means)
+    done, history = Run(judgement.result), History(outputs.history or out / HISTORY_FILE)
 
-        plots = plot(result, judgement.reference, judgement.data, judgement.latest)
-    except Exception as error:  # whatever happens in Evidently, the verdict is out
-        result = result.model_copy(update={"findings": [*result.findings, _page_failed(error)]})
-        _write(out / RESULT_FILE, result.to_json())
-    _write(out / REPORT_FILE, page(result, plots))
-    return result
+    def record() -> None:
+        done.result = history.record(done.result, outputs.alert_after, outputs.windows)
+
+    def textfile() -> None:
+        from monitoring.textfile import write_metrics
+
+        if outputs.textfile:
+            write_metrics(outputs.textfile, done.result)
+
+    def workspace() -> None:
+        from monitoring.workspace import add_to_workspace
+
+        if outputs.workspace:
+            add_to_workspace(outputs.workspace, done.result)
+
+    done.attempt("history_failed", "the history was not written, so this window alone decides the alert", record)
+    done.written = done.attempt("result_failed", f"{RESULT_FILE} was not written", lambda: _write_result(out, done))
+    done.attempt("textfile_failed", "the metrics were not written", textfile)
+    done.attempt("workspace_failed", "the window is not in the Evidently workspace", workspace)
+    _write_report(out, done, judgement, history)
+    if done.complaints and done.written:
+        done.written = done.attempt("result_failed", f"{RESULT_FILE} was not written", lambda: _write_result(out, done))
+    if outputs.webhook and done.result.alert.alert:
+        _post(outputs.webhook, out, done, outputs)
+    return done
 
 
-def judge(query: Query, model: str | None, settings: DriftSettings) -> Judgement:
+def judge(query: Query, model: str | None, settings: DriftSettings, means: Means | None = None) -> Judgement:
     """The verdict on the window, nothing written. Raises as `run` does."""
     if model is None:
-        model = next((name for name, _ in models_in(query).most_common(1)), None)
+        model = next((name for name, _ in models_in(query, means).most_common(1)), None)
     reference = Reference.load(model) if model else Reference.none()
-    data = read_window(query, reference, settings.sample, settings.seed)
-    joined = join(query, data.scored)
-    return judge_window(query, reference, data, joined, settings)
+    data = read_window(query, reference, settings, means)
+    estimate = None
+    if reference.error_model and data.sample.num_rows:
+        estimate = reference.error_model.estimate_sample(data.sample, data.blocks.days, settings)
+    return judge_window(query, reference, data, settings, estimate=estimate)
 
 
 def judge_window(
-    query: Query, reference: Reference, data: WindowData, joined: Joined, settings: DriftSettings
+    query: Query, reference: Reference, data: WindowData, settings: DriftSettings, estimate: Estimate | None = None
 ) -> Judgement:
-    """The verdict on what was read of a window and joined with it."""
-    days = effective_days(data.scored.event)
-    outcomes = summarize(joined, data.scored, settings.resamples, settings.seed)
+    """The verdict on what was read of a window."""
+    days, outcomes = data.blocks.days, summarize(data, settings)
     columns = score_columns(reference.columns, data, days, settings)
-    if outcomes.matched >= settings.min_outcomes and reference.outcome:
+    if reference.outcome and outcomes.maturity and outcomes.maturity.judged and data.true is not None:
         tally = Tally(reference.outcome.bins)
-        tally.add(joined.latest[~np.isnan(joined.latest)])
+        tally.add_counts(data.true[due_from(data, settings) :].sum(axis=0))
         columns.append(score(reference.outcome, tally, days, settings))
-    return Judgement(decide(query, reference, data, columns, outcomes, settings), reference, data, joined.latest)
+    return Judgement(decide(query, reference, data, columns, outcomes, estimate, settings), reference, data)
 
 
-def _page_failed(error: Exception) -> Finding:
-    what = (str(error).splitlines() or [""])[0]
-    text = f"the page lacks Evidently's plots ({type(error).__name__}: {what}); the verdict does not rest on them"
-    return Finding(severity="warning", kind="page_failed", column=None, text=text)
+def _write_result(out: Path, done: Run) -> None:
+    write_whole(out / RESULT_FILE, done.result.to_json())
 
 
-def _write(path: Path, content: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(content, encoding="utf-8")
-    os.replace(temporary, path)
+def _write_report(out: Path, done: Run, judgement: Judgement, history: History) -> None:
+    """The page with Evidently's plots; without them where they fail."""
+    plots: list[str | None] = [None]
+    trend: list[Entry] = [Entry.of(done.result)]
+
+    def draw() -> None:
+        from monitoring.report import plot
+
+        plots[0] = plot(done.result, judgement.reference, judgement.data)
+
+    def look_back() -> None:
+        trend[:] = history.trend(trend[0], TREND)
+
+    def write(drawn: str | None) -> None:
+        write_whole(out / REPORT_FILE, page(done.result, drawn, trend))
+
+    done.attempt("page_failed", "the page lacks Evidently's plots", draw)
+    done.attempt("trend_failed", "the page lacks the windows before this one", look_back)
+    if not done.attempt("page_failed", f"{REPORT_FILE} was not written", lambda: write(plots[0])) and plots[0]:
+        done.attempt("page_failed", f"{REPORT_FILE} was not written without plots either", lambda: write(None))
+
+
+def _post(url: str, out: Path, done: Run, outputs: OutputSettings) -> None:
+    """Post the alert; the files are as they are, so a failure is told on stderr and in what the command returns."""
+    from monitoring import webhook
+
+    links = webhook.links(out / RESULT_FILE, out / REPORT_FILE, outputs.link_base)
+    content = webhook.message(done.result, links)
+    done.attempt(
+        "webhook_failed",
+        "nobody was told",
+        lambda: webhook.post(url, content, outputs.webhook_attempts, outputs.webhook_timeout),
+    )

@@ -64,12 +64,18 @@ def block_bootstrap(
 
     Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 13. None for fewer than two days.
     """
-    blocks, where = np.unique(days, return_inverse=True)
-    if len(blocks) < 2:
+    _, where = np.unique(days, return_inverse=True)
+    sums: Array = np.bincount(where, weights=values).astype(np.float64)
+    return interval_of_blocks(sums, np.bincount(where), statistic, resamples, seed)
+
+
+def interval_of_blocks(
+    sums: Array, counts: NDArray[np.int64], statistic: Callable[[Array], Array], resamples: int, seed: int
+) -> tuple[float, float] | None:
+    """As `block_bootstrap`, of blocks that are known by the sums and the counts of their values, shape [b] each."""
+    if len(sums) < 2:
         return None
-    sums = np.bincount(where, weights=values)
-    counts = np.bincount(where)
-    drawn = np.random.default_rng(seed).integers(len(blocks), size=(resamples, len(blocks)))
+    drawn = np.random.default_rng(seed).integers(len(sums), size=(resamples, len(sums)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(statistic(means), [0.025, 0.975])
     return float(low), float(high)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from html import escape
 
-from monitoring.result import DriftResult, Errors, Finding, Interval, Outcomes, Verdict
+from monitoring.error_section import error_section
+from monitoring.history import Entry
+from monitoring.markup import table
+from monitoring.result import DriftResult, Finding, Verdict
+from monitoring.trend import trend
 
 _HEADLINES: dict[Verdict, tuple[str, str]] = {
     "no_drift": ("No drift", "#1b7f4b"),
@@ -21,21 +25,30 @@ _STYLE = """
 #verdict h1 small { display: block; font-size: 15px; font-weight: 400; }
 #verdict h2 { font-size: 18px; margin: 28px 0 8px; }
 #verdict ol { list-style: none; margin: 0; padding: 0; }
-#verdict li { padding: 4px 0; border-bottom: 1px solid #eee; display: flex; gap: 12px; }
+#verdict li { padding: 5px 0; border-bottom: 1px solid #eee; display: flex; gap: 12px; }
 #verdict li b { flex: 0 0 70px; font-weight: 600; }
+#verdict li span { overflow-wrap: anywhere; }
+#verdict li em { display: block; font-style: normal; color: #59636e; }
 #verdict .alarm b { color: #b3261e; } #verdict .warning b { color: #8a5a00; } #verdict .note b { color: #59636e; }
+#verdict .alarm em { color: #1f2328; font-weight: 600; }
+#verdict details { margin-top: 8px; } #verdict summary { cursor: pointer; color: #59636e; }
 #verdict table { border-collapse: collapse; width: 100%; font-size: 14px; }
 #verdict td, #verdict th { text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid #eee;
   vertical-align: top; }
 #verdict .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 #verdict tr.drifted td:first-child { color: #b3261e; font-weight: 600; }
+#verdict tr.guess td { color: #8a5a00; font-style: italic; }
 #verdict p { margin: 6px 0; } #verdict .muted { color: #59636e; }
+#verdict .charts { display: grid; grid-template-columns: 1fr 1fr; gap: 12px 24px; }
+#verdict figure { margin: 8px 0 0; } #verdict figcaption { font-size: 14px; font-weight: 600; }
+#verdict figcaption span { font-weight: 400; margin-left: 8px; }
+#verdict svg text { font: 11px system-ui, sans-serif; fill: #59636e; } #verdict svg { max-width: 100%; }
 """
 
 
-def page(result: DriftResult, plots: str | None) -> str:
-    """The whole page, from Evidently's HTML or without it."""
-    section = _section(result, has_plots=plots is not None)
+def page(result: DriftResult, plots: str | None, history: Sequence[Entry]) -> str:
+    """The whole page, from Evidently's HTML or without it; `history` are the last windows, this one the last."""
+    section = _section(result, history, has_plots=plots is not None)
     if plots is None:
         title = escape(f"{_HEADLINES[result.verdict][0]}: {result.model or 'no model'}")
         return (
@@ -49,7 +62,7 @@ def page(result: DriftResult, plots: str | None) -> str:
     return head + body + section + rest
 
 
-def _section(result: DriftResult, has_plots: bool) -> str:
+def _section(result: DriftResult, history: Sequence[Entry], has_plots: bool) -> str:
     word, colour = _HEADLINES[result.verdict]
     window = result.window
     where = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} by {window.on}"
@@ -57,11 +70,13 @@ def _section(result: DriftResult, has_plots: bool) -> str:
         "Evidently's plots, of a sample, are below the tables." if has_plots else "There are no plots of this window."
     )
     return f"""<section id="verdict"><style>{_STYLE}</style>
-<h1 style="background:{colour}">{word}<small>{escape(result.model or "no model")}, {where}</small></h1>
+<h1 style="background:{colour}">{word}{_alert(result)}<small>{escape(result.model or "no model")}, {where}</small></h1>
 <p>{_lead(result)} <span class="muted">{below}</span></p>
 <h2>Findings</h2>
 {_findings(result.findings)}
-{_errors(result.outcomes)}
+{error_section(result)}
+<h2>Trend</h2>
+{trend(history, result.decision.max_drifted_share, result.settings["max_error_ratio"] or 1.0)}
 {_columns(result)}
 <h2>Rows</h2>
 {_rows(result)}
@@ -69,9 +84,17 @@ def _section(result: DriftResult, has_plots: bool) -> str:
 """
 
 
+def _alert(result: DriftResult) -> str:
+    alert = result.alert
+    if result.verdict != "drift" or alert.of == 1:
+        return ""
+    counted = f"{alert.drifted} of the last {alert.windows} windows drifted, {alert.after} of {alert.of} alert"
+    return f": alert ({counted})" if alert.alert else f", no alert yet ({counted})"
+
+
 def _lead(result: DriftResult) -> str:
     decision = result.decision
-    parts = [f"{result.rows.scored:,} rows."]
+    parts = [f"{result.rows.scored:,} rows over {decision.days:,.0f} day{'s' if round(decision.days) != 1 else ''}."]
     if decision.features_scored:
         parts.append(
             f"{decision.features_drifted} of {decision.features_scored} features drifted "
@@ -82,43 +105,21 @@ def _lead(result: DriftResult) -> str:
 
 
 def _findings(findings: list[Finding]) -> str:
-    if not findings:
-        return "<p>Nothing to report.</p>"
+    """Alarms and warnings in order; notes, which ask for nothing, folded up."""
+    shown, notes = ([one for one in findings if (one.severity == "note") is noted] for noted in (False, True))
+    folded = (
+        f"<details><summary>{len(notes)} more that ask for nothing</summary>{_list(notes)}</details>" if notes else ""
+    )
+    return (_list(shown) if shown else "<p>Nothing that asks for anything.</p>") + folded
+
+
+def _list(findings: list[Finding]) -> str:
     lines = (
-        f'<li class="{finding.severity}"><b>{finding.severity}</b><span>{escape(finding.text)}</span></li>'
+        f'<li class="{finding.severity}"><b>{finding.severity}</b><span>{escape(finding.text)}'
+        f"{f'<em>Look first at {escape(finding.look_at)}.</em>' if finding.look_at else ''}</span></li>"
         for finding in findings
     )
     return f"<ol>{''.join(lines)}</ol>"
-
-
-def _errors(outcomes: Outcomes) -> str:
-    if outcomes.model is None or outcomes.zero_gain is None:
-        return ""
-    delay = f", {outcomes.median_delay_hours:,.1f} h later (median)" if outcomes.median_delay_hours is not None else ""
-    rows = _table(
-        ("", "RMSE", "95 %", "MAE", "95 %", "bias", "95 %"),
-        (_error_cells("model", outcomes.model), _error_cells("zero gain", outcomes.zero_gain)),
-        numbers_from=1,
-    )
-    ratio = f"{outcomes.ratio_to_zero_gain or 0:.3f} {_interval(outcomes.ratio_interval, 3)}"
-    return (
-        f"<h2>What came true</h2><p>{outcomes.matched:,} outcomes, {outcomes.coverage or 0:.1%} of the predictions"
-        f"{delay}. RMSE is {ratio} of that of zero gain, the part known beforehand taken as the prediction."
-        f"</p>{rows}"
-    )
-
-
-def _error_cells(name: str, errors: Errors) -> list[str]:
-    measured = (
-        (errors.rmse, errors.rmse_interval),
-        (errors.mae, errors.mae_interval),
-        (errors.bias, errors.bias_interval),
-    )
-    return [name, *(cell for value, interval in measured for cell in (f"{value:.2f}", _interval(interval, 2)))]
-
-
-def _interval(interval: Interval | None, digits: int) -> str:
-    return f"({interval[0]:.{digits}f} to {interval[1]:.{digits}f})" if interval else ""
 
 
 def _columns(result: DriftResult) -> str:
@@ -144,7 +145,7 @@ def _columns(result: DriftResult) -> str:
         f"The limits are those of windows of the training months with {size}."
     )
     note = f'<p class="muted">{what}</p>'
-    return f"<h2>Columns</h2>{note}{_table(head, rows, numbers_from=2, numbers_to=6, marks=marks)}"
+    return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=6, marks=marks)}"
 
 
 def _rows(result: DriftResult) -> str:
@@ -158,29 +159,14 @@ def _rows(result: DriftResult) -> str:
         f"{outcomes.contradictory:,} contradictory; {outcomes.elsewhere:,} of predictions elsewhere in the log, "
         f"{outcomes.unknown:,} of unknown ones; {outcomes.torn:,} torn and {outcomes.bad:,} bad lines."
     )
+    if outcomes.before_prediction or rows.future:
+        joined += (
+            f" Clocks: {rows.future:,} predictions are dated in the future, {outcomes.before_prediction:,} outcomes "
+            "came before their prediction."
+        )
     made = f"Made {result.made_at:%Y-%m-%d %H:%M} UTC from {result.window.log}."
     return "".join(f"<p>{escape(text)}</p>" for text in (predictions, joined, made))
 
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def _table(
-    head: Iterable[str],
-    rows: Iterable[list[str]],
-    numbers_from: int,
-    numbers_to: int | None = None,
-    marks: list[str] | None = None,
-) -> str:
-    """A table whose columns from `numbers_from` up to `numbers_to` are aligned as numbers."""
-
-    def cells(tag: str, values: Iterable[str]) -> str:
-        return "".join(
-            f"<{tag}{' class=n' if place >= numbers_from and (numbers_to is None or place < numbers_to) else ''}>"
-            f"{escape(value)}</{tag}>"
-            for place, value in enumerate(values)
-        )
-
-    lines = [f'<tr class="{marks[i] if marks else ""}">{cells("td", row)}</tr>' for i, row in enumerate(rows)]
-    return f"<table><tr>{cells('th', head)}</tr>{''.join(lines)}</table>"

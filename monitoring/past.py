@@ -15,16 +15,20 @@ from numpy.typing import NDArray
 from data.columns import columns_of_table
 from data.flights import Flights, month_range
 from data.schema import Field, Kind
-from features.definition import EVENT_TIME, FIELDS, KNOWN_PART, TARGET
+from features.definition import EVENT_TIME, FIELDS, HISTORICAL_GAIN, KNOWN_PART, TARGET
+from features.functions import FEATURE_NAMES
 from features.history import HISTORY_FIELDS
 from monitoring.job import judge_window
 from monitoring.outcomes import Joined
 from monitoring.profile import monitored, profile
+from monitoring.ranges import Sums, add_up
+from monitoring.reading import OUTCOME_KIND, RowsRead, Watched, record_kind
+from monitoring.realised import limits
 from monitoring.reference import Reference
 from monitoring.result import DriftResult
 from monitoring.settings import DriftSettings
-from monitoring.tally import Tally
-from monitoring.window import Query, RowCounts, Scored, WindowData
+from monitoring.tally import finite_range
+from monitoring.window import Query, RowCounts, WindowData, tallies_of
 from scoring.predictor import Predictor
 
 _HISTORY = tuple(Field(name, Kind.NUMBER, name) for name in HISTORY_FIELDS)
@@ -93,17 +97,43 @@ def predicted(predictor: Predictor, columns: Mapping[str, NDArray[Any]], history
     return Past(columns, history, predictions.features, predictions.target)
 
 
-def judge_past(past: Past, reference: Reference, settings: DriftSettings) -> DriftResult:
-    """The verdict that the drift job gives on a window of exactly these rows, with all that came true of them."""
-    now, tallies = past.monitored(), {column.name: Tally(column.bins) for column in reference.columns}
-    for name, tally in tallies.items():
-        tally.add(now[name])
-    known = np.asarray(past.columns[KNOWN_PART], dtype=np.float64)
-    keys = np.arange(len(past), dtype=np.uint64)
-    scored = Scored(keys, past.predicted, known, past.event, past.event * 1_000_000)
-    data = WindowData(RowCounts(scored=len(past)), tallies, {}, scored, pa.table({}))
-    joined = Joined(past.history[TARGET.name].copy())
-    return judge_window(_query(past), reference, data, joined, settings).result
+def judge_past(past: Past, reference: Reference, settings: DriftSettings, estimated: bool = False) -> DriftResult:
+    """The verdict that the drift job gives on a window of exactly these rows, with all that came true of them.
+
+    The error to expect is estimated too where asked for, of all rows rather than of a sample.
+    """
+    columns = past.monitored()
+    watched = [Watched(column.name, column.log_name, column.bins) for column in reference.columns]
+    rows, finite = np.empty(len(past), record_kind(watched)), {}
+    rows["key"], rows["time"], rows["event"] = np.arange(len(past)), past.event * 1_000_000, past.event
+    rows["predicted"], rows["baseline"] = past.predicted, past.columns[KNOWN_PART]
+    rows["gain"] = past.features[:, FEATURE_NAMES.index(HISTORICAL_GAIN)]
+    for place, column in enumerate(watched):
+        values = columns[column.name]
+        rows["codes"][:, place] = column.bins.places(values)
+        if values.dtype.kind == "f":
+            finite[column.name] = finite_range(values)
+    true = past.history[TARGET.name]
+    outcomes = np.empty(int((~np.isnan(true)).sum()), OUTCOME_KIND)
+    for name, values in (("key", rows["key"]), ("time", rows["time"]), ("value", true)):
+        outcomes[name] = values[~np.isnan(true)]
+    now, outcome = datetime.now(UTC), reference.outcome.bins if reference.outcome else None
+    sums = Sums(tuple(column.bins.size for column in watched), outcome, now.timestamp(), limits(settings))
+    found, _ = add_up(sums, rows, outcomes)
+    data = WindowData(
+        now=now,
+        rows=RowCounts(scored=len(past)),
+        tallies=tallies_of(watched, found, finite),
+        unreadable={},
+        blocks=found.blocks,
+        joined=Joined.of(found, RowsRead(), 0),
+        true=found.true,
+        sample=pa.table({}),
+    )
+    estimate = None
+    if estimated and reference.error_model:
+        estimate = reference.error_model.estimate(past.features, past.event, data.blocks.days, settings)
+    return judge_window(_query(past), reference, data, settings, estimate=estimate).result
 
 
 def _query(past: Past) -> Query:

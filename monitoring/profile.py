@@ -4,9 +4,11 @@
 |---|---|
 | rows | of the training months |
 | columns | by name, as below; `outcome` is what came true |
+| vocabularies | by field of categories, its values: `monitoring.vocabulary` |
 | calibration | how far windows may stray: `monitoring.calibration` |
 | error | of the model on months that it did not see: RMSE with its 95 % interval, MAE, bias, ratio to zero gain |
 | error: days, usual_ratio | that ratio by span, as nearly all windows of the training months stayed below it |
+| error: estimate | by span, how far the error model was off: root mean square of ln(realised / estimated) |
 
 | key of a column | of | |
 |---|---|---|

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from features.definition import TARGET
 from features.functions import FEATURE_NAMES
 from monitoring.bins import Bins, Counts
 from monitoring.errors import PackageReferenceError
+from monitoring.estimate import ErrorModel
 from monitoring.profile import OUTCOME
 from monitoring.result import Role
 from monitoring.thresholds import Thresholds
@@ -68,7 +69,7 @@ class Reference:
 
     `rows` is a sample of its training rows as the log would hold them, `min_rows` the fewest that the thresholds are
     for, `day_hours` over how many hours of the day the rows of a day are spread at the least, and `error` the model's
-    error on months that it was not trained on.
+    error on months that it was not trained on. `vocabularies` are the values of fields of categories, by name.
     """
 
     model: str | None
@@ -78,6 +79,8 @@ class Reference:
     min_rows: int = 0
     day_hours: float = 0.0
     error: dict[str, Any] = field(default_factory=dict)
+    vocabularies: dict[str, frozenset[str]] = field(default_factory=dict)
+    error_model: ErrorModel | None = None
 
     @classmethod
     def none(cls) -> Reference:
@@ -97,6 +100,7 @@ class Reference:
             int(calibration["rows"][0]),
             float(calibration["day_hours"]),
             profile.get("error", {}),
+            {name: frozenset(values) for name, values in profile.get("vocabularies", {}).items()},
         )
 
     def usual_ratio(self, days: float) -> float:
@@ -118,7 +122,7 @@ class Reference:
             verify_manifest(directory)
             profile = json.loads((directory / PROFILE_FILE).read_text())
             rows = pq.read_table(directory / REFERENCE_FILE)
-            return cls.of(tag, profile, rows)
+            return replace(cls.of(tag, profile, rows), error_model=ErrorModel.read(directory, profile["error"]))
         except PackageError as error:
             raise PackageReferenceError(str(error)) from error
         except (OSError, ValueError, KeyError) as error:

@@ -10,12 +10,9 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from features.definition import EVENT_TIME, TARGET
-from monitoring.ids import keys_of
 from monitoring.profile import OUTCOME
 from monitoring.reference import Reference
 from monitoring.result import Column, DriftResult
@@ -33,10 +30,10 @@ _STRETCH = 1.0
 """How far beyond the reference's range values are drawn, in its width, so that an outlier does not squeeze the rest."""
 
 
-def plot(result: DriftResult, reference: Reference, data: WindowData, latest: NDArray[np.float64]) -> str | None:
+def plot(result: DriftResult, reference: Reference, data: WindowData) -> str | None:
     """Evidently's page as self-contained HTML, of the window's sample; None where there is too little to draw.
 
-    `latest` is the outcome of each row of `data.scored`, NaN where there is none. Raises whatever Evidently raises.
+    Raises whatever Evidently raises.
     """
     columns = [column for column in result.columns if column.healthy and column.score is not None]
     if data.sample.num_rows < MIN_PLOTTED or not columns:
@@ -44,16 +41,10 @@ def plot(result: DriftResult, reference: Reference, data: WindowData, latest: ND
     names = {column.log_name: column.name for column in reference.columns}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        sample = data.sample.append_column(OUTCOME, _outcomes_of(data, latest)).sort_by(EVENT_TIME)
-        now = _frame(sample, names, columns)
+        now = _frame(data.sample.sort_by(EVENT_TIME), names, columns)
         before = _frame(reference.rows, names, columns)
         html: str = _snapshot(columns, _within(now, before), before).get_html_str(as_iframe=False)
         return html
-
-
-def _outcomes_of(data: WindowData, latest: NDArray[np.float64]) -> pa.Array:
-    places = np.searchsorted(data.scored.keys, keys_of(data.sample["prediction_id"].combine_chunks()))
-    return pa.array(latest[places], from_pandas=True)
 
 
 def _frame(rows: pa.Table, names: dict[str, str], columns: list[Column]) -> pd.DataFrame:

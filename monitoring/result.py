@@ -7,11 +7,11 @@ Strict JSON: no NaN, no Infinity; what does not apply or could not be measured i
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT = 2
+FORMAT = 3
 
 Verdict = Literal["no_drift", "drift", "not_enough_data", "invalid_data"]
 Severity = Literal["alarm", "warning", "note"]
@@ -19,7 +19,7 @@ Role = Literal["feature", "prediction", "segment", "outcome"]
 Interval = tuple[float, float]
 
 EXIT_CODES: dict[Verdict, int] = {"no_drift": 0, "drift": 1, "not_enough_data": 2, "invalid_data": 2}
-"""What the command ends with; 3 is a job that failed."""
+"""What the command ends with; 3 is a job that failed. A drift that `--alert-after` holds back ends with 0."""
 
 
 class _Part(BaseModel):
@@ -44,6 +44,7 @@ class Rows(_Part):
     without_id: Annotated[int, Field(description="Rows of the window without a prediction_id, left out")]
     torn: Annotated[int, Field(description="Last lines of segments that were never ended, in the whole unsealed log")]
     bad: Annotated[int, Field(description="Lines that could not be read, in the whole unsealed log")]
+    future: Annotated[int, Field(description="Rows judged that are dated after the job ran")] = 0
     examples: Annotated[list[str], Field(description="Where some torn and bad lines are, and why")]
 
 
@@ -84,6 +85,31 @@ class Errors(_Part):
     bias_interval: Interval | None
 
 
+class Maturity(_Part):
+    """Which predictions are old enough that their outcome should have come; errors are measured on those alone."""
+
+    hours: Annotated[float, Field(description="The age from which a prediction is mature")]
+    source: Annotated[
+        Literal["setting", "observed"],
+        Field(description="Where the hours come from: DRIFT_MATURITY_HOURS, or the delays of the outcomes so far"),
+    ]
+    predictions: Annotated[int, Field(description="Mature predictions of the window")]
+    share: Annotated[float, Field(description="Of the window's predictions")]
+    matched: Annotated[int, Field(description="Mature predictions with an outcome")]
+    coverage: Annotated[float | None, Field(description="Share of the mature predictions with an outcome")]
+    judged: Annotated[bool, Field(description="Whether there are enough of them to judge the error")]
+
+
+class Estimate(_Part):
+    """The error to expect of the window's predictions, guessed without outcomes. Never a reason for the verdict."""
+
+    n: Annotated[int, Field(description="Rows of the window's sample that it is the mean of")]
+    rmse: float
+    rmse_interval: Interval
+    mae: float
+    mae_interval: Interval
+
+
 class Outcomes(_Part):
     """What came true of the window's predictions."""
 
@@ -95,11 +121,18 @@ class Outcomes(_Part):
     unknown: Annotated[int, Field(description="Outcomes of predictions that the log does not hold")]
     torn: int
     bad: Annotated[int, Field(description="Lines that could not be read, or hold no id or value")]
+    before_prediction: Annotated[int, Field(description="Outcomes received before their prediction was made")] = 0
     median_delay_hours: Annotated[float | None, Field(description="From prediction to latest outcome")]
-    model: Errors | None
+    maturity: Maturity | None
+    model: Annotated[Errors | None, Field(description="Of the mature predictions, where there are any")]
     zero_gain: Annotated[Errors | None, Field(description="Of the part known beforehand, taken as the prediction")]
+    historical_gain: Annotated[
+        Errors | None, Field(description="Of the part known beforehand with the mean gain of rows like it in training")
+    ]
     ratio_to_zero_gain: Annotated[float | None, Field(description="RMSE of the model over that of zero gain")]
     ratio_interval: Interval | None
+    ratio_to_historical_gain: Annotated[float | None, Field(description="RMSE of the model over historical gain's")]
+    historical_ratio_interval: Interval | None
     blocks: Annotated[Literal["day", "hour"] | None, Field(description="What the bootstrap draws")]
 
 
@@ -110,6 +143,17 @@ class Finding(_Part):
     kind: Annotated[str, Field(description="A stable word for programs, such as `column_drift`")]
     column: str | None
     text: str
+    look_at: Annotated[str | None, Field(description="Where to look first")] = None
+
+
+class Alert(_Part):
+    """Whether to wake somebody: when enough of the last windows drifted, this one among them."""
+
+    alert: bool
+    after: Annotated[int, Field(description="Windows that must have drifted (--alert-after)")]
+    of: Annotated[int, Field(description="Of so many windows in a row (--of)")]
+    drifted: Annotated[int, Field(description="Windows that did, this one included")]
+    windows: Annotated[int, Field(description="Windows in a row that are known, this one included")]
 
 
 class Decision(_Part):
@@ -129,6 +173,7 @@ class DriftResult(_Part):
 
     format: int = FORMAT
     verdict: Verdict
+    alert: Annotated[Alert, Field(description="Decides between exit codes 0 and 1 where the verdict is drift")]
     exit_code: int
     made_at: datetime
     model: Annotated[str | None, Field(description="Tag of the model; null where no row names one")]
@@ -138,7 +183,17 @@ class DriftResult(_Part):
     findings: list[Finding]
     columns: list[Column]
     outcomes: Outcomes
-    settings: Annotated[dict[str, float], Field(description="What made an alarm")]
+    estimate: Annotated[Estimate | None, Field(description="Null without rows or an error model")]
+    settings: Annotated[dict[str, float | None], Field(description="What made an alarm")]
+
+    def with_alert(self, alert: Alert) -> Self:
+        """The same with another decision on the alert, and the exit code that follows from it."""
+        calm = self.verdict == "drift" and not alert.alert
+        return self.model_copy(update={"alert": alert, "exit_code": 0 if calm else EXIT_CODES[self.verdict]})
+
+    def with_finding(self, finding: Finding) -> Self:
+        """The same with one more finding, the last."""
+        return self.model_copy(update={"findings": [*self.findings, finding]})
 
     def to_json(self) -> str:
         """Strict JSON, indented."""

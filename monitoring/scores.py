@@ -1,8 +1,6 @@
-"""The score of each column of a window against the reference, with what was wrong with it in plain words."""
+"""The score of each column of a window against the reference, and what moved, in plain words."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -10,20 +8,14 @@ from data.schema import Field, Kind
 from features.definition import FIELDS, TARGET
 from features.functions import FEATURES
 from monitoring.bins import MISSING, OTHER, contributions, middle, noise
+from monitoring.checks import UNREADABLE
 from monitoring.reference import ReferenceColumn
-from monitoring.result import Column, Finding, Severity
+from monitoring.result import Column
 from monitoring.settings import DriftSettings
 from monitoring.tally import Tally
 from monitoring.window import WindowData
 
 METHOD = "psi"
-_ROUGHLY_CONSTANT = 0.9
-"""A reference of which this share is in one bin may well be constant for a while, as rain is on dry days."""
-
-_UNREADABLE = {
-    "absent": "the log has no such column; the server that wrote it has other features than the model's package",
-    "wrong_kind": "the log declares it as something else than {kind}; the declaration has changed under the model",
-}
 
 
 def score_columns(
@@ -83,39 +75,6 @@ def excess(column: Column) -> float:
     return column.score / column.threshold if column.score is not None and column.threshold else np.inf
 
 
-def column_findings(
-    column: Column, reference: ReferenceColumn, tally: Tally | None, days: float, settings: DriftSettings
-) -> Iterator[Finding]:
-    """What there is to say of a column, its faults before its drift; at most one finding of each kind."""
-
-    def finding(severity: Severity, kind: str, text: str) -> Finding:
-        return Finding(severity=severity, kind=kind, column=column.name, text=f"{column.name}: {text}")
-
-    if tally is None:
-        yield finding("alarm", "column_unreadable", column.reason)
-        return
-    if not tally.n:
-        return
-    if tally.missing == 1 and column.missing_reference < 1:
-        yield finding("alarm", "column_all_missing", f"all of its {tally.n:,} values are missing; {_before(column)}")
-    elif column.missing_limit is not None and tally.missing > column.missing_limit:
-        yield finding("alarm", "missing_rise", f"{tally.missing:.1%} of its values are missing; {_before(column)}")
-    if tally.infinite:
-        yield finding("warning", "column_infinite", f"{tally.infinite:,} of its values are infinite")
-    if tally.constant and tally.missing < 1 and not _may_be_constant(reference, days):
-        yield finding("alarm", "column_constant", "all of its values are the same; a sensor or a join may be stuck")
-    if tally.other > settings.out_of_range_share:
-        yield finding("warning", "out_of_range", _outside(reference, tally))
-    if column.drifted and tally.missing < 1:
-        severity: Severity = "alarm" if column.role == "prediction" else "warning"
-        yield finding(severity, f"{column.role}_drift", column.reason)
-
-
-def _may_be_constant(reference: ReferenceColumn, days: float) -> bool:
-    roughly = reference.counts.max() >= _ROUGHLY_CONSTANT * reference.counts.sum()
-    return bool(roughly) or reference.thresholds.may_be_constant(days)
-
-
 def _reason(column: ReferenceColumn, tally: Tally, place: int, drifted: bool) -> str:
     """Where the middle went, for a quantity; and the bin that moved most, as shares of the reference and the window."""
     before, now = column.counts[place] / column.rows, tally.counts[place] / tally.n
@@ -141,17 +100,6 @@ def _unit(field: Field) -> str:
     return field.unit or "" if field.kind is Kind.NUMBER else ""
 
 
-def _before(column: Column) -> str:
-    return f"of the reference, {column.missing_reference:.1%} are"
-
-
-def _outside(reference: ReferenceColumn, tally: Tally) -> str:
-    what = tally.bins.label(OTHER)
-    seen = f" (from {tally.minimum:.6g} to {tally.maximum:.6g})" if np.isfinite(tally.minimum) else ""
-    known = int(reference.counts[OTHER]) / max(reference.rows, 1)
-    return f"{tally.other:.1%} of its values are {what}{seen}; {known:.1%} were"
-
-
 def _unreadable(column: ReferenceColumn, why: str) -> Column:
     return Column(
         name=column.name,
@@ -171,5 +119,5 @@ def _unreadable(column: ReferenceColumn, why: str) -> Column:
         importance=column.importance,
         healthy=False,
         drifted=False,
-        reason=_UNREADABLE[why].format(kind=column.kind),
+        reason=UNREADABLE[why].format(kind=column.kind),
     )

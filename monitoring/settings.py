@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from monitoring.calibration import MATERIAL
@@ -35,6 +38,15 @@ class DriftSettings(BaseSettings):
         gt=0,
         description="Drift when the RMSE over that of zero gain is above this by all of its 95 % interval.",
     )
+    min_coverage: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="The error is judged when this share of the mature predictions or more has come true.",
+    )
+    maturity_hours: float | None = Field(
+        None, ge=0, description="Age from which a prediction's outcome is due; by default that of 95 % of the outcomes."
+    )
     max_bad_share: float = Field(
         0.01, ge=0, le=1, description="`invalid_data` when more than this share of the log's lines cannot be read."
     )
@@ -44,3 +56,30 @@ class DriftSettings(BaseSettings):
     sample: int = Field(5_000, ge=100, description="Rows that the page's plots are drawn from.")
     seed: int = Field(20130101, ge=0, description="Of that sample, and of the bootstrap.")
     resamples: int = Field(1_000, ge=100, description="Bootstrap resamples behind each interval.")
+
+
+class OutputSettings(BaseSettings):
+    """Where the verdict goes beside `result.json` and `report.html`, and when it is an alert."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIFT_", frozen=True)
+
+    history: Path | None = Field(None, description="File of all verdicts; by default history.jsonl beside the result.")
+    alert_after: int = Field(1, ge=1, description="Alert when so many of the last windows are drift, with this one.")
+    alert_of: int | None = Field(None, ge=1, description="Of so many windows in a row; by default as many.")
+    textfile: Path | None = Field(None, description="File of metrics for Prometheus' node_exporter.")
+    workspace: Path | None = Field(None, description="Folder of an Evidently workspace, for `make dashboard`.")
+    webhook: str | None = Field(None, description="Address that an alert is posted to as JSON.")
+    webhook_attempts: int = Field(3, ge=1, le=10, description="How often to try.")
+    webhook_timeout: float = Field(5.0, gt=0, le=60, description="Seconds that each attempt may take.")
+    link_base: str | None = Field(None, description="Address under which --out is served, for the webhook's links.")
+
+    @model_validator(mode="after")
+    def _after_is_within_of(self) -> Self:
+        if self.alert_after > self.windows:
+            raise ValueError(f"alert_after is {self.alert_after}, more than the {self.windows} windows of alert_of")
+        return self
+
+    @property
+    def windows(self) -> int:
+        """How many windows the alert looks at."""
+        return self.alert_of or self.alert_after

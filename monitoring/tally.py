@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.bins import MISSING, OTHER, Bins
+from monitoring.bins import MISSING, OTHER, Bins, Counts
 
 
 class Tally:
     """Counts of one column's values by bin, with how many were infinite and the range of those that were not.
 
-    Tallies of parts of a window add up to the tally of the whole, in any order.
+    What parts of a window add comes to the same in any order.
     """
 
     def __init__(self, bins: Bins) -> None:
@@ -25,19 +25,19 @@ class Tally:
 
     def add(self, values: NDArray[Any]) -> None:
         """Count n values: float64 with NaN for missing, or objects with None."""
-        self.counts += self.bins.count(values)
+        self.add_counts(self.bins.count(values))
         if values.dtype.kind == "f":
-            finite = values[np.isfinite(values)]
             self.infinite += int(np.isinf(values).sum())
-            self.minimum = float(finite.min(initial=self.minimum))
-            self.maximum = float(finite.max(initial=self.maximum))
+            self.widen(*finite_range(values))
 
-    def merge(self, other: Tally) -> None:
-        """Add the tally of another part of the window, made on the same bins."""
-        self.counts += other.counts
-        self.infinite += other.infinite
-        self.minimum = min(self.minimum, other.minimum)
-        self.maximum = max(self.maximum, other.maximum)
+    def add_counts(self, counts: Counts, infinite: int = 0) -> None:
+        """Count values by their bins, shape [size], and how many of these are infinite."""
+        self.counts += counts
+        self.infinite += infinite
+
+    def widen(self, minimum: float, maximum: float) -> None:
+        """Extend the range of the finite values; infinity less than minus infinity extends nothing."""
+        self.minimum, self.maximum = min(self.minimum, minimum), max(self.maximum, maximum)
 
     @property
     def n(self) -> int:
@@ -59,3 +59,13 @@ class Tally:
         if np.isfinite(self.minimum):
             return self.minimum == self.maximum and not self.infinite
         return int((np.delete(self.counts, MISSING) > 0).sum()) == 1
+
+
+def finite_range(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The smallest and the largest of n numbers that are neither missing nor infinite; (inf, -inf) of none."""
+    low = float(np.fmin.reduce(values, initial=np.inf))
+    high = float(np.fmax.reduce(values, initial=-np.inf))
+    if np.isneginf(low) or np.isposinf(high):
+        finite = values[np.isfinite(values)]
+        return float(finite.min(initial=np.inf)), float(finite.max(initial=-np.inf))
+    return low, high

@@ -75,23 +75,25 @@ class Thresholds:
 
 
 def effective_days(event: NDArray[np.int64]) -> float:
-    """Over how many days n rows are spread, `event` being their times in seconds, shape [n]; at least 1.
-
-    The exponential of the entropy of the rows' days (Hill, Diversity and Evenness, Ecology 54(2), 1973), so that a few
-    stray rows of other days count for little; with Miller's correction for a finite sample (1955).
-    """
-    return _effective(event // DAY)
+    """Over how many days n rows are spread, `event` being their times in seconds, shape [n]; at least 1."""
+    return spread(np.unique(event // DAY, return_counts=True)[1])
 
 
 def effective_hours(event: NDArray[np.int64]) -> float:
     """Over how many of the 24 hours of the day n rows are spread; as `effective_days`."""
-    return _effective(event % DAY // HOUR)
+    return spread(np.unique(event % DAY // HOUR, return_counts=True)[1])
 
 
-def _effective(cells: NDArray[np.int64]) -> float:
-    if not len(cells):
+def spread(counts: NDArray[np.int64]) -> float:
+    """Over how many cells rows are spread, of which each holds `counts` rows; at least 1.
+
+    The exponential of the entropy of the rows' cells (Hill, Diversity and Evenness, Ecology 54(2), 1973), so that a few
+    stray rows in other cells count for little; with Miller's correction for a finite sample (1955).
+    """
+    counts = counts[counts > 0]
+    if not len(counts):
         return 1.0
-    _, counts = np.unique(cells, return_counts=True)
-    shares = counts / len(cells)
-    entropy = -float((shares * np.log(shares)).sum()) + (len(counts) - 1) / (2 * len(cells))
+    rows = int(counts.sum())
+    shares = counts / rows
+    entropy = -float((shares * np.log(shares)).sum()) + (len(counts) - 1) / (2 * rows)
     return float(np.exp(entropy))

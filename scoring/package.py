@@ -9,6 +9,7 @@
 | `parity.json`, `parity.npz` | parity vectors |
 | `reference.parquet` | reference rows with features, predictions and outcomes |
 | `profile.json` | what the reference looks like, for drift |
+| `error_model.ubj` | what error to expect of a row, for monitoring alone |
 | `metrics.json` | metrics with intervals, beside the baselines |
 | `provenance.json` | when and from what it was made: data fingerprint, commit, library versions |
 | `training_report.html` | Evidently's report of the test months |
@@ -32,6 +33,7 @@ from scoring.predictor import Predictor
 from scoring.runners import load_runner
 
 DECLARATION_FILE = "declaration.json"
+ERROR_MODEL_FILE = "error_model.ubj"
 METRICS_FILE = "metrics.json"
 PROFILE_FILE = "profile.json"
 PROVENANCE_FILE = "provenance.json"

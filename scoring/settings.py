@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from features.definition import NAME
+from scoring.release import CHAMPION
 
 
 class ServingSettings(BaseSettings):
@@ -16,8 +17,17 @@ class ServingSettings(BaseSettings):
     model_config = SettingsConfigDict(protected_namespaces=())
 
     model_tag: str = Field(
-        f"{NAME}:latest", description="Tag of the model to serve from a checkout; a bento has its own."
+        CHAMPION,
+        description="Tag of the model to serve from a checkout and to build with: the released one. A bento has its "
+        f"own, unless this is set to {CHAMPION}.",
     )
+    shadow_model: str | None = Field(None, description="Tag of a candidate that scores live rows beside the model.")
+    shadow_cpu_share: float = Field(0.2, gt=0, le=1, description="Share of a core that a worker's shadow may take.")
+    shadow_batch_rows: int = Field(200, ge=1, description="Rows that the shadow scores at a time.")
+    shadow_max_behind_rows: int = Field(
+        20_000, ge=1, description="Rows that the shadow may be behind; beyond it skips ahead, and counts what it drops."
+    )
+    shadow_hang_seconds: float = Field(60, gt=0, description="A shadow that takes longer for a batch is ended.")
     traffic_dir: Path = Field(Path("var/traffic"), description="Folder of the traffic log.")
     traffic_roll_mb: int = Field(64, ge=1, description="A segment of the log ends after this many MiB.")
     traffic_roll_seconds: float = Field(3600, gt=0, description="A segment of the log ends after this time.")
@@ -33,6 +43,10 @@ class ServingSettings(BaseSettings):
     grpc_tls_client_ca: Path | None = Field(None, description="Authority that clients' certificates must come from.")
     drain_seconds: float = Field(1.0, ge=0, description="After SIGTERM, not ready but still answering for this time.")
     timeout_seconds: float = Field(30, gt=0, description="A request that takes longer is answered with 504.")
+    log_format: Literal["text", "json"] = Field("text", description="Of what the server says on standard output.")
+    log_requests: Literal["none", "failed", "all"] = Field(
+        "failed", description="Requests that have a line there: none, those that failed by the server's fault, or all."
+    )
 
 
 settings = ServingSettings()

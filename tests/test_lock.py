@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = {"serving": [], "dev": ["training", "monitoring", "test", "lock"]}
+EXTRAS = {"serving": [], "dev": ["training", "monitoring", "dask", "test", "lock"]}
 """By lock file: the extras that it holds beside the dependencies of a server."""
 
 

@@ -12,6 +12,7 @@ import bentoml
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from data.schema import Kind
 from features.columns import rows_of
@@ -21,8 +22,10 @@ from features.values import Row
 from monitoring.calibration import usual_ratios
 from monitoring.importance import importance
 from monitoring.profile import OUTCOME, monitored, profile
+from monitoring.vocabulary import vocabularies
 from scoring.manifest import write_manifest
 from scoring.package import (
+    ERROR_MODEL_FILE,
     METRICS_FILE,
     PROFILE_FILE,
     PROVENANCE_FILE,
@@ -33,6 +36,7 @@ from scoring.package import (
 )
 from scoring.parity import write_parity
 from scoring.traffic import FEATURE_PREFIX
+from training.error_model import learn_error_model, spread
 from training.pipeline import TrainedModel
 from training.report import write_report
 
@@ -46,6 +50,7 @@ def publish(model: TrainedModel) -> tuple[str, str]:
         write_predictor(directory, model.predictor)
         write_parity(directory, _parity_rows(model), model.predictor)
         _write_reference(directory, model)
+        _write_error_model(directory, model)
         write_json(directory / METRICS_FILE, model.document())
         write_json(directory / PROVENANCE_FILE, _provenance(model))
         write_report(model, directory / REPORT_FILE)
@@ -97,18 +102,31 @@ def _write_reference(directory: Path, model: TrainedModel) -> None:
     write_json(directory / PROFILE_FILE, _profile(model))
 
 
+def _write_error_model(directory: Path, model: TrainedModel) -> None:
+    features, error, _ = _unseen(model)
+    learn_error_model(features, error, model.config.seed).save_model(directory / ERROR_MODEL_FILE)
+
+
+def _unseen(model: TrainedModel) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64]]:
+    """Features, errors and days of the validation months: the error model learns from what the model had not seen."""
+    part, predictions = model.parts["validation"], model.predictions["validation"]
+    return predictions.features, predictions.target - part.target, part.days
+
+
 def _profile(model: TrainedModel) -> dict[str, Any]:
     """What the training months looked like to the server: features as served, not out of fold."""
     train, predictions, seed = model.parts["train"], model.predictions["train"], model.config.seed
     columns = monitored(train.columns, predictions.features, predictions.target, train.target)
     weights = importance(model.predictor.runner.predict, predictions.features, seed)
-    document = model.document()
-    error = {key: document["metrics"]["test"][key] for key in ("n", "rmse", "rmse_interval", "mae", "bias")}
-    error["ratio_to_zero_gain"] = document["ratio_to_zero_gain"]
+    measured = model.document()
+    error = {key: measured["metrics"]["test"][key] for key in ("n", "rmse", "rmse_interval", "mae", "bias")}
+    error["ratio_to_zero_gain"] = measured["ratio_to_zero_gain"]
     model_error, zero_gain_error = (known - train.target for known in (predictions.target, train.columns[KNOWN_PART]))
     error |= usual_ratios(model_error, zero_gain_error, train.columns[EVENT_TIME])
+    error["estimate"] = spread(*_unseen(model), seed)
     names = dict(zip(FEATURE_NAMES, weights.tolist(), strict=True))
-    return profile(columns, train.columns[EVENT_TIME], names, seed) | {"error": error}
+    document = profile(columns, train.columns[EVENT_TIME], names, seed)
+    return document | {"error": error, "vocabularies": vocabularies(train.columns)}
 
 
 def _arrow(values: Any, kind: Kind) -> pa.Array:

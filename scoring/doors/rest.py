@@ -27,6 +27,7 @@ from scoring.doors.tensors import (
     input_metadata,
     output_metadata,
     output_tensors,
+    scored_by,
     shown,
 )
 from scoring.errors import RequestError
@@ -86,12 +87,13 @@ class RESTDoor:
 
     async def infer(self, request: Request) -> Response:
         """Predict the rows of the input tensors."""
-        with self._entrance.request("rest") as counted:
+        with self._entrance.request("rest", lambda: request.headers) as counted:
             served = self._served(request)
             document, tensors = _read(await read_body(request), request.headers.get(HEADER_LENGTH))
             requested = [_text(output, "name", "output") for output in _objects(document, "outputs")]
             check_outputs(requested)
             answers = await self._entrance.predict(rows_of_tensors(tensors), counted)
+            served = scored_by(answers, request.path_params.get("version", ""), served)
             return _write(served, document, output_tensors(answers, requested))
 
     def _served(self, request: Request) -> str:

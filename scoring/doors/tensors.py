@@ -32,7 +32,7 @@ DATATYPES: dict[Kind, tuple[str, ...]] = {
 PREDICTION_ID = "prediction_id"
 OUTPUTS = {TARGET.name: "FP64", PREDICTION_ID: "BYTES"}
 
-_STRUCT_CODES = {"FP64": "d", "FP32": "f", "INT64": "q", "INT32": "i"}
+STRUCT_CODES = {"FP64": "d", "FP32": "f", "INT64": "q", "INT32": "i"}
 FEW_BYTES = 512
 """Tensors up to this size are decoded in plain Python, which is faster than NumPy's fixed cost per operation."""
 
@@ -67,6 +67,16 @@ def check_model(name: str, version: str, served: str) -> None:
     if name != served_name or version not in ("", served_version):
         wanted = f"{name}, version {version}" if version else name
         raise UnknownModelError(f"The model {wanted[:200]} is not served here; {served_name}, {served_version}, is.")
+
+
+def scored_by(answers: Sequence[dict[str, Any]], version: str, served: str) -> str:
+    """The tag of the model that gave the answers, `served` where there are none.
+
+    Raises UnknownModelError where a request for one `version` was scored by another, released while it waited.
+    """
+    tag = str(answers[0]["model"]) if answers else served
+    check_model(tag.split(":")[0], version, tag)
+    return tag
 
 
 def check_outputs(requested: Sequence[str]) -> None:
@@ -119,7 +129,7 @@ def decode_values(name: str, datatype: str, count: int, content: bytes) -> Value
     if len(content) % dtype.itemsize:
         raise RequestError(f"Input {shown(name)} has {len(content)} bytes, which is no whole number of {datatype}.")
     if len(content) <= FEW_BYTES:
-        return struct.unpack(f"<{len(content) // dtype.itemsize}{_STRUCT_CODES[datatype]}", content)
+        return struct.unpack(f"<{len(content) // dtype.itemsize}{STRUCT_CODES[datatype]}", content)
     return np.frombuffer(content, dtype)
 
 
@@ -128,6 +138,8 @@ def encode(tensor: Tensor) -> bytes:
     if tensor.datatype == "BYTES":
         encoded = [value.encode() for value in tensor.values]
         return b"".join(part for value in encoded for part in (struct.pack("<I", len(value)), value))
+    if len(tensor.values) == 1:
+        return struct.pack(f"<{STRUCT_CODES[tensor.datatype]}", tensor.values[0])
     numbers: NDArray[Any] = np.asarray(tensor.values, dtype=NUMPY_TYPES[tensor.datatype])
     return numbers.tobytes()
 

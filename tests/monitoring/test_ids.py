@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
-import pytest
 
-from monitoring.ids import SeenKeys, keys_of
-from monitoring.window import Sample
+from monitoring.ids import keys_of
+from monitoring.sample import Sample
 from scoring.traffic import prediction_ids
 
 
@@ -17,18 +15,6 @@ def test_keys_depend_on_the_id_alone() -> None:
     alone = [keys_of(pa.array([one]))[0] for one in ids]
     assert together.tolist() == alone
     assert len(set(alone)) == len(ids)
-
-
-@pytest.mark.parametrize("size", [1, 7, 1_000])
-def test_seen_keys(size: int) -> None:
-    keys = np.random.default_rng(size).integers(0, 3_000, 10_000).astype(np.uint64)
-    seen, known = SeenKeys(), set[int]()
-    for start in range(0, len(keys), size):
-        part = keys[start : start + size]
-        fresh = seen.add(part)
-        for key, new in zip(part.tolist(), fresh.tolist(), strict=True):
-            assert new == (key not in known)
-            known.add(key)
 
 
 def test_sample_does_not_depend_on_the_batches() -> None:

@@ -1,0 +1,206 @@
+"""python -m benchmarks.drift: time and memory of the drift job, by rows, beside Evidently's own preset, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.command import clean_up_on_signals, scratch_folder, steps, write_json
+from benchmarks.drift_log import END, START, real_rows, write_log
+from benchmarks.errors import BenchmarkError
+from benchmarks.report import describe_hardware, hardware, show_number
+from benchmarks.servers import require_model
+from monitoring.job import RESULT_FILE
+from scoring.settings import settings
+
+SIZES, QUICK_SIZES = (100_000, 1_000_000, 10_000_000), (2_000, 5_000, 10_000)
+JOB, CLUSTER, EVIDENTLY = "drift job", "drift job, two Dask workers", "Evidently's DataDriftPreset"
+WORKERS = 2
+MEGABYTES = 1024
+"""The most that one process may hold."""
+
+GROWTH = 1.1
+"""Time and memory may grow by this much more than rows do: a run varies by as much."""
+
+_LAUNCHER = """
+import os, sys
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+print(usage.ru_maxrss, file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""Starts a process and prints the peak of its memory. A process counts its parent's memory as its own until it has
+begun its program, so the parent must be small.
+"""
+
+EPILOG = """\
+Each measurement is a process of its own, with its start, its page and its clean-up: `python -m monitoring drift` on a
+sealed log of real flights under new ids and times, with outcomes of nine in ten; the same with --workers 2; and
+Evidently's DataDriftPreset on all rows of the middle size in pandas, once. The two jobs' result.json must be the same
+to the bit. Needs 4 GB of disk, and takes about fifteen minutes, most of them Evidently's.
+
+exit codes: 0 measured; 1 results differ, a process holds more than 1 GB, time or memory grow faster than rows, or the
+ratio is below --check; 2 the arguments are wrong; 3 the benchmark cannot be made.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.drift",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--check", type=float, metavar="RATIO", help="least ratio of Evidently's time to the job's")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
+    parser.add_argument("--quick", action="store_true", help="some thousand rows; too few to quote")
+    options = parser.parse_args(arguments)
+    clean_up_on_signals()
+    try:
+        scaling = measure(QUICK_SIZES if options.quick else SIZES)
+        write_json(scaling.document(), options.json)
+    except (BenchmarkError, OSError) as error:
+        print(f"benchmarks.drift: {error}", file=sys.stderr)
+        return 3
+    print(scaling.table())
+    return judge(scaling, options.check)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one process took: wall-clock seconds, and MB of memory at its peak (of its largest process)."""
+
+    seconds: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Costs by what was run and by rows, and the sizes at which the results of both jobs are the same."""
+
+    costs: dict[str, dict[int, Cost]]
+    identical: list[int]
+
+    @property
+    def ratio(self) -> float | None:
+        """Evidently's time over the job's, at the same rows; None without either."""
+        for rows, cost in self.costs.get(EVIDENTLY, {}).items():
+            return cost.seconds / self.costs[JOB][rows].seconds
+        return None
+
+    def table(self) -> str:
+        """The measurements for people to read."""
+        head = f"{'':<34}{'rows':>12}{'seconds':>10}{'rows/s':>12}{'peak MB':>10}"
+        lines = [describe_hardware((None, None))[0], "", head]
+        for what, costs in self.costs.items():
+            for rows, cost in costs.items():
+                values = (f"{rows:,}", f"{cost.seconds:.1f}", f"{rows / cost.seconds:,.0f}", f"{cost.megabytes:,.0f}")
+                lines.append(
+                    f"{what:<34}" + "".join(f"{v:>{w}}" for v, w in zip(values, (12, 10, 12, 10), strict=True))
+                )
+        lines.append(f"Evidently's time over the job's: {show_number(self.ratio)}")
+        same = ", ".join(f"{rows:,}" for rows in self.identical) or "none"
+        lines.append(f"result.json with and without Dask the same to the bit at {same} rows")
+        return "\n".join(lines)
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        return {
+            "hardware": hardware((None, None)),
+            "costs": {
+                what: {str(rows): asdict(cost) for rows, cost in each.items()} for what, each in self.costs.items()
+            },
+            "ratio": self.ratio,
+            "identical": self.identical,
+        }
+
+
+def measure(sizes: tuple[int, ...]) -> Scaling:
+    """Write a log of each size and run all on it. Raises BenchmarkError where something fails."""
+    require_model()
+    costs: dict[str, dict[int, Cost]] = {JOB: {}, CLUSTER: {}, EVIDENTLY: {}}
+    identical = []
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder())
+        step = stack.enter_context(steps(2 + 3 * len(sizes)))
+        step("predicting real flights")
+        base = real_rows(folder / "real", settings.model_tag)
+        for rows in sizes:
+            log = folder / str(rows)
+            step(f"writing a log of {rows:,} rows")
+            write_log(log, base, rows)
+            step(f"{JOB}, {rows:,} rows")
+            costs[JOB][rows] = run([*_job(log), "--out", str(log / "job")], (0, 1))
+            step(f"{CLUSTER}, {rows:,} rows")
+            costs[CLUSTER][rows] = run([*_job(log), "--out", str(log / "cluster"), "--workers", str(WORKERS)], (0, 1))
+            if result_of(log / "job") == result_of(log / "cluster"):
+                identical.append(rows)
+        step(f"{EVIDENTLY}, {sizes[1]:,} rows")
+        preset = ["-m", "benchmarks.evidently_drift", str(folder / str(sizes[1])), settings.model_tag]
+        costs[EVIDENTLY][sizes[1]] = run(preset, (0,))
+    return Scaling(costs, identical)
+
+
+def _job(log: Path) -> list[str]:
+    window = ["--from", START.isoformat(), "--to", END.isoformat(), "--as-of", "2013-09-01"]
+    return ["-m", "monitoring", "drift", *window, "--traffic-dir", str(log)]
+
+
+def run(arguments: list[str], expected: tuple[int, ...]) -> Cost:
+    """Run Python with the arguments. Raises BenchmarkError where it ends with another code than those expected."""
+    command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, sys.executable, *arguments]
+    begin = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = process.stderr.read().strip().splitlines()
+    seconds = time.perf_counter() - begin
+    if process.returncode not in expected:
+        last = told[-2] if len(told) > 1 else "it said nothing"
+        raise BenchmarkError(f"`python {' '.join(arguments[:3])}` ended with {process.returncode}: {last}")
+    return Cost(seconds, int(told[-1]) / 1024)
+
+
+def result_of(out: Path) -> dict[str, Any]:
+    """All of a result.json but when it was made."""
+    document: dict[str, Any] = json.loads((out / RESULT_FILE).read_text())
+    del document["made_at"]
+    return document
+
+
+def judge(scaling: Scaling, required: float | None) -> int:
+    """The exit code of finished measurements, with a sentence for each reason that it is not 0."""
+    complaints = list(_complaints(scaling, required))
+    for complaint in complaints:
+        print(f"benchmarks.drift: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+def _complaints(scaling: Scaling, required: float | None) -> Iterator[str]:
+    for rows in scaling.costs[JOB]:
+        if rows not in scaling.identical:
+            yield f"at {rows:,} rows the Dask workers come to another result.json"
+    for what in (JOB, CLUSTER):
+        for rows, cost in scaling.costs[what].items():
+            if cost.megabytes > MEGABYTES:
+                yield f"{what} holds {cost.megabytes:,.0f} MB at {rows:,} rows, above {MEGABYTES:,}"
+        for (fewer, before), (more, after) in pairwise(scaling.costs[what].items()):
+            for name in ("seconds", "megabytes"):
+                growth = getattr(after, name) / getattr(before, name)
+                if growth > GROWTH * more / fewer:
+                    yield f"{what}: {name} grow {growth:.1f} times from {fewer:,} to {more:,} rows"
+    if required is not None and (scaling.ratio is None or scaling.ratio < required):
+        yield f"Evidently's time over the job's is {show_number(scaling.ratio)}, below {required:g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""What a scan reads, in parts that can be read apart, on this machine or on others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.errors import LogError
+from data.lines import RejectedLine, read_lines
+from data.segments import TIME
+from data.storage import AnyPath, RemotePath, size_of
+from data.stream import is_live, stream_of
+from data.window import Window
+
+PART_BYTES = 64 * 1024 * 1024
+"""About how much of the log one part is: a segment, or some row groups of a larger Parquet file."""
+
+_EXAMPLES = 5
+
+
+@dataclass(slots=True)
+class ScanCounts:
+    """What a scan met: rows yielded; lines torn and bad, both skipped; files read; the first five bad lines.
+
+    Lines that sealing set aside were counted then, and are not counted again.
+    """
+
+    rows: int = 0
+    torn: int = 0
+    bad: int = 0
+    segments: int = 0
+    parquet_files: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def reject(self, path: AnyPath, line: RejectedLine) -> None:
+        """Counts a line that could not be read."""
+        if line.torn:
+            self.torn += 1
+        else:
+            self.bad += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(f"{path}:{line.number}: {line.reason}")
+
+    def merge(self, other: ScanCounts) -> None:
+        """Add what the scan of other parts met."""
+        self.rows += other.rows
+        self.torn += other.torn
+        self.bad += other.bad
+        self.segments += other.segments
+        self.parquet_files += other.parquet_files
+        self.examples = [*self.examples, *other.examples][:_EXAMPLES]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The first `size` bytes of a segment; or, where `size` is None, row groups of a sealed file, `groups` or all."""
+
+    path: AnyPath
+    size: int | None
+    groups: tuple[int, ...] | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Roughly how much there is to read."""
+        return self.size if self.size is not None else PART_BYTES
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is wanted of every part: the rows in the window (all, where it is None), as the columns of `target`."""
+
+    window: Window | None
+    target: pa.Schema
+    batch_rows: int = 65_536
+
+
+def segment_part(path: AnyPath) -> Part | None:
+    """A segment as far as it is written now, less a line that its writer is in the middle of; None if it is gone.
+
+    A segment in an object store has no writer: all of it is read.
+    """
+    try:
+        if isinstance(path, RemotePath):
+            return Part(path, path.size())
+        with path.open("rb") as file:
+            return Part(path, _readable_bytes(file.fileno()))
+    except FileNotFoundError:
+        return None  # sealed since it was listed: its Parquet is complete
+
+
+def sealed_parts(path: AnyPath, window: Window | None) -> list[Part]:
+    """A sealed file as one part, or, if it is large, as parts of some row groups; none if retention removed it."""
+    try:
+        if size_of(path) <= PART_BYTES:
+            return [Part(path, None)]
+        with path.open("rb") as file:
+            return [Part(path, None, groups) for groups in _groups(_parquet(path, file), window)]
+    except FileNotFoundError:
+        return []
+
+
+def read_part(part: Part, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch] | None:
+    """The part's rows in batches of any size; None if the file is gone. What is met on the way goes to `counts`.
+
+    Raises LogError for a segment whose schema is missing, and a sealed file that is damaged.
+    """
+    try:
+        file = part.path.open("rb")
+    except FileNotFoundError:
+        return None
+    if part.size is None:
+        counts.parquet_files += 1
+        return _read_sealed(part, file, shape)
+    counts.segments += 1
+    return _read_segment(part, part.size, file, shape, counts)
+
+
+def _read_segment(part: Part, size: int, file: BinaryIO, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
+    with file:
+        fields = stream_of(part.path.parent).schema_of(part.path)
+        for batch in read_lines(file, size, fields, lambda line: counts.reject(part.path, line)):
+            yield _shaped(batch, shape)
+
+
+def _read_sealed(part: Part, file: BinaryIO, shape: Shape) -> Iterator[pa.RecordBatch]:
+    with file:
+        try:
+            parquet, window = _parquet(part.path, file), shape.window
+            groups = list(part.groups or range(parquet.num_row_groups))
+            if window is not None:
+                groups = [index for index in groups if window.may_meet(parquet.metadata.row_group(index))]
+            wanted = {*shape.target.names, window.column if window else TIME.name}
+            names = [name for name in parquet.schema_arrow.names if name in wanted]
+            for batch in parquet.iter_batches(shape.batch_rows, row_groups=groups, columns=names):
+                yield _shaped(batch, shape)
+        except pa.ArrowException as error:
+            raise LogError(f"{part.path} is damaged: {error}. Restore it from a copy of the log.") from error
+
+
+def _parquet(path: AnyPath, file: BinaryIO) -> pq.ParquetFile:
+    return pq.ParquetFile(file, pre_buffer=isinstance(path, RemotePath))
+
+
+def _groups(parquet: pq.ParquetFile, window: Window | None) -> Iterator[tuple[int, ...]]:
+    """The row groups that may have rows in the window, in lots of about PART_BYTES."""
+    lot: list[int] = []
+    size = 0
+    for index in range(parquet.num_row_groups):
+        group = parquet.metadata.row_group(index)
+        if window is not None and not window.may_meet(group):
+            continue
+        lot.append(index)
+        size += sum(group.column(place).total_compressed_size for place in range(group.num_columns))
+        if size >= PART_BYTES:
+            yield tuple(lot)
+            lot, size = [], 0
+    if lot:
+        yield tuple(lot)
+
+
+def _readable_bytes(fd: int) -> int:
+    """How much of a segment to read: all there is now, less a line that its writer is in the middle of."""
+    size = os.fstat(fd).st_size
+    if size == 0 or os.pread(fd, 1, size - 1) == b"\n":
+        return size
+    if not is_live(fd):
+        return os.fstat(fd).st_size
+    while size > 0:
+        start = max(0, size - 4096)
+        newline = os.pread(fd, size - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        size = start
+    return 0
+
+
+def _shaped(batch: pa.RecordBatch, shape: Shape) -> pa.RecordBatch:
+    """The batch's rows in the window, as the columns asked for."""
+    if shape.window is not None:
+        mask = shape.window.mask(batch).fill_null(False)
+        if mask.true_count < batch.num_rows:
+            batch = batch.filter(mask)
+    columns = [
+        batch.column(name).cast(kind) if name in batch.schema.names else pa.nulls(batch.num_rows, kind)
+        for name, kind in zip(shape.target.names, shape.target.types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=shape.target)

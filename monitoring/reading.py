@@ -1,0 +1,249 @@
+"""The first half of a pass: read the log in lots, and set aside what is needed of each row, by the key of its id.
+
+A row becomes some 70 bytes: its key, times, prediction, baseline, and the bin of each column. Which rows repeat an id
+is known only when all rows of its key are together, so nothing is counted here that a repeated row must not count in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from data.events import EventLog, ScanCounts
+from data.parts import PART_BYTES, Part, Shape, read_part
+from features.definition import EVENT_TIME, KNOWN_PART, TARGET
+from monitoring.bins import Bins
+from monitoring.ids import Keys, keys_of
+from monitoring.sample import Sample
+from monitoring.spill import Records, Run, Spill, Writer
+from monitoring.tally import finite_range
+from monitoring.vocabulary import NewValues
+from monitoring.workers import Workers
+
+OUTCOME_KIND = np.dtype([("key", "<u8"), ("time", "<i8"), ("value", "<f8")])
+"""An outcome: the key of its prediction's id, when it was received in us UTC, and what came true."""
+
+KEY_KIND = np.dtype([("key", "<u8")])
+
+NEEDED = ("prediction_id", "model", "time", EVENT_TIME, KNOWN_PART, TARGET.name)
+"""Columns that every row of the log must have to be judged."""
+
+OUTCOME_COLUMNS = ("prediction_id", "time", TARGET.name)
+
+Lot = tuple[Part, ...]
+
+
+class Read(Protocol):
+    """What the reading of a lot gives: among others, the stems of the files that were there."""
+
+    stems: set[str]
+
+
+R = TypeVar("R", bound=Read)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A column to look at: its name, its name in the log, and its bins."""
+
+    name: str
+    log_name: str
+    bins: Bins
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do with each lot of predictions. `texts` are fields of categories with the values that are known, and
+    `history` the column of the historical gain, if the log has one.
+    """
+
+    shape: Shape
+    model: str | None
+    columns: tuple[Watched, ...]
+    texts: tuple[tuple[str, frozenset[str]], ...]
+    history: str | None
+    sample: int
+    seed: int
+    spill: Spill
+
+    @property
+    def kind(self) -> np.dtype[Any]:
+        """The type of a row that is set aside."""
+        return record_kind(self.columns, len(self.texts))
+
+
+def record_kind(columns: Sequence[Watched], texts: int = 0) -> np.dtype[Any]:
+    """The type of a row: `codes` holds its bin in each column, by place, and then what kind of text each field has."""
+    wide = max((column.bins.size for column in columns), default=0) > infinite_code(np.dtype(np.uint8))
+    codes = ("codes", np.uint16 if wide else np.uint8, (len(columns) + texts,))
+    floats = [("predicted", "<f8"), ("baseline", "<f8"), ("gain", "<f4")]
+    return np.dtype([("key", "<u8"), ("time", "<i8"), ("event", "<i8"), *floats, codes])
+
+
+def infinite_code(kind: np.dtype[Any]) -> int:
+    """The code of an infinite value in a row's `codes`; it is in the bin OTHER. All other codes are bins."""
+    return int(np.iinfo(kind).max)
+
+
+@dataclass
+class RowsRead:
+    """What was met in a lot of predictions, and the runs that hold its rows. `ranges` has a column's finite range."""
+
+    stems: set[str] = field(default_factory=set)
+    lines: ScanCounts = field(default_factory=ScanCounts)
+    models: Counter[str] = field(default_factory=Counter)
+    other_models: int = 0
+    without_id: int = 0
+    bad: int = 0
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    texts: dict[str, NewValues] = field(default_factory=dict)
+    sample: Sample | None = None
+    runs: list[Run] = field(default_factory=list)
+
+
+def over_log(
+    log: EventLog,
+    segments: list[Part],
+    shape: Shape,
+    workers: Workers,
+    function: Callable[[Lot], R],
+    what: str,
+) -> Iterator[R]:
+    """Apply `function` to all of the log in lots: to `segments`, and then to what is sealed but for those."""
+    done: set[str] = set()
+    for read in workers.map(function, lots(segments), what):
+        done |= read.stems
+        yield read
+    yield from workers.map(function, lots(log.sealed(shape.window, done)), what)
+
+
+def lots(parts: Iterable[Part]) -> list[Lot]:
+    """Neighbouring parts together, about PART_BYTES at a time."""
+    found: list[list[Part]] = []
+    size = PART_BYTES
+    for part in parts:
+        if size + part.bytes > PART_BYTES:
+            found.append([])
+            size = 0
+        found[-1].append(part)
+        size += part.bytes
+    return [tuple(lot) for lot in found]
+
+
+def read_rows(plan: Plan, lot: Lot) -> RowsRead:
+    """Set aside the rows of the lot that the model predicted. Raises LogError and SpillError."""
+    sample = Sample(plan.sample, plan.seed)
+    texts = {name: NewValues(known) for name, known in plan.texts}
+    read, writer = RowsRead(texts=texts, sample=sample), Writer(plan.spill, plan.kind)
+    for batch in _batches(lot, plan.shape, read):
+        batch = _of_model(batch, plan.model, read)
+        if batch.num_rows:
+            keys = keys_of(batch.column("prediction_id"))
+            writer.add(_records(plan, keys, batch, read))
+            sample.add(keys, batch)
+    read.runs = writer.flush()
+    return read
+
+
+def read_outcomes(shape: Shape, spill: Spill, lot: Lot) -> RowsRead:
+    """Set aside the outcomes of the lot. Raises LogError and SpillError."""
+    read, writer = RowsRead(), Writer(spill, OUTCOME_KIND)
+    for batch in _batches(lot, shape, read):
+        whole = pc.and_(pc.is_valid(batch.column(0)), pc.is_finite(batch.column(2).fill_null(np.nan)))
+        read.bad += batch.num_rows - whole.true_count
+        batch = batch.filter(whole)
+        rows = np.empty(batch.num_rows, OUTCOME_KIND)
+        rows["key"] = keys_of(batch.column(0))
+        rows["time"] = batch.column(1).cast(pa.int64()).to_numpy()
+        rows["value"] = batch.column(2).to_numpy()
+        writer.add(rows)
+    read.runs = writer.flush()
+    return read
+
+
+def read_keys(shape: Shape, spill: Spill, lot: Lot) -> RowsRead:
+    """Set aside the keys of all predictions of the lot. Raises LogError and SpillError."""
+    read, writer = RowsRead(), Writer(spill, KEY_KIND)
+    for batch in _batches(lot, shape, read):
+        writer.add(keys_of(batch.column("prediction_id").drop_null()).view(KEY_KIND))
+    read.runs = writer.flush()
+    return read
+
+
+def read_models(shape: Shape, lot: Lot) -> RowsRead:
+    """How many rows of the lot name each model. Raises LogError."""
+    read = RowsRead()
+    for batch in _batches(lot, shape, read):
+        for pair in batch.column("model").value_counts().to_pylist():
+            if pair["values"] is not None:
+                read.models[pair["values"]] += pair["counts"]
+    return read
+
+
+def all_keys(log: EventLog, spill: Spill, workers: Workers) -> list[Run]:
+    """The keys of all predictions of the log, set aside."""
+    segments, shape = log.segments(), log.shape(columns=["prediction_id"])
+    if shape is None:
+        return []
+    reads = over_log(log, segments, shape, workers, partial(read_keys, shape, spill), "looking up strange outcomes")
+    return [run for read in reads for run in read.runs]
+
+
+def _batches(lot: Lot, shape: Shape, read: RowsRead) -> Iterator[pa.RecordBatch]:
+    for part in lot:
+        batches = read_part(part, shape, read.lines)
+        if batches is not None:
+            read.stems.add(part.path.stem)
+            yield from batches
+
+
+def _of_model(batch: pa.RecordBatch, model: str | None, read: RowsRead) -> pa.RecordBatch:
+    """The rows of the batch that `model` predicted and that have an id; the others are counted."""
+    of_model = pc.equal(batch.column("model"), pa.scalar(model, pa.string())).fill_null(False)
+    read.other_models += batch.num_rows - of_model.true_count
+    chosen = pc.and_(of_model, pc.is_valid(batch.column("prediction_id")))
+    read.without_id += of_model.true_count - chosen.true_count
+    return batch if chosen.true_count == batch.num_rows else batch.filter(chosen)
+
+
+def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> Records:
+    rows = np.empty(batch.num_rows, plan.kind)
+    rows["key"] = keys
+    for name, log_name in (("time", "time"), ("event", EVENT_TIME)):
+        rows[name] = batch.column(log_name).cast(pa.int64()).fill_null(0).to_numpy()
+    rows["predicted"], rows["baseline"] = _floats(batch, TARGET.name), _floats(batch, KNOWN_PART)
+    rows["gain"] = _floats(batch, plan.history) if plan.history else np.nan
+    codes = rows["codes"]
+    for place, column in enumerate(plan.columns):
+        codes[:, place] = _codes(column, batch, read.ranges, infinite_code(codes.dtype))
+    for place, (name, _) in enumerate(plan.texts, len(plan.columns)):
+        codes[:, place] = read.texts[name].add(batch.column(name))
+    return rows
+
+
+def _codes(
+    column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]], infinite: int
+) -> NDArray[np.int64]:
+    array = batch.column(column.log_name)
+    if pa.types.is_string(array.type):
+        return column.bins.text_places(array)
+    values = _floats(batch, column.log_name)
+    found = column.bins.places(values)
+    low, high = finite_range(values)
+    before = ranges.get(column.name, (np.inf, -np.inf))
+    ranges[column.name] = min(low, before[0]), max(high, before[1])
+    found[np.isinf(values)] = infinite
+    return found
+
+
+def _floats(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:
+    """A column as float64 with NaN for missing."""
+    return np.asarray(batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False))
