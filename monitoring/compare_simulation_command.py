@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from data.errors import DataError
 from features.definition import NAME
+from monitoring.arguments import FAILED, fail
 from monitoring.errors import MonitoringError
 
 if TYPE_CHECKING:
     from monitoring.compare_settings import CompareSettings
     from monitoring.compare_simulation import Rate, Simulation
 
-FAILED = 3
 MARKS = ("<!-- simulation: begin -->", "<!-- simulation: end -->")
 """What of a page the tables replace, so that the words around them stay."""
 
@@ -70,8 +70,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
         if arguments.out:
             backtest_tables.write(arguments.out, text, MARKS)
     except (MonitoringError, DataError, OSError, ValueError) as error:
-        print(f"The simulation failed: {error}", file=sys.stderr)
-        return FAILED
+        return fail(f"The simulation failed: {error}", FAILED)
     print(text)
     return 0
 
