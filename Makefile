@@ -12,7 +12,7 @@ export PORT GRPC_PORT MODEL_TAG
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train serve build proto bench bench-doors bench-drift lock clean
+.PHONY: help demo test lint format train serve build proto rules bench bench-doors bench-drift lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ build: $(DEV)  ## Build the bento
 proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
 
+rules:  ## Wrap the alert rules for Kubernetes
+	@{ cat deploy/observability/prometheus-rule.head.yaml; \
+		grep -v '^#' deploy/observability/rules.yaml | sed 's/^\(.\)/  \1/'; } > deploy/observability/prometheus-rule.yaml
+
 bench-doors: $(DEV)  ## Compare the three doors, in one run
 	@$(PY) -m benchmarks.doors $(ARGS)
 
@@ -73,7 +77,10 @@ lock: $(DEV)  ## Lock all requirements again, with hashes
 	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra test --extra lock -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --constraint requirements/dev.txt -o requirements/serving.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt -o requirements/bench.txt
+	$(COMPILE) pyproject.toml --extra monitoring --constraint requirements/dev.txt -o requirements/jobs.txt
+	$(COMPILE) --group deploy -o requirements/deploy.txt
+	$(COMPILE) --group kserve --no-deps -o requirements/kserve.txt
 	$(COMPILE) --group triton -o requirements/triton.txt
 
 clean:  ## Remove what the commands above left in this folder
-	rm -rf .venv .venv-bench .venv-triton .cache var .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .cache var .pytest_cache .mypy_cache .ruff_cache .hypothesis

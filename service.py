@@ -12,9 +12,11 @@ from features.values import Row
 from scoring.bento import PackagedModel, locate_model
 from scoring.doors.grpc import check_door
 from scoring.doors.middleware import Doors
+from scoring.logs import configure_logs
 from scoring.package import ModelPackage
 from scoring.schema import FeedbackReceipt, Outcome, Prediction, PredictRequest
 from scoring.settings import settings
+from scoring.tracing import wanted_exporter
 from scoring.traffic import TrafficLog
 
 INLINE_ROWS = 1_000
@@ -39,6 +41,8 @@ class Service:
         """Refuse a package that must not be served, and a port that cannot be, once, before any worker starts."""
         ModelPackage.load(*locate_model(Service, settings.model_tag))
         check_door()
+        wanted_exporter()
+        configure_logs()
 
     def __init__(self) -> None:
         self.package = ModelPackage.load(*locate_model(Service, settings.model_tag))

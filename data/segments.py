@@ -50,10 +50,14 @@ class SegmentWriter:
 
     `directory` is the stream's folder, made when the first line comes. A segment is rolled when it holds `roll_bytes`
     or is `roll_seconds` old, whichever is first. One writer serves any number of threads; after a fork, the child
-    starts a segment of its own. `lines` and `bytes` count what this process wrote, `failures` the appends that raised.
+    starts a segment of its own. `lines` and `bytes` count what this process wrote, in `appends` that took `seconds`,
+    the last of them at `last`, Unix time; `failures` counts the appends that raised, and `lost` their lines.
 
     A line whose `append` returned outlives the process. It is not synced to disk: it may not outlive the machine.
     """
+
+    seconds: float
+    last: float
 
     def __init__(
         self,
@@ -68,9 +72,7 @@ class SegmentWriter:
         self.schema = tuple(schema)
         self.roll_bytes = roll_bytes
         self.roll_seconds = roll_seconds
-        self.lines = 0
-        self.bytes = 0
-        self.failures = 0
+        self._count_anew()
         self._fingerprint = schema_fingerprint(schema)[:FINGERPRINT_CHARS]
         self._lock = threading.Lock()
         self._path = self.directory
@@ -88,6 +90,7 @@ class SegmentWriter:
         if not lines.endswith(b"\n"):
             raise ValueError("Every line must end with a newline.")
         count = lines.count(b"\n")
+        start = time.perf_counter()
         with self._lock:
             try:
                 if self._fd is None or self._is_over(self._fd):
@@ -95,6 +98,7 @@ class SegmentWriter:
                 self._write(self._fd, lines)
             except BaseException as error:
                 self.failures += 1
+                self.lost += count
                 self._abandon()
                 if not isinstance(error, OSError):
                     raise
@@ -104,6 +108,8 @@ class SegmentWriter:
                 ) from error
             self.lines += count
             self.bytes += len(lines)
+            self.appends += 1
+            self.seconds, self.last = self.seconds + time.perf_counter() - start, time.time()
 
     def close(self) -> None:
         """Ends the current segment, which may then be sealed. A later append starts another."""
@@ -183,8 +189,12 @@ class SegmentWriter:
     def _begin_in_child(self) -> None:
         """Lets go of the parent's segment, lock and counts; the segment stays locked by the parent."""
         self._lock = threading.Lock()
-        self.lines = self.bytes = self.failures = 0
+        self._count_anew()
         self._release()
+
+    def _count_anew(self) -> None:
+        self.lines = self.bytes = self.appends = self.failures = self.lost = 0
+        self.seconds = self.last = 0.0
 
 
 _writers: weakref.WeakSet[SegmentWriter] = weakref.WeakSet()

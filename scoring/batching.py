@@ -6,8 +6,10 @@ An idle server computes almost at once, a busy one merges whatever is waiting; n
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +30,7 @@ computed one by one.
 class _Job:
     rows: Sequence[Any]
     answer: asyncio.Future[Sequence[Any]]
+    span: Any
 
 
 class AdaptiveBatcher:
@@ -35,7 +38,8 @@ class AdaptiveBatcher:
 
     `max_batch_rows` bounds a batch (a single larger request is a batch of its own) and `max_queue_rows` the rows that
     may wait. A request whose caller has left is dropped before it is computed. When a merged batch fails, each of its
-    requests is computed alone, so that only the one at fault fails. `observe` is told the rows of each batch.
+    requests is computed alone, so that only the one at fault fails. `observe` is told the rows of each batch; `trace`,
+    where it is set, opens what a batch is computed in, given the spans of its requests and the number of its rows.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class AdaptiveBatcher:
         self.max_batch_rows = max_batch_rows
         self.max_queue_rows = max_queue_rows
         self.waiting_rows = 0
+        self.trace: Callable[[Sequence[Any], int], AbstractContextManager[None]] | None = None
         self._compute = compute
         self._observe = observe
         self._queue: deque[_Job] = deque()
@@ -55,16 +60,23 @@ class AdaptiveBatcher:
 
     async def submit(self, rows: Sequence[Any]) -> Sequence[Any]:
         """The results of one request's rows. Raises OverloadError when too many rows are waiting."""
+        return await self.enqueue(rows)
+
+    def enqueue(self, rows: Sequence[Any], span: Any = None) -> asyncio.Future[Sequence[Any]]:
+        """The results of one request's rows, to come; a request is dropped that cancels them, or ends them otherwise.
+
+        Raises OverloadError when too many rows are waiting.
+        """
         if self._queue and self.waiting_rows + len(rows) > self.max_queue_rows:
             raise OverloadError(
                 f"{self.waiting_rows} rows are waiting, of at most {self.max_queue_rows}: try again in a second."
             )
-        job = _Job(rows, asyncio.get_running_loop().create_future())
+        job = _Job(rows, asyncio.get_running_loop().create_future(), span)
         self._queue.append(job)
         self.waiting_rows += len(rows)
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
-        return await job.answer
+        return job.answer
 
     def shutdown(self) -> None:
         """Cancel what is being computed and what is still waiting."""
@@ -89,6 +101,7 @@ class AdaptiveBatcher:
     async def _gather(self) -> None:
         seen, quiet = self.waiting_rows, 0
         while quiet < QUIET_TURNS and self.waiting_rows < self.max_batch_rows:
+            os.sched_yield()  # gRPC's own threads bring requests too, and may share the core
             await asyncio.sleep(0)
             quiet = quiet + 1 if self.waiting_rows == seen else 0
             seen = self.waiting_rows
@@ -108,7 +121,11 @@ class AdaptiveBatcher:
         rows = jobs[0].rows if len(jobs) == 1 else [row for job in jobs for row in job.rows]
         self._observe(len(rows))
         try:
-            results = await self._compute(rows)
+            if self.trace is None:
+                results = await self._compute(rows)
+            else:
+                with self.trace([job.span for job in jobs], len(rows)):
+                    results = await self._compute(rows)
             if len(results) != len(rows):
                 raise PredictionError(f"{len(results)} results came back for {len(rows)} rows.")
         except Exception as error:

@@ -31,6 +31,12 @@ class Application:
         """The instance of the service's class, made when the application started."""
         return self._factory._service_instance
 
+    @property
+    def bento(self) -> str | None:
+        """The tag of the bento that is served; None from a checkout."""
+        bento = self._factory.service.bento
+        return None if bento is None else str(bento.tag)
+
     def batcher_of(
         self, api: str, max_batch_rows: int, max_queue_rows: int, observe: Callable[[float], None]
     ) -> AdaptiveBatcher:

@@ -10,11 +10,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from scoring.figures import make
 
 DOORS = ("http", "rest", "grpc")
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
-
+OUTCOMES = (
+    "answered",
+    "invalid",
+    "too_large",
+    "unknown_model",
+    "overload",
+    "timeout",
+    "cancelled",
+    "unlogged",
+    "failed",
+)
+"""How a request may end; each is there from the start, so that its first is seen to rise."""
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -31,10 +43,18 @@ def keep_apart() -> None:
     own = shared.with_name(f"{shared.name}_by_server") / _name(os.getppid())
     own.mkdir(parents=True, exist_ok=True)
     os.environ[_FOLDER] = str(own)
+    _forget_ended_workers(own)
     for folder in own.parent.glob(f"{socket.gethostname()}-*"):
         pid = folder.name.split("-")[-2]
         if pid.isdecimal() and folder.name != _name(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_ended_workers(folder: Path) -> None:
+    """Remove what a worker that was killed had in flight or waiting: the one that took its place counts anew."""
+    for path in folder.glob("gauge_live*_*.db"):
+        if not Path(f"/proc/{path.stem.rpartition('_')[2]}").exists():
+            path.unlink(missing_ok=True)
 
 
 def _name(server: int) -> str:
@@ -48,37 +68,55 @@ def _name(server: int) -> str:
 
 @dataclass(slots=True)
 class CountedRequest:
-    """One request for predictions: its rows, and how it ended, as a word."""
+    """One request: its rows, and how it ended, as a word; its ids and its span, where somebody asks for them."""
 
     rows: int = 0
     outcome: str = "failed"
+    start: float = 0.0
+    request_id: str = ""
+    first_id: str | None = None
+    span: Any = None
 
 
 class DoorMetrics:
-    """Requests, rows and latency by door, and the sizes of batches."""
+    """Requests, rows and latency by door, and the sizes of batches. `in_flight` is by door, to be sampled."""
 
     def __init__(self) -> None:
-        from prometheus_client import Counter, Histogram
-
-        self._requests = Counter("door_requests", "Requests for predictions", ["door", "outcome"])
-        self._rows = Counter("door_rows", "Rows predicted", ["door"])
-        self._seconds = Histogram(
-            "door_request_seconds", "From reading a request to its answer", ["door"], buckets=_SECONDS
+        self._requests, self._rows, self._seconds = (
+            make("door_requests"),
+            make("door_rows"),
+            make("door_request_seconds"),
         )
-        self.batch_rows = Histogram("batch_rows", "Rows computed together", buckets=_ROWS)
+        self._feedback, self._outcomes = make("feedback_requests"), make("outcomes_received")
+        self.batch_rows = make("batch_rows")
+        self.in_flight = dict.fromkeys(DOORS, 0)
         for door in DOORS:
             self._rows.labels(door)
             self._seconds.labels(door)
+            for outcome in OUTCOMES:
+                self._requests.labels(door, outcome)
 
     @contextmanager
     def request(self, door: str) -> Iterator[CountedRequest]:
         """Count what happens inside as one request through `door`."""
-        counted = CountedRequest()
-        start = time.perf_counter()
+        counted = CountedRequest(start=time.perf_counter())
+        self.in_flight[door] += 1
         try:
             yield counted
         finally:
-            self._seconds.labels(door).observe(time.perf_counter() - start)
+            self.in_flight[door] -= 1
+            self._seconds.labels(door).observe(time.perf_counter() - counted.start)
             self._requests.labels(door, counted.outcome).inc()
             if counted.outcome == "answered":
                 self._rows.labels(door).inc(counted.rows)
+
+    @contextmanager
+    def feedback(self) -> Iterator[CountedRequest]:
+        """Count what happens inside as one request that brings outcomes, its `rows`."""
+        counted = CountedRequest()
+        try:
+            yield counted
+        finally:
+            self._feedback.labels(counted.outcome).inc()
+            if counted.outcome == "answered":
+                self._outcomes.inc(counted.rows)

@@ -144,6 +144,17 @@ def _since_epoch(time: datetime) -> int:
     return (time - _EPOCH) // _SECOND
 
 
+def valid_row(values: Mapping[str, Any]) -> list[Row] | None:
+    """The row of plain values by field, missing ones None, by the rules of `RowModel`; None where they refuse it."""
+    try:
+        return [_row(_ROW_VALIDATOR.validate_json(orjson.dumps(values)).__dict__)]
+    except ValidationError:
+        return None
+
+
+_ROW_VALIDATOR: Any = RowModel.__pydantic_validator__
+
+
 def rows_of_columns(columns: Mapping[str, Sequence[Any] | NDArray[Any]], count: int) -> Sequence[Row]:
     """Validate `count` rows held as columns by the rules of `RowModel`; many stay columns, a field at a time.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,6 +34,10 @@ class ServingSettings(BaseSettings):
     grpc_tls_client_ca: Path | None = Field(None, description="Authority that clients' certificates must come from.")
     drain_seconds: float = Field(1.0, ge=0, description="After SIGTERM, not ready but still answering for this time.")
     timeout_seconds: float = Field(30, gt=0, description="A request that takes longer is answered with 504.")
+    log_format: Literal["text", "json"] = Field("text", description="Of what the server says on standard output.")
+    log_requests: Literal["none", "failed", "all"] = Field(
+        "failed", description="Requests that have a line there: none, those that failed by the server's fault, or all."
+    )
 
 
 settings = ServingSettings()

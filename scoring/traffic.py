@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,14 @@ class TrafficLog:
     """The two streams of one process under `directory`. Thread-safe.
 
     A line is handed to the operating system before the method returns, so that a killed process loses nothing that
-    was answered; a power failure may.
+    was answered; a power failure may. `on_recorded` is told of predictions that are in the log.
     """
 
     def __init__(self, directory: Path, model: str, roll_bytes: int, roll_seconds: float) -> None:
         self._predictions = SegmentWriter(directory / PREDICTIONS, PREDICTION_SCHEMA, roll_bytes, roll_seconds)
         self._outcomes = SegmentWriter(directory / OUTCOMES, OUTCOME_SCHEMA, roll_bytes, roll_seconds)
+        self.streams = {PREDICTIONS: self._predictions, OUTCOMES: self._outcomes}
+        self.on_recorded: Callable[[Predictions], None] = lambda _: None
         self._model = model
         self._declaration = declaration_fingerprint()
 
@@ -77,6 +79,7 @@ class TrafficLog:
         same = ((value,) * count for value in (_now(), self._model, self._declaration))
         lines = map(_Line, ids, *same, *fields, *predictions.features.T.tolist(), targets)
         self._predictions.append(_ENCODER.encode_lines(list(lines)))
+        self.on_recorded(predictions)
         return [
             {"prediction_id": prediction_id, "id": own_id, TARGET.name: target, "model": self._model}
             for prediction_id, own_id, target in zip(ids, fields[_ID], targets, strict=True)

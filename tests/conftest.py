@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -32,6 +30,7 @@ with warnings.catch_warnings():
 
 from data.flights import Flights, load_flights  # noqa: E402
 from scoring.package import ModelPackage  # noqa: E402
+from tests.environments import environment  # noqa: E402
 from tests.serving import ServedPort, serve  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,23 +101,4 @@ def server(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def triton() -> Path:
     """The Python of an environment that holds Triton's client, made again whenever its lock changes."""
-    requirements, environment = ROOT / "requirements" / "triton.txt", ROOT / ".venv-triton"
-    python, stamp = environment / "bin" / "python", environment / ".locked"
-    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    (ROOT / ".cache").mkdir(exist_ok=True)
-    with (ROOT / ".cache" / "triton.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != wanted:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
-            install = [
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--no-deps",
-                "--require-hashes",
-            ]
-            subprocess.run([python, *install, "-r", requirements], check=True)
-            stamp.write_text(wanted)
-    return python
+    return environment("triton")

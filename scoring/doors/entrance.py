@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
+from data.errors import LogError
 from features.values import Row
 from scoring.bento import Application
 from scoring.errors import OverloadError, RequestError, TooLargeError, UnknownModelError
+from scoring.logs import new_request_id, tell, tells
 from scoring.metrics import CountedRequest, DoorMetrics
 from scoring.package import ModelPackage
+from scoring.sampling import Sampler
 from scoring.settings import settings
+from scoring.tracing import start_tracing
+
+REQUEST_ID = "x-request-id"
+"""The header, and the metadata of gRPC, by which a caller names a request for traces and logs."""
+
+MAX_ID = 128
 
 
 class Entrance:
@@ -27,6 +38,10 @@ class Entrance:
         self._batcher = application.batcher_of(
             "predict", settings.max_batch_rows, settings.max_queue_rows, self._metrics.batch_rows.observe
         )
+        self.tracing = start_tracing()
+        if self.tracing is not None:
+            self._batcher.trace = self.tracing.batch
+        self.sampler = Sampler(application, self._batcher, self._metrics.in_flight, lambda: not self.draining)
 
     @property
     def package(self) -> ModelPackage:
@@ -36,20 +51,67 @@ class Entrance:
 
     async def predict(self, rows: Sequence[Row], counted: CountedRequest) -> Sequence[dict[str, Any]]:
         """Answers to validated rows, logged. Raises TooLargeError, OverloadError, LogError or PredictionError."""
+        return await self.enqueue(rows, counted)
+
+    def enqueue(self, rows: Sequence[Row], counted: CountedRequest) -> asyncio.Future[Sequence[dict[str, Any]]]:
+        """Those answers, to come. Raises TooLargeError or OverloadError at once."""
         counted.rows = len(rows)
         check_size(len(rows))
-        return await self._batcher.submit(rows) if rows else []
+        if rows:
+            answers = self._batcher.enqueue(rows, counted.span)
+            if counted.request_id:
+                answers.add_done_callback(partial(_note_ids, counted))
+            return answers
+        none: asyncio.Future[Sequence[dict[str, Any]]] = asyncio.get_running_loop().create_future()
+        none.set_result([])
+        return none
 
     @contextmanager
-    def request(self, door: str) -> Iterator[CountedRequest]:
-        """Count a request through `door`, and how it ended."""
+    def request(self, door: str, headers: Callable[[], Mapping[str, str]] = dict) -> Iterator[CountedRequest]:
+        """Count a request through `door`, and how it ended; `headers` are asked for where it is traced or told of."""
         with self._metrics.request(door) as counted:
+            if self.tracing is not None or settings.log_requests == "all":
+                counted.request_id = _request_id(headers())
+            if self.tracing is not None:
+                counted.span = self.tracing.begin(door, headers())
+            error: BaseException | None = None
             try:
-                yield counted
-            except BaseException as error:
-                counted.outcome = _outcome(error)
+                with _told(counted):
+                    yield counted
+            except BaseException as raised:
+                error = raised
                 raise
-            counted.outcome = "answered"
+            finally:
+                if self.tracing is not None:
+                    self.tracing.end(counted, error)
+                if tells(counted.outcome):
+                    counted.request_id = counted.request_id or _request_id(headers())
+                    tell(door, counted)
+
+    @contextmanager
+    def feedback(self) -> Iterator[CountedRequest]:
+        """Count a request that brings outcomes, and how it ended."""
+        with self._metrics.feedback() as counted, _told(counted):
+            yield counted
+
+
+@contextmanager
+def _told(counted: CountedRequest) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        counted.outcome = _outcome(error)
+        raise
+    counted.outcome = "answered"
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    return headers.get(REQUEST_ID, "")[:MAX_ID] or new_request_id()
+
+
+def _note_ids(counted: CountedRequest, answers: asyncio.Future[Sequence[dict[str, Any]]]) -> None:
+    if not answers.cancelled() and answers.exception() is None:
+        counted.first_id = answers.result()[0]["prediction_id"]
 
 
 def check_size(rows: int) -> None:
@@ -68,6 +130,8 @@ def _outcome(error: BaseException) -> str:
             return "invalid"
         case OverloadError():
             return "overload"
+        case LogError():
+            return "unlogged"
         case TimeoutError():
             return "timeout"
         case ClientDisconnect():

@@ -30,19 +30,21 @@ class HTTPDoor:
 
     async def predict(self, request: Request) -> Response:
         """Validate, wait for the batch, answer."""
-        with self._entrance.request("http") as counted:
+        with self._entrance.request("http", lambda: request.headers) as counted:
             body = await read_body(request)
             models: list[Any] = getattr(PredictRequest.__pydantic_validator__.validate_json(body), ROWS)
             return json_answer(200, await self._entrance.predict(rows_of_models(models), counted))
 
     async def feedback(self, request: Request) -> Response:
         """Validate outcomes and log them."""
-        outcomes = FeedbackRequest.__pydantic_validator__.validate_json(await read_body(request)).outcomes
-        if len(outcomes) > settings.max_rows:
-            raise TooLargeError(
-                f"{len(outcomes)} outcomes in one request, of at most {settings.max_rows}: send it in parts."
-            )
-        return json_answer(200, await self._entrance.application.instance.feedback.local(outcomes))
+        with self._entrance.feedback() as counted:
+            outcomes = FeedbackRequest.__pydantic_validator__.validate_json(await read_body(request)).outcomes
+            counted.rows = len(outcomes)
+            if len(outcomes) > settings.max_rows:
+                raise TooLargeError(
+                    f"{len(outcomes)} outcomes in one request, of at most {settings.max_rows}: send it in parts."
+                )
+            return json_answer(200, await self._entrance.application.instance.feedback.local(outcomes))
 
     async def model(self, _: Request) -> Response:
         """What is served: tag, fingerprints, metrics, when it was trained."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from features.values import Row
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors.layout import Layout
-from scoring.doors.tensors import NUMPY_TYPES, check_outputs, encode, output_tensors, shown
+from scoring.doors.tensors import NUMPY_TYPES, OUTPUTS, check_outputs, encode, output_tensors, shown
 from scoring.errors import RequestError
 
 CONTENTS = {
@@ -54,19 +54,14 @@ def read(request: Any) -> Asked:
     request.ClearField("id")
     serialized = request.SerializeToString(deterministic=True)
     head = _read_head(serialized) if len(serialized) <= HEAD_BYTES else _raw_head_of(request)
-    return Asked(head.layout.rows(contents), head.outputs, request_id, raw=True)
+    return Asked(head.layout.row(contents) or head.layout.rows(contents), head.outputs, request_id, raw=True)
 
 
 def write(tag: str, asked: Asked, answers: Sequence[dict[str, Any]]) -> Any:
     """The ModelInferResponse, in raw bytes where the request was."""
-    name, version = tag.split(":")
     tensors = output_tensors(answers, asked.outputs)
-    response = messages.ModelInferResponse(
-        model_name=name,
-        model_version=version,
-        id=asked.request_id,
-        outputs=[{"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape} for tensor in tensors],
-    )
+    response = messages.ModelInferResponse.FromString(_response_head(tag, asked.outputs, len(answers)))
+    response.id = asked.request_id
     if asked.raw:
         response.raw_output_contents.extend(map(encode, tensors))
         return response
@@ -74,6 +69,17 @@ def write(tag: str, asked: Asked, answers: Sequence[dict[str, Any]]) -> Any:
         values = [value.encode() for value in tensor.values] if tensor.datatype == "BYTES" else tensor.values
         getattr(output.contents, CONTENTS[tensor.datatype]).extend(values)
     return response
+
+
+@lru_cache(maxsize=256)
+def _response_head(tag: str, outputs: tuple[str, ...], rows: int) -> bytes:
+    """A ModelInferResponse without what differs between requests for as many rows."""
+    name, version = tag.split(":")
+    described = [{"name": name, "datatype": OUTPUTS[name], "shape": [rows]} for name in outputs or OUTPUTS]
+    head: bytes = messages.ModelInferResponse(
+        model_name=name, model_version=version, outputs=described
+    ).SerializeToString()
+    return head
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ optional input out means missing.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,9 +16,12 @@ import numpy as np
 from data.schema import Field, Kind
 from features.definition import FIELDS
 from features.values import Row
-from scoring.doors.tensors import DATATYPES, Tensor, Values, count_rows, decode_values, shown
+from scoring.doors.tensors import DATATYPES, STRUCT_CODES, Tensor, Values, count_rows, decode_values, shown
 from scoring.errors import RequestError
-from scoring.schema import rows_of_columns
+from scoring.schema import rows_of_columns, valid_row
+
+LARGEST = 2.0**63
+"""Whole numbers from here on are no INT64, and are refused as they are."""
 
 _FIELDS = {field.name: field for field in FIELDS}
 
@@ -52,6 +56,17 @@ class Layout:
             raise RequestError("There are no inputs.")
         self.count = next(iter(counts.values()))
         self._ragged = next((name for name, count in counts.items() if count != self.count), None)
+        self._of_one = [(name, _reader_of_one(datatype, read)) for name, datatype, _, read in self._inputs]
+
+    def row(self, contents: Sequence[bytes]) -> list[Row] | None:
+        """The validated row of what each input holds in binary form, where it is one; None where `rows` must tell."""
+        if self.count != 1 or self._ragged is not None:
+            return None
+        try:
+            values = {name: read(content) for (name, read), content in zip(self._of_one, contents, strict=True)}
+        except (struct.error, ValueError):
+            return None
+        return valid_row(values)
 
     def rows(self, contents: Iterable[bytes | Values]) -> Sequence[Row]:
         """Validated rows of what each input holds, in order: its binary form, or its values.
@@ -85,13 +100,42 @@ def _reader(field: Field) -> Callable[[Any], list[Any]] | None:
     return _texts if field.kind is Kind.TEXT and field.optional else None
 
 
+def _reader_of_one(datatype: str, read: Callable[[Any], list[Any]] | None) -> Callable[[bytes], Any]:
+    """What reads an input's binary form of one value, as the schema has it; struct.error or ValueError for another."""
+    if datatype == "BYTES":
+        return _text if read is None else _text_or_none
+    unpack = struct.Struct(f"<{STRUCT_CODES[datatype]}").unpack
+    if read is not None:
+        return lambda content: _integer(unpack(content)[0])
+    return lambda content: _finite_or_none(unpack(content)[0])
+
+
+def _text(content: bytes) -> str:
+    if int.from_bytes(content[:4], "little") != len(content) - 4:
+        raise ValueError("another length than is said")
+    return content[4:].decode()
+
+
+def _text_or_none(content: bytes) -> str | None:
+    return _text(content) or None
+
+
+def _finite_or_none(number: float) -> float | None:
+    """A number, None for NaN. Raises ValueError for an infinite one."""
+    if number - number == 0:
+        return number
+    if number != number:
+        return None
+    raise ValueError("infinite")
+
+
 def _integers(values: Values) -> list[Any]:
     return [_integer(value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
 
 
 def _integer(value: float) -> int | float | None:
     if isinstance(value, float):
-        return None if math.isnan(value) else int(value) if value.is_integer() else value
+        return None if math.isnan(value) else int(value) if value.is_integer() and abs(value) < LARGEST else value
     return value
 
 

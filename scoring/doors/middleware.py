@@ -21,12 +21,14 @@ from scoring.doors.entrance import Entrance
 from scoring.doors.grpc import GRPCDoor
 from scoring.doors.http import HTTPDoor
 from scoring.doors.rest import RESTDoor
+from scoring.logs import configure_logs
 from scoring.metrics import keep_apart
 from scoring.settings import settings
 
 logger = logging.getLogger("bentoml.doors")
 
 READY_PATH = "/readyz"
+METRICS_PATH = "/metrics"
 
 
 class Doors:
@@ -38,6 +40,7 @@ class Doors:
 
     def __init__(self, app: Any) -> None:
         keep_apart()
+        configure_logs()
         self._app = app
         self._entrance: Entrance
         self._router: Router
@@ -47,6 +50,9 @@ class Doors:
         match scope["type"]:
             case "lifespan":
                 await self._live(scope, receive, send)
+            case "http" if scope["path"] == METRICS_PATH:
+                self._entrance.sampler.sample()
+                await self._app(scope, receive, send)
             case "http" if self._entrance.draining and scope["path"] == READY_PATH:
                 await error_answer(503, "The server is draining.")(scope, receive, send)
             case "http":
@@ -72,10 +78,14 @@ class Doors:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await self._grpc.stop()
+                self._entrance.sampler.stop()
+                if self._entrance.tracing is not None:
+                    await asyncio.to_thread(self._entrance.tracing.stop)
             return message
 
         async def send_with_doors(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":
+                self._entrance.sampler.start()
                 if settings.grpc_port:
                     await self._grpc.start()
                 self._drain_on_sigterm()

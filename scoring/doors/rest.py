@@ -86,7 +86,7 @@ class RESTDoor:
 
     async def infer(self, request: Request) -> Response:
         """Predict the rows of the input tensors."""
-        with self._entrance.request("rest") as counted:
+        with self._entrance.request("rest", lambda: request.headers) as counted:
             served = self._served(request)
             document, tensors = _read(await read_body(request), request.headers.get(HEADER_LENGTH))
             requested = [_text(output, "name", "output") for output in _objects(document, "outputs")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -13,8 +14,8 @@ from pydantic import ValidationError
 from data.errors import LogError
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
-from scoring.doors.entrance import Entrance
-from scoring.doors.inference import read, write
+from scoring.doors.entrance import REQUEST_ID, Entrance
+from scoring.doors.inference import Asked, read, write
 from scoring.doors.tensors import check_model, input_metadata, output_metadata
 from scoring.errors import OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
 from scoring.schema import explain
@@ -70,48 +71,107 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         return await _answering(context, answer)
 
     async def ModelInfer(self, request: Any, context: Context) -> Any:  # noqa: N802
-        return await _answering(context, lambda: self._infer(request))
+        return await _answering(context, lambda: self._begin(request, context).response())
 
     async def ModelStreamInfer(self, request_iterator: Any, context: Context) -> None:  # noqa: ARG002, N802
         """Answers in the order of the requests, which are computed side by side."""
-        answers: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(STREAM_AHEAD)
-
-        async def send() -> None:
-            while (answer := await answers.get()) is not None:
-                await context.write(await answer)
-
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(send())
-            while (request := await context.read()) is not grpc.aio.EOF:
-                await answers.put(tasks.create_task(self._infer_of_stream(request)))
-            await answers.put(None)
-
-    async def _infer_of_stream(self, request: Any) -> Any:
-        request_id = request.id
+        begun: asyncio.Queue[_Inference | None] = asyncio.Queue(STREAM_AHEAD)
+        sending = asyncio.create_task(_send(context, begun))
         try:
-            return messages.ModelStreamInferResponse(infer_response=await self._infer(request))
-        except Exception as error:
-            _, sentence = _explained(error)
-            named = messages.ModelInferResponse(id=request_id)
-            return messages.ModelStreamInferResponse(error_message=sentence, infer_response=named)
+            while (request := await context.read()) is not grpc.aio.EOF:
+                await begun.put(self._begin(request, context))
+            await begun.put(None)
+            await sending
+        finally:
+            sending.cancel()
+            while not begun.empty():
+                if (inference := begun.get_nowait()) is not None:
+                    inference.abandon()
 
-    async def _infer(self, request: Any) -> Any:
+    def _begin(self, request: Any, context: Context) -> _Inference:
         self.predicting += 1
         self.taken += 1
+        inference = _Inference(self._entrance, request.id, context, self._ended)
+        inference.begin(request, self.predicting > settings.grpc_max_concurrent)
+        return inference
+
+    def _ended(self) -> None:
+        self.predicting -= 1
+
+
+class _Inference:
+    """One request for predictions: its rows are in the queue once it is begun, and its response comes with them."""
+
+    def __init__(self, entrance: Entrance, request_id: str, context: Context, ended: Callable[[], None]) -> None:
+        self.request_id = request_id
+        self._entrance = entrance
+        self._ended = ended
+        self._counting = entrance.request("grpc", lambda: _headers(context, request_id))
+        self._error: Exception | None = None
+        self._asked: Asked
+        self._answers: asyncio.Future[Sequence[dict[str, Any]]]
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def begin(self, request: Any, crowded: bool) -> None:
+        """Read the request and queue its rows; what is wrong with it is told by `response`."""
+        counted = self._counting.__enter__()
         try:
-            with self._entrance.request("grpc") as counted:
-                if self.predicting > settings.grpc_max_concurrent:
-                    raise OverloadError(
-                        f"More than {settings.grpc_max_concurrent} calls at once: try again in a second."
-                    )
-                tag = self._entrance.package.tag
-                check_model(request.model_name, request.model_version, tag)
-                asked = read(request)
-                async with asyncio.timeout(settings.timeout_seconds):
-                    answers = await self._entrance.predict(asked.rows, counted)
-                return write(tag, asked, answers)
-        finally:
-            self.predicting -= 1
+            if crowded:
+                raise OverloadError(f"More than {settings.grpc_max_concurrent} calls at once: try again in a second.")
+            check_model(request.model_name, request.model_version, self._entrance.package.tag)
+            self._asked = read(request)
+            self._answers = self._entrance.enqueue(self._asked.rows, counted)
+            loop = asyncio.get_running_loop()
+            self._expiry = loop.call_later(settings.timeout_seconds, _expire, self._answers)
+        except Exception as error:
+            self._end(error)
+            self._error = error
+
+    async def response(self) -> Any:
+        """The ModelInferResponse. Raises what was wrong with the request, or TimeoutError."""
+        if self._error is not None:
+            raise self._error
+        try:
+            response = write(self._entrance.package.tag, self._asked, await self._answers)
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._end(None)
+        return response
+
+    def abandon(self) -> None:
+        """Drop it: nobody waits for the response any more."""
+        if self._error is None:
+            self._answers.cancel()
+            self._end(asyncio.CancelledError())
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._ended()
+        with suppress(BaseException):
+            self._counting.__exit__(type(error) if error else None, error, None)
+
+
+def _headers(context: Context, request_id: str) -> dict[str, str]:
+    """The metadata of a call, with the request's own id for want of another."""
+    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    return {REQUEST_ID: request_id} | metadata
+
+
+def _expire(answers: asyncio.Future[Any]) -> None:
+    if not answers.done():
+        answers.set_exception(TimeoutError())
+
+
+async def _send(context: Context, begun: asyncio.Queue[_Inference | None]) -> None:
+    while (inference := await begun.get()) is not None:
+        try:
+            response = messages.ModelStreamInferResponse(infer_response=await inference.response())
+        except Exception as error:
+            named = messages.ModelInferResponse(id=inference.request_id)
+            response = messages.ModelStreamInferResponse(error_message=_explained(error)[1], infer_response=named)
+        await context.write(response)
 
 
 async def _answering(context: Context, answer: Callable[[], Awaitable[Answer]]) -> Answer:

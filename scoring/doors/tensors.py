@@ -32,7 +32,7 @@ DATATYPES: dict[Kind, tuple[str, ...]] = {
 PREDICTION_ID = "prediction_id"
 OUTPUTS = {TARGET.name: "FP64", PREDICTION_ID: "BYTES"}
 
-_STRUCT_CODES = {"FP64": "d", "FP32": "f", "INT64": "q", "INT32": "i"}
+STRUCT_CODES = {"FP64": "d", "FP32": "f", "INT64": "q", "INT32": "i"}
 FEW_BYTES = 512
 """Tensors up to this size are decoded in plain Python, which is faster than NumPy's fixed cost per operation."""
 
@@ -119,7 +119,7 @@ def decode_values(name: str, datatype: str, count: int, content: bytes) -> Value
     if len(content) % dtype.itemsize:
         raise RequestError(f"Input {shown(name)} has {len(content)} bytes, which is no whole number of {datatype}.")
     if len(content) <= FEW_BYTES:
-        return struct.unpack(f"<{len(content) // dtype.itemsize}{_STRUCT_CODES[datatype]}", content)
+        return struct.unpack(f"<{len(content) // dtype.itemsize}{STRUCT_CODES[datatype]}", content)
     return np.frombuffer(content, dtype)
 
 
@@ -128,6 +128,8 @@ def encode(tensor: Tensor) -> bytes:
     if tensor.datatype == "BYTES":
         encoded = [value.encode() for value in tensor.values]
         return b"".join(part for value in encoded for part in (struct.pack("<I", len(value)), value))
+    if len(tensor.values) == 1:
+        return struct.pack(f"<{STRUCT_CODES[tensor.datatype]}", tensor.values[0])
     numbers: NDArray[Any] = np.asarray(tensor.values, dtype=NUMPY_TYPES[tensor.datatype])
     return numbers.tobytes()
 

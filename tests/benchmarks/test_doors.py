@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from benchmarks.callers import FaultError, GRPCCaller, HTTPAnswer, read_grpc, read_rest
-from benchmarks.doors import GRPC, HTTP, METRICS, REST, DoorComparison, check_bits, judge, targets_of
+from benchmarks.doors import GRPC, HTTP, METRICS, REST, STREAM, DoorComparison, check_bits, judge, targets_of
 from benchmarks.errors import BenchmarkError
 from benchmarks.load import CALLERS, Plan, measure
 from benchmarks.requests import ENCODERS, encode_requests
@@ -43,6 +43,7 @@ def comparison(
         HTTP: [dict.fromkeys(METRICS, measured(http))],
         REST: [dict.fromkeys(METRICS, measured(rest))],
         GRPC: [dict.fromkeys(METRICS, measured(grpc_rate, failed))],
+        STREAM: [dict.fromkeys(METRICS, measured(grpc_rate, failed))],
     }
     return DoorComparison(rounds, TARGETS, (None, None))
 
@@ -63,7 +64,7 @@ def test_ratios_are_to_post_predict() -> None:
     [
         ((1000, 1500, 1500), None, None, 0, ""),
         ((1000, 1500, 1500), 1.5, 1.5, 0, ""),
-        ((1000, 1500, 900), 1.0, None, 1, "requests/s of gRPC over POST /predict: 0.90, below 1"),
+        ((1000, 1500, 900), 1.0, None, 1, "requests/s of gRPC stream over POST /predict: 0.90, below 1"),
         ((1000, 1400, 1500), None, 1.5, 1, "rows/s of REST over POST /predict: 1.40, below 1.5"),
         ((1000, 1500, None), 1.0, None, 1, "not known"),
     ],
@@ -119,6 +120,14 @@ class Servicer(services.GRPCInferenceServiceServicer):
             context.abort(self.code, "no")
         return response(self.values, request.id)
 
+    def ModelStreamInfer(self, request_iterator: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: N802
+        for request in request_iterator:
+            told = "no" if self.code is grpc.StatusCode.INVALID_ARGUMENT else ""
+            if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                context.abort(self.code, "no")
+            answer = response(self.values, request.id)
+            yield messages.ModelStreamInferResponse(error_message=told, infer_response=answer)
+
 
 @pytest.fixture
 def fake() -> Iterator[tuple[Servicer, str]]:
@@ -149,6 +158,27 @@ def test_answers_over_grpc_are_checked(
     assert set(seen.reasons) == reasons
     assert (seen.requests == 0) == bool(reasons)
     assert seen.load_busy > 0
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "reasons"),
+    [
+        ((1.5, 2.5), None, set()),
+        ((1.5,), None, {"wrong predictions"}),
+        ((1.5, 2.5), grpc.StatusCode.INVALID_ARGUMENT, {"refused"}),
+        ((1.5, 2.5), grpc.StatusCode.RESOURCE_EXHAUSTED, {"the stream ended", "the stream broke: AioRpcError"}),
+    ],
+)
+def test_answers_of_a_stream_are_checked(
+    fake: tuple[Servicer, str], values: Sequence[float], code: grpc.StatusCode | None, reasons: set[str]
+) -> None:
+    servicer, address = fake
+    servicer.values, servicer.code = values, code
+    requests = encode_requests(address, ROWS, 2, "grpc-stream")
+    seen = asyncio.run(measure(address, requests, Plan(connections=2, seconds=0.3), "grpc-stream"))
+    assert set(seen.reasons) <= reasons
+    assert bool(seen.reasons) == bool(reasons)
+    assert (seen.requests == 0) == bool(reasons)
 
 
 def test_an_answer_to_another_request_is_wrong() -> None:

@@ -205,7 +205,7 @@ def test_a_wrong_input_is_an_invalid_argument_with_a_sentence_that_names_it(
     [
         ({"datatype": "BOOL"}, "Input 'temp' has datatype 'BOOL'; FP64, FP32, INT64, INT32, BYTES are read."),
         ({"datatype": "INT64"}, "Input 'temp' has 0 elements where its shape says 2."),
-        ({"datatype": "BYTES"}, "Input 'temp' has 0 elements where its shape says 2."),
+        ({"datatype": "BYTES"}, "Input 'temp' has datatype 'BYTES'; it must be FP64 or FP32 or INT64 or INT32."),
         ({"shape": [3]}, "Input 'temp' has 2 elements where its shape says 3."),
         ({"contents": messages.InferTensorContents()}, "Input 'temp' has 0 elements where its shape says 2."),
         ({"contents": messages.InferTensorContents(fp64_contents=[1, 1e9])}, "flights.1.temp: Input should be less"),

@@ -33,7 +33,7 @@ def test_names_and_numbers_are_those_of_the_open_inference_protocol() -> None:
     service = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"]
     assert service.full_name == "inference.GRPCInferenceService"
     assert [method.name for method in service.methods] == [
-        "ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer",
+        "ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer", "ModelStreamInfer",
     ]  # fmt: skip
     assert _numbers("ModelInferRequest") == {
         "model_name": 1, "model_version": 2, "id": 3, "parameters": 4, "inputs": 5, "outputs": 6,
@@ -46,6 +46,7 @@ def test_names_and_numbers_are_those_of_the_open_inference_protocol() -> None:
         "bool_contents": 1, "int_contents": 2, "int64_contents": 3, "uint_contents": 4, "uint64_contents": 5,
         "fp32_contents": 6, "fp64_contents": 7, "bytes_contents": 8,
     }  # fmt: skip
+    assert _numbers("ModelStreamInferResponse") == {"error_message": 1, "infer_response": 2}
     assert _numbers("InferParameter")["string_param"] == 3
     assert _numbers("ModelMetadataResponse") == {"name": 1, "versions": 2, "platform": 3, "inputs": 4, "outputs": 5}
 

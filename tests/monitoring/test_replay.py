@@ -111,7 +111,7 @@ class MisbehavingServicer(services.GRPCInferenceServiceServicer):
             for tensor, content in zip(request.inputs, request.raw_input_contents, strict=True)
         }
         shape = tuple(request.inputs[0].shape)
-        ids = [f"p-{value.decode()}" for value in inputs["id"]]
+        ids = [f"p-{value}" for value in inputs["id"]]
         response = messages.ModelInferResponse(model_name="flights", id=request.id)
         for output in (
             Tensor("prediction_id", "BYTES", shape, ids),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -249,3 +249,22 @@ def test_many_callers_of_any_size_each_get_exactly_their_own_answers(
         assert batcher.waiting_rows == 0
 
     run(scenario)
+
+
+def test_a_request_that_expires_while_it_waits_is_dropped_and_its_neighbours_are_answered() -> None:
+    async def run() -> None:
+        computed: list[int] = []
+
+        async def compute(rows: Sequence[int]) -> Sequence[int]:
+            computed.extend(rows)
+            return rows
+
+        batcher = AdaptiveBatcher(compute, 100, 100)
+        late, good = batcher.enqueue([1]), batcher.enqueue([2])
+        late.set_exception(TimeoutError())
+        assert await good == [2]
+        assert computed == [2]
+        with pytest.raises(TimeoutError):
+            await late
+
+    asyncio.run(run())

@@ -1,0 +1,29 @@
+"""Environments of their own, beside the project's, for what would not get along with it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r")
+
+
+def environment(name: str, *locks: str) -> Path:
+    """The Python of `.venv-NAME`, with the requirements of the locks, made again whenever one of them changes."""
+    requirements = [ROOT / "requirements" / f"{lock}.txt" for lock in locks or (name,)]
+    folder = ROOT / f".venv-{name}"
+    python, stamp = folder / "bin" / "python", folder / ".locked"
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in requirements)).hexdigest()
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    with (ROOT / ".cache" / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+            for path in requirements:
+                subprocess.run([python, *INSTALL, path], check=True)
+            stamp.write_text(wanted)
+    return python

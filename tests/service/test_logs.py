@@ -1,0 +1,94 @@
+"""What a server says on standard output."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.definition import EXAMPLE
+from scoring.logs import STATUS, JSONFormatter
+from scoring.metrics import OUTCOMES
+from scoring.schema import ROWS
+from tests.doors.clients import call, raw, stub
+from tests.serving import ServedPort, serve
+
+ONE = json.dumps({ROWS: [EXAMPLE] * 2}).encode()
+
+
+def lines(server: ServedPort) -> list[dict[str, Any]]:
+    """The output of a server whose lines are JSON, each of them."""
+    return [json.loads(line) for line in server.process.log.read_text().splitlines()]
+
+
+def of_requests(server: ServedPort) -> list[dict[str, Any]]:
+    return [line for line in lines(server) if line["logger"] == "bentoml.requests"]
+
+
+def test_each_request_is_a_line_of_json_with_the_ids_that_its_answer_has(
+    trained: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {"LOG_FORMAT": "json", "LOG_REQUESTS": "all", "DRAIN_SECONDS": "0"}
+    with serve(tmp_path, MODEL_TAG=trained["tag"], **settings) as served:
+        content = call(served, "/predict", ONE, {"X-Request-ID": "r-1"})[2]
+        call(served, "/predict", b"{}")
+        with stub(served) as calls:
+            calls.ModelInfer(raw([EXAMPLE], id="mine"), timeout=30)
+    answered, invalid, over_grpc = of_requests(served)
+
+    assert {name: answered[name] for name in ("door", "status", "outcome", "rows", "request_id", "level")} == {
+        "door": "http",
+        "status": 200,
+        "outcome": "answered",
+        "rows": 2,
+        "request_id": "r-1",
+        "level": "INFO",
+    }
+    assert answered["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
+    assert 0 < answered["ms"] < 60_000
+    assert (invalid["status"], invalid["outcome"], len(invalid["request_id"])) == (400, "invalid", 16)
+    assert (over_grpc["status"], over_grpc["door"], over_grpc["request_id"]) == ("OK", "grpc", "mine")
+    assert any("Service flights initialized" in line["message"] for line in lines(served))
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_by_default_only_what_the_server_failed_has_a_line(form: str, trained: dict[str, Any], tmp_path: Path) -> None:
+    with serve(tmp_path, MODEL_TAG=trained["tag"], LOG_FORMAT=form, DRAIN_SECONDS="0") as served:
+        call(served, "/predict", ONE)
+        call(served, "/predict", b"{}")
+    said = served.process.log.read_text()
+    assert "initialized" in said
+    assert "request_id" not in said
+
+
+def test_a_request_that_cannot_be_logged_has_a_line_by_default(trained: dict[str, Any], tmp_path: Path) -> None:
+    with serve(tmp_path, MODEL_TAG=trained["tag"], DRAIN_SECONDS="0") as served:
+        served.traffic.write_bytes(b"a file where the folder should be")
+        call(served, "/predict", ONE, {"X-Request-ID": "r-2"})
+    (line,) = [line for line in served.process.log.read_text().splitlines() if "request_id=" in line]
+    for words in ("[WARNING]", "door=http", "status=503", "outcome=unlogged", "rows=2", "request_id=r-2"):
+        assert words in line
+
+
+def test_a_record_is_one_line_with_what_it_was_given_and_its_exception() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        record = logging.LogRecord("a.b", logging.ERROR, "f", 1, "%s failed", ("it",), sys.exc_info())
+    record.__dict__ |= {"rows": 3, "component": "of BentoML", "path": Path("/x")}
+    text = JSONFormatter().format(record)
+
+    assert "\n" not in text
+    line = json.loads(text)
+    assert line.pop("exception").startswith("Traceback")
+    assert line.pop("time").endswith("+00:00")
+    assert line.pop("pid") > 0
+    assert line == {"level": "ERROR", "logger": "a.b", "message": "it failed", "rows": 3, "path": "/x"}
+
+
+def test_every_end_of_a_request_has_a_status() -> None:
+    assert set(STATUS) == set(OUTCOMES)

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from features.definition import EXAMPLE
+from features.functions import FEATURE_NAMES
+from scoring.figures import FIGURES
+from scoring.metrics import DOORS, OUTCOMES
+from scoring.schema import ROWS
+from tests.doors.clients import by_grpc, by_http, by_rest, call
+from tests.serving import ServedPort, serve
+
+Sample = tuple[str, frozenset[tuple[str, str]]]
+
+
+def scraped(server: ServedPort) -> dict[Sample, float]:
+    """What /metrics says, by name and labels."""
+    status, _, content = call(server, "/metrics")
+    assert status == 200
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(content.decode())
+        for sample in family.samples
+    }
+
+
+def value(figures: dict[Sample, float], name: str, **labels: str) -> float:
+    return figures[name, frozenset(labels.items())]
+
+
+def wait_for(server: ServedPort, condition: Callable[[dict[Sample, float]], bool]) -> dict[Sample, float]:
+    """What /metrics says once `condition` holds of it: the other worker samples within a second."""
+    deadline = time.monotonic() + 20
+    while not condition(figures := scraped(server)):
+        assert time.monotonic() < deadline, figures
+        time.sleep(0.1)
+    return figures
+
+
+@pytest.fixture(scope="module")
+def pair(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
+    """A server of two workers with figures of its own."""
+    folder = tmp_path_factory.mktemp("metrics")
+    with serve(folder, MODEL_TAG=trained["tag"], WORKERS="2", MAX_QUEUE_ROWS="500", DRAIN_SECONDS="0") as served:
+        wait_for(served, lambda figures: value(figures, "workers") == 2)
+        yield served
+
+
+def test_everything_declared_is_exported_with_its_labels_and_nothing_else(pair: ServedPort) -> None:
+    by_http(pair, [EXAMPLE])
+    post_outcomes(pair, 1)
+    figures = wait_for(pair, lambda figures: ("outcomes_received_total", frozenset()) in figures)
+    exported: dict[str, set[frozenset[str]]] = {}
+    for name, labels in figures:
+        if not name.startswith("bentoml_"):
+            family = name
+            for ending in ("_bucket", "_count", "_sum"):
+                family = family.removesuffix(ending)
+            exported.setdefault(family, set()).add(frozenset(key for key, _ in labels if key != "le"))
+    assert exported == {figure.exported: {frozenset(figure.labels)} for figure in FIGURES}
+
+
+def test_rows_predictions_and_lines_are_counted_whichever_worker_and_door_took_them(pair: ServedPort) -> None:
+    before = wait_for(pair, settled)
+    rows = [{**EXAMPLE, "temp": None, "dep_delay": float(delay)} for delay in range(0, 300, 10)]
+    for ask in (by_http, by_rest, by_grpc) * 4:
+        ask(pair, rows)
+    after = wait_for(pair, lambda figures: risen(before, figures, "prediction_count") == 12 * len(rows))
+
+    for door in DOORS:
+        assert risen(before, after, "door_rows_total", door=door) == 4 * len(rows)
+        assert value(after, "door_in_flight", door=door) == 0
+    assert risen(before, after, "feature_rows_total") == 12 * len(rows)
+    missing = {name: risen(before, after, "feature_missing_total", feature=name) for name in FEATURE_NAMES}
+    assert {name for name, count in missing.items() if count} == {"temp"}
+    assert missing["temp"] == 12 * len(rows)
+    assert risen(before, after, "log_lines_total", stream="predictions") == 12 * len(rows)
+    assert risen(before, after, "log_append_seconds_total", stream="predictions") > 0
+    assert risen(before, after, "prediction_sum") == pytest.approx(
+        12 * sum(target for target, _ in by_http(pair, rows)), rel=1e-6
+    )
+    assert time.time() - value(after, "log_last_line_seconds", stream="predictions") < 60
+
+
+def test_outcomes_are_counted_and_requests_that_bring_none_too(pair: ServedPort) -> None:
+    post_outcomes(pair, 1)
+    before = wait_for(pair, settled)
+    post_outcomes(pair, 3)
+    assert pair.post("/feedback", b"{}")[0] == 400
+    after = wait_for(pair, lambda figures: risen(before, figures, "log_lines_total", stream="outcomes") == 3)
+
+    assert risen(before, after, "outcomes_received_total") == 3
+    assert risen(before, after, "feedback_requests_total", outcome="answered") == 1
+    assert value(after, "feedback_requests_total", outcome="invalid") >= 1
+
+
+def test_a_request_that_cannot_be_logged_is_counted_as_lost_by_reason(trained: dict[str, Any], tmp_path: Path) -> None:
+    with serve(tmp_path, MODEL_TAG=trained["tag"], DRAIN_SECONDS="0") as served:
+        served.traffic.write_bytes(b"a file where the folder should be")
+        assert served.post("/predict", json.dumps({ROWS: [EXAMPLE] * 4}).encode())[0] == 503
+        figures = scraped(served)
+
+    assert value(figures, "door_requests_total", door="http", outcome="unlogged") == 1
+    assert value(figures, "log_failed_appends_total", stream="predictions") == 1
+    assert value(figures, "log_lost_lines_total", stream="predictions") == 4
+    assert value(figures, "log_lines_total", stream="predictions") == 0
+    assert value(figures, "log_disk_size_bytes") >= value(figures, "log_disk_free_bytes") > 0
+
+
+def test_gauges_add_up_over_workers_and_say_what_is_served(pair: ServedPort, trained: dict[str, Any]) -> None:
+    figures = scraped(pair)
+    assert value(figures, "queue_limit_rows") == 1000
+    assert value(figures, "server_ready") == 1
+    assert value(figures, "queue_rows") == 0
+    (model,) = [dict(labels) for name, labels in figures if name == "model_info"]
+    described = pair.get("/model")[1]
+    assert model["tag"] == trained["tag"]
+    assert {key: described[key] for key in model} == model
+    for door in DOORS:
+        assert {dict(labels)["outcome"] for name, labels in figures if name == "door_requests_total"} == set(OUTCOMES)
+        assert value(figures, "door_requests_total", door=door, outcome="failed") == 0
+
+
+def test_a_worker_that_was_killed_leaves_its_counts_and_takes_its_gauges(pair: ServedPort) -> None:
+    by_http(pair, [EXAMPLE] * 5)
+    before = wait_for(pair, settled)
+    worker = psutil.Process(pair.process.process.pid).children(recursive=True)[-1]
+    os.kill(worker.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while worker.pid in {each.pid for each in psutil.Process(pair.process.process.pid).children(recursive=True)}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    while pair.process.log.read_text().count("Service flights initialized") < 3:
+        assert time.monotonic() < deadline, "no worker took the place of the one that was killed"
+        time.sleep(0.1)
+    after = wait_for(pair, lambda figures: value(figures, "workers") == 2)
+    assert value(after, "queue_limit_rows") == 1000
+    assert risen(before, after, "door_rows_total", door="http") == 0
+
+
+def settled(figures: dict[Sample, float]) -> bool:
+    """Whether what was answered has been sampled."""
+    answered = sum(value(figures, "door_rows_total", door=door) for door in DOORS)
+    return answered == figures.get(("feature_rows_total", frozenset()), 0)
+
+
+def risen(before: dict[Sample, float], after: dict[Sample, float], name: str, **labels: str) -> float:
+    key = (name, frozenset(labels.items()))
+    return after.get(key, 0) - before.get(key, 0)
+
+
+def post_outcomes(server: ServedPort, count: int) -> None:
+    outcomes = [{"prediction_id": f"p{number}", "arrival_delay": 1.0} for number in range(count)]
+    assert server.post("/feedback", json.dumps({"outcomes": outcomes}).encode())[0] == 200

@@ -1,0 +1,73 @@
+"""The run book's tables are those of the code, and its words are those of the manifests."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+from pydantic_core import PydanticUndefined
+
+from scoring.figures import FIGURES
+from scoring.settings import ServingSettings
+from tests.conftest import ROOT
+
+PAGE = (ROOT / "docs" / "operate.md").read_text()
+
+
+def figures_table() -> str:
+    """The table of figures, as the page must have it."""
+    lines = ["| figure | kind | labels | |", "|---|---|---|---|"]
+    for figure in FIGURES:
+        labels = ", ".join(figure.labels) or " "
+        lines.append(f"| `{figure.exported}` | {figure.kind} | {labels} | {figure.help} |")
+    return "\n".join(lines)
+
+
+def settings_table() -> str:
+    """The table of settings, as the page must have it."""
+    lines = ["| variable | default | |", "|---|---|---|"]
+    for name, field in ServingSettings.model_fields.items():
+        assert field.default is not PydanticUndefined
+        lines.append(f"| `{name.upper()}` | {shown(field.default)} | {field.description} |")
+    return "\n".join(lines)
+
+
+def shown(default: Any) -> str:
+    return "unset" if default is None else f"`{default}`"
+
+
+def test_the_page_has_every_figure() -> None:
+    assert figures_table() in PAGE, f"\n{figures_table()}"
+
+
+def test_the_page_has_every_setting() -> None:
+    assert settings_table() in PAGE, f"\n{settings_table()}"
+
+
+def test_links_lead_somewhere() -> None:
+    headings = {
+        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", PAGE, re.M)
+    }
+    for link in re.findall(r"\]\(([^)]+)\)", PAGE):
+        path, _, anchor = link.partition("#")
+        assert not path or (ROOT / "docs" / path).exists(), link
+        assert not anchor or path or anchor in headings, link
+
+
+def test_folders_and_commands_that_are_named_are_there() -> None:
+    for path in set(re.findall(r"\bdeploy/[\w./-]+\w", PAGE)):
+        assert (ROOT / path).exists(), path
+    for module in set(re.findall(r"python -m (\w+)", PAGE)):
+        assert (ROOT / module / "__main__.py").exists(), module
+    targets = set(re.findall(r"`?make ([a-z-]+)", PAGE))
+    assert targets
+    for target in targets:
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), target
+
+
+def test_what_the_page_says_of_thresholds_is_what_the_manifests_have() -> None:
+    scaling = list(yaml.safe_load_all((ROOT / "deploy/kubernetes/base/scaling.yaml").read_text()))
+    cpu, in_flight = scaling[1]["spec"]["metrics"]
+    assert f"({cpu['resource']['target']['averageUtilization']} %)" in PAGE
+    assert f"({in_flight['pods']['target']['averageValue']} a pod)" in PAGE
