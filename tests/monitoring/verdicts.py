@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from pathlib import Path
 from typing import Any
 
+from monitoring.history import Entry
 from monitoring.job import judge
+from monitoring.page import page
 from monitoring.result import Column, DriftResult, Finding
 from monitoring.settings import DriftSettings
 from tests.monitoring.logs import year
@@ -15,9 +18,13 @@ SETTINGS = DriftSettings()
 
 
 def verdict(directory: Path, model: str | None = None, settings: DriftSettings = SETTINGS) -> DriftResult:
-    """What the job says of the year's flights in the log; the result is strict JSON."""
+    """What the job says of the year's flights in the log; the result is strict JSON, and its page can be read."""
     result = judge(year(directory), model, settings).result
     strict(result.to_json())
+    text = page(result, None, [Entry.of(result)])
+    assert f">{result.verdict.replace('_', ' ').capitalize()}<" in text
+    for finding in result.findings:
+        assert escape(finding.text) in text
     return result
 
 
