@@ -4,6 +4,8 @@ PYTHON    ?= python3.11
 PORT      ?= 3000
 GRPC_PORT ?= 3001
 MODEL_TAG ?= flights:champion
+DASHBOARD_PORT  ?= 8000
+DRIFT_WORKSPACE ?= var/evidently
 
 PY  := .venv/bin/python
 DEV := .venv/.locked
@@ -12,7 +14,8 @@ export PORT GRPC_PORT MODEL_TAG
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train release rollback serve build proto rules bench bench-shadow bench-doors bench-drift lock clean
+.PHONY: help demo test lint format train release rollback serve dashboard build proto rules
+.PHONY: bench bench-shadow bench-doors bench-drift lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +55,11 @@ serve: $(DEV)  ## Serve in the foreground; trains and releases first if there is
 	@$(PY) -m scoring.ports $(PORT) $(GRPC_PORT)
 	@.venv/bin/bentoml models get flights:latest >/dev/null 2>&1 || { $(PY) -m training && $(PY) -m training release latest; }
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
+
+dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
+	@test -d $(DRIFT_WORKSPACE) || \
+		{ echo "$(DRIFT_WORKSPACE) is not there yet: run the drift job with --workspace $(DRIFT_WORKSPACE)" >&2; exit 1; }
+	@DO_NOT_TRACK=1 .venv/bin/evidently ui --workspace $(DRIFT_WORKSPACE) --port $(DASHBOARD_PORT)
 
 build: $(DEV)  ## Build the bento
 	@.venv/bin/bentoml build

@@ -76,7 +76,7 @@ def _section(result: DriftResult, history: Sequence[Entry], has_plots: bool) -> 
 {_findings(result.findings)}
 {error_section(result)}
 <h2>Trend</h2>
-{trend(history, result.decision.max_drifted_share)}
+{trend(history, result.decision.max_drifted_share, result.settings["max_error_ratio"] or 1.0)}
 {_columns(result)}
 <h2>Rows</h2>
 {_rows(result)}

@@ -33,9 +33,8 @@ def compare_with_champion(champion: str, candidate: str, out: Path) -> Evidence:
 
     Raises ReleaseError where they cannot be compared.
     """
-    from monitoring.compare import run
-
     from data.errors import DataError
+    from monitoring.compare import run
     from monitoring.errors import MonitoringError
     from scoring.errors import ScoringError
 

@@ -21,9 +21,9 @@ from monitoring.compare_settings import CompareSettings
 from monitoring.compare_sides import PackageSide
 from monitoring.errors import CompareError
 from scoring.package import ModelPackage
-from tests.monitoring.conftest import Variants
 from tests.monitoring.logs import AUGUST, JULY, append, drawn, outcomes_of, post, record
 from tests.monitoring.test_compare import other_code
+from tests.monitoring.variants import Variants
 
 COUNT = 3_000
 SHADOW_SCHEMA = (
