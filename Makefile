@@ -3,7 +3,7 @@
 PYTHON    ?= python3.11
 PORT      ?= 3000
 GRPC_PORT ?= 3001
-MODEL_TAG ?= flights:latest
+MODEL_TAG ?= flights:champion
 DASHBOARD_PORT  ?= 8000
 DRIFT_WORKSPACE ?= var/evidently
 
@@ -14,7 +14,8 @@ export PORT GRPC_PORT MODEL_TAG
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train serve dashboard build proto docs rules bench bench-doors bench-drift lock clean
+.PHONY: help demo test lint format train release rollback serve dashboard build proto docs rules bench bench-doors bench-drift
+.PHONY: bench-shadow lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,9 +45,15 @@ format: $(DEV)  ## Put the code into shape
 train: $(DEV)  ## Train a model and save it into the BentoML store
 	@$(PY) -m training
 
-serve: $(DEV)  ## Serve in the foreground; trains first if there is no model
+release: $(DEV)  ## Make the latest model the champion, if it is not worse than the one in service
+	@$(PY) -m training release latest $(ARGS)
+
+rollback: $(DEV)  ## Make the champion before this one the champion again
+	@$(PY) -m training rollback $(ARGS)
+
+serve: $(DEV)  ## Serve in the foreground; trains and releases first if there is no model
 	@$(PY) -m scoring.ports $(PORT) $(GRPC_PORT)
-	@.venv/bin/bentoml models get $(MODEL_TAG) >/dev/null 2>&1 || $(PY) -m training
+	@.venv/bin/bentoml models get flights:latest >/dev/null 2>&1 || { $(PY) -m training && $(PY) -m training release latest; }
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 
 dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
@@ -66,6 +73,9 @@ docs: $(DEV)  ## Write the tables of docs/operate.md again, from the code
 rules:  ## Wrap the alert rules for Kubernetes
 	@{ cat deploy/observability/prometheus-rule.head.yaml; \
 		grep -v '^#' deploy/observability/rules.yaml | sed 's/^\(.\)/  \1/'; } > deploy/observability/prometheus-rule.yaml
+
+bench-shadow: $(DEV)  ## What a shadow that misbehaves costs the requests, in one run
+	@$(PY) -m benchmarks.shadow $(ARGS)
 
 bench-doors: $(DEV)  ## Compare the three doors, in one run
 	@$(PY) -m benchmarks.doors $(ARGS)
