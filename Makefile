@@ -4,6 +4,8 @@ PYTHON    ?= python3.11
 PORT      ?= 3000
 GRPC_PORT ?= 3001
 MODEL_TAG ?= flights:champion
+DASHBOARD_PORT  ?= 8000
+DRIFT_WORKSPACE ?= var/evidently
 
 PY  := .venv/bin/python
 DEV := .venv/.locked
@@ -15,8 +17,9 @@ export PORT GRPC_PORT MODEL_TAG SHIP_DIR
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train release rollback serve proto rules bench bench-shadow bench-doors bench-drift
-.PHONY: ship gate build containerize smoke scan sbom login push sign verify attach in-service drift container-test lock clean
+.PHONY: help demo test lint format train release rollback serve dashboard proto docs rules bench bench-doors bench-drift
+.PHONY: bench-shadow ship gate build containerize smoke scan sbom login in-service push sign verify attach drift
+.PHONY: container-test lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -106,8 +109,16 @@ drift: $(DEV)  ## Report the drift of the last DAYS days of the traffic log into
 container-test: $(DEV)  ## Build the image on a stand-in base and test the container; needs podman and mmdebstrap
 	@$(PY) -m pytest -m container $(ARGS)
 
+dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
+	@test -d $(DRIFT_WORKSPACE) || \
+		{ echo "$(DRIFT_WORKSPACE) is not there yet: run the drift job with --workspace $(DRIFT_WORKSPACE)" >&2; exit 1; }
+	@DO_NOT_TRACK=1 .venv/bin/evidently ui --workspace $(DRIFT_WORKSPACE) --port $(DASHBOARD_PORT)
+
 proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
+
+docs: $(DEV)  ## Write the tables of docs/operate.md again, from the code
+	@$(PY) -W ignore -m tests.test_operate
 
 rules:  ## Wrap the alert rules for Kubernetes
 	@{ cat deploy/observability/prometheus-rule.head.yaml; \

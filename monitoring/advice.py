@@ -21,7 +21,6 @@ _ADVICE = {
     "realised_error": "bias and RMSE below, and when they rose in the trend; then train again, or serve the baseline",
     "new_category": "whether these values are new business or a typing error; the model knows nothing of them",
     "out_of_range": "the largest and smallest values of {column}: a unit, or a sentinel such as 9999",
-    "feature_drift": "its plot below; one column alone is seldom an alarm",
     "outcome_drift": "whether what came true changed, or only how it is reported",
     "other_models": "whether a release is under way; judge each model by itself with --model",
     "without_id": "the process that writes them: their outcomes can never be joined",

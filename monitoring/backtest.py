@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +57,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Chapter:
-    """One window of the months after training."""
+    """One window of the months after training; `learnt` where the error model has learnt from some of it."""
 
     name: str
     kind: str
     result: DriftResult
+    learnt: bool
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,17 @@ class BackTest:
 
 @dataclass(frozen=True)
 class Grounds:
-    """What the back-test stands on: the model, its reference, its training months and those after them."""
+    """What the back-test stands on: the model, its reference, its training months and those after them.
+
+    Until `learnt_until` they are the validation months, which the error model has learnt from.
+    """
 
     predictor: Predictor
     reference: Reference
     train: Past
     later: Past
     references: References
+    learnt_until: datetime
     settings: DriftSettings
 
     @classmethod
@@ -105,11 +110,12 @@ class Grounds:
         flights, split = load_flights(config["source"]), config["split"]
         train = Past.of(package.predictor, flights, *split["train"])
         later = Past.of(package.predictor, flights, split["validation"][0], split["test"][1])
-        return cls(package.predictor, Reference.read(directory, tag), train, later, flights.references, settings)
+        reference, learnt_until = Reference.read(directory, tag), _midnight(month_range(*split["validation"])[1])
+        return cls(package.predictor, reference, train, later, flights.references, learnt_until, settings)
 
-    def judge(self, past: Past, reference: Reference | None = None) -> DriftResult:
-        """The job's verdict on these rows."""
-        return judge_past(past, reference or self.reference, self.settings)
+    def judge(self, past: Past, reference: Reference | None = None, estimated: bool = False) -> DriftResult:
+        """The job's verdict on these rows, with the error to expect where `estimated`."""
+        return judge_past(past, reference or self.reference, self.settings, estimated)
 
     def rate(self, name: str, rows: int, results: list[DriftResult]) -> Rate:
         """How many of the windows are `drift`."""
@@ -197,10 +203,16 @@ def _story(grounds: Grounds) -> Iterator[Chapter]:
     """Each month and each week after training."""
     later = grounds.later
     for month in np.unique(later.event.astype("datetime64[s]").astype("datetime64[M]")).astype(str).tolist():
-        start, end = (datetime(day.year, day.month, day.day) for day in month_range(month, month))
-        yield Chapter(month, "month", grounds.judge(later.between(start, end)))
+        start, end = map(_midnight, month_range(month, month))
+        result = grounds.judge(later.between(start, end), estimated=True)
+        yield Chapter(month, "month", result, start < grounds.learnt_until)
     for start in _starts(later, WEEK, 60):
-        yield Chapter(f"{start:%Y-%m-%d}", "week", grounds.judge(later.between(start, start + WEEK)))
+        result = grounds.judge(later.between(start, start + WEEK), estimated=True)
+        yield Chapter(f"{start:%Y-%m-%d}", "week", result, start < grounds.learnt_until)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)
 
 
 def _starts(past: Past, step: timedelta, most: int) -> Iterator[datetime]:

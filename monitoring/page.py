@@ -76,7 +76,7 @@ def _section(result: DriftResult, history: Sequence[Entry], has_plots: bool) -> 
 {_findings(result.findings)}
 {error_section(result)}
 <h2>Trend</h2>
-{trend(history, result.decision.max_drifted_share)}
+{trend(history, result.decision.max_drifted_share, result.settings["max_error_ratio"] or 1.0)}
 {_columns(result)}
 <h2>Rows</h2>
 {_rows(result)}
@@ -131,13 +131,14 @@ def _columns(result: DriftResult) -> str:
             column.role,
             _number(column.score, ".3f"),
             _number(column.threshold, ".3f"),
+            f"{column.n:,}",
             _number(column.missing_reference, ".1%"),
             _number(column.missing, ".1%"),
             column.reason,
         ]
         for column in result.columns
     )
-    head = ("column", "role", "PSI", "limit", "missing then", "now", "what moved")
+    head = ("column", "role", "PSI", "limit", "rows", "missing then", "now", "what moved")
     marks = ["drifted" if column.drifted else "" for column in result.columns]
     size = f"{result.rows.scored:,} rows over {result.decision.days:.0f} days"
     what = (
@@ -145,7 +146,7 @@ def _columns(result: DriftResult) -> str:
         f"The limits are those of windows of the training months with {size}."
     )
     note = f'<p class="muted">{what}</p>'
-    return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=6, marks=marks)}"
+    return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=7, marks=marks)}"
 
 
 def _rows(result: DriftResult) -> str:

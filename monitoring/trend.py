@@ -24,19 +24,23 @@ class Line:
     dashed: bool = False
 
 
-def trend(entries: Sequence[Entry], max_drifted_share: float) -> str:
+def trend(entries: Sequence[Entry], max_drifted_share: float, max_error_ratio: float) -> str:
     """The verdicts and the main figures of windows in order of time, the last being this one."""
     names = [f"{entry.start:%Y-%m-%d}" for entry in entries]
     charts = [
         (
-            "RMSE of due outcomes, and estimated without outcomes",
+            "RMSE",
             [
-                Line("realised", [entry.rmse for entry in entries], "#0b57d0"),
-                Line("estimated", [entry.estimated_rmse for entry in entries], "#8a5a00", dashed=True),
+                Line("of due outcomes", [entry.rmse for entry in entries], "#0b57d0"),
+                Line("estimated without outcomes", [entry.estimated_rmse for entry in entries], "#8a5a00", dashed=True),
             ],
             None,
         ),
-        ("RMSE over zero gain's", [Line("ratio", [entry.ratio_to_zero_gain for entry in entries], "#0b57d0")], 1.0),
+        (
+            "RMSE over zero gain's",
+            [Line("ratio", [entry.ratio_to_zero_gain for entry in entries], "#0b57d0")],
+            max_error_ratio,
+        ),
         (
             "Share of features drifted, by importance",
             [Line("share", [entry.drifted_share for entry in entries], "#b3261e")],

@@ -47,7 +47,8 @@ def post(url: str, content: dict[str, Any], attempts: int, timeout: float) -> No
         try:
             response = httpx.post(url, json=content, timeout=timeout)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            reason, again = f"{type(error).__name__}: {error}", isinstance(error, httpx.TransportError)
+            reason = f"{type(error).__name__}: {error}"
+            again = isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
         else:
             if response.is_success:
                 return

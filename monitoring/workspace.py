@@ -12,9 +12,11 @@ import os
 import tempfile
 import uuid
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data.timezones import DAY
 from monitoring.files import locked
 from monitoring.history import Entry
 from monitoring.result import DriftResult
@@ -41,13 +43,14 @@ PANELS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 """Title, subtitle, and the figures that each panel draws."""
 
+_COLUMN = "column "
 SCORES = "Each column's score over its limit"
 
 
 def figures(result: DriftResult) -> dict[str, float]:
     """What is plotted of a window, by name; what could not be measured is left out."""
     outcomes, maturity = result.outcomes, result.outcomes.maturity
-    scores = {f"column {c.name}": c.score / c.threshold for c in result.columns if c.score is not None and c.threshold}
+    scores = {_COLUMN + c.name: c.score / c.threshold for c in result.columns if c.score is not None and c.threshold}
     found: dict[str, float | None] = {
         "drift": _VERDICTS.get(result.verdict),
         "alert": float(result.alert.alert),
@@ -71,7 +74,8 @@ def figures(result: DriftResult) -> dict[str, float]:
 def add_to_workspace(folder: Path, result: DriftResult) -> Path:
     """Put the window into the workspace in `folder`, and give its snapshot's file.
 
-    The model is a project; windows of a log are its snapshots, dated by their end. Raises whatever Evidently raises.
+    The windows of one length of one model, whatever its version, are a project; they are dated by their end. Raises
+    whatever Evidently raises.
     """
     folder = folder.absolute()
     with (
@@ -83,15 +87,25 @@ def add_to_workspace(folder: Path, result: DriftResult) -> Path:
         return _add(folder, Path(scratch), result)
 
 
+def project_name(result: DriftResult) -> str:
+    """What the project is called that the window is drawn in."""
+    window = result.window
+    days = (window.end - window.start).total_seconds() / DAY
+    span = "month" if 28 <= days <= 31 else {1: "day", 7: "week"}.get(int(days) if days.is_integer() else 0)
+    model = (result.model or "no model").partition(":")[0]
+    return f"Drift of {model} by {span or f'{days:.3g} days'} of {window.on}"
+
+
 def _add(folder: Path, scratch: Path, result: DriftResult) -> Path:
     from evidently.sdk.models import ProjectModel
     from evidently.ui.workspace import Workspace
 
-    name = (result.model or "no model").partition(":")[0]
+    name = project_name(result)
     project_id, snapshot_id = (uuid.uuid5(_NAMES, text) for text in (name, repr(Entry.of(result).key)))
     workspace = Workspace.create(str(scratch))
-    project = workspace.add_project(ProjectModel(id=project_id, name=f"Drift of {name}"))
-    _add_panels(project.dashboard, sorted(name for name in figures(result) if name.startswith("column ")))
+    project = workspace.add_project(ProjectModel(id=project_id, name=name))
+    columns = sorted(name for name in figures(result) if name.startswith(_COLUMN))
+    workspace.save_dashboard(project.id, _dashboard(columns))
     written = Path(workspace.add_run(project.id, _snapshot(result)).url)
     made, target = scratch / str(project_id), folder / str(project_id)
     (target / "snapshots").mkdir(parents=True, exist_ok=True)
@@ -119,18 +133,22 @@ def _snapshot(result: DriftResult) -> Any:
     )
 
 
-def _add_panels(dashboard: Any, columns: list[str]) -> None:
-    from evidently.sdk.models import PanelMetric
+def _dashboard(columns: list[str]) -> Any:
+    """Two tabs of panels: the main figures, and all columns."""
+    from evidently.sdk.models import DashboardModel, DashboardTabModel, PanelMetric
     from evidently.sdk.panels import line_plot_panel
 
-    def drawn(figure: str) -> Any:
-        return PanelMetric(legend=figure, metric=METRIC, metric_labels={"figure": figure})
+    def panel(title: str, subtitle: str, names: Sequence[str], size: str) -> Any:
+        values = [PanelMetric(legend=name, metric=METRIC, metric_labels={"figure": name}) for name in names]
+        return line_plot_panel(title, values, subtitle, size=size)
 
-    for title, subtitle, names in PANELS:
-        values = [drawn(name) for name in names]
-        dashboard.add_panel(line_plot_panel(title, values, subtitle, size="half"), tab="Drift")
-    values = [drawn(name) for name in columns]
-    dashboard.add_panel(line_plot_panel(SCORES, values, "Drift above 1", size="full"), tab="Columns")
+    figures = [panel(title, subtitle, names, "half") for title, subtitle, names in PANELS]
+    scores = panel(SCORES, "Drift above 1", columns, "full")
+    tabs = [
+        DashboardTabModel(title="Drift", panels=[panel.id for panel in figures]),
+        DashboardTabModel(title="Columns", panels=[scores.id]),
+    ]
+    return DashboardModel(tabs=tabs, panels=[*figures, scores])
 
 
 def _metric() -> Any:

@@ -1,60 +1,42 @@
-"""Variants of the session's model, trained once: packages in folders, with all that a comparison needs of one."""
+"""A log of July with its outcomes and what the job says of it, for the whole session."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from data.flights import Flights
-from scoring.manifest import write_manifest
-from scoring.package import PROVENANCE_FILE, ModelPackage, write_json, write_predictor
-from scoring.parity import read_rows, write_parity
-from scoring.predictor import Predictor
-from training.config import TrainingConfig, load_config
-from training.examples import examples_between, out_of_fold
-from training.learners import learn
-
-WEATHER = ("temp", "wind_dir", "wind_speed", "precip", "visib", "pressure")
+from monitoring.job import Judgement, judge
+from monitoring.reference import Reference
+from monitoring.settings import DriftSettings
+from scoring.package import ModelPackage
+from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
+from tests.monitoring.variants import Variants, make_variants
 
 
-@dataclass(frozen=True)
-class Variants:
-    """Folders of packages: the session's, that loaded and saved again, another seed, and one that saw no weather."""
+@pytest.fixture(autouse=True)
+def _reference(package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Model tags other than the session's have its package too."""
+    monkeypatch.setattr(Reference, "load", lambda tag: Reference.read(package.directory, tag))
 
-    own: str
-    again: str
-    seed: str
-    blind: str
+
+@pytest.fixture(scope="session")
+def july_log(package: ModelPackage, flights: Flights, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log of a server that predicted 2,000 flights of July, and was told what came true."""
+    directory = tmp_path_factory.mktemp("july")
+    table = drawn(flights, JULY, AUGUST, 2_000)
+    post(directory, package, outcomes_of(table, record(directory, package, table)))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def july(july_log: Path, package: ModelPackage) -> Judgement:
+    """What the job says of it."""
+    return judge(year(july_log), package.tag, DriftSettings())
 
 
 @pytest.fixture(scope="session")
 def variants(package: ModelPackage, flights: Flights, tmp_path_factory: pytest.TempPathFactory) -> Variants:
-    folder = tmp_path_factory.mktemp("variants")
-    default = load_config()
-    train_part = examples_between(flights, default.split.train)
-    X = out_of_fold(train_part, flights.references, default.shrinkage)
-
-    def trained(name: str, **changed: Any) -> str:
-        config = load_config(**changed)
-        predictor = Predictor(package.predictor.extractor, learn(config, X, train_part.gain))
-        return str(write_package(folder / name, predictor, package, config))
-
-    return Variants(
-        own=str(package.directory),
-        again=str(write_package(folder / "again", package.predictor, package, default)),
-        seed=trained("seed", seed=7),
-        blind=trained("blind", withheld=WEATHER),
-    )
-
-
-def write_package(folder: Path, predictor: Predictor, like: ModelPackage, config: TrainingConfig) -> Path:
-    """A package of `predictor` with the parity rows and the data of `like`."""
-    folder.mkdir()
-    write_predictor(folder, predictor)
-    write_parity(folder, read_rows(like.directory), predictor)
-    write_json(folder / PROVENANCE_FILE, {**like.provenance, "config": config.model_dump(mode="json")})
-    write_manifest(folder)
-    return folder
+    """The session's model and three like it, trained once."""
+    return make_variants(package, flights, tmp_path_factory.mktemp("variants"))

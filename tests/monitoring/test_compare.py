@@ -30,7 +30,7 @@ from monitoring.errors import CompareError, PackageReferenceError, UnreadableMod
 from scoring.manifest import write_manifest
 from scoring.package import DECLARATION_FILE, PROVENANCE_FILE
 from tests.browser import rendered
-from tests.monitoring.conftest import Variants
+from tests.monitoring.variants import Variants
 
 NO_LATENCY = CompareSettings(max_latency_ratio=None)
 """Times of a busy machine are no part of a test."""

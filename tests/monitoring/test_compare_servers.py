@@ -14,7 +14,7 @@ from monitoring.compare import run
 from monitoring.compare_settings import CompareSettings
 from monitoring.compare_sides import open_side
 from monitoring.errors import CompareError, UnreachableError
-from tests.monitoring.conftest import Variants
+from tests.monitoring.variants import Variants
 from tests.rows import from_json
 from tests.serving import ServedPort, free_port
 

@@ -1,0 +1,206 @@
+"""Windows that are broken in one way each: the right verdict, and a finding that names the column or the cause."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data.flights import Flights
+from data.schema import Field, Kind
+from data.sealing import seal
+from monitoring.job import REPORT_FILE, run
+from monitoring.vocabulary import MOST_NEW, NewValues, vocabularies
+from scoring.package import ModelPackage
+from scoring.traffic import PREDICTION_SCHEMA
+from tests.monitoring.logs import JANUARY, JULY, append, drawn, record, rewrite, year
+from tests.monitoring.verdicts import column, finding, kinds, verdict
+
+ROWS = 2_000
+
+
+@pytest.fixture
+def log(tmp_path: Path, package: ModelPackage, flights: Flights) -> Path:
+    """A log of flights that are like those of training."""
+    record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS))
+    return tmp_path
+
+
+def test_nothing_is_wrong(log: Path) -> None:
+    result = verdict(log)
+    assert (result.verdict, result.exit_code) == ("no_drift", 0)
+    assert {one.severity for one in result.findings} == {"note"}
+
+
+def test_all_missing(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS), temp=np.full(ROWS, np.nan))
+    result = verdict(tmp_path)
+    assert (result.verdict, result.exit_code) == ("drift", 1)
+    assert kinds(result, "temp") == {"column_all_missing"}
+    assert not column(result, "temp").healthy
+    assert result.findings[0].column == "temp"
+    assert "temp" in (result.findings[0].look_at or "")
+
+
+def test_absent(log: Path) -> None:
+    rewrite(log, lambda line: line, [field for field in PREDICTION_SCHEMA if field.name != "feature_temp"])
+    result = verdict(log)
+    assert (result.verdict, result.exit_code) == ("invalid_data", 2)
+    assert kinds(result, "temp") == {"column_absent"}
+    assert column(result, "temp").score is None
+
+
+def test_absent_text(log: Path) -> None:
+    rewrite(log, lambda line: line, [field for field in PREDICTION_SCHEMA if field.name != "dest"])
+    result = verdict(log)
+    assert (result.verdict, result.exit_code) == ("invalid_data", 2)
+    assert kinds(result, "dest") == {"column_absent"}
+
+
+def test_wrong_type(log: Path) -> None:
+    schema = [Field("feature_temp", Kind.TEXT, "") if f.name == "feature_temp" else f for f in PREDICTION_SCHEMA]
+    rewrite(log, lambda line: {**line, "feature_temp": str(line["feature_temp"])}, schema)
+    result = verdict(log)
+    assert (result.verdict, result.exit_code) == ("invalid_data", 2)
+    assert kinds(result, "temp") == {"column_wrong_type"}
+
+
+def test_number_for_text(log: Path) -> None:
+    schema = [Field("origin", Kind.INTEGER, "") if f.name == "origin" else f for f in PREDICTION_SCHEMA]
+    rewrite(log, lambda line: {**line, "origin": 7}, schema)
+    result = verdict(log)
+    assert result.verdict == "invalid_data"
+    assert kinds(result, "origin") == {"column_wrong_type"}
+
+
+def test_strings_for_numbers(log: Path) -> None:
+    rewrite(log, lambda line: {**line, "feature_temp": "warm"} if line["carrier"] == "UA" else line)
+    result = verdict(log)
+    assert (result.verdict, result.exit_code) == ("invalid_data", 2)
+    assert (result.findings[0].kind, result.findings[0].column) == ("bad_lines", "temp")
+    assert "feature_temp" in result.findings[0].text
+    assert result.rows.bad > 0.1 * ROWS
+
+
+def test_nan_tokens(log: Path) -> None:
+    segment = next((log / "predictions").glob("*.jsonl"))
+    lines = segment.read_bytes().splitlines(keepends=True)
+    broken = [line.replace(b'"feature_temp":', b'"feature_temp":NaN,"was":') for line in lines[:200]]
+    segment.write_bytes(b"".join([*broken, *lines[200:]]))
+    result = verdict(log)
+    assert (result.verdict, result.exit_code, result.rows.bad) == ("invalid_data", 2, 200)
+    assert "not JSON" in result.findings[0].text
+
+
+def test_torn_and_few_broken_lines(log: Path) -> None:
+    append(log, b'{"temp": NaN}\n{"time": "2013-')
+    result = verdict(log)
+    assert (result.verdict, result.rows.scored, result.rows.torn, result.rows.bad) == ("no_drift", ROWS, 1, 1)
+    assert {"torn_lines", "some_bad_lines"} <= kinds(result)
+
+
+def test_infinite(log: Path) -> None:
+    """JSON has no infinity; another writer's Parquet may."""
+    seal(log / "predictions")
+    for path in (log / "predictions").rglob("*.parquet"):
+        table = pq.read_table(path)
+        place = table.schema.get_field_index("feature_temp")
+        pq.write_table(table.set_column(place, "feature_temp", pa.array(np.full(len(table), np.inf))), path)
+    result = verdict(log)
+    told = finding(result, "column_infinite")
+    assert (told.column, result.rows.scored) == ("temp", ROWS)
+    assert "2,000 of its values are infinite" in told.text
+    assert not column(result, "temp").healthy
+
+
+def test_constant(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS), pressure=np.full(ROWS, 1012.0))
+    result = verdict(tmp_path)
+    assert (result.verdict, result.exit_code) == ("drift", 1)
+    assert {"column_constant", "feature_drift"} <= kinds(result, "pressure")
+    assert not column(result, "pressure").healthy
+
+
+def test_out_of_range(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    table = drawn(flights, JANUARY, JULY, ROWS)
+    temp = np.array(table["temp"].to_numpy())
+    temp[:100] = 9999
+    record(tmp_path, package, table, temp=temp)
+    told = finding(verdict(tmp_path), "out_of_range")
+    assert told.column == "temp"
+    assert "to 9999" in told.text
+
+
+def test_new_categories_are_named(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    table = drawn(flights, JANUARY, JULY, ROWS)
+    dest = np.array(table["dest"].to_pylist(), dtype=object)
+    dest[:40], dest[40:47] = "QQQ", "ZZ9"
+    record(tmp_path, package, table, dest=dest)
+    told = finding(verdict(tmp_path), "new_category")
+    assert (told.severity, told.column) == ("warning", "dest")
+    assert "47 of 2,000 values (2.35%) were never seen in training: 'QQQ' (40), 'ZZ9' (7)" in told.text
+
+
+def test_few_new_categories_are_a_note(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    table = drawn(flights, JANUARY, JULY, ROWS)
+    carrier = np.array(table["carrier"].to_pylist(), dtype=object)
+    carrier[0] = "ZZ"
+    record(tmp_path, package, table, carrier=carrier)
+    result = verdict(tmp_path)
+    assert (finding(result, "new_category").severity, finding(result, "new_category").column) == ("note", "carrier")
+    assert result.verdict == "no_drift"
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.02, "no_drift"), (1.0, "drift")])
+def test_empty_text(log: Path, share: float, expected: str) -> None:
+    counted = iter(range(ROWS))
+    rewrite(log, lambda line: {**line, "origin": ""} if next(counted) < share * ROWS else line)
+    result = verdict(log)
+    assert result.verdict == expected
+    told = finding(result, "column_empty")
+    assert told.column == "origin"
+    assert f"{share * ROWS:,.0f} of 2,000 values are empty" in told.text
+
+
+def test_clock_ahead(log: Path) -> None:
+    ahead = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    rewrite(log, lambda line: {**line, "time": ahead} if line["carrier"] == "UA" else line)
+    result = verdict(log)
+    assert (result.verdict, result.exit_code) == ("no_drift", 0)
+    assert 100 < result.rows.future < ROWS
+    assert kinds(result, "time") == {"clock_ahead"}
+
+
+def test_every_broken_window_has_a_readable_report(log: Path, tmp_path: Path) -> None:
+    rewrite(log, lambda line: {**line, "feature_temp": "warm"} if line["carrier"] == "UA" else line)
+    done = run(year(log), tmp_path / "out")
+    assert (done.result.verdict, done.complaints) == ("invalid_data", [])
+    page = (tmp_path / "out" / REPORT_FILE).read_text()
+    assert "Invalid data" in page
+    assert "Look first at the lines named" in page
+
+
+def test_new_values_are_the_same_in_any_order_and_parts() -> None:
+    values = [f"value {place % 3_000}" for place in range(9_000)]
+    whole, forwards, backwards = (NewValues(frozenset()) for _ in range(3))
+    whole.add(pa.array(values))
+    for start in range(0, 9_000, 1_000):
+        forwards.add(pa.array(values[start : start + 1_000]))
+        part = NewValues(frozenset())
+        part.add(pa.array(values[8_000 - start : 9_000 - start]))
+        backwards.merge(part)
+    assert len(whole.counts) == MOST_NEW
+    assert whole.counts == forwards.counts == backwards.counts
+    assert set(whole.counts.values()) == {3}
+    assert (whole.rows, whole.unknown) == (9_000, 9_000) == (backwards.rows, backwards.unknown)
+
+
+def test_ids_have_no_vocabulary(package: ModelPackage) -> None:
+    assert set(package.profile["vocabularies"]) == {"carrier", "origin", "dest"}
+    assert package.profile["vocabularies"]["origin"] == ["EWR", "JFK", "LGA"]
+    columns = {field.name: np.array([None] * 5, dtype=object) for field in PREDICTION_SCHEMA}
+    assert vocabularies(columns) == {}

@@ -1,0 +1,125 @@
+"""The command: exit codes, what it prints, and the schema of what it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.flights import Flights
+from monitoring.__main__ import main
+from monitoring.job import HISTORY_FILE, RESULT_FILE
+from monitoring.result import DriftResult
+from scoring.package import ModelPackage
+from tests.monitoring.logs import AUGUST, JULY, drawn, record
+from tests.monitoring.verdicts import strict
+
+JULY_WINDOW = ["--from", "2013-07-01", "--to", "2013-08-01", "--on", "sched_dep"]
+
+
+def command(log: Path, out: Path, *more: str) -> int:
+    return main(["drift", *JULY_WINDOW, "--traffic-dir", str(log), "--out", str(out), *more])
+
+
+def test_not_enough_data(
+    tmp_path: Path, package: ModelPackage, flights: Flights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path, package, drawn(flights, JULY, AUGUST, 100))
+    assert command(tmp_path, tmp_path / "out", "--json") == 2
+    summary = strict(capsys.readouterr().out.splitlines()[-1])
+    assert (summary["verdict"], summary["rows"], summary["alert"]) == ("not_enough_data", 100, False)
+    assert command(tmp_path / "none", tmp_path / "out") == 2
+
+
+def test_drift(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prom = tmp_path / "drift.prom"
+    assert command(july_log, tmp_path / "out", "--textfile", str(prom), "--json") == 1
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "verdict  drift\n" in said.out
+    assert "estimated without outcomes" in said.out
+    assert strict(said.out.splitlines()[-1])["alert"] is True
+    assert 'drift_verdict{model="flights:' in prom.read_text()
+
+
+def test_alert_after_holds_back(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(july_log, tmp_path / "out", "--alert-after", "2", "--of", "3") == 0
+    assert "verdict  drift, no alert: 1 of the last 1 windows drifted" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / HISTORY_FILE).read_text())["verdict"] == "drift"
+
+
+def test_an_output_that_fails_is_told_on_stderr(
+    july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(july_log, tmp_path / "out", "--webhook", "nowhere") == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("warning: nobody was told")
+    assert "verdict  drift" in said.out
+
+
+def test_no_result_file_is_a_failure_that_tells_the_verdict(
+    july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("")
+    assert command(july_log, tmp_path / "out", "--history", str(tmp_path / "history.jsonl")) == 3
+    said = capsys.readouterr()
+    assert "result.json was not written" in said.err
+    assert "verdict  drift" in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--sample", "1"], "--sample"),
+        (["--alert-after", "3", "--of", "2"], "alert_after is 3, more than the 2 windows"),
+        (["--maturity-hours", "-1"], "--maturity-hours"),
+    ],
+)
+def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], name: str) -> None:
+    assert command(tmp_path, tmp_path / "out", *arguments) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_a_failed_job_is_one_sentence(
+    tmp_path: Path, package: ModelPackage, flights: Flights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path, package, drawn(flights, JULY, AUGUST, 100))
+    for path in (tmp_path / "predictions" / "schemas").iterdir():
+        path.write_text("[]")
+    assert command(tmp_path, tmp_path / "out", "--textfile", str(tmp_path / "drift.prom")) == 3
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert 'drift_exit_code{model=""} 3.0' in (tmp_path / "drift.prom").read_text()
+
+
+def test_the_schema_is_that_of_what_is_written(
+    july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["drift", "--schema"])
+    assert ended.value.code == 0
+    schema = strict(capsys.readouterr().out)
+    command(july_log, tmp_path)
+    document = strict((tmp_path / RESULT_FILE).read_text())
+    _follows(document, schema, schema["$defs"])
+    DriftResult.model_validate(document)
+    assert schema["properties"]["alert"]["description"]
+
+
+def _follows(value: Any, schema: dict[str, Any], defs: dict[str, Any]) -> None:
+    """That each object has the properties that the schema asks for, and no others."""
+    if "$ref" in schema:
+        schema = defs[schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        schema = next(one for one in schema["anyOf"] if (one.get("type") == "null") == (value is None))
+        return _follows(value, schema, defs)
+    if isinstance(value, dict) and "properties" in schema:
+        assert set(value) == set(schema["properties"]) >= set(schema["required"])
+        assert schema["additionalProperties"] is False
+        for name, part in value.items():
+            _follows(part, schema["properties"][name], defs)
+    if isinstance(value, list) and "items" in schema:
+        for part in value:
+            _follows(part, schema["items"], defs)
+    return None

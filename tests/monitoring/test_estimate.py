@@ -1,0 +1,88 @@
+"""The error to expect without outcomes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from data.flights import Flights
+from monitoring.backtest import Grounds
+from monitoring.estimate import ErrorModel
+from monitoring.reference import Reference
+from monitoring.scan import read_window
+from monitoring.settings import DriftSettings
+from scoring.package import ERROR_MODEL_FILE, ModelPackage
+from tests.monitoring.logs import AUGUST, JULY, drawn, record, year
+from tests.monitoring.verdicts import kinds, verdict
+
+SETTINGS = DriftSettings()
+
+
+@pytest.fixture(scope="module")
+def grounds(package: ModelPackage) -> Grounds:
+    return Grounds.of(package.tag, package.directory, SETTINGS)
+
+
+def test_it_is_right_on_average_where_it_was_learnt(grounds: Grounds) -> None:
+    months = grounds.later.between(datetime(2013, 7, 1), datetime(2013, 9, 1))
+    result = grounds.judge(months, estimated=True)
+    assert result.estimate is not None
+    assert result.outcomes.model is not None
+    assert result.estimate.rmse == pytest.approx(result.outcomes.model.rmse, rel=0.02)
+    assert result.estimate.mae == pytest.approx(result.outcomes.model.mae, rel=0.02)
+
+
+def test_its_interval_holds_the_truth_of_most_weeks(grounds: Grounds) -> None:
+    within = []
+    for day in range(1, 29, 7):
+        week = grounds.later.between(datetime(2013, 10, day), datetime(2013, 10, day + 7))
+        result = grounds.judge(week, estimated=True)
+        assert result.estimate is not None
+        assert result.outcomes.model is not None
+        low, high = result.estimate.rmse_interval
+        assert low < result.estimate.rmse < high
+        within.append(low <= result.outcomes.model.rmse <= high)
+    assert sum(within) >= 3
+
+
+def test_it_knows_that_delayed_flights_are_harder(grounds: Grounds) -> None:
+    late = grounds.later.where(grounds.later.columns["dep_delay"] > 60)
+    on_time = grounds.later.where(np.abs(grounds.later.columns["dep_delay"]) < 10)
+    rmse = []
+    for past in (late, on_time):
+        assert grounds.reference.error_model is not None
+        estimate = grounds.reference.error_model.estimate(past.features, past.event, 30, SETTINGS)
+        assert estimate is not None
+        rmse.append(estimate.rmse)
+    assert rmse[0] > 1.2 * rmse[1]
+
+
+def test_the_job_estimates_its_sample(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    record(tmp_path, package, drawn(flights, JULY, AUGUST, 1_000))
+    result = verdict(tmp_path)
+    assert result.estimate is not None
+    assert result.estimate.n == 1_000
+    reference = Reference.read(package.directory, package.tag)
+    assert reference.error_model is not None
+    sample = read_window(year(tmp_path), reference, SETTINGS).sample
+    assert reference.error_model.estimate_sample(sample.drop_columns(["feature_temp"]), 7, SETTINGS) is None
+    assert reference.error_model.estimate_sample(pa.table({}), 7, SETTINGS) is None
+
+
+def test_it_never_alarms(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    record(tmp_path, package, drawn(flights, JULY, AUGUST, 1_000))
+    assert "realised_error" not in kinds(verdict(tmp_path))
+
+
+def test_a_package_without_one_has_no_estimate(package_copy: Path, package: ModelPackage) -> None:
+    (package_copy / ERROR_MODEL_FILE).unlink()
+    assert ErrorModel.read(package_copy, package.profile["error"]) is None
+
+
+def test_serving_does_not_load_it(package: ModelPackage) -> None:
+    assert (package.directory / ERROR_MODEL_FILE).exists()
+    assert "error_model" not in vars(package)
