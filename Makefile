@@ -107,7 +107,7 @@ drift: $(DEV)  ## Report the drift of the last DAYS days of the traffic log into
 		--to "$$(date -u +%Y-%m-%dT%H:%M:%S)" --out var/drift
 
 container-test: $(DEV)  ## Build the image on a stand-in base and test the container; needs podman and mmdebstrap
-	@$(PY) -m pytest -m container $(ARGS)
+	@$(PY) -m pytest -m container --timeout 1800 $(ARGS)
 
 dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
 	@test -d $(DRIFT_WORKSPACE) || \
