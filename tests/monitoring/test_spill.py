@@ -50,9 +50,13 @@ def test_ranges_cover_all_buckets_and_are_never_more() -> None:
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), spill_folder(str(tmp_path)) as spill:
-        spill.write(rows(10))
-        raise RuntimeError
+    def fail() -> None:
+        with spill_folder(str(tmp_path)) as spill:
+            spill.write(rows(10))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
