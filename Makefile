@@ -14,7 +14,7 @@ export PORT GRPC_PORT MODEL_TAG
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train release rollback serve dashboard build proto rules
+.PHONY: help demo test lint format train release rollback serve dashboard build proto docs rules
 .PHONY: bench bench-shadow bench-doors bench-drift lock clean
 
 help:  ## This list
@@ -66,6 +66,9 @@ build: $(DEV)  ## Build the bento
 
 proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
+
+docs: $(DEV)  ## Write the tables of docs/operate.md again, from the code
+	@$(PY) -W ignore -m tests.test_operate
 
 rules:  ## Wrap the alert rules for Kubernetes
 	@{ cat deploy/observability/prometheus-rule.head.yaml; \
