@@ -1,4 +1,4 @@
-"""The evaluation layer's commands: `replay`, `drift` and `backtest` of `python -m monitoring`."""
+"""The evaluation layer's commands, `python -m monitoring`; each has a module of its own, and `replay` is here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from data.errors import DataError
 from monitoring.arguments import FAILED, fail, first_error, positive
 from monitoring.backtest_command import add_backtest
 from monitoring.compare_command import add_compare
+from monitoring.compare_simulation_command import add_compare_simulation
 from monitoring.drift_command import add_drift
 from monitoring.errors import MonitoringError, UnreachableError
 from monitoring.skew_command import add_skew
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add_drift(commands)
     add_backtest(commands)
     add_compare(commands)
+    add_compare_simulation(commands)
     add_skew(commands)
     return parser
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from monitoring.compare_sides import Side, check_apart, open_side
 from monitoring.compare_sources import parquet, unseen_months, window_of
 from monitoring.compare_verdict import DAY, Evidence, Ruling, agreement, judge_equivalence, judge_errors, judge_figures
 from monitoring.errors import CompareError, UnreadableModelError
+from monitoring.files import write_whole
 from monitoring.reference import stored_model
 
 RESULT_FILE = "compare.json"
@@ -51,9 +51,8 @@ def run(
             result, pairs = _compare(stack, baseline, candidate, source, mode, settings)
         except _BaselineUnreadableError as error:
             result, pairs = _unreadable(error, candidate, source, mode, settings), None
-    out.mkdir(parents=True, exist_ok=True)
-    _write(out / RESULT_FILE, result.to_json())
-    _write(out / REPORT_FILE, page(result, pairs))
+    write_whole(out / RESULT_FILE, result.to_json())
+    write_whole(out / REPORT_FILE, page(result, pairs))
     return result
 
 
@@ -195,15 +194,17 @@ def _rows(pairs: Pairs, found: Found) -> Rows:
 
 
 def _notes(evidence: Evidence) -> list[str]:
-    few = [f"{part.field} {part.value} ({part.outcomes})" for part in evidence.segments if part.standing == "too_few"]
-    return [f"Too few outcomes to judge these segments by themselves: {', '.join(few)}."] if few else []
+    def named(standing: str) -> str:
+        parts = [part for part in evidence.segments if part.standing == standing]
+        return ", ".join(f"{part.field} {part.value} ({part.outcomes:,})" for part in parts)
+
+    notes = []
+    if few := named("too_few"):
+        notes.append(f"Too few outcomes to judge these segments by themselves: {few}.")
+    if unclear := named("unclear"):
+        notes.append(f"A loss beyond what is allowed is neither shown nor ruled out for {unclear}.")
+    return notes
 
 
 def _moment(second: int) -> datetime:
     return datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
-
-
-def _write(path: Path, content: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(content, encoding="utf-8")
-    os.replace(temporary, path)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from data.errors import DataError
+from monitoring.arguments import FAILED, fail, first_error, moment
 from monitoring.errors import MonitoringError
 
 if TYPE_CHECKING:
     from monitoring.compare_result import CompareResult
 
-FAILED = 3
 
 _DESCRIPTION = """Say whether a candidate may replace the model in service, on evidence.
 
@@ -70,17 +68,15 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     mode.add_argument("--not-worse", dest="mode", action="store_const", const="not_worse", help="see above")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the two files")
     window = command.add_argument_group("a window of the log, for `traffic` and `shadow`")
-    window.add_argument("--from", dest="start", type=_moment, metavar="TIME", help="first, ISO 8601 (default: all)")
-    window.add_argument("--to", dest="end", type=_moment, metavar="TIME", help="end, not included")
+    window.add_argument("--from", dest="start", type=moment, metavar="TIME", help="first, ISO 8601 (default: all)")
+    window.add_argument("--to", dest="end", type=moment, metavar="TIME", help="end, not included")
     window.add_argument(
         "--by",
         dest="window_on",
         metavar="COLUMN",
         help="`time` of the prediction in UTC (default), or a local time of the row, such as sched_dep",
     )
-    window.add_argument(
-        "--traffic-dir", type=Path, metavar="DIR", help="the traffic log (default: TRAFFIC_DIR, or var/traffic)"
-    )
+    window.add_argument("--traffic-dir", metavar="DIR", help="the traffic log (default: TRAFFIC_DIR, or var/traffic)")
     servers = command.add_argument_group("servers, which log these rows like any others")
     servers.add_argument("--door", choices=("http", "rest", "grpc"), help="way into them (default: http)")
     servers.add_argument("--baseline-grpc", metavar="HOST:PORT", help="gRPC door (default: the URL's host, GRPC_PORT)")
@@ -106,14 +102,11 @@ def _compare(arguments: argparse.Namespace) -> int:
     try:
         settings = CompareSettings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        print(f"{'.'.join(map(str, first['loc'])) or '--from and --to'}: {first['msg']}", file=sys.stderr)
-        return 2
+        return fail(first_error(error) if error.errors()[0]["loc"] else "--from must be before --to", 2)
     try:
         result = run(arguments.baseline, arguments.candidate, arguments.on, arguments.mode, arguments.out, settings)
     except (MonitoringError, DataError, OSError) as error:
-        print(f"The comparison failed: {error}", file=sys.stderr)
-        return FAILED
+        return fail(f"The comparison failed: {error}", FAILED)
     print(table(result))
     print(f"result     {arguments.out / RESULT_FILE}\nreport     {arguments.out / REPORT_FILE}")
     if arguments.json:
@@ -165,10 +158,3 @@ def _summary(result: CompareResult, result_file: Path, report_file: Path) -> dic
         "result": str(result_file),
         "report": str(report_file),
     }
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no date or time, such as 2013-07-01") from None

@@ -19,11 +19,7 @@ from features.definition import FIELD_NAMES, FIELDS, TARGET
 from monitoring.compare_batches import Batch, Found, numbers
 from monitoring.ids import Keys, contains, keys_of
 from monitoring.window import Query
-from scoring.traffic import OUTCOMES
-
-SHADOW = "shadow"
-"""The stream that a candidate's predictions are logged to, beside the primary's: `prediction_id` of the primary's row,
-`time`, `model`, which is the candidate's tag, and the target's name, which is the candidate's prediction."""
+from scoring.traffic import OUTCOMES, SHADOW
 
 Array = NDArray[np.float64]
 

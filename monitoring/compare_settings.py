@@ -53,7 +53,7 @@ class CompareSettings(BaseSettings):
     start: datetime | None = Field(None, description="Of a window of logged traffic.")
     end: datetime | None = Field(None, description="Its end, not included.")
     on: str = Field("time", description="`time` of the prediction in UTC, or a local time of the row.")
-    traffic_dir: Path = Field(Path("var/traffic"), description="The traffic log.")
+    traffic_dir: Path | str = Field(Path("var/traffic"), description="The traffic log: a folder, or a URI of one.")
 
     sample: int | None = Field(None, ge=1, description="Rows drawn evenly of the examples; all without it.")
     door: DoorName = Field("http", description="Way into servers that are compared by their URL.")

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from data.columns import columns_of_table
 from data.flights import load_flights, month_range
 from data.schema import Field, Kind
+from data.storage import path_of
 from data.tables import TableSchema, check_table
 from features.definition import FIELDS, TARGET
 from monitoring.compare_batches import Batch, Found, numbers
@@ -114,4 +115,4 @@ def _months(first: str, last: str) -> list[str]:
 
 def window_of(settings: CompareSettings) -> Query:
     """The window of the traffic log that the settings name; all of it where they name no bounds."""
-    return Query(settings.traffic_dir, settings.start or _FIRST, settings.end or _LAST, settings.on)
+    return Query(path_of(settings.traffic_dir), settings.start or _FIRST, settings.end or _LAST, settings.on)

@@ -7,7 +7,6 @@ log that someone has touched. Rows stream by; memory does not grow with the wind
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from data.events import ScanCounts
 from features.definition import FIELDS, TARGET
 from features.functions import FEATURE_NAMES
 from monitoring.errors import SkewError
+from monitoring.files import write_whole
 from monitoring.reference import stored_model
 from monitoring.skew_result import EXIT_CODES, ColumnSkew, Example, SkewResult, Verdict
 from monitoring.window import Query
@@ -94,10 +94,7 @@ def run(query: Query, out: Path, model: str | None = None) -> SkewResult:
         check(query, package.tag, package.predictor, tally, lines)
     tally.others = Counter({name: count for name, count in models.items() if name != tag})
     result = _result(query, package, tally, lines)
-    out.mkdir(parents=True, exist_ok=True)
-    temporary = out / f".{RESULT_FILE}.{os.getpid()}"
-    temporary.write_text(result.to_json(), encoding="utf-8")
-    os.replace(temporary, out / RESULT_FILE)
+    write_whole(out / RESULT_FILE, result.to_json())
     return result
 
 

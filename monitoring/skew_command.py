@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import DataError
+from data.storage import path_of
+from monitoring.arguments import FAILED, fail, moment
 from monitoring.errors import MonitoringError
 
 if TYPE_CHECKING:
     from monitoring.skew_result import SkewResult
 
-FAILED = 3
 _SHOWN = 5
 
 _DESCRIPTION = """Recompute a window of logged traffic with the model's own package, and compare to the bit.
@@ -41,8 +40,8 @@ def add_skew(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--from", dest="start", type=_moment, required=True, metavar="TIME", help="first, ISO 8601")
-    command.add_argument("--to", dest="end", type=_moment, required=True, metavar="TIME", help="end, not included")
+    command.add_argument("--from", dest="start", type=moment, required=True, metavar="TIME", help="first, ISO 8601")
+    command.add_argument("--to", dest="end", type=moment, required=True, metavar="TIME", help="end, not included")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for skew.json")
     command.add_argument(
         "--on",
@@ -52,7 +51,7 @@ def add_skew(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     command.add_argument(
         "--traffic-dir",
-        type=Path,
+        type=path_of,
         default=os.environ.get("TRAFFIC_DIR") or "var/traffic",
         metavar="DIR",
         help="the traffic log (default: TRAFFIC_DIR, or var/traffic)",
@@ -67,14 +66,12 @@ def _skew(arguments: argparse.Namespace) -> int:
     from monitoring.window import Query
 
     if arguments.start >= arguments.end:
-        print("--from must be before --to", file=sys.stderr)
-        return 2
-    query = Query(Path(arguments.traffic_dir), arguments.start, arguments.end, arguments.on)
+        return fail("--from must be before --to", 2)
+    query = Query(arguments.traffic_dir, arguments.start, arguments.end, arguments.on)
     try:
         result = run(query, arguments.out, arguments.model)
     except (MonitoringError, DataError, OSError) as error:
-        print(f"The skew check failed: {error}", file=sys.stderr)
-        return FAILED
+        return fail(f"The skew check failed: {error}", FAILED)
     print(table(result))
     print(f"result    {arguments.out / RESULT_FILE}")
     if arguments.json:
@@ -115,10 +112,3 @@ def table(result: SkewResult) -> str:
     )
     lines += [("note", f"{count:,} {what}") for count, what in counts if count]
     return "\n".join(f"{name:<9} {value}" for name, value in lines)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no date or time, such as 2013-07-01") from None

@@ -13,7 +13,6 @@ import pytest
 
 from data.columns import columns_of_table
 from data.flights import Flights
-from data.schema import Field, Kind
 from data.segments import SegmentWriter
 from features.definition import FIELDS, TARGET
 from monitoring.compare import run
@@ -21,17 +20,12 @@ from monitoring.compare_settings import CompareSettings
 from monitoring.compare_sides import PackageSide
 from monitoring.errors import CompareError
 from scoring.package import ModelPackage
+from scoring.traffic import SHADOW, SHADOW_SCHEMA
 from tests.monitoring.logs import AUGUST, JULY, append, drawn, outcomes_of, post, record
 from tests.monitoring.test_compare import other_code
 from tests.monitoring.variants import Variants
 
 COUNT = 3_000
-SHADOW_SCHEMA = (
-    Field("prediction_id", Kind.TEXT, "Of the primary's row"),
-    Field("time", Kind.INSTANT, "When"),
-    Field("model", Kind.TEXT, "Tag of the candidate"),
-    Field(TARGET.name, Kind.NUMBER, "What the candidate predicted", TARGET.unit),
-)
 
 
 def settings(directory: Path, **changed: Any) -> CompareSettings:
@@ -51,7 +45,7 @@ def answers(package: ModelPackage, flights: Flights, tmp_path: Path) -> list[dic
 
 
 def shadow(directory: Path, rows: Sequence[tuple[str, float]], model: str) -> None:
-    with SegmentWriter(directory / "shadow", SHADOW_SCHEMA) as writer:
+    with SegmentWriter(directory / SHADOW, SHADOW_SCHEMA) as writer:
         lines = [
             {"prediction_id": key, "time": "2026-01-01T00:00:00Z", "model": model, TARGET.name: value}
             for key, value in rows

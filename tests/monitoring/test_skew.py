@@ -24,7 +24,7 @@ from features.definition import EXAMPLE, TARGET
 from features.extractor import FeatureExtractor
 from monitoring.__main__ import main
 from monitoring.errors import PackageReferenceError
-from monitoring.skew import BATCH_ROWS, EXAMPLES, Tally, check, run
+from monitoring.skew import EXAMPLES, Tally, check, run
 from monitoring.skew_result import SkewResult
 from scoring.package import ModelPackage
 from scoring.predictor import Predictor
@@ -185,9 +185,12 @@ def test_a_float32_comes_back_from_the_log_to_the_bit(
         seal(folder)
 
 
-def test_memory_does_not_grow_with_the_window(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+def test_memory_does_not_grow_with_the_window(
+    tmp_path: Path, package: ModelPackage, flights: Flights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.skew.BATCH_ROWS", 1_000)
     peaks = []
-    for folder, count in (("small", BATCH_ROWS), ("large", 3 * BATCH_ROWS)):
+    for folder, count in (("small", 3_000), ("large", 15_000)):
         record(tmp_path / folder, package, drawn(flights, JANUARY, JULY, count))
         tally = Tally()
         tracemalloc.start()
