@@ -18,6 +18,9 @@ from scoring.release import CHAMPION, Release, Releases
 from scoring.settings import ServingSettings
 from scoring.shadow.supervisor import Shadow
 
+RELOADS = ("exchanged", "unchanged", "refused")
+"""What may come of a look at the champion; each is counted."""
+
 logger = logging.getLogger("bentoml.model")
 
 
@@ -79,7 +82,7 @@ class ServedModel:
     def start(self) -> None:
         """Begin to follow, and start the shadow, once the event loop runs."""
         self._reloads = make("model_reloads")
-        for outcome in ("exchanged", "unchanged", "refused"):
+        for outcome in RELOADS:
             self._reloads.labels(outcome)
         self._loop = asyncio.get_running_loop()
         if self._shadow:

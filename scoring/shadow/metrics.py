@@ -6,9 +6,7 @@ from scoring.figures import make
 
 
 class ShadowMetrics:
-    """Rows that were scored, dropped, or that the candidate failed on."""
+    """Rows that were scored, dropped, or failed on."""
 
     def __init__(self) -> None:
-        self.rows = make("shadow_rows")
-        self.dropped = make("shadow_dropped")
-        self.failures = make("shadow_failures")
+        self.rows, self.dropped, self.failures = map(make, ("shadow_rows", "shadow_dropped", "shadow_failures"))
