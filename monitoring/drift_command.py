@@ -18,8 +18,7 @@ from monitoring.errors import MonitoringError
 from monitoring.means_arguments import add_means, means_of
 from monitoring.result import DriftResult
 
-_DESCRIPTION = """Compare a window of the logged traffic with what the model was trained on, join what came true, and
-decide.
+_DESCRIPTION = """Compare a window of logged traffic with what the model was trained on and what came true, and decide.
 
 Into --out go result.json (strict JSON; --schema prints its schema), report.html (verdict, findings, what to look at,
 errors and trend, with Evidently's plots below) and history.jsonl (a line for each window, replaced when the window is
