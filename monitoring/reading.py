@@ -61,8 +61,10 @@ class Watched:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with each lot of predictions. `texts` are fields of categories with the values that are known, and
-    `history` the column of the historical gain, if the log has one.
+    """What to do with each lot of predictions.
+
+    `texts` are fields of categories with the values that are known, `history` the column of the historical gain, if the
+    log has one, and `segment` the field that rows are told apart by.
     """
 
     shape: Shape
@@ -70,6 +72,7 @@ class Plan:
     columns: tuple[Watched, ...]
     texts: tuple[tuple[str, frozenset[str]], ...]
     history: str | None
+    segment: Watched | None
     sample: int
     seed: int
     spill: Spill
@@ -77,7 +80,7 @@ class Plan:
     @property
     def kind(self) -> np.dtype[Any]:
         """The type of a row that is set aside."""
-        return record_kind(self.columns, len(self.texts))
+        return record_kind(self.columns, len(self.texts) + (self.segment is not None))
 
 
 def record_kind(columns: Sequence[Watched], texts: int = 0) -> np.dtype[Any]:
@@ -188,6 +191,15 @@ def read_models(shape: Shape, lot: Lot) -> RowsRead:
     return read
 
 
+def read_texts(shape: Shape, model: str | None, name: str, lot: Lot) -> RowsRead:
+    """How many rows of the lot that the model predicted hold each text of a column. Raises LogError."""
+    read = RowsRead(texts={name: NewValues(frozenset())})
+    for batch in _batches(lot, shape, read):
+        of_model = pc.equal(batch.column("model"), pa.scalar(model, pa.string()))
+        read.texts[name].add(batch.column(name).filter(of_model))
+    return read
+
+
 def all_keys(log: EventLog, spill: Spill, workers: Workers) -> list[Run]:
     """The keys of all predictions of the log, set aside."""
     segments, shape = log.segments(), log.shape(columns=["prediction_id"])
@@ -226,6 +238,8 @@ def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> R
         codes[:, place] = _codes(column, batch, read.ranges, infinite_code(codes.dtype))
     for place, (name, _) in enumerate(plan.texts, len(plan.columns)):
         codes[:, place] = read.texts[name].add(batch.column(name))
+    if plan.segment:
+        codes[:, -1] = plan.segment.bins.text_places(batch.column(plan.segment.log_name))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def test_every_row_is_in_one_range(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert len(runs) == 8
         parts = [spill.read(cut(runs, *place), OUTCOME_KIND) for place in ranges(10 * RANGE_ROWS)]
     assert len(parts) == 16
-    for lower, upper in zip(parts, parts[1:], strict=False):
+    for lower, upper in pairwise(parts):
         assert lower["key"].max() < upper["key"].min()
     assert np.sort(np.concatenate(parts), order="time").tobytes() == everything.tobytes()
 
@@ -49,9 +50,13 @@ def test_ranges_cover_all_buckets_and_are_never_more() -> None:
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), spill_folder(str(tmp_path)) as spill:
-        spill.write(rows(10))
-        raise RuntimeError
+    def fail() -> None:
+        with spill_folder(str(tmp_path)) as spill:
+            spill.write(rows(10))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
