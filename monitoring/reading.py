@@ -1,6 +1,6 @@
 """The first half of a pass: read the log in lots, and set aside what is needed of each row, by the key of its id.
 
-A row becomes some 70 bytes: its key, times, prediction, baseline, and the bin of each column. Which rows repeat an id
+A row becomes some 80 bytes: its key, times, prediction, baseline, and the bin of each column. Which rows repeat an id
 is known only when all rows of its key are together, so nothing is counted here that a repeated row must not count in.
 """
 
@@ -37,6 +37,9 @@ NEEDED = ("prediction_id", "model", "time", EVENT_TIME, KNOWN_PART, TARGET.name)
 """Columns that every row of the log must have to be judged."""
 
 OUTCOME_COLUMNS = ("prediction_id", "time", TARGET.name)
+
+LOTS = 16
+"""As many, about, of a small log, so that a few workers have something to do each."""
 
 Lot = tuple[Part, ...]
 
@@ -129,11 +132,12 @@ def over_log(
 
 
 def lots(parts: Iterable[Part]) -> list[Lot]:
-    """Neighbouring parts together, about PART_BYTES at a time."""
-    found: list[list[Part]] = []
-    size = PART_BYTES
+    """Neighbouring parts together: some dozens of lots, or, of a large log, lots of about PART_BYTES."""
+    parts, found = list(parts), list[list[Part]]()
+    most = min(PART_BYTES, sum(part.bytes for part in parts) // LOTS)
+    size = 0
     for part in parts:
-        if size + part.bytes > PART_BYTES:
+        if not found or size + part.bytes > most:
             found.append([])
             size = 0
         found[-1].append(part)

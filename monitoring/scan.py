@@ -1,6 +1,6 @@
 """The pass over a window of the traffic log: every row counts, and memory does not grow with the window.
 
-The log is read once, and some 70 bytes of each row are set aside (`monitoring.reading`), with all outcomes of any time.
+The log is read once, and some 80 bytes of each row are set aside (`monitoring.reading`), with all outcomes of any time.
 Then range after range of the keys is taken up, where a row, its repetitions and its outcomes meet
 (`monitoring.ranges`). What is kept are counts by bin, sums by hour, and a sample.
 """

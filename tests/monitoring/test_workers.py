@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,11 @@ import pytest
 from benchmarks.drift import result_of
 from monitoring.__main__ import main
 from monitoring.errors import ClusterError
-from monitoring.workers import ThisProcess, workers
+from monitoring.job import judge
+from monitoring.scan import Means
+from monitoring.workers import Cluster, ThisProcess, workers
+from tests.monitoring.logs import year
+from tests.monitoring.verdicts import SETTINGS
 
 
 def drift(log: Path, out: Path, *arguments: str) -> int:
@@ -22,14 +27,21 @@ def test_the_same_to_the_bit(july_log: Path, tmp_path: Path) -> None:
     from distributed import LocalCluster
 
     assert drift(july_log, tmp_path / "here") == 1
-    assert drift(july_log, tmp_path / "two", "--workers", "2") == 1
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         assert drift(july_log, tmp_path / "there", "--scheduler", cluster.scheduler_address) == 1
     here = result_of(tmp_path / "here")
     assert here["rows"]["scored"] == 2_000
     assert here["outcomes"]["model"]["rmse"] > 0
-    assert result_of(tmp_path / "two") == here
     assert result_of(tmp_path / "there") == here
+
+
+def test_workers_of_this_machine(july_log: Path) -> None:
+    now = datetime(2040, 1, 1, tzinfo=UTC)
+    with workers(count=1) as who:
+        there = judge(year(july_log), None, SETTINGS, Means(who, now=now)).result
+        assert isinstance(who, Cluster)
+    here = judge(year(july_log), None, SETTINGS, Means(now=now)).result
+    assert there.model_copy(update={"made_at": here.made_at}).to_json() == here.to_json()
 
 
 def test_an_error_of_a_worker_is_one_sentence(
