@@ -9,12 +9,14 @@ import bentoml
 
 from features.definition import NAME, TARGET
 from features.values import Row
-from scoring.bento import PackagedModel, locate_model
+from scoring.bento import PackagedModel, forward_hangups
 from scoring.doors.grpc import check_door
 from scoring.doors.middleware import Doors
+from scoring.image import serving_image
 from scoring.logs import configure_logs
 from scoring.package import ModelPackage
 from scoring.schema import FeedbackReceipt, Outcome, Prediction, PredictRequest
+from scoring.served import ServedModel, load_served, warn_of_no_release
 from scoring.settings import settings
 from scoring.tracing import wanted_exporter
 from scoring.traffic import TrafficLog
@@ -25,6 +27,7 @@ INLINE_ROWS = 1_000
 
 @bentoml.service(
     name=NAME,
+    image=serving_image(),
     workers=settings.workers,
     traffic={"timeout": settings.timeout_seconds},
     logging={"access": {"enabled": False}},
@@ -39,13 +42,15 @@ class Service:
     @staticmethod
     def verify() -> None:
         """Refuse a package that must not be served, and a port that cannot be, once, before any worker starts."""
-        ModelPackage.load(*locate_model(Service, settings.model_tag))
-        check_door()
         wanted_exporter()
         configure_logs()
+        warn_of_no_release(Service, settings)
+        load_served(Service, settings)
+        check_door()
+        forward_hangups()
 
     def __init__(self) -> None:
-        self.package = ModelPackage.load(*locate_model(Service, settings.model_tag))
+        self.served = ServedModel(Service, settings)
         self.log = TrafficLog(
             settings.traffic_dir, self.package.tag, settings.traffic_roll_mb << 20, settings.traffic_roll_seconds
         )
@@ -58,7 +63,8 @@ class Service:
         return await asyncio.to_thread(self._predict, rows)
 
     def _predict(self, rows: list[Row]) -> list[dict[str, Any]]:
-        return self.log.record(rows, self.package.predictor.predict(rows))
+        package = self.package  # for the whole batch, whatever is released meanwhile
+        return self.log.record(rows, package.predictor.predict(rows), package.tag)
 
     @bentoml.api
     async def feedback(self, outcomes: list[Outcome]) -> FeedbackReceipt:
@@ -66,9 +72,14 @@ class Service:
         pairs = [(outcome.prediction_id, getattr(outcome, TARGET.name)) for outcome in outcomes]
         return {"accepted": self.log.record_outcomes(pairs)}
 
+    @property
+    def package(self) -> ModelPackage:
+        """The model package that serves now."""
+        return self.served.current.package
+
     def describe(self) -> dict[str, Any]:
         """What is served, for GET /model."""
-        return self.package.describe()
+        return self.served.describe()
 
     @bentoml.on_shutdown
     def close(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from data.errors import DataError
 from data.sealing import SealReport, seal
 
-STREAMS = ("predictions", "outcomes")
+STREAMS = ("predictions", "outcomes", "shadow")
 
 _SEAL = """Turn the segments of the traffic log that no server writes any more into Parquet, partitioned by date.
 
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dir",
         type=Path,
         default=os.environ.get("TRAFFIC_DIR") or "var/traffic",
-        help=f"the log, with the streams {' and '.join(STREAMS)} in it (default: %(default)s)",
+        help=f"the log, with the streams {', '.join(STREAMS)} in it (default: %(default)s)",
     )
     command.add_argument(
         "--retain-days",

@@ -35,6 +35,12 @@ FINGERPRINT_CHARS = 12
 """How much of a schema's fingerprint is in the names of its segments."""
 
 
+def owner_of(pid: int) -> str:
+    """What stands in the name of each segment that the process `pid` of this machine writes, between hyphens."""
+    host = re.sub(r"[^A-Za-z0-9.]+", "-", socket.gethostname())
+    return f"{host}-{pid}"
+
+
 def encode_schema(schema: Sequence[Field]) -> bytes:
     """The fields as canonical JSON: what is fingerprinted, and what `schemas/` holds."""
     return orjson.dumps([field.to_dict() for field in schema], option=orjson.OPT_SORT_KEYS)
@@ -145,8 +151,7 @@ class SegmentWriter:
 
     def _create(self) -> int:
         start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        host = re.sub(r"[^A-Za-z0-9.]+", "-", socket.gethostname())
-        name = f"{start}-{host}-{os.getpid()}-{secrets.token_hex(4)}.{self._fingerprint}.jsonl"
+        name = f"{start}-{owner_of(os.getpid())}-{secrets.token_hex(4)}.{self._fingerprint}.jsonl"
         self._path = self.directory / name
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:

@@ -1,4 +1,4 @@
-"""The evaluation layer's commands: `replay`, `drift` and `backtest` of `python -m monitoring`."""
+"""The evaluation layer's commands, `python -m monitoring`; each has a module of its own, and `replay` is here."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from pydantic import ValidationError
 from data.errors import DataError
 from monitoring.arguments import FAILED, fail, first_error, positive
 from monitoring.backtest_command import add_backtest
+from monitoring.compare_command import add_compare
+from monitoring.compare_simulation_command import add_compare_simulation
 from monitoring.drift_command import add_drift
 from monitoring.errors import MonitoringError, UnreachableError
+from monitoring.skew_command import add_skew
 
 _REPLAY = """Send the flights of some months to a running server as if they were live, then what came true of them.
 
@@ -41,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands)
     add_drift(commands)
     add_backtest(commands)
+    add_compare(commands)
+    add_compare_simulation(commands)
+    add_skew(commands)
     return parser
 
 

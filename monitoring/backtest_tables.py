@@ -31,14 +31,14 @@ def tables(test: BackTest) -> str:
     return "\n".join(f"### {title}\n\n{table}\n" for title, table in parts)
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str, marks: tuple[str, str] = (BEGIN, END)) -> None:
     """Put the tables between the marks of the page at `path`, or make a page of them where there is none."""
-    page = path.read_text(encoding="utf-8") if path.exists() else f"{BEGIN}\n{END}\n"
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    page = path.read_text(encoding="utf-8") if path.exists() else f"{marks[0]}\n{marks[1]}\n"
+    before, begin, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not (begin and end):
-        raise ValueError(f"{path} has no lines {BEGIN} and {END} to put the tables between.")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"{path} has no lines {marks[0]} and {marks[1]} to put the tables between.")
+    path.write_text(f"{before}{marks[0]}\n\n{text}\n{marks[1]}{after}", encoding="utf-8")
 
 
 def _false_alarms(test: BackTest) -> str:

@@ -33,3 +33,15 @@ class ReplayError(MonitoringError):
 
 class UnreachableError(ReplayError):
     """The server does not answer at all."""
+
+
+class CompareError(MonitoringError):
+    """Two models cannot be compared as it was asked for."""
+
+
+class UnreadableModelError(CompareError):
+    """A model that is there, and that this checkout cannot compute."""
+
+
+class SkewError(MonitoringError):
+    """Logged traffic cannot be recomputed."""

@@ -132,13 +132,14 @@ def _columns(result: DriftResult) -> str:
             column.role,
             _number(column.score, ".3f"),
             _number(column.threshold, ".3f"),
+            f"{column.n:,}",
             _number(column.missing_reference, ".1%"),
             _number(column.missing, ".1%"),
             column.reason,
         ]
         for column in result.columns
     )
-    head = ("column", "role", "PSI", "limit", "missing then", "now", "what moved")
+    head = ("column", "role", "PSI", "limit", "rows", "missing then", "now", "what moved")
     marks = ["drifted" if column.drifted else "" for column in result.columns]
     size = f"{result.rows.scored:,} rows over {result.decision.days:.0f} days"
     what = (
@@ -146,7 +147,7 @@ def _columns(result: DriftResult) -> str:
         f"The limits are those of windows of the training months with {size}."
     )
     note = f'<p class="muted">{what}</p>'
-    return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=6, marks=marks)}"
+    return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=7, marks=marks)}"
 
 
 def _segments(result: DriftResult) -> str:

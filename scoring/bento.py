@@ -7,17 +7,21 @@ its place before the first request.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import NotFound
 from bentoml.models import BentoModel
 
 from scoring.batching import AdaptiveBatcher
 from scoring.errors import PackageError
+from scoring.release import CHAMPION, Release, Releases
 
 
 class Application:
@@ -69,28 +73,110 @@ class _Dispatcher:
         return self._submit
 
 
+def store_home() -> Path:
+    """The folder that holds the model store, BENTOML_HOME."""
+    return Path(BentoMLContainer.bentoml_home.get())
+
+
 class PackagedModel(BentoModel):  # type: ignore[misc]
-    """A model of the store, whose absence or damage is told in one sentence when serving, and when building."""
+    """A model of the store, whose absence or damage is told in one sentence when serving, and when building.
+
+    The champion is looked up each time. Served where nothing was released it is the latest model; a bento, which is
+    pinned to its model, is then not built.
+    """
 
     def resolve(self, *arguments: Any, **options: Any) -> Any:
-        with _one_sentence(str(self.tag)):
-            return super().resolve(*arguments, **options)
+        tag = tag_of(str(self.tag))
+        with _one_sentence(tag):
+            return BentoModel(tag).resolve(*arguments, **options)
 
     def to_info(self, alias: str | None = None) -> Any:
-        with _one_sentence(str(self.tag)):
-            return super().to_info(alias)
+        tag = str(self.tag)
+        if tag == CHAMPION:
+            if Releases(store_home()).champion() is None:
+                raise PackageError(
+                    "No model was released, so there is no champion to build with: run "
+                    "`python -m training release latest`, or name a model by MODEL_TAG."
+                )
+            tag = tag_of(tag)
+        with _one_sentence(tag):
+            return BentoModel(tag).to_info(alias)
 
 
-def locate_model(service: Any, tag: str) -> tuple[Path, str]:
-    """Folder and tag of the model that `service` serves: the one its bento was built with, else `tag` from the store.
+class LocatedModel(NamedTuple):
+    """Folder and tag of a package, and the release that made it the champion, where the champion was asked for."""
 
-    Raises PackageError where the store does not have it or cannot read its entry.
+    directory: Path
+    tag: str
+    release: Release | None = None
+
+
+def locate_model(service: Any, tag: str, explicit: bool = False) -> LocatedModel:
+    """The model that `service` serves: the one its bento was built with, else `tag` from the store.
+
+    A bento follows the champion of the store beside it only where that is asked for by an `explicit` tag. Where nothing
+    was released, the champion is the latest model, or the bento's. Raises PackageError where the store does not have
+    it or cannot read its entry.
     """
+    pinned = service.bento is not None and not (explicit and tag == CHAMPION)
+    if tag == CHAMPION and not pinned:
+        releases = Releases(store_home())
+        release = releases.champion()
+        if release is not None:
+            return LocatedModel(releases.locate(release), release.tag, release)
     if service.bento is not None:
         tag = str(service.bento.info.all_models[0].tag)
+    return find_model(tag_of(tag))
+
+
+def find_model(tag: str) -> LocatedModel:
+    """A model of the store by its tag. Raises PackageError where the store does not have it or cannot read it."""
     with _one_sentence(tag):
         model = bentoml.models.get(tag)
-    return Path(model.path), str(model.tag)
+    return LocatedModel(Path(model.path), str(model.tag))
+
+
+def forward_hangups() -> None:
+    """Have SIGHUP, sent to `bentoml serve`, reach its workers; to be called in that process before they start.
+
+    The process manager, circus, would start as many workers again and end the old ones, who cut their connections; a
+    new one that cannot serve would take the place of an old one that can. Of its two ways to reload, this takes the
+    other, by which a worker reloads itself.
+    """
+    from circus.sighandler import SysHandler
+
+    SysHandler.handle_hup = _hang_up_workers
+
+
+def _hang_up_workers(handler: Any) -> None:
+    for watcher in list(handler.controller.arbiter.iter_watchers()):
+        for pid in list(watcher.processes):
+            if _catches_hangups(pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGHUP)
+
+
+def _catches_hangups(pid: int) -> bool:
+    """Whether a worker is far enough to take the signal; one that is not would be ended by it, and is yet to look up
+    the champion."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return not Path("/proc/self/status").exists()
+    caught = next((line.split()[1] for line in lines if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (signal.SIGHUP - 1) & 1)
+
+
+def tag_of(tag: str) -> str:
+    """The tag itself, or that of the champion, or of the latest model where nothing was released."""
+    if tag != CHAMPION:
+        return tag
+    releases = Releases(store_home())
+    release = releases.champion()
+    if release is None:
+        return f"{releases.name}:latest"
+    releases.locate(release)
+    return release.tag
 
 
 @contextmanager

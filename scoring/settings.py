@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from features.definition import NAME
+from scoring.limits import usual_workers
+from scoring.release import CHAMPION
 
 
 class ServingSettings(BaseSettings):
@@ -17,12 +18,26 @@ class ServingSettings(BaseSettings):
     model_config = SettingsConfigDict(protected_namespaces=())
 
     model_tag: str = Field(
-        f"{NAME}:latest", description="Tag of the model to serve from a checkout; a bento has its own."
+        CHAMPION,
+        description="Tag of the model to serve from a checkout and to build with: the released one. A bento has its "
+        f"own, unless this is set to {CHAMPION}.",
     )
+    shadow_model: str | None = Field(None, description="Tag of a candidate that scores live rows beside the model.")
+    shadow_cpu_share: float = Field(0.2, gt=0, le=1, description="Share of a core that a worker's shadow may take.")
+    shadow_batch_rows: int = Field(200, ge=1, description="Rows that the shadow scores at a time.")
+    shadow_max_behind_rows: int = Field(
+        20_000, ge=1, description="Rows that the shadow may be behind; beyond it skips ahead, and counts what it drops."
+    )
+    shadow_hang_seconds: float = Field(60, gt=0, description="A shadow that takes longer for a batch is ended.")
     traffic_dir: Path = Field(Path("var/traffic"), description="Folder of the traffic log.")
     traffic_roll_mb: int = Field(64, ge=1, description="A segment of the log ends after this many MiB.")
     traffic_roll_seconds: float = Field(3600, gt=0, description="A segment of the log ends after this time.")
-    workers: int = Field(1, ge=1, description="Server processes; each holds the model and writes its own segments.")
+    workers: int = Field(
+        default_factory=usual_workers,
+        ge=1,
+        description="Server processes; each holds the model and writes its own segments. As many as the processors "
+        "that a container is limited to, where its memory has room for them; 1 without a limit.",
+    )
     max_rows: int = Field(10_000, ge=1, description="Rows in one request; more are refused with 413.")
     max_body_mb: int = Field(16, ge=1, description="Size of one request's body in MiB; more is refused with 413.")
     max_batch_rows: int = Field(1_000, ge=1, description="Rows of concurrent requests that are merged into one batch.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from scoring.rows import fields_of
 
 PREDICTIONS = "predictions"
 OUTCOMES = "outcomes"
+SHADOW = "shadow"
 FEATURE_PREFIX = "feature_"
 
 PREDICTION_SCHEMA: tuple[Field, ...] = (
@@ -44,13 +46,23 @@ OUTCOME_SCHEMA: tuple[Field, ...] = (
 )
 """A line of the outcomes' log."""
 
+SHADOW_SCHEMA: tuple[Field, ...] = (
+    Field("prediction_id", Kind.TEXT, "The prediction of the model in service for the same row"),
+    Field("time", Kind.INSTANT, "When that was predicted"),
+    Field("model", Kind.TEXT, "Tag of the candidate"),
+    Field(TARGET.name, Kind.NUMBER, "What the candidate predicts", TARGET.unit),
+)
+"""A line of the shadow's log: what a candidate predicts for a row that another model answered."""
+
 _EPOCH = datetime(1970, 1, 1)
+_SECOND = timedelta(seconds=1)
 FEW_ROWS = 12
 """Times of up to this many rows are written in plain Python, which is faster than NumPy's fixed cost."""
 
 _Line = msgspec.defstruct("_Line", [(field.name, Any) for field in PREDICTION_SCHEMA], gc=False)
 _ENCODER = msgspec.json.Encoder()
 _TIMES = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.LOCAL_TIME)
+_NUMBERS = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.NUMBER)
 _ID = FIELD_NAMES.index("id")
 
 
@@ -69,19 +81,22 @@ class TrafficLog:
         self._model = model
         self._declaration = declaration_fingerprint()
 
-    def record(self, rows: Sequence[Row], predictions: Predictions) -> list[dict[str, Any]]:
-        """Log n predictions in one write and give the answers. Raises LogError where the log cannot be written."""
-        count = len(rows)
+    def record(self, rows: Sequence[Row], predictions: Predictions, model: str | None = None) -> list[dict[str, Any]]:
+        """Log n predictions in one write and give the answers. Raises LogError where the log cannot be written.
+
+        `model` is the tag of the model that predicted, where it is not the one that the log was made for.
+        """
+        count, model = len(rows), model or self._model
         ids, targets = prediction_ids(count), predictions.target.tolist()
         fields = fields_of(rows)
         for index in _TIMES:
             fields[index] = _local_times(fields[index])
-        same = ((value,) * count for value in (_now(), self._model, self._declaration))
+        same = ((value,) * count for value in (_now(), model, self._declaration))
         lines = map(_Line, ids, *same, *fields, *predictions.features.T.tolist(), targets)
         self._predictions.append(_ENCODER.encode_lines(list(lines)))
         self.on_recorded(predictions)
         return [
-            {"prediction_id": prediction_id, "id": own_id, TARGET.name: target, "model": self._model}
+            {"prediction_id": prediction_id, "id": own_id, TARGET.name: target, "model": model}
             for prediction_id, own_id, target in zip(ids, fields[_ID], targets, strict=True)
         ]
 
@@ -101,6 +116,19 @@ class TrafficLog:
     def close(self) -> None:
         self._predictions.close()
         self._outcomes.close()
+
+
+def rows_of_lines(lines: Sequence[dict[str, Any]]) -> list[Row]:
+    """The rows that lines of the predictions' log were written for: the inverse of what `record` does to them."""
+    rows = []
+    for line in lines:
+        row = [line[name] for name in FIELD_NAMES]
+        for index in _TIMES:
+            row[index] = (datetime.fromisoformat(row[index]) - _EPOCH) // _SECOND
+        for index in _NUMBERS:
+            row[index] = math.nan if row[index] is None else float(row[index])
+        rows.append(tuple(row))
+    return rows
 
 
 def prediction_ids(count: int) -> list[str]:

@@ -6,8 +6,9 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from features.functions import FEATURE_NAMES
 from training.errors import ConfigError
 
 DEFAULT_FILE = Path(__file__).with_name("config.toml")
@@ -66,6 +67,7 @@ class TrainingConfig(_Strict):
     runner: Literal["xgboost", "sklearn"]
     seed: int
     shrinkage: float = Field(gt=0)
+    withheld: tuple[str, ...]
     reference_rows: int = Field(ge=100)
     parity_rows: int = Field(ge=10)
     resamples: int = Field(ge=100)
@@ -73,6 +75,15 @@ class TrainingConfig(_Strict):
     xgboost: XGBoostParameters
     sklearn: SklearnParameters
     gate: GateThresholds
+
+    @field_validator("withheld")
+    @classmethod
+    def _check_withheld(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := sorted(set(names) - set(FEATURE_NAMES)):
+            raise ValueError(f"there is no feature {unknown[0]!r}; there are {', '.join(FEATURE_NAMES)}")
+        if not set(FEATURE_NAMES) - set(names):
+            raise ValueError("no feature is left to learn from")
+        return names
 
 
 def load_config(path: Path | None = None, **overrides: Any) -> TrainingConfig:

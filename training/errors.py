@@ -13,3 +13,7 @@ class ConfigError(TrainingError):
 
 class GateError(TrainingError):
     """The model is not good enough to be saved."""
+
+
+class ReleaseError(TrainingError):
+    """The champion cannot be moved: what it should be, or what it is, is not what was expected."""

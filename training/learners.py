@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xgboost
 from numpy.typing import NDArray
@@ -15,8 +17,20 @@ from training.config import TrainingConfig
 
 
 def learn(config: TrainingConfig, X: NDArray[np.float32], gain: NDArray[np.float64]) -> Runner:
-    """A runner of kind `config.runner`, fitted on features [n, features] and gains [n]."""
-    return _LEARNERS[config.runner](config, X, gain)
+    """A runner of kind `config.runner`, fitted on features [n, features] and gains [n].
+
+    Features that the configuration withholds are missing in every row, so that no tree asks for them: the model is
+    served like any other, and answers the same whatever they hold.
+    """
+    return _LEARNERS[config.runner](config, _without(X, config.withheld), gain)
+
+
+def _without(X: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
+    if not names:
+        return X
+    shown = X.copy()
+    shown[:, [FEATURE_NAMES.index(name) for name in names]] = np.nan
+    return shown
 
 
 def _xgboost(config: TrainingConfig, X: NDArray[np.float32], gain: NDArray[np.float64]) -> Runner:

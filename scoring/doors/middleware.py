@@ -7,6 +7,7 @@ several times as long for one row. What is not a door's goes on to BentoML.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from types import FrameType
@@ -78,6 +79,7 @@ class Doors:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await self._grpc.stop()
+                await self._entrance.application.instance.served.stop()
                 self._entrance.sampler.stop()
                 if self._entrance.tracing is not None:
                     await asyncio.to_thread(self._entrance.tracing.stop)
@@ -85,10 +87,13 @@ class Doors:
 
         async def send_with_doors(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":
+                self._entrance.application.instance.served.start()
                 self._entrance.sampler.start()
                 if settings.grpc_port:
                     await self._grpc.start()
                 self._drain_on_sigterm()
+                gc.collect()
+                gc.freeze()  # what is there now stays: no later collection, which requests wait for, looks at it
             await send(message)
 
         await self._app(scope, receive_with_doors, send_with_doors)

@@ -27,6 +27,7 @@ from scoring.doors.tensors import (
     input_metadata,
     output_metadata,
     output_tensors,
+    scored_by,
     shown,
 )
 from scoring.errors import RequestError
@@ -92,6 +93,7 @@ class RESTDoor:
             requested = [_text(output, "name", "output") for output in _objects(document, "outputs")]
             check_outputs(requested)
             answers = await self._entrance.predict(rows_of_tensors(tensors), counted)
+            served = scored_by(answers, request.path_params.get("version", ""), served)
             return _write(served, document, output_tensors(answers, requested))
 
     def _served(self, request: Request) -> str:

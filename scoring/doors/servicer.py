@@ -16,7 +16,7 @@ from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
 from scoring.doors.entrance import REQUEST_ID, Entrance
 from scoring.doors.inference import Asked, read, write
-from scoring.doors.tensors import check_model, input_metadata, output_metadata
+from scoring.doors.tensors import check_model, input_metadata, output_metadata, scored_by
 from scoring.errors import OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
 from scoring.schema import explain
 from scoring.settings import settings
@@ -79,14 +79,19 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         sending = asyncio.create_task(_send(context, begun))
         try:
             while (request := await context.read()) is not grpc.aio.EOF:
-                await begun.put(self._begin(request, context))
+                inference = self._begin(request, context)
+                try:
+                    await begun.put(inference)
+                except asyncio.CancelledError:
+                    inference.abandon()
+                    raise
             await begun.put(None)
             await sending
         finally:
             sending.cancel()
             while not begun.empty():
-                if (inference := begun.get_nowait()) is not None:
-                    inference.abandon()
+                if (waiting := begun.get_nowait()) is not None:
+                    waiting.abandon()
 
     def _begin(self, request: Any, context: Context) -> _Inference:
         self.predicting += 1
@@ -108,6 +113,7 @@ class _Inference:
         self._ended = ended
         self._counting = entrance.request("grpc", lambda: _headers(context, request_id))
         self._error: Exception | None = None
+        self._version = ""
         self._asked: Asked
         self._answers: asyncio.Future[Sequence[dict[str, Any]]]
         self._expiry: asyncio.TimerHandle | None = None
@@ -118,7 +124,8 @@ class _Inference:
         try:
             if crowded:
                 raise OverloadError(f"More than {settings.grpc_max_concurrent} calls at once: try again in a second.")
-            check_model(request.model_name, request.model_version, self._entrance.package.tag)
+            self._version = request.model_version
+            check_model(request.model_name, self._version, self._entrance.package.tag)
             self._asked = read(request)
             self._answers = self._entrance.enqueue(self._asked.rows, counted)
             loop = asyncio.get_running_loop()
@@ -132,7 +139,9 @@ class _Inference:
         if self._error is not None:
             raise self._error
         try:
-            response = write(self._entrance.package.tag, self._asked, await self._answers)
+            answers = await self._answers
+            tag = scored_by(answers, self._version, self._entrance.package.tag)
+            response = write(tag, self._asked, answers)
         except BaseException as error:
             self._end(error)
             raise

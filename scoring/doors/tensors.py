@@ -69,6 +69,16 @@ def check_model(name: str, version: str, served: str) -> None:
         raise UnknownModelError(f"The model {wanted[:200]} is not served here; {served_name}, {served_version}, is.")
 
 
+def scored_by(answers: Sequence[dict[str, Any]], version: str, served: str) -> str:
+    """The tag of the model that gave the answers, `served` where there are none.
+
+    Raises UnknownModelError where a request for one `version` was scored by another, released while it waited.
+    """
+    tag = str(answers[0]["model"]) if answers else served
+    check_model(tag.split(":")[0], version, tag)
+    return tag
+
+
 def check_outputs(requested: Sequence[str]) -> None:
     """Raise RequestError for an output that does not exist."""
     for name in requested:

@@ -12,6 +12,7 @@ from monitoring.reference import Reference
 from monitoring.settings import DriftSettings
 from scoring.package import ModelPackage
 from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
+from tests.monitoring.variants import Variants, make_variants
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +34,9 @@ def july_log(package: ModelPackage, flights: Flights, tmp_path_factory: pytest.T
 def july(july_log: Path, package: ModelPackage) -> Judgement:
     """What the job says of it."""
     return judge(year(july_log), package.tag, DriftSettings())
+
+
+@pytest.fixture(scope="session")
+def variants(package: ModelPackage, flights: Flights, tmp_path_factory: pytest.TempPathFactory) -> Variants:
+    """The session's model and three like it, trained once."""
+    return make_variants(package, flights, tmp_path_factory.mktemp("variants"))

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import signal
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,17 @@ from typing import Any
 import bentoml
 import pytest
 from _bentoml_impl.server.app import ServiceAppFactory
+from _bentoml_impl.server.serving import serve_http
 from bentoml.models import BentoModel
+from bentoml.serving import create_watcher
+from circus.arbiter import Arbiter
+from circus.controller import Controller
+from circus.sighandler import SysHandler
+from circus.watcher import Watcher
 
-from scoring.bento import Application, PackagedModel
+from scoring.bento import Application, PackagedModel, _catches_hangups, store_home
 from scoring.errors import PackageError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, STORE
 
 PINNED = "1.4.39"
 
@@ -154,3 +163,39 @@ def test_the_methods_that_read_the_store_are_those_that_are_wrapped(method: str)
 def test_a_model_that_is_not_there_is_told_in_one_sentence_without_the_network(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match=r"There is no model nothing:here in the store: run `python -m training`"):
         PackagedModel("nothing:here").resolve(base_path=str(tmp_path))
+
+
+def test_the_store_s_home_is_the_one_bentoml_uses() -> None:
+    assert store_home() == STORE, "BentoMLContainer.bentoml_home is gone: see store_home"
+
+
+def test_the_process_manager_reloads_by_handle_hup_and_knows_its_workers_by_their_pids() -> None:
+    assert callable(SysHandler.handle_hup), "handle_hup is gone: see forward_hangups"
+    assert signal.SIGHUP in SysHandler.SIGNALS, "the process manager no longer takes SIGHUP"
+    assert list(inspect.signature(SysHandler.__init__).parameters) == ["self", "controller"], "see _hang_up_workers"
+    source = inspect.getsource(Controller)
+    assert "self.arbiter = arbiter" in source, "the controller no longer knows its arbiter: see _hang_up_workers"
+    assert "SysHandler(self)" in source, "the handler is made otherwise: see forward_hangups"
+    assert callable(Arbiter.iter_watchers), "iter_watchers is gone: see _hang_up_workers"
+    assert Watcher("name", "cmd").processes == {}, "processes are kept elsewhere: see _hang_up_workers"
+
+
+def test_the_deployment_hook_runs_in_the_manager_before_the_workers_are_made() -> None:
+    source = inspect.getsource(serve_http)
+    assert source.index("server_on_deployment(svc)") < source.index("create_standalone_arbiter("), "see forward_hangups"
+
+
+def test_the_workers_would_be_replaced_were_it_not_for_the_other_handler() -> None:
+    assert inspect.signature(Watcher.__init__).parameters["send_hup"].default is False
+    assert "send_hup" not in inspect.getsource(create_watcher), "BentoML sends SIGHUP on: forward_hangups can go"
+
+
+@pytest.mark.parametrize(("taken", "code"), [(True, "signal.signal(signal.SIGHUP, print)"), (False, "pass")])
+def test_a_process_that_would_be_ended_by_the_signal_is_known(taken: bool, code: str) -> None:
+    program = f"import signal, time\n{code}\nprint('ready', flush=True)\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert _catches_hangups(process.pid) is taken
+        process.kill()
+    assert not _catches_hangups(process.pid)

@@ -1,0 +1,57 @@
+"""Candidates that misbehave: with this folder on PYTHONPATH, and only in the process of a shadow.
+
+MISBEHAVE says how: "sleep" takes five seconds for each batch, "raise" fails on every row, "raise-some" on rows whose
+dep_delay is odd, "hang" never answers, "crash" ends the process. The candidate is loaded and verified first, as it is.
+"""
+
+import os
+import signal
+import sys
+import time
+
+SLEEP_SECONDS = 5.0
+
+
+def _misbehave(kind: str) -> None:
+    from features.definition import FIELD_NAMES, KNOWN_PART
+    from scoring.predictor import Predictor
+    from scoring.shadow import scorer
+
+    load, predict = scorer.load_candidate, Predictor.predict
+
+    def misbehaving(self, rows):
+        match kind:
+            case "sleep":
+                time.sleep(SLEEP_SECONDS)
+            case "raise":
+                raise ArithmeticError("the candidate raises")
+            case "raise-some" if any(row[FIELD_NAMES.index(KNOWN_PART)] % 2 for row in rows):
+                raise ArithmeticError("the candidate raises on some")
+            case "hang":
+                time.sleep(1e9)
+            case "crash":
+                os.kill(os.getpid(), signal.SIGKILL)
+        return predict(self, rows)
+
+    def loaded(*arguments):
+        predictor = load(*arguments)
+        Predictor.predict = misbehaving
+        return predictor
+
+    scorer.load_candidate = loaded
+
+
+if "scoring.shadow" in sys.orig_argv and os.environ.get("MISBEHAVE"):
+    import builtins
+
+    _import = builtins.__import__
+
+    def _watching(name, *arguments, **options):
+        module = _import(name, *arguments, **options)
+        if name == "scoring.shadow.scorer" and builtins.__import__ is _watching:
+            builtins.__import__ = _import
+            _misbehave(os.environ["MISBEHAVE"])
+            module = _import(name, *arguments, **options)
+        return module
+
+    builtins.__import__ = _watching

@@ -1,0 +1,202 @@
+"""The two that are compared: each answers rows, from its package in this process, or from a running server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from data.schema import Kind
+from features.definition import FIELDS, TARGET
+from features.values import Columns
+from monitoring.client import Client, paced
+from monitoring.compare_result import Party
+from monitoring.compare_settings import CompareSettings
+from monitoring.doors import GRPCDoor, HTTPDoor, RESTDoor
+from monitoring.errors import CompareError, UnreachableError, UnreadableModelError
+from monitoring.reference import stored_model
+from scoring.errors import PackageError
+from scoring.manifest import FILE as MANIFEST
+from scoring.package import ModelPackage
+from scoring.settings import settings as serving
+
+Role = Literal["baseline", "candidate"]
+Array = NDArray[np.float64]
+
+
+class Side(Protocol):
+    """One of the two: who it is, and what it was trained on, as its package's provenance says."""
+
+    party: Party
+    provenance: Mapping[str, Any]
+
+    def predict(self, columns: Columns) -> Array:
+        """Predictions of n rows held as columns, shape [n]. Raises CompareError where there are none."""
+
+    def features(self, columns: Columns) -> NDArray[np.float32] | None:
+        """Their features, shape [n, features]; None where it does not show them."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+def open_side(name: str, role: Role, settings: CompareSettings) -> Side:
+    """The side that `name` says: a URL of a server, a folder of a package, or a tag of the BentoML store.
+
+    Raises UnreachableError, PackageReferenceError for a tag that is not there, UnreadableModelError for a package that
+    is there and cannot be computed by this checkout.
+    """
+    if name.startswith(("http://", "https://")):
+        return ServerSide(name, role, settings)
+    return PackageSide.load(name)
+
+
+class PackageSide:
+    """A verified package, computed in this process."""
+
+    def __init__(self, name: str, package: ModelPackage) -> None:
+        self.package = package
+        self.provenance: Mapping[str, Any] = package.provenance
+        self.party = Party(
+            name=name,
+            kind="package",
+            model=package.tag,
+            fingerprint=package.fingerprint,
+            trained_at=self.provenance.get("trained_at"),
+            size_bytes=sum(path.stat().st_size for path in package.directory.rglob("*") if path.is_file()),
+        )
+
+    @classmethod
+    def load(cls, name: str) -> PackageSide:
+        """The package in the folder `name`, or of the tag `name`."""
+        if (folder := Path(name)).joinpath(MANIFEST).exists():
+            tag = name
+        else:
+            model = stored_model(name)
+            folder, tag = Path(model.path), str(model.tag)
+        try:
+            return cls(name, ModelPackage.load(folder, tag))
+        except PackageError as error:
+            raise UnreadableModelError(
+                f"{name} cannot be computed here: {error} To compare it all the same, serve it from where it runs and "
+                "give its URL in place of its tag, or compare on what it logged (--on shadow)."
+            ) from error
+
+    def predict(self, columns: Columns) -> Array:
+        return self.package.predictor.predict_columns(columns).target
+
+    def features(self, columns: Columns) -> NDArray[np.float32] | None:
+        return self.package.predictor.extractor.transform_columns(columns)
+
+    def close(self) -> None:
+        return
+
+
+class ServerSide:
+    """A running server, asked through one of its doors; it logs these rows like any others."""
+
+    def __init__(self, url: str, role: Role, settings: CompareSettings) -> None:
+        self._url, self._settings = url.rstrip("/"), settings
+        described = _describe(self._url)
+        self.provenance: Mapping[str, Any] = described.get("provenance") or {}
+        self.party = Party(
+            name=url,
+            kind="server",
+            model=described.get("tag"),
+            fingerprint=described.get("fingerprint"),
+            trained_at=self.provenance.get("trained_at"),
+            size_bytes=None,
+        )
+        self._loop = asyncio.Runner()
+        grpc = settings.baseline_grpc if role == "baseline" else settings.candidate_grpc
+        self.address = grpc or f"{urlsplit(self._url).hostname}:{serving.grpc_port}"
+        self._client = self._loop.run(self._connect())
+
+    async def _connect(self) -> Client:
+        settings = self._settings
+        kind = RESTDoor if settings.door == "rest" else HTTPDoor
+        http = kind(self._url, settings.concurrency, settings.timeout)
+        door = GRPCDoor(self.address, settings.concurrency, settings.timeout) if settings.door == "grpc" else http
+        client = Client(door, http, settings.concurrency)
+        try:
+            await client.check()
+        except UnreachableError:
+            await client.__aexit__()
+            raise
+        return client
+
+    def predict(self, columns: Columns) -> Array:
+        return self._loop.run(self._predict(requests_of(columns)))
+
+    async def _predict(self, rows: Sequence[dict[str, Any]]) -> Array:
+        size, predicted = self._settings.rows_per_request, np.full(len(rows), np.nan)
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+
+        async def ask(turn: int) -> None:
+            answers = await self._client.predict(parts[turn]) or ()
+            values = [answer[TARGET.name] for answer in answers]
+            predicted[turn * size : turn * size + len(values)] = values
+
+        await paced([len(part) for part in parts], ask, self._settings.concurrency, None)
+        failures = self._client.failures
+        if failures.rows:
+            raise CompareError(
+                f"{self._url} did not answer {failures.rows:,} rows through its door {self._settings.door} "
+                f"({failures.first}): a comparison needs every row; mend that, or leave those rows out."
+            )
+        return predicted
+
+    def features(self, columns: Columns) -> None:  # noqa: ARG002
+        return None
+
+    def close(self) -> None:
+        self._loop.run(self._client.__aexit__())
+        self._loop.close()
+
+
+def check_apart(baseline: Side, candidate: Side, settings: CompareSettings) -> None:
+    """Raise CompareError where two servers would be asked at one gRPC address."""
+    if settings.door != "grpc" or not (isinstance(baseline, ServerSide) and isinstance(candidate, ServerSide)):
+        return
+    if baseline.address == candidate.address and baseline.party.name != candidate.party.name:
+        raise CompareError(
+            f"Both servers would be asked at {baseline.address}: give each its own with --baseline-grpc and "
+            "--candidate-grpc."
+        )
+
+
+def requests_of(columns: Columns) -> list[dict[str, Any]]:
+    """n rows held as columns as rows of a request, of plain JSON values; what is missing is left out."""
+    values = {field.name: _plain(columns[field.name], field.kind) for field in FIELDS}
+    rows = [
+        {name: value for name, value in zip(values, row, strict=True) if value is not None and value == value}
+        for row in zip(*values.values(), strict=True)
+    ]
+    for place, row in enumerate(rows):
+        row["id"] = f"compare-{place}"
+    return rows
+
+
+def _plain(values: Any, kind: Kind) -> list[Any]:
+    if kind is Kind.LOCAL_TIME:
+        times: list[str] = np.datetime_as_string(np.asarray(values).astype("datetime64[s]")).tolist()
+        return times
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)
+
+
+def _describe(url: str) -> dict[str, Any]:
+    try:
+        answer = httpx.get(f"{url}/model", timeout=30, trust_env=False)
+        answer.raise_for_status()
+        described: dict[str, Any] = answer.json()
+        return described
+    except (httpx.HTTPError, ValueError) as error:
+        raise UnreachableError(
+            f"{url}/model does not answer ({type(error).__name__}: {error}): is a server of this project running there?"
+        ) from error

@@ -1,0 +1,141 @@
+"""Whether a candidate's errors are no worse than the baseline's by more than a margin, on the same rows.
+
+Both models are judged on the same flights, so what is resampled is their difference: whole days are drawn with
+replacement, and both errors of a drawn day go together, since a storm hits both (a paired block bootstrap: Künsch,
+The jackknife and the bootstrap for general stationary observations, Annals of Statistics 1989).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+MetricName = Literal["rmse", "mae"]
+Standing = Literal["not_worse", "worse", "unclear"]
+
+METRICS: tuple[MetricName, ...] = ("rmse", "mae")
+FAMILY = 0.95
+"""Coverage of the intervals of all segments together."""
+
+_ROWS, _SQUARES, _OTHER_SQUARES, _ABSOLUTE, _OTHER_ABSOLUTE = range(5)
+_CHUNK = 512
+"""Resamples at a time, so that many segments do not take much memory."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Differences by segment: `delta` and `interval` of shape [s, 2] and [s, 2, 2], the second axis being METRICS.
+
+    The intervals hold together: all of them cover in `FAMILY` of cases.
+    """
+
+    delta: Array
+    interval: Array
+
+
+def day_sums(baseline: Array, candidate: Array, days: NDArray[np.int64]) -> tuple[NDArray[np.int64], Array]:
+    """The distinct days in order, and sums for each, shape [d, 5], of errors of n rows, all of shape [n].
+
+    The sums are of the rows, of both squared errors and of both absolute errors; `differences` reads them.
+    """
+    distinct, where = np.unique(days, return_inverse=True)
+    return distinct, _sums(baseline, candidate, where, len(distinct))
+
+
+def segment_sums(
+    baseline: Array, candidate: Array, days: NDArray[np.int64], segments: list[NDArray[np.bool_]]
+) -> Array:
+    """The same for the rows of each of s masks of shape [n]: shape [s, d, 5], all over the days of all rows."""
+    distinct, where = np.unique(days, return_inverse=True)
+    parts = [_sums(baseline[mask], candidate[mask], where[mask], len(distinct)) for mask in segments]
+    return np.stack(parts) if parts else np.empty((0, len(distinct), 5))
+
+
+def _sums(baseline: Array, candidate: Array, where: NDArray[np.int64], size: int) -> Array:
+    values = (np.ones(len(where)), baseline**2, candidate**2, np.abs(baseline), np.abs(candidate))
+    return np.stack([np.bincount(where, weights=value, minlength=size) for value in values], axis=1)
+
+
+def levels(sums: Array) -> Array:
+    """RMSE and MAE of the baseline, then of the candidate, of sums [..., 5]: shape [..., 2, 2]; NaN for no rows."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = sums[..., 1:] / sums[..., _ROWS, None]
+    squares, absolute = np.sqrt(means[..., :2]), means[..., 2:]
+    return np.stack([squares, absolute], axis=-1)
+
+
+def differences(sums: Array) -> Array:
+    """Candidate less baseline by METRICS, of summed sums [..., 5]: shape [..., 2]; NaN for no rows."""
+    both = levels(sums)
+    return np.asarray(both[..., 1, :] - both[..., 0, :])
+
+
+def draw_days(days: int, resamples: int, seed: int) -> Array:
+    """How often each of d days is drawn in each resample: shape [resamples, d]."""
+    return np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), resamples).astype(np.float64)
+
+
+def interval(sums: Array, drawn: Array, level: float) -> Array:
+    """Two-sided interval of each difference, of day sums [d, 5]: shape [2, 2], by METRICS, then low and high.
+
+    The percentile interval, expanded for the number of days as Student's t would be (Hesterberg, What Teachers Should
+    Know About the Bootstrap, The American Statistician 2015, section 5.3): without it few days give intervals that
+    are too narrow.
+    """
+    tail = tail_share(sums.shape[0], level)
+    return np.quantile(differences(drawn @ sums), [tail, 1 - tail], axis=0).T
+
+
+def tail_share(days: int, level: float) -> float:
+    """The share to cut off at each end of the bootstrap's distribution, so that the interval covers `level`."""
+    if days < 2:
+        return 0.0
+    return NormalDist().cdf(-np.sqrt(days / (days - 1)) * _student((1 + level) / 2, days - 1))
+
+
+def simultaneous(sums: Array, drawn: Array) -> Segments:
+    """Differences by segment with intervals that hold together, of sums [s, d, 5].
+
+    The largest standardized deviation over all segments and both metrics, resample by resample, gives one factor for
+    all (max-t: Westfall and Young, Resampling-Based Multiple Testing, 1993; Romano and Wolf, Econometrica 2005), which
+    Student's t widens for the days of each segment.
+    """
+    delta = differences(sums.sum(axis=1))
+    parts = [
+        differences(np.einsum("rd,sdk->rsk", drawn[start : start + _CHUNK], sums, optimize=True))
+        for start in range(0, len(drawn), _CHUNK)
+    ]
+    draws = np.concatenate(parts)
+    days = np.maximum((sums[:, :, _ROWS] > 0).sum(axis=1), 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.nanstd(draws, axis=0) * np.sqrt(days / (days - 1))[:, None]
+        deviations = np.nan_to_num(np.abs(draws - delta) / error, nan=0.0, posinf=0.0)
+    factor = np.quantile(deviations.reshape(len(draws), -1).max(axis=1), FAMILY)
+    level = NormalDist().cdf(factor)
+    spread = np.array([_student(level, int(count) - 1) for count in days])[:, None] * error
+    return Segments(delta, np.stack([delta - spread, delta + spread], axis=-1))
+
+
+def standing(low: float, high: float, margin: float) -> Standing:
+    """What an interval says of a difference of which up to `margin` is allowed.
+
+    `not_worse` when all of it is within the margin; `worse` when it shows a loss (all above zero) that is not within
+    the margin; else `unclear`: there is too little to tell.
+    """
+    if high <= margin:
+        return "not_worse"
+    return "worse" if low > 0 else "unclear"
+
+
+def _student(p: float, freedom: int) -> float:
+    """The quantile of Student's t (Abramowitz and Stegun 26.7.5, good to three digits from ten degrees of freedom)."""
+    z = NormalDist().inv_cdf(p)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / freedom + second / freedom**2 + third / freedom**3

@@ -1,0 +1,335 @@
+"""Verdicts on real models over real flights."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data.errors import TableError
+from data.flights import Flights
+from features.definition import FIELDS, TARGET
+from features.functions import FEATURE_NAMES
+from monitoring.__main__ import main
+from monitoring.compare import run
+from monitoring.compare_batches import Found
+from monitoring.compare_pairs import Pairs, Worst, gather
+from monitoring.compare_result import CompareResult, Cost
+from monitoring.compare_settings import CompareSettings
+from monitoring.compare_sides import PackageSide
+from monitoring.compare_sources import unseen_months
+from monitoring.compare_verdict import Ruling, agreement, judge_equivalence, judge_errors, judge_figures
+from monitoring.errors import CompareError, PackageReferenceError, UnreadableModelError
+from scoring.manifest import write_manifest
+from scoring.package import DECLARATION_FILE, PROVENANCE_FILE
+from tests.browser import rendered
+from tests.monitoring.variants import Variants
+
+NO_LATENCY = CompareSettings(max_latency_ratio=None)
+"""Times of a busy machine are no part of a test."""
+
+
+def compare(
+    variants: Variants, candidate: str, mode: Any, out: Path, source: str = "test", baseline: str | None = None
+) -> CompareResult:
+    result = run(baseline or variants.own, candidate, source, mode, out, NO_LATENCY)
+    assert CompareResult.model_validate_json((out / "compare.json").read_text()) == result
+    json.loads((out / "compare.json").read_text(), parse_constant=lambda token: pytest.fail(f"{token} is no JSON"))
+    return result
+
+
+@pytest.fixture(scope="module")
+def pairs(variants: Variants) -> Pairs:
+    """The test months, predicted by the session's model and by one of another seed."""
+    sides = PackageSide.load(variants.own), PackageSide.load(variants.seed)
+    return gather(unseen_months(*sides, NO_LATENCY, Found("")), *sides, Worst(0))
+
+
+def altered(pairs: Pairs, candidate: np.ndarray[Any, Any]) -> Pairs:
+    return Pairs(pairs.baseline, candidate, pairs.outcome, pairs.event, pairs.segments, pairs.asked)
+
+
+def test_a_model_saved_and_loaded_again_is_equivalent_to_the_bit(variants: Variants, tmp_path: Path) -> None:
+    result = compare(variants, variants.again, "equivalent", tmp_path)
+    assert (result.verdict, result.exit_code) == ("accepted", 0)
+    assert result.rows.compared > 100_000
+    assert result.agreement is not None
+    assert (result.agreement.rows_differing, result.agreement.largest, result.agreement.worst) == (0, 0.0, [])
+
+
+def test_another_seed_is_not_equivalent_and_the_worst_rows_are_shown_with_their_features(
+    variants: Variants, tmp_path: Path
+) -> None:
+    result = compare(variants, variants.seed, "equivalent", tmp_path)
+    assert (result.verdict, result.exit_code) == ("refused", 1)
+    assert result.agreement is not None
+    worst = result.agreement.worst
+    assert len(worst) == NO_LATENCY.worst_rows
+    assert abs(worst[0].delta) == result.agreement.largest
+    assert [abs(row.delta) for row in worst] == sorted((abs(row.delta) for row in worst), reverse=True)
+    assert set(worst[0].features or ()) == set(FEATURE_NAMES)
+    assert not worst[0].features_differ
+    assert worst[0].fields["carrier"]
+
+
+def test_another_seed_is_not_worse(variants: Variants, tmp_path: Path) -> None:
+    result = compare(variants, variants.seed, "not_worse", tmp_path)
+    assert (result.verdict, result.exit_code) == ("accepted", 0)
+    assert {metric.standing for metric in result.metrics} == {"not_worse"}
+    assert all(metric.interval and metric.interval[0] < metric.delta < metric.interval[1] for metric in result.metrics)
+    assert not [part for part in result.segments if part.standing == "harmed"]
+    assert {part.field for part in result.segments} == {"carrier", "origin"}
+    assert sum(part.outcomes for part in result.segments if part.field == "origin") == result.rows.outcomes
+    assert {cost.name for cost in result.costs} == {
+        "one_row_microseconds",
+        "thousand_rows_microseconds",
+        "package_bytes",
+    }
+
+
+def test_without_weather_it_is_refused_and_the_metric_and_its_interval_are_named(
+    variants: Variants, tmp_path: Path
+) -> None:
+    result = compare(variants, variants.blind, "not_worse", tmp_path)
+    assert (result.verdict, result.exit_code) == ("refused", 1)
+    rmse = next(metric for metric in result.metrics if metric.name == "rmse")
+    assert rmse.interval is not None
+    low, high = rmse.interval
+    assert 0 < low < rmse.delta < high
+    reason = next(reason for reason in result.reasons if reason.startswith("RMSE"))
+    assert f"{low:+.3f} to {high:+.3f}" in reason
+    assert f"{rmse.margin:.3f}" in reason
+
+
+def test_the_page_shows_it_in_a_browser_without_a_network(variants: Variants, tmp_path: Path) -> None:
+    compare(variants, variants.blind, "not_worse", tmp_path)
+    page = (tmp_path / "compare.html").read_text()
+    html = rendered(tmp_path / "compare.html", tmp_path / "profile")
+    text = re.sub(r"<[^>]+>", " ", html)
+
+    assert len(page) < 1 << 20
+    assert "http" not in page
+    assert "<script" not in page
+    assert "Refused" in text
+    assert html.count("<svg") == 7, "two of errors and costs, two of predictions, segments, and two by day"
+    for title in ("Is it worse?", "What does it cost?", "How far predictions moved", "Who would pay for it?"):
+        assert title in text
+    assert text.index("RMSE is") < text.index("Is it worse?")
+
+
+def examples(flights: Flights, count: int, **columns: Any) -> pa.Table:
+    table = flights.between(date(2013, 9, 1), date(2014, 1, 1))
+    table = table.take(pa.array(np.linspace(0, table.num_rows - 1, count).astype(np.int64)))
+    for name, values in columns.items():
+        table = table.append_column(name, values)
+    return table
+
+
+def test_five_outcomes_are_too_few_to_tell(variants: Variants, flights: Flights, tmp_path: Path) -> None:
+    pq.write_table(examples(flights, 5), tmp_path / "five.parquet")
+    result = compare(variants, variants.blind, "not_worse", tmp_path, str(tmp_path / "five.parquet"))
+    assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
+    assert "5 outcomes" in result.reasons[0]
+    assert "id: missing in every row" in result.notes[0]
+
+
+def test_many_outcomes_of_few_days_are_too_few_to_tell(pairs: Pairs) -> None:
+    week = pairs.event < pairs.event.min() + 7 * 86_400
+    part = Pairs(
+        pairs.baseline[week],
+        pairs.candidate[week],
+        pairs.outcome[week],
+        pairs.event[week],
+        {name: values[week] for name, values in pairs.segments.items()},
+        {},
+    )
+    ruling, evidence = judge_errors(part, NO_LATENCY)
+    assert ruling.verdict == "cannot_tell"
+    assert "7 days" in ruling.reasons[0]
+    assert evidence.metrics[0].interval is not None, "what was measured is shown all the same"
+
+
+def test_a_wide_interval_cannot_tell(pairs: Pairs) -> None:
+    turns = np.where(pairs.event // 86_400 % 2, 0.7, 1.3)
+    known = np.where(np.isnan(pairs.outcome), pairs.baseline, pairs.outcome)
+    ruling, evidence = judge_errors(altered(pairs, known + turns * (pairs.baseline - known)), NO_LATENCY)
+    assert {metric.standing for metric in evidence.metrics} == {"unclear"}
+    assert ruling.verdict == "cannot_tell"
+    assert "too wide to tell" in ruling.reasons[0]
+
+
+def test_no_carrier_can_be_sacrificed_silently(pairs: Pairs) -> None:
+    theirs = pairs.segments["carrier"] == "FL"
+    assert 500 < theirs.sum() < 1_000, "less than one flight in a hundred"
+    ruling, evidence = judge_errors(altered(pairs, pairs.candidate + 12.0 * theirs), NO_LATENCY)
+    assert {metric.standing for metric in evidence.metrics} == {"not_worse"}, "overall nobody would notice"
+    assert ruling.verdict == "refused"
+    assert re.match(r"carrier FL is worse on its \d+ outcomes: RMSE \+", ruling.reasons[0])
+    harmed = [(part.field, part.value) for part in evidence.segments if part.standing == "harmed"]
+    assert harmed == [("carrier", "FL")]
+
+
+def test_a_better_candidate_is_accepted(pairs: Pairs) -> None:
+    known = np.where(np.isnan(pairs.outcome), pairs.candidate, pairs.outcome)
+    ruling, evidence = judge_errors(altered(pairs, 0.9 * pairs.candidate + 0.1 * known), NO_LATENCY)
+    assert ruling.verdict == "accepted"
+    assert all(metric.delta < 0 for metric in evidence.metrics)
+
+
+@pytest.mark.parametrize(
+    ("cost", "refused"),
+    [
+        (Cost(name="one_row_microseconds", baseline=100, candidate=301, ratio=3.01, limit=3), True),
+        (Cost(name="one_row_microseconds", baseline=100, candidate=300, ratio=3.0, limit=3), False),
+        (Cost(name="package_bytes", baseline=100, candidate=900, ratio=9.0, limit=None), False),
+    ],
+)
+def test_a_figure_beyond_its_limit_refuses(pairs: Pairs, cost: Cost, refused: bool) -> None:
+    ruling = Ruling(unclear=["too few"])
+    judge_figures(agreement(pairs, NO_LATENCY, []), [cost], NO_LATENCY, ruling)
+    assert ruling.verdict == ("refused" if refused else "cannot_tell")
+
+
+def test_too_many_moved_predictions_refuse_when_that_is_asked_for(pairs: Pairs) -> None:
+    found = agreement(pairs, NO_LATENCY, [])
+    assert found is not None
+    assert found.moved_share is not None
+    assert 0.005 < found.moved_share < 0.05
+    for limit, verdict in ((0.5, "accepted"), (0.005, "refused")):
+        ruling = Ruling()
+        judge_figures(found, [], CompareSettings(max_moved_share=limit), ruling)
+        assert ruling.verdict == verdict
+
+
+def test_one_row_beyond_tolerance_is_enough(pairs: Pairs) -> None:
+    nearly = pairs.baseline + 5e-5
+    nearly[3] += 0.01
+    for candidate, beyond in ((pairs.baseline + 5e-5, 0), (nearly, 1)):
+        found = agreement(altered(pairs, candidate), NO_LATENCY, [])
+        assert found is not None
+        assert (found.rows_beyond, found.rows_differing) == (beyond, len(pairs))
+        assert judge_equivalence(found, len(pairs), NO_LATENCY).verdict == ("refused" if beyond else "accepted")
+
+
+def test_neighbouring_numbers_are_one_unit_in_the_last_place_apart(pairs: Pairs) -> None:
+    candidate = pairs.baseline.copy()
+    candidate[7] = np.nextafter(candidate[7], np.inf)
+    found = agreement(altered(pairs, candidate), NO_LATENCY, [])
+    assert found is not None
+    assert (found.rows_differing, found.largest_ulps, found.rows_beyond) == (1, 1, 0)
+
+
+def test_a_few_rows_that_agree_prove_no_equivalence(variants: Variants, flights: Flights, tmp_path: Path) -> None:
+    pq.write_table(examples(flights, 99), tmp_path / "few.parquet")
+    result = compare(variants, variants.again, "equivalent", tmp_path, str(tmp_path / "few.parquet"))
+    assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
+
+
+def test_a_folder_of_parquet_with_an_outcome_column(variants: Variants, flights: Flights, tmp_path: Path) -> None:
+    table = examples(flights, 300).drop_columns(["temp"])
+    table = table.append_column("outcome", table[TARGET.name])
+    table = table.set_column(table.column_names.index(TARGET.name), TARGET.name, pa.array(np.zeros(300)))
+    folder = tmp_path / "examples" / "part"
+    folder.mkdir(parents=True)
+    pq.write_table(table.slice(0, 200), folder / "a.parquet")
+    pq.write_table(table.slice(200), folder / "b.parquet")
+
+    result = compare(variants, variants.seed, "not_worse", tmp_path, str(folder.parent))
+    assert result.rows.compared == 300
+    assert 290 < result.rows.outcomes <= 300
+    assert result.metrics[0].baseline > 5, "errors are against `outcome`, not against the zeros"
+    assert "temp, id" in result.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [("carrier", ["??????"] * 20, "carrier"), ("temp", [1000.0] * 20, "temp"), ("dest", [None] * 20, "dest")],
+)
+def test_examples_that_a_server_would_refuse_are_named(
+    variants: Variants, flights: Flights, tmp_path: Path, column: str, values: list[Any], said: str
+) -> None:
+    table = examples(flights, 20)
+    table = table.set_column(table.column_names.index(column), column, pa.array(values))
+    pq.write_table(table, tmp_path / "bad.parquet")
+    with pytest.raises(TableError, match=rf"bad\.parquet\.{said}"):
+        compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "bad.parquet"))
+
+
+def test_months_that_a_model_was_trained_on_are_left_out(variants: Variants, tmp_path: Path) -> None:
+    provenance = json.loads((Path(variants.seed) / PROVENANCE_FILE).read_text())
+    provenance["config"]["split"]["train"] = ["2013-01", "2013-11"]
+    folder = tmp_path / "later"
+    folder.mkdir()
+    for path in Path(variants.seed).iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / PROVENANCE_FILE).write_text(json.dumps(provenance))
+    write_manifest(folder)
+    result = compare(variants, variants.seed, "equivalent", tmp_path, baseline=str(folder))
+    assert result.source.first is not None
+    assert result.source.first.date() == date(2013, 12, 1)
+    assert "2013-09, 2013-10, 2013-11 left out" in result.notes[0]
+
+
+def other_code(folder: str, to: Path) -> str:
+    """The package as a checkout of other feature code would have made it."""
+    to.mkdir()
+    for path in Path(folder).iterdir():
+        (to / path.name).write_bytes(path.read_bytes())
+    document = json.loads((to / DECLARATION_FILE).read_text())
+    document["code_fingerprint"] = "0" * 64
+    (to / DECLARATION_FILE).write_text(json.dumps(document))
+    write_manifest(to)
+    return str(to)
+
+
+def test_a_baseline_of_other_feature_code_cannot_tell_and_says_what_to_do(variants: Variants, tmp_path: Path) -> None:
+    result = compare(variants, variants.seed, "not_worse", tmp_path, baseline=other_code(variants.own, tmp_path / "x"))
+    assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
+    assert "other feature code" in result.reasons[0]
+    assert "URL" in result.reasons[0]
+    assert "Cannot tell" in (tmp_path / "compare.html").read_text()
+
+
+def test_a_candidate_that_cannot_be_computed_is_a_failure(variants: Variants, tmp_path: Path) -> None:
+    with pytest.raises(UnreadableModelError, match="other feature code"):
+        compare(variants, other_code(variants.seed, tmp_path / "x"), "not_worse", tmp_path)
+    assert not (tmp_path / "compare.json").exists()
+
+
+def test_what_is_not_there_is_told(variants: Variants, tmp_path: Path) -> None:
+    with pytest.raises(PackageReferenceError, match="flights:nowhere"):
+        compare(variants, "flights:nowhere", "not_worse", tmp_path)
+    with pytest.raises(CompareError, match="no Parquet file"):
+        compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "nowhere"))
+    (tmp_path / "bad.parquet").write_text("not Parquet")
+    with pytest.raises(CompareError, match="cannot be read as Parquet"):
+        compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "bad.parquet"))
+
+
+def test_the_command_takes_tags_and_ends_with_its_verdict(
+    trained: dict[str, Any], variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["compare", "--baseline", trained["tag"], "--on", "test", "--sample", "2000", "--out", str(tmp_path)]
+    assert main([*arguments, "--candidate", variants.seed, "--equivalent", "--json"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    summary = json.loads(lines[-1])
+    assert summary["verdict"] == "refused"
+    assert Path(summary["report"]).exists()
+    assert sum(line.startswith("worst ") for line in lines) == NO_LATENCY.worst_rows
+    assert '"features": {' in next(line for line in lines if line.startswith("worst "))
+    assert main([*arguments, "--candidate", variants.again, "--equivalent"]) == 0
+    assert main([*arguments, "--candidate", "flights:nowhere", "--equivalent"]) == 3
+    assert "flights:nowhere" in capsys.readouterr().err
+    assert main([*arguments, "--candidate", variants.seed, "--equivalent", "--margin", "-1"]) == 2
+    assert "margin" in capsys.readouterr().err
+
+
+def test_every_field_of_a_request_is_asked_for(pairs: Pairs) -> None:
+    assert set(pairs.asked) == {field.name for field in FIELDS}

@@ -1,0 +1,91 @@
+"""Stores with two models, and the commands that release them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from scoring.manifest import write_manifest
+from scoring.package import ModelPackage
+from scoring.parity import read_rows, write_parity
+from scoring.predictor import Predictor
+from scoring.release import Release
+from scoring.runners.xgboost import XGBoostRunner
+from tests.conftest import ROOT, copy_of_store
+from tests.serving import ServedPort
+from training.releases import ReleaseLedger
+
+CANDIDATE = "flights:candidate"
+
+
+def store_of_two(tag: str, store: Path) -> Path:
+    """A new store with the session's model `tag`, and `CANDIDATE`: the same with fewer trees, so a worse one."""
+    copy_of_store(tag, store)
+    add_candidate(store, tag, CANDIDATE)
+    return store
+
+
+def folder_of(store: Path, tag: str) -> Path:
+    return store / "models" / tag.replace(":", "/")
+
+
+def add_candidate(store: Path, tag: str, candidate: str, share: float = 0.7) -> None:
+    """Add a real package that predicts otherwise than `tag`, with a share of its trees."""
+    source, folder = folder_of(store, tag), folder_of(store, candidate)
+    shutil.copytree(source, folder)
+    predictor = ModelPackage.load(source, tag).predictor
+    assert isinstance(predictor.runner, XGBoostRunner)
+    booster = predictor.runner.booster
+    runner = XGBoostRunner(booster[: round(share * booster.num_boosted_rounds())])
+    runner.save(folder)
+    write_parity(folder, read_rows(source), Predictor(predictor.extractor, runner))
+    entry = folder / "model.yaml"
+    entry.write_text(entry.read_text().replace(tag.split(":")[1], candidate.split(":")[1]))
+    (folder / "manifest.json").unlink()
+    write_manifest(folder)
+
+
+def command(store: Path, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `python -m training` with `arguments` on a store."""
+    result = subprocess.run(
+        [sys.executable, "-m", "training", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "BENTOML_HOME": str(store)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == expect, result.stdout + result.stderr
+    return result
+
+
+def release(store: Path, tag: str) -> Release:
+    """Release a model without a comparison, and give the record."""
+    ledger = ReleaseLedger(store)
+    return ledger.move("release", ledger.verify(tag), {"kind": "forced", "reason": "a test"}, ledger.champion())
+
+
+def check_one_sentence(result: subprocess.CompletedProcess[str], words: str) -> None:
+    """The command failed with one line that says `words`, and printed nothing else."""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("training: ")
+    assert words in result.stderr
+    assert not result.stdout.strip()
+
+
+def eventually(holds: Callable[[], bool], what: Callable[[], object] = lambda: "", seconds: float = 60) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.05)
+
+
+def log_of(served: ServedPort) -> str:
+    """What the server has printed."""
+    return served.process.log.read_text(errors="replace")
