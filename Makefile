@@ -17,9 +17,15 @@ export PORT GRPC_PORT MODEL_TAG SHIP_DIR
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
+.PHONY: help demo test lint format train release rollback serve dashboard proto docs rules bench bench-doors bench-drift
+.PHONY: bench-shadow ship gate build containerize smoke scan sbom login in-service push sign verify attach drift
+.PHONY: container-test lock clean
+=======
 .PHONY: help demo test lint format train release rollback serve dashboard drift proto docs rules
 .PHONY: bench bench-doors bench-drift bench-shadow lock clean container-test
 .PHONY: ship gate build containerize smoke scan sbom login push sign verify attach in-service
+>>>>>>> main
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,11 +66,14 @@ serve: $(DEV)  ## Serve in the foreground; trains and releases first if there is
 	@.venv/bin/bentoml models get flights:latest >/dev/null 2>&1 || { $(PY) -m training && $(PY) -m training release latest; }
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 
+<<<<<<< HEAD
+=======
 dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
 	@test -d $(DRIFT_WORKSPACE) || \
 		{ echo "$(DRIFT_WORKSPACE) is not there yet: run the drift job with --workspace $(DRIFT_WORKSPACE)" >&2; exit 1; }
 	@DO_NOT_TRACK=1 .venv/bin/evidently ui --workspace $(DRIFT_WORKSPACE) --port $(DASHBOARD_PORT)
 
+>>>>>>> main
 ship: $(DEV)  ## From data to a smoke-tested image: train, gate, release, build, containerize, smoke
 	@for step in train gate release build containerize smoke; do \
 		echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; done
@@ -112,7 +121,16 @@ drift: $(DEV)  ## Report the drift of the last DAYS days of the traffic log into
 		--to "$$(date -u +%Y-%m-%dT%H:%M:%S)" --out var/drift
 
 container-test: $(DEV)  ## Build the image on a stand-in base and test the container; needs podman and mmdebstrap
+<<<<<<< HEAD
+	@$(PY) -m pytest -m container --timeout 1800 $(ARGS)
+
+dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
+	@test -d $(DRIFT_WORKSPACE) || \
+		{ echo "$(DRIFT_WORKSPACE) is not there yet: run the drift job with --workspace $(DRIFT_WORKSPACE)" >&2; exit 1; }
+	@DO_NOT_TRACK=1 .venv/bin/evidently ui --workspace $(DRIFT_WORKSPACE) --port $(DASHBOARD_PORT)
+=======
 	@$(PY) -m pytest -m container $(ARGS)
+>>>>>>> main
 
 proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto

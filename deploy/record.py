@@ -37,7 +37,8 @@ class Record(BaseModel):
                 f"{folder / FILE} cannot be read ({error}): delete it and begin with `make build`."
             ) from None
         if needs and not getattr(record, needs):
-            raise DeployError(f"{folder / FILE} names no {needs}: run `make {step}` first.")
+            what = "pushed image" if needs == "pushed" else needs
+            raise DeployError(f"{folder / FILE} names no {what}: run `make {step}` first.")
         return record
 
     def write(self, folder: Path) -> None:

@@ -134,7 +134,7 @@ def _from_log(name: str) -> Party:
     if name.startswith(("http://", "https://")):
         raise CompareError(f"{name}: the log names models by their tags; give the tag in place of the URL.")
     tag = name
-    if name.endswith(":latest") or not (":" in name or Path(name).exists()):
+    if name.endswith((":latest", ":champion")) or not (":" in name or Path(name).exists()):
         tag = str(stored_model(name).tag)
     return Party(name=name, kind="log", model=tag, fingerprint=None, trained_at=None, size_bytes=None)
 
