@@ -39,7 +39,8 @@ class Container:
     """The service in `image`, with its traffic log in the volume `volume`; use it as a context manager.
 
     `network` is `host`, where it listens on free ports of the host, or `bridge`, where its ports are published on
-    the loopback. Limits of processors and memory in MiB are the engine's; `environment` holds settings of the server.
+    the loopback; `ports`, of HTTP and gRPC, take the place of free ones. Limits of processors and memory in MiB are
+    the engine's; `environment` holds settings of the server.
     Raises DeployError where it ends before it is ready, with its last words.
     """
 
@@ -51,9 +52,10 @@ class Container:
         cpus: float = 1,
         memory_mib: int = 512,
         environment: Mapping[str, str] | None = None,
+        ports: tuple[int, int] | None = None,
     ) -> None:
         self.name = f"smoke-{uuid.uuid4().hex[:12]}"
-        self.port, self.grpc_port = _free_port(), _free_port()
+        self.port, self.grpc_port = ports or (_free_port(), _free_port())
         self.url, self.address = f"http://127.0.0.1:{self.port}", f"127.0.0.1:{self.grpc_port}"
         given = dict(environment or {})
         self._command = ["run", "--detach", "--name", self.name, *HARDENING, f"--volume={volume}:{TRAFFIC_DIR}"]

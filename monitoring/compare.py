@@ -14,7 +14,7 @@ from monitoring.compare_page import page
 from monitoring.compare_pairs import Pairs, Worst, gather
 from monitoring.compare_result import EXIT_CODES, CompareResult, Mode, Party, Rows, Source
 from monitoring.compare_settings import CompareSettings
-from monitoring.compare_sides import Side, check_apart, open_side
+from monitoring.compare_sides import Side, check_apart, open_side, resolved
 from monitoring.compare_sources import parquet, unseen_months, window_of
 from monitoring.compare_verdict import DAY, Evidence, Ruling, agreement, judge_equivalence, judge_errors, judge_figures
 from monitoring.errors import CompareError, UnreadableModelError
@@ -133,7 +133,7 @@ def _from_log(name: str) -> Party:
     """A model known by what it logged; a tag without a version is looked up in the store."""
     if name.startswith(("http://", "https://")):
         raise CompareError(f"{name}: the log names models by their tags; give the tag in place of the URL.")
-    tag = name
+    tag = resolved(name)
     if name.endswith(":latest") or not (":" in name or Path(name).exists()):
         tag = str(stored_model(name).tag)
     return Party(name=name, kind="log", model=tag, fingerprint=None, trained_at=None, size_bytes=None)

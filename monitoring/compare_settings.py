@@ -33,7 +33,7 @@ class CompareSettings(BaseSettings):
     confidence: float = Field(0.99, ge=0.8, lt=1, description="Not worse: of the intervals of RMSE and MAE, two-sided.")
     min_outcomes: int = Field(1_000, ge=1, description="Not worse: with fewer outcomes there is no verdict.")
     min_days: int = Field(
-        30, ge=2, description="Not worse: nor with fewer days; what goes wrong on a few days needs days to be seen on."
+        35, ge=2, description="Not worse: nor with fewer days; what goes wrong on a few days needs days to be seen on."
     )
     min_segment_outcomes: int = Field(50, ge=2, description="Segments of fewer outcomes are shown, and not judged.")
     resamples: int = Field(2_000, ge=200, description="Bootstrap resamples behind each interval.")

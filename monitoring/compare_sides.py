@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.schema import Kind
-from features.definition import FIELDS, TARGET
+from features.definition import FIELDS, NAME, TARGET
 from features.values import Columns
 from monitoring.client import Client, paced
 from monitoring.compare_result import Party
@@ -21,9 +21,11 @@ from monitoring.compare_settings import CompareSettings
 from monitoring.doors import GRPCDoor, HTTPDoor, RESTDoor
 from monitoring.errors import CompareError, UnreachableError, UnreadableModelError
 from monitoring.reference import stored_model
+from scoring.bento import store_home
 from scoring.errors import PackageError
 from scoring.manifest import FILE as MANIFEST
 from scoring.package import ModelPackage
+from scoring.release import CHAMPION, Releases
 from scoring.settings import settings as serving
 
 Role = Literal["baseline", "candidate"]
@@ -78,7 +80,7 @@ class PackageSide:
         if (folder := Path(name)).joinpath(MANIFEST).exists():
             tag = name
         else:
-            model = stored_model(name)
+            model = stored_model(resolved(name))
             folder, tag = Path(model.path), str(model.tag)
         try:
             return cls(name, ModelPackage.load(folder, tag))
@@ -158,6 +160,19 @@ class ServerSide:
     def close(self) -> None:
         self._loop.run(self._client.__aexit__())
         self._loop.close()
+
+
+def resolved(name: str) -> str:
+    """The tag that the champion's alias stands for; any other name is itself."""
+    if name != CHAMPION:
+        return name
+    try:
+        release = Releases(store_home()).champion()
+    except PackageError as error:
+        raise CompareError(str(error)) from error
+    if release is None:
+        raise CompareError(f"Nothing was released yet, so there is no {CHAMPION}: name a tag, or `{NAME}:latest`.")
+    return release.tag
 
 
 def check_apart(baseline: Side, candidate: Side, settings: CompareSettings) -> None:

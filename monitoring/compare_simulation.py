@@ -46,14 +46,14 @@ _SEGMENT_LOSSES = (0.10, 0.30)
 class Sizes:
     """How many windows of each kind, of which days and mean rows a day; None is all rows."""
 
-    windows: int = 600
+    windows: int = 800
     segment_windows: int = 100
-    days: tuple[int, ...] = (30, 45, 60, 122)
+    days: tuple[int, ...] = (35, 45, 60, 122)
     rows: tuple[int | None, ...] = (35, 100, 300, None)
     margins: tuple[float, ...] = (0.01, 0.02)
 
 
-QUICK = Sizes(windows=60, segment_windows=10, days=(30, 60), rows=(100, None), margins=(0.01,))
+QUICK = Sizes(windows=60, segment_windows=10, days=(35, 60), rows=(100, None), margins=(0.01,))
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ def test_it_ends_with_a_table_of_what_happened(demo: tuple[Path, str]) -> None:
     assert float(table["RMSE, ratio"]) < 0.92
     assert table["drift"] == "drift"
     assert Path(table["report"]).exists()
+    assert table["rows that differ offline"] == "0 of 6,000"
 
 
 def test_every_flight_served_is_in_the_log(demo: tuple[Path, str]) -> None:

@@ -23,7 +23,7 @@ from monitoring.compare_batches import Found
 from monitoring.compare_pairs import Pairs, Worst, gather
 from monitoring.compare_result import CompareResult, Cost
 from monitoring.compare_settings import CompareSettings
-from monitoring.compare_sides import PackageSide
+from monitoring.compare_sides import PackageSide, resolved
 from monitoring.compare_sources import unseen_months
 from monitoring.compare_verdict import Ruling, agreement, judge_equivalence, judge_errors, judge_figures
 from monitoring.errors import CompareError, PackageReferenceError, UnreadableModelError
@@ -333,3 +333,9 @@ def test_the_command_takes_tags_and_ends_with_its_verdict(
 
 def test_every_field_of_a_request_is_asked_for(pairs: Pairs) -> None:
     assert set(pairs.asked) == {field.name for field in FIELDS}
+
+
+def test_the_champion_is_named_by_its_alias(variants: Variants, tmp_path: Path) -> None:
+    assert resolved("flights:anything") == "flights:anything"
+    with pytest.raises(CompareError, match="Nothing was released yet"):
+        compare(variants, variants.seed, "not_worse", tmp_path, baseline="flights:champion")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def test_every_row_is_in_one_range(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert len(runs) == 8
         parts = [spill.read(cut(runs, *place), OUTCOME_KIND) for place in ranges(10 * RANGE_ROWS)]
     assert len(parts) == 16
-    for lower, upper in itertools.pairwise(parts):
+    for lower, upper in pairwise(parts):
         assert lower["key"].max() < upper["key"].min()
     assert np.sort(np.concatenate(parts), order="time").tobytes() == everything.tobytes()
 

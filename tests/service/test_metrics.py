@@ -52,8 +52,7 @@ def wait_for(server: ServedPort, condition: Callable[[dict[Sample, float]], bool
 def pair(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
     """A server of two workers with figures of its own."""
     folder = tmp_path_factory.mktemp("metrics")
-    tags = {"MODEL_TAG": trained["tag"], "SHADOW_MODEL": trained["tag"]}
-    with serve(folder, **tags, WORKERS="2", MAX_QUEUE_ROWS="500", DRAIN_SECONDS="0") as served:
+    with serve(folder, MODEL_TAG=trained["tag"], WORKERS="2", MAX_QUEUE_ROWS="500", DRAIN_SECONDS="0") as served:
         wait_for(served, lambda figures: value(figures, "workers") == 2)
         yield served
 
