@@ -3,21 +3,26 @@
 PYTHON    ?= python3.11
 PORT      ?= 3000
 GRPC_PORT ?= 3001
-MODEL_TAG ?= flights:latest
+MODEL_TAG ?= flights:champion
 DASHBOARD_PORT  ?= 8000
 DRIFT_WORKSPACE ?= var/evidently
 
 PY  := .venv/bin/python
 DEV := .venv/.locked
 
-export PORT GRPC_PORT MODEL_TAG
+SHIP_DIR  ?= var/ship
+DAYS      ?= 7
+
+export PORT GRPC_PORT MODEL_TAG SHIP_DIR
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format train serve dashboard build proto rules bench bench-doors bench-drift lock clean
+.PHONY: help demo test lint format train release rollback serve dashboard drift proto docs rules
+.PHONY: bench bench-doors bench-drift bench-shadow lock clean container-test
+.PHONY: ship gate build containerize smoke scan sbom login push sign verify attach in-service
 
 help:  ## This list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(DEV): requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
@@ -44,9 +49,15 @@ format: $(DEV)  ## Put the code into shape
 train: $(DEV)  ## Train a model and save it into the BentoML store
 	@$(PY) -m training
 
-serve: $(DEV)  ## Serve in the foreground; trains first if there is no model
+release: $(DEV)  ## Make the latest model the champion, if it is not worse than the one in service
+	@$(PY) -m training release latest $(ARGS)
+
+rollback: $(DEV)  ## Make the champion before this one the champion again
+	@$(PY) -m training rollback $(ARGS)
+
+serve: $(DEV)  ## Serve in the foreground; trains and releases first if there is no model
 	@$(PY) -m scoring.ports $(PORT) $(GRPC_PORT)
-	@.venv/bin/bentoml models get $(MODEL_TAG) >/dev/null 2>&1 || $(PY) -m training
+	@.venv/bin/bentoml models get flights:latest >/dev/null 2>&1 || { $(PY) -m training && $(PY) -m training release latest; }
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 
 dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
@@ -54,15 +65,67 @@ dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
 		{ echo "$(DRIFT_WORKSPACE) is not there yet: run the drift job with --workspace $(DRIFT_WORKSPACE)" >&2; exit 1; }
 	@DO_NOT_TRACK=1 .venv/bin/evidently ui --workspace $(DRIFT_WORKSPACE) --port $(DASHBOARD_PORT)
 
-build: $(DEV)  ## Build the bento
-	@.venv/bin/bentoml build
+ship: $(DEV)  ## From data to a smoke-tested image: train, gate, release, build, containerize, smoke
+	@for step in train gate release build containerize smoke; do \
+		echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; done
+	@$(PY) -m deploy show
+
+gate: $(DEV)  ## Verify the latest model as a server does, and check its measures
+	@$(PY) -m deploy gate
+
+build: $(DEV)  ## Build the bento of the model in MODEL_TAG
+	@$(PY) -m deploy build
+
+containerize: $(DEV)  ## Build the image of that bento with podman, labelled
+	@$(PY) -m deploy containerize
+
+smoke: $(DEV)  ## Run the image hardened; the parity vectors must come out through each door
+	@$(PY) -m deploy smoke
+
+scan: .venv-scan/.locked $(DEV)  ## Look the locked packages up among the known vulnerabilities
+	@$(PY) -m deploy scan
+
+sbom: .venv-scan/.locked $(DEV)  ## Write the bill of materials, CycloneDX
+	@$(PY) -m deploy sbom
+
+login:  ## Log into REGISTRY as REGISTRY_USER with REGISTRY_PASSWORD
+	@printenv REGISTRY_PASSWORD | podman login --username "$$REGISTRY_USER" --password-stdin "$${REGISTRY%%/*}"
+
+in-service: $(DEV)  ## Take the model out of the image IN_SERVICE, and make it the champion that a new model is compared with
+	@tag=$$($(PY) -m deploy in-service) && $(PY) -m training release "$$tag" --force "in service as $$IN_SERVICE"
+
+push: $(DEV)  ## Push the image to REGISTRY
+	@$(PY) -m deploy push
+
+sign: $(DEV)  ## Sign the image's digest with SIGN_KEY
+	@$(PY) -m deploy sign
+
+verify: $(DEV)  ## Check that signature with VERIFY_KEY
+	@$(PY) -m deploy verify
+
+attach:  ## Put that signature beside the pushed image, with cosign
+	@pushed=$$($(PY) -m deploy pushed) && cosign attach signature "$$pushed" \
+		--payload $(SHIP_DIR)/payload.json --signature $(SHIP_DIR)/payload.sig
+
+drift: $(DEV)  ## Report the drift of the last DAYS days of the traffic log into var/drift; drift is an error
+	@$(PY) -m monitoring drift --from "$$(date -u -d '$(DAYS) days ago' +%Y-%m-%dT%H:%M:%S)" \
+		--to "$$(date -u +%Y-%m-%dT%H:%M:%S)" --out var/drift
+
+container-test: $(DEV)  ## Build the image on a stand-in base and test the container; needs podman and mmdebstrap
+	@$(PY) -m pytest -m container $(ARGS)
 
 proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
 
+docs: $(DEV)  ## Write the tables of docs/operate.md again, from the code
+	@$(PY) -W ignore -m tests.test_operate
+
 rules:  ## Wrap the alert rules for Kubernetes
 	@{ cat deploy/observability/prometheus-rule.head.yaml; \
 		grep -v '^#' deploy/observability/rules.yaml | sed 's/^\(.\)/  \1/'; } > deploy/observability/prometheus-rule.yaml
+
+bench-shadow: $(DEV)  ## What a shadow that misbehaves costs the requests, in one run
+	@$(PY) -m benchmarks.shadow $(ARGS)
 
 bench-doors: $(DEV)  ## Compare the three doors, in one run
 	@$(PY) -m benchmarks.doors $(ARGS)
@@ -73,16 +136,19 @@ bench-drift: $(DEV)  ## Time and memory of the drift job up to ten million rows,
 bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipeline service, in one run
 	@$(PY) -m benchmarks $(ARGS)
 
-.venv-bench/.locked: requirements/bench.txt
-	$(PYTHON) -m venv --clear .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+.venv-bench/.locked .venv-scan/.locked: .venv-%/.locked: requirements/%.txt
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --no-emit-index-url --quiet --upgrade
 
 lock: $(DEV)  ## Lock all requirements again, with hashes
 	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra test --extra lock -o requirements/dev.txt
-	$(COMPILE) pyproject.toml --constraint requirements/dev.txt -o requirements/serving.txt
+	$(COMPILE) pyproject.toml --constraint requirements/dev.txt --no-emit-package scipy -o requirements/serving.txt
+	$(COMPILE) --group image --constraint requirements/dev.txt -o requirements/image.txt
+	$(COMPILE) --group scan -o requirements/scan.txt
+	$(COMPILE) --group workflows -o requirements/workflows.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) pyproject.toml --extra monitoring --constraint requirements/dev.txt -o requirements/jobs.txt
 	$(COMPILE) --group deploy -o requirements/deploy.txt

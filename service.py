@@ -12,6 +12,7 @@ from features.values import Row
 from scoring.bento import PackagedModel, forward_hangups
 from scoring.doors.grpc import check_door
 from scoring.doors.middleware import Doors
+from scoring.image import serving_image
 from scoring.logs import configure_logs
 from scoring.package import ModelPackage
 from scoring.schema import FeedbackReceipt, Outcome, Prediction, PredictRequest
@@ -26,6 +27,7 @@ INLINE_ROWS = 1_000
 
 @bentoml.service(
     name=NAME,
+    image=serving_image(),
     workers=settings.workers,
     traffic={"timeout": settings.timeout_seconds},
     logging={"access": {"enabled": False}},

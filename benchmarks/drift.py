@@ -100,8 +100,8 @@ class Scaling:
 
     def table(self) -> str:
         """The measurements for people to read."""
-        head = f"{'':<34}{'rows':>12}{'seconds':>10}{'rows/s':>12}{'peak MB':>10}"
-        lines = [describe_hardware((None, None))[0], "", head]
+        heading = f"{'':<34}{'rows':>12}{'seconds':>10}{'rows/s':>12}{'peak MB':>10}"
+        lines = [describe_hardware((None, None))[0], "", heading]
         for what, costs in self.costs.items():
             for rows, cost in costs.items():
                 values = (f"{rows:,}", f"{cost.seconds:.1f}", f"{rows / cost.seconds:,.0f}", f"{cost.megabytes:,.0f}")

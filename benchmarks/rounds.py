@@ -68,7 +68,7 @@ def run_rounds(
             measured = {}
             for scenario, target in by_scenario.items():
                 step(f"round {number + 1}: {name}, {scenario.replace('_', ' ')}")
-                measured[scenario] = _load(target, rows, SCENARIOS[scenario], core, QUICK_FACTOR if quick else 1)
+                measured[scenario] = measure(target, rows, SCENARIOS[scenario], core, QUICK_FACTOR if quick else 1)
             rounds[name].append(measured)
     return rounds
 
@@ -89,7 +89,8 @@ def count_reasons(rounds: list[dict[str, Measured]]) -> Counter[str]:
     return sum((Counter(measured["reasons"]) for each in rounds for measured in each.values()), Counter())
 
 
-def _load(target: Target, rows: Path, load: Scenario, core: int | None, factor: float) -> Measured:
+def measure(target: Target, rows: Path, load: Scenario, core: int | None, factor: float) -> Measured:
+    """What the callers of one load saw; `factor` shortens it. Raises BenchmarkError where the load fails."""
     command = [sys.executable, "-m", "benchmarks.load", "--url", target.url, "--form", target.form]
     command += ["--rows", str(rows), "--rows-per-request", str(load.rows), "--connections", str(load.connections)]
     command += ["--seconds", str(load.seconds * factor), "--warm-up", str(load.warm_up * factor)]

@@ -46,15 +46,14 @@ def classic_server(core: int | None, folder: Path, python: Path, model: Path) ->
 
 def require_model() -> None:
     """Raises BenchmarkError where there is no model to serve."""
-    import bentoml
-    from bentoml.exceptions import NotFound
-
+    from scoring.bento import find_model, tag_of
+    from scoring.errors import PackageError
     from scoring.settings import settings
 
     try:
-        bentoml.models.get(settings.model_tag)
-    except NotFound:
-        raise BenchmarkError(f"There is no model {settings.model_tag} in the store: run `make train` first.") from None
+        find_model(tag_of(settings.model_tag))
+    except PackageError as error:
+        raise BenchmarkError(f"There is nothing to serve ({error}): run `make train` first.") from None
 
 
 def free_port() -> int:

@@ -58,16 +58,15 @@ class ScanCounts:
 
 @dataclass(frozen=True)
 class Part:
-    """The first `size` bytes of a segment; or, where `size` is None, row groups of a sealed file, `groups` or all."""
+    """The first `size` bytes of a segment; or, where `size` is None, row groups of a sealed file, `groups` or all.
+
+    `bytes` is roughly how much there is to read.
+    """
 
     path: AnyPath
     size: int | None
-    groups: tuple[int, ...] | None = None
-
-    @property
-    def bytes(self) -> int:
-        """Roughly how much there is to read."""
-        return self.size if self.size is not None else PART_BYTES
+    groups: tuple[int, ...] | None
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -86,20 +85,22 @@ def segment_part(path: AnyPath) -> Part | None:
     """
     try:
         if isinstance(path, RemotePath):
-            return Part(path, path.size())
-        with path.open("rb") as file:
-            return Part(path, _readable_bytes(file.fileno()))
+            size = path.size()
+        else:
+            with path.open("rb") as file:
+                size = _readable_bytes(file.fileno())
     except FileNotFoundError:
         return None  # sealed since it was listed: its Parquet is complete
+    return Part(path, size, None, size)
 
 
 def sealed_parts(path: AnyPath, window: Window | None) -> list[Part]:
     """A sealed file as one part, or, if it is large, as parts of some row groups; none if retention removed it."""
     try:
-        if size_of(path) <= PART_BYTES:
-            return [Part(path, None)]
+        if (size := size_of(path)) <= PART_BYTES:
+            return [Part(path, None, None, size)]
         with path.open("rb") as file:
-            return [Part(path, None, groups) for groups in _groups(_parquet(path, file), window)]
+            return [Part(path, None, groups, PART_BYTES) for groups in _groups(_parquet(path, file), window)]
     except FileNotFoundError:
         return []
 

@@ -70,6 +70,10 @@ class Bins:
         bounds = [low, *self._edges, high]
         return [f"{a:.4g} to {b:.4g}" for a, b in pairwise(bounds)]
 
+    def category(self, place: int) -> str:
+        """The text that ordinary bin `place` of a column of text holds."""
+        return (self._categories or [])[place - FIRST]
+
     def label(self, place: int) -> str:
         """What bin `place` holds, in words."""
         if place == MISSING:

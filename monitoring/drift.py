@@ -47,6 +47,7 @@ from monitoring.result import (
     Window,
 )
 from monitoring.scores import excess
+from monitoring.segments import segment_results
 from monitoring.settings import DriftSettings
 from monitoring.window import Query, WindowData
 
@@ -131,6 +132,8 @@ def decide(
         columns=columns,
         outcomes=outcomes,
         estimate=estimate,
+        by=query.by,
+        segments=segment_results(query, reference, data, settings),
         settings=settings.model_dump(),
     )
 

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from data.errors import DataError
 from data.storage import path_of
+from features.definition import SEGMENTS
 from monitoring.arguments import FAILED, fail, first_error, moment, positive
 from monitoring.errors import MonitoringError
 from monitoring.means_arguments import add_means, means_of
 from monitoring.result import DriftResult
 
-_DESCRIPTION = """Compare a window of the logged traffic with what the model was trained on, join what came true, and
-decide.
+_DESCRIPTION = """Compare a window of logged traffic with what the model was trained on and what came true, and decide.
 
 Into --out go result.json (strict JSON; --schema prints its schema), report.html (verdict, findings, what to look at,
 errors and trend, with Evidently's plots below) and history.jsonl (a line for each window, replaced when the window is
@@ -76,6 +76,9 @@ def add_drift(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="DIR",
         help="the traffic log, a folder or a URI such as s3://bucket/traffic (default: TRAFFIC_DIR, or var/traffic)",
     )
+    command.add_argument(
+        "--by", choices=SEGMENTS, help="break the window down by this field: rows, errors and drift of each value"
+    )
     command.add_argument("--model", metavar="TAG", help="default: the model that most rows of the window name")
     command.add_argument("--min-rows", type=positive, metavar="N", help="fewer rows are not judged")
     command.add_argument("--sample", type=positive, metavar="N", help="rows that the plots are drawn from")
@@ -116,7 +119,7 @@ def _drift(arguments: argparse.Namespace) -> int:
         outputs = OutputSettings(**{name: given[name] for name in _OUTPUTS if name in given})
     except ValidationError as error:
         return fail(first_error(error), 2)
-    query = Query(arguments.traffic_dir, arguments.start, arguments.end, arguments.on)
+    query = Query(arguments.traffic_dir, arguments.start, arguments.end, arguments.on, arguments.by)
     try:
         with means_of(arguments) as means:
             done = run(query, arguments.out, arguments.model, settings, outputs, means)

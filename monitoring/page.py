@@ -78,6 +78,7 @@ def _section(result: DriftResult, history: Sequence[Entry], has_plots: bool) -> 
 <h2>Trend</h2>
 {trend(history, result.decision.max_drifted_share, result.settings["max_error_ratio"] or 1.0)}
 {_columns(result)}
+{_segments(result)}
 <h2>Rows</h2>
 {_rows(result)}
 </section>
@@ -131,13 +132,14 @@ def _columns(result: DriftResult) -> str:
             column.role,
             _number(column.score, ".3f"),
             _number(column.threshold, ".3f"),
+            f"{column.n:,}",
             _number(column.missing_reference, ".1%"),
             _number(column.missing, ".1%"),
             column.reason,
         ]
         for column in result.columns
     )
-    head = ("column", "role", "PSI", "limit", "missing then", "now", "what moved")
+    head = ("column", "role", "PSI", "limit", "rows", "missing then", "now", "what moved")
     marks = ["drifted" if column.drifted else "" for column in result.columns]
     size = f"{result.rows.scored:,} rows over {result.decision.days:.0f} days"
     what = (
@@ -145,7 +147,31 @@ def _columns(result: DriftResult) -> str:
         f"The limits are those of windows of the training months with {size}."
     )
     note = f'<p class="muted">{what}</p>'
-    return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=6, marks=marks)}"
+    return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=7, marks=marks)}"
+
+
+def _segments(result: DriftResult) -> str:
+    if not result.segments:
+        return ""
+    lines = (
+        [
+            segment.value,
+            f"{segment.rows:,}",
+            f"{segment.share:.1%}",
+            f"{segment.outcomes:,}",
+            _number(segment.rmse, ".2f"),
+            _number(segment.ratio_to_zero_gain, ".3f"),
+            _number(segment.drifted_share, ".0%"),
+            ", ".join(segment.drifted) or ("none" if segment.compared else "too few rows to compare"),
+        ]
+        for segment in result.segments
+    )
+    head = (result.by or "", "rows", "share", "outcomes", "RMSE", "of zero gain's", "drifted, by importance", "columns")
+    note = (
+        "Each is compared with the reference's rows of the same value, which are few: this points at where to look, "
+        "and the verdict does not rest on it."
+    )
+    return f'<h2>By {escape(result.by or "")}</h2><p class="muted">{note}</p>{table(head, lines, 1, 7)}'
 
 
 def _rows(result: DriftResult) -> str:

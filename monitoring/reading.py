@@ -1,6 +1,6 @@
 """The first half of a pass: read the log in lots, and set aside what is needed of each row, by the key of its id.
 
-A row becomes some 70 bytes: its key, times, prediction, baseline, and the bin of each column. Which rows repeat an id
+A row becomes some 80 bytes: its key, times, prediction, baseline, and the bin of each column. Which rows repeat an id
 is known only when all rows of its key are together, so nothing is counted here that a repeated row must not count in.
 """
 
@@ -38,6 +38,9 @@ NEEDED = ("prediction_id", "model", "time", EVENT_TIME, KNOWN_PART, TARGET.name)
 
 OUTCOME_COLUMNS = ("prediction_id", "time", TARGET.name)
 
+LOTS = 16
+"""As many, about, of a small log, so that a few workers have something to do each."""
+
 Lot = tuple[Part, ...]
 
 
@@ -61,8 +64,10 @@ class Watched:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with each lot of predictions. `texts` are fields of categories with the values that are known, and
-    `history` the column of the historical gain, if the log has one.
+    """What to do with each lot of predictions.
+
+    `texts` are fields of categories with the values that are known, `history` the column of the historical gain, if the
+    log has one, and `segment` the field that rows are told apart by.
     """
 
     shape: Shape
@@ -70,6 +75,7 @@ class Plan:
     columns: tuple[Watched, ...]
     texts: tuple[tuple[str, frozenset[str]], ...]
     history: str | None
+    segment: Watched | None
     sample: int
     seed: int
     spill: Spill
@@ -77,7 +83,7 @@ class Plan:
     @property
     def kind(self) -> np.dtype[Any]:
         """The type of a row that is set aside."""
-        return record_kind(self.columns, len(self.texts))
+        return record_kind(self.columns, len(self.texts) + (self.segment is not None))
 
 
 def record_kind(columns: Sequence[Watched], texts: int = 0) -> np.dtype[Any]:
@@ -126,11 +132,12 @@ def over_log(
 
 
 def lots(parts: Iterable[Part]) -> list[Lot]:
-    """Neighbouring parts together, about PART_BYTES at a time."""
-    found: list[list[Part]] = []
-    size = PART_BYTES
+    """Neighbouring parts together: some dozens of lots, or, of a large log, lots of about PART_BYTES."""
+    parts, found = list(parts), list[list[Part]]()
+    most = min(PART_BYTES, sum(part.bytes for part in parts) // LOTS)
+    size = 0
     for part in parts:
-        if size + part.bytes > PART_BYTES:
+        if not found or size + part.bytes > most:
             found.append([])
             size = 0
         found[-1].append(part)
@@ -188,6 +195,15 @@ def read_models(shape: Shape, lot: Lot) -> RowsRead:
     return read
 
 
+def read_texts(shape: Shape, model: str | None, name: str, lot: Lot) -> RowsRead:
+    """How many rows of the lot that the model predicted hold each text of a column. Raises LogError."""
+    read = RowsRead(texts={name: NewValues(frozenset())})
+    for batch in _batches(lot, shape, read):
+        of_model = pc.equal(batch.column("model"), pa.scalar(model, pa.string()))
+        read.texts[name].add(batch.column(name).filter(of_model))
+    return read
+
+
 def all_keys(log: EventLog, spill: Spill, workers: Workers) -> list[Run]:
     """The keys of all predictions of the log, set aside."""
     segments, shape = log.segments(), log.shape(columns=["prediction_id"])
@@ -226,6 +242,8 @@ def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> R
         codes[:, place] = _codes(column, batch, read.ranges, infinite_code(codes.dtype))
     for place, (name, _) in enumerate(plan.texts, len(plan.columns)):
         codes[:, place] = read.texts[name].add(batch.column(name))
+    if plan.segment:
+        codes[:, -1] = plan.segment.bins.text_places(batch.column(plan.segment.log_name))
     return rows
 
 

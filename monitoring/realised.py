@@ -6,7 +6,7 @@ not held. Errors are therefore measured on mature predictions alone, those as ol
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ from monitoring.metrics import interval_of_blocks
 from monitoring.result import Errors, Interval, Maturity, Outcomes
 from monitoring.settings import DriftSettings
 from monitoring.thresholds import HOUR
-from monitoring.window import WindowData
+
+if TYPE_CHECKING:
+    from monitoring.window import WindowData
 
 Array = NDArray[np.float64]
 

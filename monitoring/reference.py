@@ -132,12 +132,19 @@ class Reference:
 
 
 def stored_model(tag: str) -> bentoml.Model:
-    """The entry of model `tag` of the BentoML store. Raises PackageReferenceError where there is none."""
+    """The entry of model `tag`, or of the champion, in the BentoML store.
+
+    Raises PackageReferenceError where there is none.
+    """
     import bentoml
     from bentoml.exceptions import BentoMLException
 
+    from scoring.bento import tag_of
+
     try:
-        return bentoml.models.get(tag)
+        return bentoml.models.get(tag_of(tag))
+    except PackageError as error:
+        raise PackageReferenceError(str(error)) from error
     except BentoMLException as error:
         raise PackageReferenceError(
             f"The model {tag} is not in the BentoML store ({error}): run this where the model was trained, or "

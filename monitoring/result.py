@@ -168,6 +168,20 @@ class Decision(_Part):
     reasons: Annotated[list[str], Field(description="Kinds of the findings that made the verdict")]
 
 
+class Segment(_Part):
+    """The rows of the window with one value of the field that it is broken down by. It points, and decides nothing."""
+
+    value: Annotated[str, Field(description="`(others)` are all beyond the most frequent values, `(empty)` have none")]
+    rows: int
+    share: Annotated[float, Field(description="Of the window's rows")]
+    compared: Annotated[bool, Field(description="Whether it and the reference have enough rows of this value")]
+    drifted: Annotated[list[str], Field(description="Columns that drifted against the reference's rows of this value")]
+    drifted_share: Annotated[float | None, Field(description="Of the features, weighted by importance")]
+    outcomes: Annotated[int, Field(description="Mature predictions with an outcome")]
+    rmse: float | None
+    ratio_to_zero_gain: float | None
+
+
 class DriftResult(_Part):
     """All of `result.json`. Findings are in order of importance, columns from the most to the least drifted."""
 
@@ -184,6 +198,8 @@ class DriftResult(_Part):
     columns: list[Column]
     outcomes: Outcomes
     estimate: Annotated[Estimate | None, Field(description="Null without rows or an error model")]
+    by: Annotated[str | None, Field(description="The field that `segments` are the values of (--by)")] = None
+    segments: Annotated[list[Segment], Field(description="From the most rows to the fewest")] = []
     settings: Annotated[dict[str, float | None], Field(description="What made an alarm")]
 
     def with_alert(self, alert: Alert) -> Self:

@@ -1,6 +1,6 @@
 """The pass over a window of the traffic log: every row counts, and memory does not grow with the window.
 
-The log is read once, and some 70 bytes of each row are set aside (`monitoring.reading`), with all outcomes of any time.
+The log is read once, and some 80 bytes of each row are set aside (`monitoring.reading`), with all outcomes of any time.
 Then range after range of the keys is taken up, where a row, its repetitions and its outcomes meet
 (`monitoring.ranges`). What is kept are counts by bin, sums by hour, and a sample.
 """
@@ -38,6 +38,7 @@ from monitoring.reading import (
 from monitoring.realised import limits
 from monitoring.reference import Reference, ReferenceColumn
 from monitoring.sample import Sample
+from monitoring.segments import segment_column, segments_of
 from monitoring.settings import DriftSettings
 from monitoring.spill import Run, Spill, cut, ranges, spill_folder
 from monitoring.vocabulary import TEXT_KINDS, NewValues
@@ -106,26 +107,27 @@ class _Pass:
         vocabularies = self.reference.vocabularies
         texts_unreadable = {name: why for name in vocabularies if (why := _why_not_text(name, kinds))}
         texts = tuple((name, known) for name, known in vocabularies.items() if name not in texts_unreadable)
+        segment = segment_column(self.query, self.reference.model, self.workers)
         history = FEATURE_PREFIX + HISTORICAL_GAIN if FEATURE_PREFIX + HISTORICAL_GAIN in kinds else None
 
         settings = self.settings
         found = RowsRead(sample=Sample(settings.sample, settings.seed))
         found.texts = {name: NewValues(known) for name, known in vocabularies.items()}
         names = [*NEEDED, *([history] if history else []), *(column.log_name for column in watched)]
-        names = list(dict.fromkeys([*names, *(name for name, _ in texts)]))
-        total, came, drawn = RangeSums.none(self._sums(watched, texts, pa.table({}))), RowsRead(), pa.table({})
+        names = list(dict.fromkeys([*names, *(name for name, _ in texts), *([segment.log_name] if segment else [])]))
+        total, came, drawn = RangeSums.none(self._sums(watched, texts, segment, pa.table({}))), RowsRead(), pa.table({})
         if kinds and (shape := log.shape(self.query.start, self.query.end, names, self.query.on)):
             model, sample = self.reference.model, settings.sample
-            plan = Plan(shape, model, watched, texts, history, sample, settings.seed, self.spill)
+            plan = Plan(shape, model, watched, texts, history, segment, sample, settings.seed, self.spill)
             reading = partial(read_rows, plan)
             for read in over_log(log, segments, shape, self.workers, reading, "reading predictions"):
                 _gather(found, read)
             assert found.sample is not None
             came, drawn = self._outcomes(), found.sample.rows()
-            summing = partial(sum_range, self._sums(watched, texts, drawn), plan.kind, self.spill)
+            summing = partial(sum_range, self._sums(watched, texts, segment, drawn), plan.kind, self.spill)
             for part in self.workers.map(summing, _tasks(found.runs, came.runs), "joining outcomes"):
                 total.add(part)
-        for (name, _), kinds_of_text in zip(texts, total.counts[len(watched) :], strict=True):
+        for (name, _), kinds_of_text in zip(texts, total.counts[len(watched) :], strict=False):
             found.texts[name].recount(kinds_of_text)
         return WindowData(
             now=self.now,
@@ -138,12 +140,17 @@ class _Pass:
             sample=_with_outcomes(drawn, total.sampled),
             texts=found.texts,
             texts_unreadable=texts_unreadable,
+            segments=segments_of(segment, watched, total),
         )
 
-    def _sums(self, watched: Sequence[Watched], texts: Sequence[object], drawn: pa.Table) -> Sums:
+    def _sums(
+        self, watched: Sequence[Watched], texts: Sequence[object], segment: Watched | None, drawn: pa.Table
+    ) -> Sums:
         sizes = (*(column.bins.size for column in watched), *(TEXT_KINDS for _ in texts))
         outcome = self.reference.outcome.bins if self.reference.outcome else None
-        return Sums(sizes, outcome, self.now.timestamp(), limits(self.settings), np.sort(_keys(drawn)))
+        last = len(sizes) if segment else None
+        sizes = (*sizes, segment.bins.size) if segment else sizes
+        return Sums(sizes, outcome, self.now.timestamp(), limits(self.settings), np.sort(_keys(drawn)), last)
 
     def _outcomes(self) -> RowsRead:
         """All outcomes, set aside."""

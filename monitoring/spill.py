@@ -77,9 +77,9 @@ class Spill:
         system, folder = self._open()
         parts = [np.empty(0, kind)]
         for each in slices:
-            place = (each.start * kind.itemsize, each.stop * kind.itemsize)
+            start, end = each.start * kind.itemsize, each.stop * kind.itemsize
             with self._told():
-                parts.append(np.frombuffer(system.cat_file(f"{folder}/{each.name}", *place), kind))
+                parts.append(np.frombuffer(system.cat_file(f"{folder}/{each.name}", start=start, end=end), kind))
         return np.concatenate(parts)
 
     def _open(self) -> tuple[Any, str]:
@@ -101,7 +101,7 @@ class Spill:
         except Exception as error:  # each driver has errors of its own
             why = getattr(error, "strerror", None) or error
             raise SpillError(
-                f"{self.folder}, where the pass sets rows aside, cannot be used: {why}. About 70 bytes a row of the "
+                f"{self.folder}, where the pass sets rows aside, cannot be used: {why}. About 80 bytes a row of the "
                 "window are needed, and 24 an outcome: free space, or name another folder by TMPDIR or --spill."
             ) from error
 

@@ -47,6 +47,10 @@ class Thresholds:
         """The limit of the index of a window of `rows` rows spread over `days` days, `least` being worth a look."""
         return self._margin(days) * max(least, self._by_days(self.usual, days)) + self._by_rows(rows)
 
+    def chance_of(self, rows: int) -> float:
+        """The part of that limit that is for so many rows."""
+        return self._by_rows(rows)
+
     def missing_rise(self, rows: int, days: float, before: float, least: float) -> float:
         """The limit of the rise of the missing share, `before` in the reference."""
         rise = max(least, self._margin(days) * self._by_days(self.missing, days))

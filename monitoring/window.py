@@ -16,6 +16,7 @@ from monitoring.blocks import Blocks
 from monitoring.outcomes import Joined
 from monitoring.ranges import RangeSums
 from monitoring.reading import Watched
+from monitoring.segments import SegmentData
 from monitoring.tally import Tally
 from monitoring.vocabulary import NewValues
 from scoring.traffic import OUTCOMES, PREDICTIONS
@@ -25,13 +26,15 @@ from scoring.traffic import OUTCOMES, PREDICTIONS
 class Query:
     """Rows with `start <= on < end` in the log under `directory`.
 
-    `on` is `time`, when a row was predicted (UTC), or a local time of the row, such as its scheduled departure.
+    `on` is `time`, when a row was predicted (UTC), or a local time of the row, such as its scheduled departure. `by` is
+    a field to break the window down by.
     """
 
     directory: AnyPath
     start: datetime
     end: datetime
     on: str = "time"
+    by: str | None = None
 
     @property
     def log(self) -> EventLog:
@@ -81,6 +84,7 @@ class WindowData:
     sample: pa.Table
     texts: dict[str, NewValues] = field(default_factory=dict)
     texts_unreadable: dict[str, str] = field(default_factory=dict)
+    segments: list[SegmentData] = field(default_factory=list)
 
 
 def tallies_of(

@@ -86,7 +86,7 @@ class PackagedModel(BentoModel):  # type: ignore[misc]
     """
 
     def resolve(self, *arguments: Any, **options: Any) -> Any:
-        tag = _tag_of(str(self.tag))
+        tag = tag_of(str(self.tag))
         with _one_sentence(tag):
             return BentoModel(tag).resolve(*arguments, **options)
 
@@ -98,7 +98,7 @@ class PackagedModel(BentoModel):  # type: ignore[misc]
                     "No model was released, so there is no champion to build with: run "
                     "`python -m training release latest`, or name a model by MODEL_TAG."
                 )
-            tag = _tag_of(tag)
+            tag = tag_of(tag)
         with _one_sentence(tag):
             return BentoModel(tag).to_info(alias)
 
@@ -126,7 +126,7 @@ def locate_model(service: Any, tag: str, explicit: bool = False) -> LocatedModel
             return LocatedModel(releases.locate(release), release.tag, release)
     if service.bento is not None:
         tag = str(service.bento.info.all_models[0].tag)
-    return find_model(_tag_of(tag))
+    return find_model(tag_of(tag))
 
 
 def find_model(tag: str) -> LocatedModel:
@@ -167,7 +167,7 @@ def _catches_hangups(pid: int) -> bool:
     return bool(int(caught, 16) >> (signal.SIGHUP - 1) & 1)
 
 
-def _tag_of(tag: str) -> str:
+def tag_of(tag: str) -> str:
     """The tag itself, or that of the champion, or of the latest model where nothing was released."""
     if tag != CHAMPION:
         return tag

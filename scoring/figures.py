@@ -76,6 +76,13 @@ FIGURES: tuple[Figure, ...] = (
         ("tag", "fingerprint", "declaration_fingerprint", "code_fingerprint", "runner"),
         "livemax",
     ),
+    Figure("model_reloads", "counter", "Times SIGHUP had the model looked up again, by what came of it", ("outcome",)),
+    Figure(
+        "shadow_up", "gauge", "1 when the shadow of every worker scores; absent without SHADOW_MODEL", (), "livemin"
+    ),
+    Figure("shadow_rows", "counter", "Live rows that the candidate in the shadow scored"),
+    Figure("shadow_dropped", "counter", "Live rows that it skipped, being too far behind"),
+    Figure("shadow_failures", "counter", "Live rows that it failed on, or that could not be logged"),
     Figure("build_info", "gauge", "1; what serves it", ("bento", "bentoml", "python"), "livemax"),
     Figure("server_ready", "gauge", "1 when every worker takes requests, 0 while one drains", workers="livemin"),
     Figure("workers", "gauge", "Server processes"),

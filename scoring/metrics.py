@@ -82,19 +82,13 @@ class DoorMetrics:
     """Requests, rows and latency by door, and the sizes of batches. `in_flight` is by door, to be sampled."""
 
     def __init__(self) -> None:
-        self._requests, self._rows, self._seconds = (
-            make("door_requests"),
-            make("door_rows"),
-            make("door_request_seconds"),
-        )
+        requests, rows, seconds = make("door_requests"), make("door_rows"), make("door_request_seconds")
+        self._requests = {(door, end): requests.labels(door, end) for door in DOORS for end in OUTCOMES}
+        self._rows = {door: rows.labels(door) for door in DOORS}
+        self._seconds = {door: seconds.labels(door) for door in DOORS}
         self._feedback, self._outcomes = make("feedback_requests"), make("outcomes_received")
         self.batch_rows = make("batch_rows")
         self.in_flight = dict.fromkeys(DOORS, 0)
-        for door in DOORS:
-            self._rows.labels(door)
-            self._seconds.labels(door)
-            for outcome in OUTCOMES:
-                self._requests.labels(door, outcome)
 
     @contextmanager
     def request(self, door: str) -> Iterator[CountedRequest]:
@@ -105,10 +99,10 @@ class DoorMetrics:
             yield counted
         finally:
             self.in_flight[door] -= 1
-            self._seconds.labels(door).observe(time.perf_counter() - counted.start)
-            self._requests.labels(door, counted.outcome).inc()
+            self._seconds[door].observe(time.perf_counter() - counted.start)
+            self._requests[door, counted.outcome].inc()
             if counted.outcome == "answered":
-                self._rows.labels(door).inc(counted.rows)
+                self._rows[door].inc(counted.rows)
 
     @contextmanager
     def feedback(self) -> Iterator[CountedRequest]:

@@ -12,10 +12,14 @@ from typing import Any
 
 from scoring.bento import locate_model, store_home
 from scoring.errors import ScoringError
+from scoring.figures import make
 from scoring.package import ModelPackage
 from scoring.release import CHAMPION, Release, Releases
 from scoring.settings import ServingSettings
 from scoring.shadow.supervisor import Shadow
+
+RELOADS = ("exchanged", "unchanged", "refused")
+"""What may come of a look at the champion; each is counted."""
 
 logger = logging.getLogger("bentoml.model")
 
@@ -77,9 +81,9 @@ class ServedModel:
 
     def start(self) -> None:
         """Begin to follow, and start the shadow, once the event loop runs."""
-        from prometheus_client import Counter
-
-        self._reloads = Counter("model_reloads", "Models looked up again on SIGHUP, by what came of it", ["outcome"])
+        self._reloads = make("model_reloads")
+        for outcome in RELOADS:
+            self._reloads.labels(outcome)
         self._loop = asyncio.get_running_loop()
         if self._shadow:
             self._shadow.start(self.current.package.tag)

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from scoring.limits import usual_workers
 from scoring.release import CHAMPION
 
 
@@ -31,7 +32,12 @@ class ServingSettings(BaseSettings):
     traffic_dir: Path = Field(Path("var/traffic"), description="Folder of the traffic log.")
     traffic_roll_mb: int = Field(64, ge=1, description="A segment of the log ends after this many MiB.")
     traffic_roll_seconds: float = Field(3600, gt=0, description="A segment of the log ends after this time.")
-    workers: int = Field(1, ge=1, description="Server processes; each holds the model and writes its own segments.")
+    workers: int = Field(
+        default_factory=usual_workers,
+        ge=1,
+        description="Server processes; each holds the model and writes its own segments. As many as the processors "
+        "that a container is limited to, where its memory has room for them; 1 without a limit.",
+    )
     max_rows: int = Field(10_000, ge=1, description="Rows in one request; more are refused with 413.")
     max_body_mb: int = Field(16, ge=1, description="Size of one request's body in MiB; more is refused with 413.")
     max_batch_rows: int = Field(1_000, ge=1, description="Rows of concurrent requests that are merged into one batch.")

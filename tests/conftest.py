@@ -21,7 +21,7 @@ atexit.register(shutil.rmtree, STORE, ignore_errors=True)
 os.environ["BENTOML_HOME"] = str(STORE)
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin take the cores from the servers under test
-for name in ("MODEL_TAG", "TRAFFIC_DIR", "PORT", "GRPC_PORT"):
+for name in ("MODEL_TAG", "SHADOW_MODEL", "TRAFFIC_DIR", "PORT", "GRPC_PORT"):
     os.environ.pop(name, None)
 
 with warnings.catch_warnings():

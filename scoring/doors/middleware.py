@@ -7,6 +7,7 @@ several times as long for one row. What is not a door's goes on to BentoML.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from types import FrameType
@@ -91,6 +92,8 @@ class Doors:
                 if settings.grpc_port:
                     await self._grpc.start()
                 self._drain_on_sigterm()
+                gc.collect()
+                gc.freeze()  # what is there now stays: no later collection, which requests wait for, looks at it
             await send(message)
 
         await self._app(scope, receive_with_doors, send_with_doors)

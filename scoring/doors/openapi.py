@@ -48,7 +48,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         ),
         "/model": {
             "get": {
-                "summary": "What is served: tag, fingerprints, metrics, when and from what it was trained.",
+                "summary": "What is served, how it was trained, since when it serves, and how the shadow is.",
                 "responses": {"200": {"description": "The served model", "content": _content({"type": "object"})}},
             }
         },

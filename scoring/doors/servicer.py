@@ -79,14 +79,19 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         sending = asyncio.create_task(_send(context, begun))
         try:
             while (request := await context.read()) is not grpc.aio.EOF:
-                await begun.put(self._begin(request, context))
+                inference = self._begin(request, context)
+                try:
+                    await begun.put(inference)
+                except asyncio.CancelledError:
+                    inference.abandon()
+                    raise
             await begun.put(None)
             await sending
         finally:
             sending.cancel()
             while not begun.empty():
-                if (inference := begun.get_nowait()) is not None:
-                    inference.abandon()
+                if (waiting := begun.get_nowait()) is not None:
+                    waiting.abandon()
 
     def _begin(self, request: Any, context: Context) -> _Inference:
         self.predicting += 1

@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
+
+from scoring.runners.without_scipy import scipy_stood_in
+
+with scipy_stood_in():
+    import xgboost
 
 
 class XGBoostRunner:

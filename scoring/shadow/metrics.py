@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from scoring.figures import make
+
 
 class ShadowMetrics:
-    """Rows that were scored, dropped, or that the candidate failed on."""
+    """Rows that were scored, dropped, or failed on."""
 
     def __init__(self) -> None:
-        from prometheus_client import Counter
-
-        self.rows = Counter("shadow_rows", "Live rows that the candidate scored")
-        self.dropped = Counter("shadow_dropped", "Live rows skipped because the candidate was too far behind, or ended")
-        self.failures = Counter("shadow_failures", "Live rows that the candidate, or the log, failed on")
+        self.rows, self.dropped, self.failures = map(make, ("shadow_rows", "shadow_dropped", "shadow_failures"))

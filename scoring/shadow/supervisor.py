@@ -15,6 +15,7 @@ from typing import Any
 
 from scoring.bento import LocatedModel, find_model
 from scoring.errors import ScoringError
+from scoring.figures import make
 from scoring.settings import ServingSettings
 from scoring.shadow.metrics import ShadowMetrics
 from scoring.shadow.progress import Progress, ProgressFile
@@ -59,10 +60,8 @@ class Shadow:
 
     def start(self, serving: str) -> None:
         """Begin, beside the model `serving`; returns at once. An unknown candidate is told in the log."""
-        from prometheus_client import Gauge
-
         ShadowMetrics()
-        self._up = Gauge("shadow_up", "Whether every worker's shadow scores", multiprocess_mode="livemin")
+        self._up = make("shadow_up")
         fd, path = tempfile.mkstemp(prefix="shadow-")
         os.close(fd)
         self._progress = ProgressFile(Path(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_one_strong_column_of_little_weight_is_not_voted_down(grounds: Grounds) 
     finding = next(one for one in result.findings if one.kind == "strong_drift")
     assert finding.text.startswith("precip is at ")
     unmoved = DriftSettings(strong_drift=1e6)
-    others = Grounds(grounds.predictor, grounds.reference, grounds.train, grounds.later, grounds.references, unmoved)
+    others = replace(grounds, settings=unmoved)
     assert others.judge(fault.apply(window, grounds.predictor, rng)).verdict == "no_drift"
 
 
@@ -132,7 +133,7 @@ def test_fewer_rows_than_calibrated_are_never_drift(grounds: Grounds) -> None:
     july = grounds.later.between(datetime(2013, 7, 1), datetime(2013, 8, 1))
     few = july.where(np.arange(0, len(july), len(july) // 400)[:400])
     settings = DriftSettings(min_rows=1)
-    lenient = Grounds(grounds.predictor, grounds.reference, grounds.train, july, grounds.references, settings)
+    lenient = replace(grounds, settings=settings)
     assert lenient.judge(few).verdict == "not_enough_data"
 
 

@@ -27,6 +27,7 @@ from tests.serving import refused
 
 FILES = (
     "declaration.json",
+    "error_model.ubj",
     "extractor.json",
     "extractor.npz",
     "manifest.json",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ import yaml
 
 from features.definition import EXAMPLE, TARGET
 from tests.conftest import ROOT, STORE, copy_of_store
+from tests.releases import CANDIDATE, release, store_of_two
 from tests.scoring.test_package import check_one_sentence
+from tests.service.test_reload import await_reloads
 from tests.serving import ServedPort, refused, serve
 from tests.test_lock import names
 
@@ -110,3 +113,45 @@ def test_the_bento_is_pinned_to_its_model(bento: Path, trained: dict[str, Any]) 
 
 def test_the_sessions_store_is_left_alone(tag: str) -> None:
     assert not (STORE / "bentos" / tag.replace(":", "/")).exists()
+
+
+def build(store: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`bentoml build` in the checkout."""
+    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag"]
+    environment = {**os.environ, "BENTOML_HOME": str(store), **settings}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_where_nothing_was_released_a_bento_is_not_built_unless_the_model_is_named(
+    trained: dict[str, Any], tmp_path: Path
+) -> None:
+    result = build(copy_of_store(trained["tag"], tmp_path / "store"))
+    assert result.returncode != 0
+    assert "No model was released, so there is no champion to build with" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_bento_is_pinned_to_the_champion_and_follows_another_only_where_that_is_asked_for(
+    trained: dict[str, Any], tmp_path: Path
+) -> None:
+    store = store_of_two(trained["tag"], tmp_path / "store")
+    release(store, CANDIDATE)
+    built = build(store)
+    assert built.returncode == 0, built.stderr
+    tag = built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
+    manifest = yaml.safe_load((store / "bentos" / tag.replace(":", "/") / "bento.yaml").read_text())
+    assert [model["tag"] for service in manifest["services"] for model in service["models"]] == [CANDIDATE]
+
+    with serve(tmp_path, tag, tmp_path, BENTOML_HOME=str(store), DRAIN_SECONDS="0") as served:
+        release(store, trained["tag"])
+        os.kill(served.process.process.pid, signal.SIGHUP)
+        await_reloads(served, "unchanged", 1)
+        assert served.get("/model")[1]["tag"] == CANDIDATE
+    with serve(
+        tmp_path, tag, tmp_path, BENTOML_HOME=str(store), MODEL_TAG="flights:champion", DRAIN_SECONDS="0"
+    ) as served:
+        assert served.get("/model")[1]["tag"] == trained["tag"]
+        release(store, CANDIDATE)
+        os.kill(served.process.process.pid, signal.SIGHUP)
+        await_reloads(served, "exchanged", 1)
+        assert served.predict(REQUESTS)[0]["model"] == CANDIDATE

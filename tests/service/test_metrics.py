@@ -18,6 +18,7 @@ from scoring.figures import FIGURES
 from scoring.metrics import DOORS, OUTCOMES
 from scoring.schema import ROWS
 from tests.doors.clients import by_grpc, by_http, by_rest, call
+from tests.releases import CANDIDATE, release, store_of_two
 from tests.serving import ServedPort, serve
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -67,7 +68,8 @@ def test_everything_declared_is_exported_with_its_labels_and_nothing_else(pair: 
             for ending in ("_bucket", "_count", "_sum"):
                 family = family.removesuffix(ending)
             exported.setdefault(family, set()).add(frozenset(key for key, _ in labels if key != "le"))
-    assert exported == {figure.exported: {frozenset(figure.labels)} for figure in FIGURES}
+    declared = {figure.exported: {frozenset(figure.labels)} for figure in FIGURES}
+    assert exported == {name: labels for name, labels in declared.items() if not name.startswith("shadow_")}
 
 
 def test_rows_predictions_and_lines_are_counted_whichever_worker_and_door_took_them(pair: ServedPort) -> None:
@@ -129,6 +131,29 @@ def test_gauges_add_up_over_workers_and_say_what_is_served(pair: ServedPort, tra
     for door in DOORS:
         assert {dict(labels)["outcome"] for name, labels in figures if name == "door_requests_total"} == set(OUTCOMES)
         assert value(figures, "door_requests_total", door=door, outcome="failed") == 0
+
+
+def test_a_model_that_takes_the_place_of_another_is_told_and_so_is_the_shadow(
+    trained: dict[str, Any], tmp_path: Path
+) -> None:
+    store = store_of_two(trained["tag"], tmp_path / "store")
+    release(store, trained["tag"])
+    with serve(tmp_path, BENTOML_HOME=str(store), SHADOW_MODEL=trained["tag"], DRAIN_SECONDS="0") as served:
+        assert [(model["tag"], shown) for model, shown in models(scraped(served))] == [(trained["tag"], 1)]
+        release(store, CANDIDATE)
+        os.kill(served.process.process.pid, signal.SIGHUP)
+        after = wait_for(served, lambda figures: len(models(figures)) == 2 and value(figures, "shadow_up") == 1)
+        by_http(served, [EXAMPLE] * 3)
+        after = wait_for(served, lambda figures: value(figures, "shadow_rows_total") == 3)
+
+    assert {model["tag"]: shown for model, shown in models(after)} == {trained["tag"]: 0, CANDIDATE: 1}
+    assert value(after, "model_reloads_total", outcome="exchanged") == 1
+    names = {name.removesuffix("_total") for name, _ in after}
+    assert {figure.name for figure in FIGURES if figure.name.startswith("shadow_")} <= names
+
+
+def models(figures: dict[Sample, float]) -> list[tuple[dict[str, str], float]]:
+    return [(dict(labels), shown) for (name, labels), shown in figures.items() if name == "model_info"]
 
 
 def test_a_worker_that_was_killed_leaves_its_counts_and_takes_its_gauges(pair: ServedPort) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,11 +23,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from features.definition import EXAMPLE, FIELD_NAMES, TARGET
 from scoring.doors import open_inference_pb2 as messages
 from scoring.package import ModelPackage
+from scoring.process import ServerProcess
 from tests.conftest import ROOT
 from tests.doors.clients import PREDICTION_ID, call, infer, json_body, outputs_of, raw, stub, values_of
 from tests.releases import CANDIDATE, command, eventually, folder_of, log_of, release, store_of_two
 from tests.rows import from_json
-from tests.serving import ServedPort, logged, refused, serve
+from tests.serving import ServedPort, free_port, logged, refused, serve
 
 
 @pytest.fixture
@@ -298,3 +301,23 @@ def test_a_model_that_is_named_stays_whatever_is_released(trained: dict[str, Any
         hang_up(served)
         await_reloads(served, "unchanged", 1)
         assert served.get("/model")[1]["tag"] == trained["tag"]
+
+
+def test_the_first_process_of_a_container_takes_the_signal_too(store: Path, tmp_path: Path) -> None:
+    alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a process namespace cannot be made here")
+    settings = {"BENTOML_HOME": str(store), "TRAFFIC_DIR": str(tmp_path / "traffic"), "DRAIN_SECONDS": "0"}
+    environment = {**settings, "GRPC_PORT": str(free_port()), "WORKERS": "2"}
+    command = [*alone, sys.executable, "-m", "bentoml", "serve", "service:Service"]
+    with ServerProcess(free_port(), tmp_path / "log", "", ROOT, environment, command) as process:
+        served = ServedPort(process, tmp_path / "traffic", int(environment["GRPC_PORT"]))
+        (first,) = psutil.Process(process.process.pid).children()
+        assert "NSpid:" in Path(f"/proc/{first.pid}/status").read_text()
+        assert Path(f"/proc/{first.pid}/status").read_text().split("NSpid:")[1].split("\n")[0].split()[-1] == "1"
+        release(store, CANDIDATE)
+        first.send_signal(signal.SIGHUP)
+        await_reloads(served, "exchanged", 2)
+        assert served.predict([EXAMPLE])[0]["model"] == CANDIDATE
+        first.send_signal(signal.SIGTERM)
+        assert process.process.wait(60) == 0

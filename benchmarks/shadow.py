@@ -1,0 +1,248 @@
+"""python -m benchmarks.shadow: what a candidate in the shadow costs the requests, however it misbehaves."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import time
+import urllib.request
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.command import clean_up_on_signals, scratch_folder, steps, tell_errors, write_json
+from benchmarks.errors import BenchmarkError
+from benchmarks.flights import load_asked
+from benchmarks.report import describe_hardware, hardware, show_number
+from benchmarks.rounds import QUICK_FACTOR, Measured, Scenario, Target, measure, median
+from benchmarks.servers import PinnedServer, choose_cores, free_port, require_model
+from features.definition import NAME
+from scoring.bento import find_model, tag_of
+from scoring.errors import ScoringError
+from scoring.manifest import write_manifest
+from scoring.settings import settings
+
+NONE = "no shadow"
+KINDS = {NONE: None, "that scores": "", "that sleeps 5 s": "sleep", "that raises": "raise"}
+"""The servers, by what MISBEHAVE says of their shadow; None has no shadow."""
+
+SCENARIOS = {"one_row": Scenario(1, 32, 8, 2), "lone": Scenario(1, 1, 4, 0.5)}
+ROUNDS = 5
+METRICS = ("p50", "p99", "requests_per_second")
+COUNTED = ("rows", "dropped", "failures")
+CANDIDATE = f"{NAME}:shadow"
+MISBEHAVING = Path(__file__).parent / "misbehaving"
+READY_SECONDS = 120.0
+
+EPILOG = """\
+Each server, started for its turn, has one worker on one core, its shadow beside it on the same core, and the load is on
+another core. They take turns for five rounds (about six minutes); the table shows medians. Ratios are of the medians
+over those without a shadow. Every row answered must be in the log.
+
+exit codes: 0 measured; 1 a ratio is above --check, a request failed or a line is missing; 2 the arguments are wrong;
+3 it cannot be measured.
+"""
+
+
+@dataclass(frozen=True)
+class ShadowComparison:
+    """Measurements by kind of shadow, round and scenario, and what the shadows counted in all."""
+
+    rounds: dict[str, list[dict[str, Measured]]]
+    counted: dict[str, dict[str, float]]
+    cores: tuple[int | None, int | None]
+
+    def ratio(self, kind: str, scenario: str, metric: str) -> float | None:
+        """A metric with a shadow over that without, of the medians; None where there is none."""
+        value, without = (median(self.rounds[name], scenario, metric) for name in (kind, NONE))
+        return value / without if value and without else None
+
+    def spread(self, scenario: str, metric: str) -> float | None:
+        """By which share the rounds without a shadow differ among themselves: (largest - least) / median."""
+        values = [measured[scenario][metric] for measured in self.rounds[NONE]]
+        return None if None in values else (max(values) - min(values)) / statistics.median(values)
+
+    def table(self) -> str:
+        """The comparison for people to read."""
+        lines = describe_hardware(self.cores)
+        for scenario, load in SCENARIOS.items():
+            title = f"one row a request, {load.connections} callers"
+            names = ("p50, ms", "ratio", "p99, ms", "ratio", "requests/s", "ratio")
+            lines.append(f"{title:<34}" + "".join(f"{name:>12}" for name in names))
+            for kind in self.rounds:
+                cells: list[float | None] = []
+                for metric in METRICS:
+                    cells += [median(self.rounds[kind], scenario, metric), self.ratio(kind, scenario, metric)]
+                label = kind if kind == NONE else f"a shadow {kind}"
+                lines.append(f"    {label:<30}" + "".join(f"{show_number(cell):>12}" for cell in cells))
+            spread = self.spread(scenario, "p99")
+            lines += [f"    p99 of the rounds without a shadow differs by {show_number(spread)} of its median", ""]
+        lines.append("rows that the shadows scored, dropped and failed on")
+        for kind, counted in self.counted.items():
+            cells_of = "".join(f"{counted[name]:>12,.0f}" for name in COUNTED)
+            lines.append(f"    a shadow {kind:<21}{cells_of}")
+        return "\n".join(lines)
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        return {
+            "hardware": hardware(self.cores),
+            "ratios": {
+                kind: {
+                    scenario: {metric: self.ratio(kind, scenario, metric) for metric in METRICS}
+                    for scenario in SCENARIOS
+                }
+                for kind in self.rounds
+            },
+            "spread": {scenario: self.spread(scenario, "p99") for scenario in SCENARIOS},
+            "counted": self.counted,
+            "scenarios": {name: asdict(scenario) for name, scenario in SCENARIOS.items()},
+            "rounds": self.rounds,
+        }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.shadow",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--check", type=float, metavar="RATIO", help="highest ratio of p99, such as 1.10")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
+    parser.add_argument("--quick", action="store_true", help="one round of a few seconds; too short to quote")
+    options = parser.parse_args(arguments)
+    clean_up_on_signals()
+    try:
+        comparison = compare(1 if options.quick else options.rounds, QUICK_FACTOR if options.quick else 1)
+        write_json(comparison.document(), options.json)
+    except (BenchmarkError, ScoringError, OSError) as error:
+        print(f"benchmarks.shadow: {error}", file=sys.stderr)
+        return 3
+    print(comparison.table())
+    return judge(comparison, options.check)
+
+
+def compare(rounds: int, factor: float) -> ShadowComparison:
+    """Start, load and stop a server with each kind of shadow in turn.
+
+    Raises BenchmarkError or ScoringError where that cannot be done, or a line of the log is missing.
+    """
+    require_model()
+    cores = choose_cores()
+    measured: dict[str, list[dict[str, Measured]]] = {kind: [] for kind in KINDS}
+    counted = {kind: dict.fromkeys(COUNTED, 0.0) for kind in KINDS if kind != NONE}
+    with scratch_folder() as folder, steps(1 + rounds * len(KINDS)) as step:
+        step("reading flights")
+        load_asked().write(folder / "rows.jsonl")
+        environment = _store_with_candidate(folder.absolute() / "store")
+        for number in range(rounds):
+            for kind, misbehaviour in KINDS.items():
+                step(f"round {number + 1}: {kind}")
+                own = folder / f"{number}-{misbehaviour}"
+                with _server(cores[0], own, environment, misbehaviour) as server:
+                    _await_shadow(server, misbehaviour)
+                    target = Target(f"{server.url}/predict")
+                    measured[kind].append(
+                        {
+                            name: measure(target, folder / "rows.jsonl", scenario, cores[1], factor)
+                            for name, scenario in SCENARIOS.items()
+                        }
+                    )
+                    figures = _figures(server.url)
+                    _check_log(own / "traffic", figures["door_rows_total"])
+                if misbehaviour is not None:
+                    for name in COUNTED:
+                        counted[kind][name] += figures[f"shadow_{name}_total"]
+                shutil.rmtree(own)
+    return ShadowComparison(measured, counted, cores)
+
+
+def judge(comparison: ShadowComparison, highest: float | None) -> int:
+    """The exit code of a finished comparison, with a sentence where it is not 0."""
+    code = 1 if tell_errors("benchmarks.shadow", comparison.rounds) else 0
+    for kind in comparison.rounds if highest is not None else ():
+        for scenario in SCENARIOS:
+            ratio = comparison.ratio(kind, scenario, "p99")
+            if kind != NONE and (ratio is None or ratio > float(highest or 0)):
+                known = "not known" if ratio is None else f"{ratio:.2f}"
+                print(
+                    f"benchmarks.shadow: p99 with a shadow {kind} over that without, {scenario}: {known}, "
+                    f"above {highest:g}",
+                    file=sys.stderr,
+                )
+                code = 1
+    return code
+
+
+def _store_with_candidate(home: Path) -> dict[str, str]:
+    """A store with the model and, as a candidate, the same under another tag; what to set to serve from it."""
+    located = find_model(tag_of(settings.model_tag))
+    version = located.tag.split(":")[1]
+    model, candidate = (home / "models" / tag.replace(":", "/") for tag in (located.tag, CANDIDATE))
+    for folder in (model, candidate):
+        shutil.copytree(located.directory, folder)
+    entry = candidate / "model.yaml"
+    entry.write_text(entry.read_text().replace(version, CANDIDATE.split(":")[1]))
+    (candidate / "manifest.json").unlink()
+    write_manifest(candidate)
+    return {"BENTOML_HOME": str(home), "MODEL_TAG": located.tag}
+
+
+def _server(core: int | None, folder: Path, environment: dict[str, str], misbehaviour: str | None) -> PinnedServer:
+    folder.mkdir()
+    own = environment | {
+        "TRAFFIC_DIR": str((folder / "traffic").absolute()),
+        "GRPC_PORT": str(free_port()),
+        "WORKERS": "1",
+        "DRAIN_SECONDS": "0",
+        "BENTOML_DO_NOT_TRACK": "True",
+    }
+    if misbehaviour is not None:
+        own["SHADOW_MODEL"] = CANDIDATE
+    if misbehaviour:
+        own |= {"MISBEHAVE": misbehaviour, "PYTHONPATH": os.pathsep.join([str(MISBEHAVING), os.getcwd()])}
+    return PinnedServer(core, folder / "server.log", own)
+
+
+def _await_shadow(server: PinnedServer, misbehaviour: str | None) -> None:
+    """Wait until the shadow scores: its start is not what is measured."""
+    deadline = time.monotonic() + READY_SECONDS
+    while misbehaviour is not None and _shadow_state(server.url) != "scoring":
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"The shadow did not score within {READY_SECONDS:.0f} s: {_shadow_state(server.url)}.")
+        time.sleep(0.2)
+
+
+def _shadow_state(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/model", timeout=30) as answer:
+        return str((json.load(answer)["shadow"] or {}).get("state"))
+
+
+def _figures(url: str) -> dict[str, float]:
+    """What /metrics says of rows, over all doors, and of the shadow."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    figures: dict[str, float] = {}
+    for sample in (sample for family in families for sample in family.samples):
+        if sample.name == "door_rows_total" or sample.name.startswith("shadow_"):
+            figures[sample.name] = figures.get(sample.name, 0) + sample.value
+    return figures
+
+
+def _check_log(traffic: Path, answered: float) -> None:
+    lines = sum(path.read_bytes().count(b"\n") for path in (traffic / "predictions").glob("*.jsonl"))
+    if lines < answered:
+        raise BenchmarkError(f"{answered:,.0f} rows were answered, and {lines:,} are in the log.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""The drift benchmark: the log that it writes, its arithmetic and its verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.drift import CLUSTER, EVIDENTLY, JOB, Cost, Scaling, judge, run
+from benchmarks.drift_log import DAYS, END, START, real_rows, write_log
+from benchmarks.errors import BenchmarkError
+from data.events import EventLog
+from scoring.package import ModelPackage
+
+
+def scaling(evidently: float = 200, largest: float = 100, megabytes: float = 500, identical: int = 2) -> Scaling:
+    job = {1_000: Cost(10, 400), 10_000: Cost(largest, megabytes)}
+    costs = {JOB: job, CLUSTER: dict(job), EVIDENTLY: {1_000: Cost(evidently, 3_000)}}
+    return Scaling(costs, [1_000, 10_000][:identical])
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (scaling(), ""),
+        (scaling(evidently=40), "4.00, below 5"),
+        (scaling(largest=120), "seconds grow 12.0 times"),
+        (scaling(megabytes=1_100), "holds 1,100 MB at 10,000 rows"),
+        (scaling(identical=1), "at 10,000 rows the Dask workers"),
+    ],
+)
+def test_verdict(made: Scaling, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(made, 5) == bool(told)
+    assert told in capsys.readouterr().err
+    assert json.loads(json.dumps(made.document(), allow_nan=False))["ratio"] == made.ratio
+    assert f"{10_000:>12,}" in made.table()
+
+
+def test_the_log_has_as_many_rows_as_it_should(package: ModelPackage, tmp_path: Path) -> None:
+    base = real_rows(tmp_path / "real", package.tag)
+    write_log(tmp_path / "log", base, 5_000)
+    table = EventLog(tmp_path / "log" / "predictions").read(START, END)
+    assert table.num_rows == len(set(table["prediction_id"].to_pylist())) == 5_000
+    assert set(table["model"].to_pylist()) == {package.tag}
+    assert len(list((tmp_path / "log" / "predictions").glob("date=*"))) == DAYS
+    outcomes = EventLog(tmp_path / "log" / "outcomes").read()
+    assert 4_000 < outcomes.num_rows < 4_800
+    assert set(outcomes["prediction_id"].to_pylist()) <= set(table["prediction_id"].to_pylist())
+
+
+def test_memory_is_that_of_the_process() -> None:
+    held = bytearray(300_000_000)
+    small = run(["-c", "pass"], (0,))
+    large = run(["-c", "held = b'1' * 100_000_000"], (0,))
+    assert len(held) > small.megabytes * 2**20
+    assert large.megabytes - small.megabytes == pytest.approx(95, abs=10)
+
+
+def test_a_failure_is_told() -> None:
+    with pytest.raises(BenchmarkError, match="ended with 1: ValueError: no"):
+        run(["-c", "raise ValueError('no')"], (0,))
