@@ -53,7 +53,7 @@ def require_model() -> None:
     try:
         find_model(tag_of(settings.model_tag))
     except PackageError as error:
-        raise BenchmarkError(f"There is nothing to serve ({error}): run `make train` first.") from None
+        raise BenchmarkError(str(error)) from None
 
 
 def free_port() -> int:

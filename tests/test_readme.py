@@ -16,7 +16,7 @@ from tests.serving import ServedPort
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-TARGETS = sorted(set(re.findall(r"[`$] ?make ([a-z]+)", README + (ROOT / "docs/adapt.md").read_text())))
+TARGETS = sorted(set(re.findall(r"[`$] ?make ([a-z-]+)", README + (ROOT / "docs/adapt.md").read_text())))
 CURLS = [block for block in CONSOLE if block.startswith("$ curl")]
 
 
@@ -69,7 +69,7 @@ def test_the_metrics_shown_are_those_of_the_package(package: ModelPackage) -> No
     shown = dict(re.findall(r"^\| ([^|]+?) \| \**([\d.]+)\** \(", README, re.MULTILINE))
 
     assert shown == {
-        "XGBoost": f"{metrics['metrics']['test']['rmse']:.2f}",
+        "XGBoost, 120 trees": f"{metrics['metrics']['test']['rmse']:.2f}",
         "Ridge on the same features": f"{metrics['baselines']['ridge']['test']['rmse']:.2f}",
         "the carrier's mean gain on the route": f"{metrics['baselines']['gain_carrier_route']['test']['rmse']:.2f}",
         "arrives as late as it left": f"{metrics['baselines']['zero_gain']['test']['rmse']:.2f}",

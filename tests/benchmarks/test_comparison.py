@@ -144,7 +144,7 @@ def test_nobody_outlives_a_server(ending: str, tmp_path: Path) -> None:
         (
             ["--classic-python", sys.executable],
             3,
-            "There is no model no-such:latest in the store: run `make train`",
+            "There is no model no-such:latest in the store: run `python -m training`",
         ),
         (["--check", "much"], 2, "invalid float value: 'much'"),
     ],

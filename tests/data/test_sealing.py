@@ -293,9 +293,9 @@ def test_the_command(tmp_path: Path) -> None:
     write(tmp_path / "predictions", range(1200))
     done = run("seal", TRAFFIC_DIR=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
-    first, second = done.stdout.splitlines()
+    first, *others = done.stdout.splitlines()
     assert first.startswith("predictions: 1,200 rows of 1 segments sealed into 2 files")
-    assert second == f"outcomes: nothing is logged in {tmp_path / 'outcomes'} yet."
+    assert others == [f"{name}: nothing is logged in {tmp_path / name} yet." for name in ("outcomes", "shadow")]
 
 
 def test_the_command_with_json_and_retention(tmp_path: Path) -> None:
