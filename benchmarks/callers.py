@@ -15,7 +15,7 @@ import orjson
 
 from benchmarks.requests import Request
 from features.definition import TARGET
-from monitoring.open_inference import grpc_answer, predictions_of, rest_answer
+from monitoring.replay.open_inference import grpc_answer, predictions_of, rest_answer
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors.rest import HEADER_LENGTH
 from scoring.errors import RequestError

@@ -23,7 +23,7 @@ from benchmarks.report import describe_hardware, hardware, show_number
 from benchmarks.requests import encode_requests
 from benchmarks.rounds import SCENARIOS, Measured, Target, count_steps, median, run_rounds
 from benchmarks.servers import bento_server, choose_cores, free_port, require_model
-from monitoring.open_inference import INFER
+from monitoring.replay.open_inference import INFER
 from scoring.errors import ScoringError
 
 HTTP, REST, GRPC, STREAM = "POST /predict", "REST", "gRPC", "gRPC stream"

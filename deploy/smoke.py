@@ -17,7 +17,7 @@ from deploy.errors import DeployError
 from deploy.record import Record
 from deploy.settings import ShipSettings
 from features.definition import FIELD_NAMES, FIELDS, TARGET
-from monitoring.doors import Door, GRPCDoor, HTTPDoor, RefusedError, RESTDoor
+from monitoring.replay.doors import Door, GRPCDoor, HTTPDoor, RefusedError, RESTDoor
 from scoring.parity import VECTORS_FILE, read_rows
 
 _TIMEOUT = 60.0

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from data.errors import DataError
 from monitoring.arguments import FAILED, fail, first_error, positive
 from monitoring.backtest_command import add_backtest
-from monitoring.compare_command import add_compare
-from monitoring.compare_simulation_command import add_compare_simulation
+from monitoring.compare.command import add_compare
+from monitoring.compare.simulation_command import add_compare_simulation
 from monitoring.drift_command import add_drift
 from monitoring.errors import MonitoringError, UnreachableError
 from monitoring.skew_command import add_skew
@@ -84,8 +84,8 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from monitoring.replay import replay
-    from monitoring.replay_config import ReplayConfig
+    from monitoring.replay.config import ReplayConfig
+    from monitoring.replay.job import replay
 
     given = {name: value for name, value in vars(arguments).items() if value is not None}
     try:

@@ -34,7 +34,7 @@ def compare_with_champion(champion: str, candidate: str, out: Path) -> Evidence:
     Raises ReleaseError where they cannot be compared.
     """
     from data.errors import DataError
-    from monitoring.compare import run
+    from monitoring.compare.job import run
     from monitoring.errors import MonitoringError
     from scoring.errors import ScoringError
 

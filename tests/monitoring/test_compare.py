@@ -18,14 +18,14 @@ from data.flights import Flights
 from features.definition import FIELDS, TARGET
 from features.functions import FEATURE_NAMES
 from monitoring.__main__ import main
-from monitoring.compare import run
-from monitoring.compare_batches import Found
-from monitoring.compare_pairs import Pairs, Worst, gather
-from monitoring.compare_result import CompareResult, Cost
-from monitoring.compare_settings import CompareSettings
-from monitoring.compare_sides import PackageSide, resolved
-from monitoring.compare_sources import unseen_months
-from monitoring.compare_verdict import Ruling, agreement, judge_equivalence, judge_errors, judge_figures
+from monitoring.compare.batches import Found
+from monitoring.compare.job import run
+from monitoring.compare.pairs import Pairs, Worst, gather
+from monitoring.compare.result import CompareResult, Cost
+from monitoring.compare.settings import CompareSettings
+from monitoring.compare.sides import PackageSide, resolved
+from monitoring.compare.sources import unseen_months
+from monitoring.compare.verdict import Ruling, agreement, judge_equivalence, judge_errors, judge_figures
 from monitoring.errors import CompareError, PackageReferenceError, UnreadableModelError
 from scoring.manifest import write_manifest
 from scoring.package import DECLARATION_FILE, PROVENANCE_FILE

@@ -15,9 +15,9 @@ from data.columns import columns_of_table
 from data.flights import Flights
 from data.segments import SegmentWriter
 from features.definition import FIELDS, TARGET
-from monitoring.compare import run
-from monitoring.compare_settings import CompareSettings
-from monitoring.compare_sides import PackageSide
+from monitoring.compare.job import run
+from monitoring.compare.settings import CompareSettings
+from monitoring.compare.sides import PackageSide
 from monitoring.errors import CompareError
 from scoring.package import ModelPackage
 from scoring.traffic import SHADOW, SHADOW_SCHEMA

@@ -10,9 +10,9 @@ import pytest
 from features.columns import columns_of
 from features.definition import EXAMPLE
 from monitoring.__main__ import main
-from monitoring.compare import run
-from monitoring.compare_settings import CompareSettings
-from monitoring.compare_sides import open_side
+from monitoring.compare.job import run
+from monitoring.compare.settings import CompareSettings
+from monitoring.compare.sides import open_side
 from monitoring.errors import CompareError, UnreachableError
 from tests.monitoring.variants import Variants
 from tests.rows import from_json

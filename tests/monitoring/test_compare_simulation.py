@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from monitoring.__main__ import main
-from monitoring.compare_settings import CompareSettings
-from monitoring.compare_simulation import Grounds, Sizes, equalled, harms, run
-from monitoring.compare_simulation_command import MARKS, tables
-from monitoring.noninferiority import METRICS, day_sums, differences, levels
+from monitoring.compare.noninferiority import METRICS, day_sums, differences, levels
+from monitoring.compare.settings import CompareSettings
+from monitoring.compare.simulation import Grounds, Sizes, equalled, harms, run
+from monitoring.compare.simulation_command import MARKS, tables
 from tests.conftest import ROOT
 from tests.monitoring.conftest import Variants
 
@@ -70,7 +70,7 @@ def test_the_page_s_claim_is_what_its_table_holds() -> None:
 def test_the_command_puts_its_tables_between_the_marks(
     variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitoring.compare_simulation.QUICK", Sizes(5, 2, (35, 60), (None,), (0.01,)))
+    monkeypatch.setattr("monitoring.compare.simulation.QUICK", Sizes(5, 2, (35, 60), (None,), (0.01,)))
     page = tmp_path / "page.md"
     page.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
     arguments = ["compare-simulation", "--baseline", variants.own, "--candidate", variants.seed, "--quick"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitoring.noninferiority import (
+from monitoring.compare.noninferiority import (
     _student,
     day_sums,
     differences,

@@ -20,11 +20,11 @@ from pydantic import ValidationError
 from data.flights import Flights
 from features.definition import FIELD_NAMES, TARGET
 from monitoring.__main__ import main
-from monitoring.doors import Door, GRPCDoor, HTTPDoor, RESTDoor
 from monitoring.errors import ReplayError, UnreachableError
 from monitoring.job import judge
-from monitoring.replay import replay, requests_of
-from monitoring.replay_config import ReplayConfig
+from monitoring.replay.config import ReplayConfig
+from monitoring.replay.doors import Door, GRPCDoor, HTTPDoor, RESTDoor
+from monitoring.replay.job import replay, requests_of
 from monitoring.settings import DriftSettings
 from monitoring.window import Query
 from scoring.doors import open_inference_pb2 as messages

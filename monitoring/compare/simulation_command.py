@@ -15,8 +15,8 @@ from monitoring.arguments import FAILED, fail
 from monitoring.errors import MonitoringError
 
 if TYPE_CHECKING:
-    from monitoring.compare_settings import CompareSettings
-    from monitoring.compare_simulation import Rate, Simulation
+    from monitoring.compare.settings import CompareSettings
+    from monitoring.compare.simulation import Rate, Simulation
 
 MARKS = ("<!-- simulation: begin -->", "<!-- simulation: end -->")
 """What of a page the tables replace, so that the words around them stay."""
@@ -29,7 +29,7 @@ segment is defended. It takes some three minutes."""
 
 _EPILOG = """exit code: 0 done; 2 wrong arguments; 3 the models or their flights cannot be used.
 
-environment: BENTOML_HOME, and COMPARE_<NAME> for each setting of monitoring/compare_settings.py.
+environment: BENTOML_HOME, and COMPARE_<NAME> for each setting of monitoring/compare/settings.py.
 
 example: python -m training --seed 7
          python -m monitoring compare-simulation --baseline flights:v1 --candidate flights:latest \\
@@ -56,17 +56,18 @@ def add_compare_simulation(commands: argparse._SubParsersAction[argparse.Argumen
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from monitoring import backtest_tables, compare_simulation
-    from monitoring.compare_settings import CompareSettings
+    from monitoring import backtest_tables
+    from monitoring.compare import simulation
+    from monitoring.compare.settings import CompareSettings
 
     settings = CompareSettings()
     try:
-        grounds = compare_simulation.Grounds.of(arguments.baseline, arguments.candidate)
-        worse = compare_simulation.Grounds.of(arguments.baseline, arguments.worse) if arguments.worse else None
-        sizes = compare_simulation.QUICK if arguments.quick else compare_simulation.Sizes()
+        grounds = simulation.Grounds.of(arguments.baseline, arguments.candidate)
+        worse = simulation.Grounds.of(arguments.baseline, arguments.worse) if arguments.worse else None
+        sizes = simulation.QUICK if arguments.quick else simulation.Sizes()
         with tqdm(disable=not sys.stderr.isatty(), bar_format="{desc:<60} {elapsed}") as bar:
-            simulation = compare_simulation.run(grounds, sizes, settings, worse, bar.set_description)
-        text = tables(simulation, settings)
+            found = simulation.run(grounds, sizes, settings, worse, bar.set_description)
+        text = tables(found, settings)
         if arguments.out:
             backtest_tables.write(arguments.out, text, MARKS)
     except (MonitoringError, DataError, OSError, ValueError) as error:

@@ -14,20 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.definition import TARGET
-from monitoring.compare_pairs import Pairs
-from monitoring.compare_result import (
-    Agreement,
-    Cost,
-    Day,
-    Interval,
-    Metric,
-    Segment,
-    SegmentMetric,
-    Verdict,
-    WorstRow,
-)
-from monitoring.compare_settings import CompareSettings
-from monitoring.noninferiority import (
+from monitoring.compare.noninferiority import (
     METRICS,
     Segments,
     day_sums,
@@ -39,6 +26,19 @@ from monitoring.noninferiority import (
     simultaneous,
     standing,
 )
+from monitoring.compare.pairs import Pairs
+from monitoring.compare.result import (
+    Agreement,
+    Cost,
+    Day,
+    Interval,
+    Metric,
+    Segment,
+    SegmentMetric,
+    Verdict,
+    WorstRow,
+)
+from monitoring.compare.settings import CompareSettings
 
 DAY = 86_400
 _UNIT = TARGET.unit or "of the target"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from data.columns import columns_of_table
 from data.events import EventLog, ScanCounts
 from features.definition import FIELD_NAMES, FIELDS, TARGET
-from monitoring.compare_batches import Batch, Found, numbers
+from monitoring.compare.batches import Batch, Found, numbers
 from monitoring.ids import Keys, contains, keys_of
 from monitoring.window import Query
 from scoring.traffic import OUTCOMES, SHADOW

@@ -7,16 +7,16 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monitoring.compare_batches import Batch, Found
-from monitoring.compare_cost import costs
-from monitoring.compare_log import logged
-from monitoring.compare_page import page
-from monitoring.compare_pairs import Pairs, Worst, gather
-from monitoring.compare_result import EXIT_CODES, CompareResult, Mode, Party, Rows, Source
-from monitoring.compare_settings import CompareSettings
-from monitoring.compare_sides import Side, check_apart, open_side, resolved
-from monitoring.compare_sources import parquet, unseen_months, window_of
-from monitoring.compare_verdict import DAY, Evidence, Ruling, agreement, judge_equivalence, judge_errors, judge_figures
+from monitoring.compare.batches import Batch, Found
+from monitoring.compare.cost import costs
+from monitoring.compare.log import logged
+from monitoring.compare.page import page
+from monitoring.compare.pairs import Pairs, Worst, gather
+from monitoring.compare.result import EXIT_CODES, CompareResult, Mode, Party, Rows, Source
+from monitoring.compare.settings import CompareSettings
+from monitoring.compare.sides import Side, check_apart, open_side, resolved
+from monitoring.compare.sources import parquet, unseen_months, window_of
+from monitoring.compare.verdict import DAY, Evidence, Ruling, agreement, judge_equivalence, judge_errors, judge_figures
 from monitoring.errors import CompareError, UnreadableModelError
 from monitoring.files import write_whole
 from monitoring.reference import stored_model

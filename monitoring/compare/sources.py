@@ -17,9 +17,9 @@ from data.schema import Field, Kind
 from data.storage import path_of
 from data.tables import TableSchema, check_table
 from features.definition import FIELDS, TARGET
-from monitoring.compare_batches import Batch, Found, numbers
-from monitoring.compare_settings import CompareSettings
-from monitoring.compare_sides import Side
+from monitoring.compare.batches import Batch, Found, numbers
+from monitoring.compare.settings import CompareSettings
+from monitoring.compare.sides import Side
 from monitoring.errors import CompareError
 from monitoring.window import Query
 

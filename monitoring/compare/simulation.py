@@ -15,13 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.definition import KNOWN_PART, SEGMENTS
-from monitoring.compare_batches import Found
-from monitoring.compare_settings import CompareSettings
-from monitoring.compare_sides import PackageSide
-from monitoring.compare_sources import unseen_months
-from monitoring.compare_verdict import DAY
-from monitoring.errors import CompareError
-from monitoring.noninferiority import (
+from monitoring.compare.batches import Found
+from monitoring.compare.noninferiority import (
     METRICS,
     day_sums,
     differences,
@@ -31,6 +26,11 @@ from monitoring.noninferiority import (
     segment_sums,
     simultaneous,
 )
+from monitoring.compare.settings import CompareSettings
+from monitoring.compare.sides import PackageSide
+from monitoring.compare.sources import unseen_months
+from monitoring.compare.verdict import DAY
+from monitoring.errors import CompareError
 
 Array = NDArray[np.float64]
 Way = Callable[[float], Array]

@@ -18,10 +18,10 @@ from tqdm import tqdm
 from data.flights import load_flights
 from data.schema import Kind
 from features.definition import EVENT_TIME, FIELDS, KNOWN_PART, TARGET
-from monitoring.client import Client, paced
-from monitoring.doors import GRPCDoor, HTTPDoor, RESTDoor
 from monitoring.errors import ReplayError
-from monitoring.replay_config import DoorName, ReplayConfig
+from monitoring.replay.client import Client, paced
+from monitoring.replay.config import DoorName, ReplayConfig
+from monitoring.replay.doors import GRPCDoor, HTTPDoor, RESTDoor
 
 OUTCOMES_PER_REQUEST = 1_000
 

@@ -18,9 +18,9 @@ from features.columns import columns_of, rows_of
 from features.definition import FIELDS, SEGMENTS
 from features.functions import FEATURE_NAMES
 from features.values import Row
-from monitoring.compare_batches import Batch
-from monitoring.compare_result import WorstRow
-from monitoring.compare_sides import Side
+from monitoring.compare.batches import Batch
+from monitoring.compare.result import WorstRow
+from monitoring.compare.sides import Side
 
 Array = NDArray[np.float64]
 

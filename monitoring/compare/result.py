@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from monitoring.noninferiority import MetricName, Standing
+from monitoring.compare.noninferiority import MetricName, Standing
 
 FORMAT = 1
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from features.definition import TARGET
-from monitoring.doors import WRONG, Door, HTTPDoor, RefusedError
+from monitoring.replay.doors import WRONG, Door, HTTPDoor, RefusedError
 
 TRIES = 5
 """How often a request is sent at most: when the server is overloaded, or the connection breaks."""

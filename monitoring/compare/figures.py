@@ -7,9 +7,9 @@ from datetime import date
 import numpy as np
 
 from features.definition import TARGET
-from monitoring.charts import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE, Chart
-from monitoring.compare_pairs import Pairs
-from monitoring.compare_result import CompareResult, Day, Metric, Segment, SegmentMetric
+from monitoring.compare.charts import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE, Chart
+from monitoring.compare.pairs import Pairs
+from monitoring.compare.result import CompareResult, Day, Metric, Segment, SegmentMetric
 
 _COLOURS = {"not_worse": GOOD, "held": GOOD, "worse": BAD, "harmed": BAD, "unclear": UNSURE, "too_few": MUTED}
 _UNIT = TARGET.unit or ""

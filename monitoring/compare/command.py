@@ -15,7 +15,7 @@ from monitoring.arguments import FAILED, fail, first_error, moment
 from monitoring.errors import MonitoringError
 
 if TYPE_CHECKING:
-    from monitoring.compare_result import CompareResult
+    from monitoring.compare.result import CompareResult
 
 
 _DESCRIPTION = """Say whether a candidate may replace the model in service, on evidence.
@@ -25,14 +25,14 @@ _DESCRIPTION = """Say whether a candidate may replace the model in service, on e
   --not-worse   a retrained model: RMSE and MAE higher by no more than a margin, by all of an interval that draws whole
                 days, and no carrier or origin that pays for it; time and size within limits
 
-Writes compare.json (strict JSON; its schema is in monitoring/compare_result.py) and compare.html into --out.
+Writes compare.json (strict JSON; its schema is in monitoring/compare/result.py) and compare.html into --out.
 docs/compare.md says how the verdict is made, and how often it is wrong."""
 
 _EPILOG = """exit code: 0 accepted; 1 refused; 2 cannot tell (too few outcomes or days, an interval too wide, a baseline
 that this checkout cannot compute), or wrong arguments; 3 the comparison failed, and one sentence on stderr
 says why.
 
-environment: BENTOML_HOME, TRAFFIC_DIR, and COMPARE_<NAME> for each setting of monitoring/compare_settings.py, such as
+environment: BENTOML_HOME, TRAFFIC_DIR, and COMPARE_<NAME> for each setting of monitoring/compare/settings.py, such as
 COMPARE_MARGIN or COMPARE_MAX_LATENCY_RATIO.
 
 examples: python -m monitoring compare --baseline flights:v1 --candidate flights:latest --on test --not-worse \\
@@ -90,8 +90,8 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from monitoring.compare import REPORT_FILE, RESULT_FILE, run
-    from monitoring.compare_settings import CompareSettings
+    from monitoring.compare.job import REPORT_FILE, RESULT_FILE, run
+    from monitoring.compare.settings import CompareSettings
 
     names = ("start", "end", "door", "baseline_grpc", "candidate_grpc", "sample", "margin", "traffic_dir")
     given: dict[str, Any] = {name: value for name in names if (value := getattr(arguments, name)) is not None}

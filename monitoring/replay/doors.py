@@ -12,7 +12,7 @@ import orjson
 
 from features.definition import ROW
 from monitoring.errors import UnreachableError
-from monitoring.open_inference import (
+from monitoring.replay.open_inference import (
     INFER,
     grpc_answer,
     grpc_request,

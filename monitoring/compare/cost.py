@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.compare_result import Cost
-from monitoring.compare_settings import CompareSettings
-from monitoring.compare_sides import Side
+from monitoring.compare.result import Cost
+from monitoring.compare.settings import CompareSettings
+from monitoring.compare.sides import Side
 
 _ROUNDS = {1: 60, 1_000: 9}
 """Turns of each, by rows of a request: the median of so many."""

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from monitoring.replay_config import DoorName
+from monitoring.replay.config import DoorName
 
 
 class CompareSettings(BaseSettings):

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from features.definition import TARGET
-from monitoring import compare_figures as figures
-from monitoring.charts import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE
-from monitoring.compare_pairs import Pairs
-from monitoring.compare_result import Agreement, CompareResult, Mode, Party, Verdict, WorstRow
+from monitoring.compare import figures
+from monitoring.compare.charts import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE
+from monitoring.compare.pairs import Pairs
+from monitoring.compare.result import Agreement, CompareResult, Mode, Party, Verdict, WorstRow
 
 _HEADLINES: dict[tuple[Mode, Verdict], str] = {
     ("equivalent", "accepted"): "Equivalent",

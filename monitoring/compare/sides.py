@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from data.schema import Kind
 from features.definition import FIELDS, NAME, TARGET
 from features.values import Columns
-from monitoring.client import Client, paced
-from monitoring.compare_result import Party
-from monitoring.compare_settings import CompareSettings
-from monitoring.doors import GRPCDoor, HTTPDoor, RESTDoor
+from monitoring.compare.result import Party
+from monitoring.compare.settings import CompareSettings
 from monitoring.errors import CompareError, UnreachableError, UnreadableModelError
 from monitoring.reference import stored_model
+from monitoring.replay.client import Client, paced
+from monitoring.replay.doors import GRPCDoor, HTTPDoor, RESTDoor
 from scoring.bento import store_home
 from scoring.errors import PackageError
 from scoring.manifest import FILE as MANIFEST
