@@ -133,7 +133,7 @@ def _drift(arguments: argparse.Namespace) -> int:
         print(f"warning: {complaint}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(_summary(done.result, arguments.out), allow_nan=False))
-    return done.result.exit_code if done.written else FAILED
+    return done.exit_code
 
 
 def _tell_of_failure(textfile: Path) -> None:

@@ -27,6 +27,9 @@ RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
 HISTORY_FILE = "history.jsonl"
 
+FAILED = 3
+"""What a job that failed ends with."""
+
 TREND = 26
 """Windows that the page shows the trend of."""
 
@@ -47,6 +50,11 @@ class Run:
     result: DriftResult
     written: bool = True
     complaints: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with: that of the verdict, or 3 where no `result.json` holds it."""
+        return self.result.exit_code if self.written else FAILED
 
     def attempt(self, kind: str, what: str, act: Callable[[], object]) -> bool:
         """Do one thing; a failure is a warning among the findings, and False."""
@@ -89,7 +97,7 @@ def run(
         from monitoring.textfile import write_metrics
 
         if outputs.textfile:
-            write_metrics(outputs.textfile, done.result)
+            write_metrics(outputs.textfile, done.result, done.exit_code)
 
     def workspace() -> None:
         from monitoring.workspace import add_to_workspace

@@ -12,12 +12,13 @@ from monitoring.files import write_whole
 from monitoring.result import DriftResult, Verdict
 
 
-def write_metrics(path: Path, result: DriftResult) -> None:
-    """Write the metrics of the last run into the file at `path`, whole or not at all. Raises OSError.
+def write_metrics(path: Path, result: DriftResult, exit_code: int) -> None:
+    """Write the metrics of a run that ends with `exit_code` into the file at `path`, whole or not at all.
 
-    What could not be measured has no sample. `model` is the only label, and `verdict` that of `drift_verdict`.
+    Raises OSError. What could not be measured has no sample. `model` is the only label, beside `verdict` of
+    `drift_verdict`.
     """
-    write_whole(path, metrics(result))
+    write_whole(path, metrics(result, exit_code))
 
 
 def write_failure(path: Path, exit_code: int) -> None:
@@ -30,13 +31,13 @@ def write_failure(path: Path, exit_code: int) -> None:
     write_whole(path, generate_latest(registry).decode())
 
 
-def metrics(result: DriftResult) -> str:
+def metrics(result: DriftResult, exit_code: int) -> str:
     """The metrics in Prometheus' text format."""
     registry, model = CollectorRegistry(), result.model or ""
     verdict = Gauge("drift_verdict", "1 for the verdict on the window, else 0", ["model", "verdict"], registry=registry)
     for word in get_args(Verdict):
         verdict.labels(model, word).set(word == result.verdict)
-    for name, (text, value) in _figures(result).items():
+    for name, (text, value) in _figures(result, exit_code).items():
         if value is not None:
             _gauge(registry, name, text, model).set(value)
     return generate_latest(registry).decode()
@@ -46,7 +47,7 @@ def _gauge(registry: CollectorRegistry, name: str, text: str, model: str) -> Gau
     return Gauge(name, text, ["model"], registry=registry).labels(model)
 
 
-def _figures(result: DriftResult) -> dict[str, tuple[str, float | None]]:
+def _figures(result: DriftResult, exit_code: int) -> dict[str, tuple[str, float | None]]:
     outcomes, errors, estimate = result.outcomes, result.outcomes.model, result.estimate
     prediction = next((one for one in result.columns if one.role == "prediction"), None)
     excess = (
@@ -54,7 +55,7 @@ def _figures(result: DriftResult) -> dict[str, tuple[str, float | None]]:
     )
     maturity = outcomes.maturity
     return {
-        "drift_exit_code": ("Exit code of the drift job; 3 is a job that failed", result.exit_code),
+        "drift_exit_code": ("Exit code of the drift job; 3 is a job that failed", exit_code),
         "drift_alert": ("1 where enough of the last windows drifted to alert", result.alert.alert),
         "drift_rows": ("Rows of the window that were judged", result.rows.scored),
         "drift_bad_lines": ("Lines of the log that cannot be read", result.rows.bad),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,13 @@ def test_no_result_file_is_a_failure_that_tells_the_verdict(
     july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_text("")
-    assert command(july_log, tmp_path / "out", "--history", str(tmp_path / "history.jsonl")) == 3
+    metrics = tmp_path / "drift.prom"
+    told = ("--history", str(tmp_path / "history.jsonl"), "--textfile", str(metrics))
+    assert command(july_log, tmp_path / "out", *told) == 3
     said = capsys.readouterr()
     assert "result.json was not written" in said.err
     assert "verdict  drift" in said.out
+    assert re.search(r"^drift_exit_code\{.*\} 3.0$", metrics.read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize(

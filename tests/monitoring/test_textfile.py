@@ -25,7 +25,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_the_metrics_are_the_result(tmp_path: Path, july: Judgement) -> None:
-    write_metrics(tmp_path / "drift.prom", july.result)
+    write_metrics(tmp_path / "drift.prom", july.result, 1)
     found, result = samples((tmp_path / "drift.prom").read_text()), july.result
     assert result.outcomes.model is not None
     assert result.estimate is not None
@@ -41,14 +41,14 @@ def test_the_metrics_are_the_result(tmp_path: Path, july: Judgement) -> None:
 
 
 def test_what_was_not_measured_has_no_sample(tmp_path: Path) -> None:
-    found = samples(metrics(judge(year(tmp_path), None, DriftSettings()).result))
+    found = samples(metrics(judge(year(tmp_path), None, DriftSettings()).result, 2))
     assert (found["drift_exit_code"], found["drift_rows"]) == (2, 0)
     assert not {"drift_rmse", "drift_share", "drift_estimated_rmse"} & set(found)
 
 
 def test_a_failed_job_says_so_and_nothing_else(tmp_path: Path, july: Judgement) -> None:
     path = tmp_path / "drift.prom"
-    write_metrics(path, july.result)
+    write_metrics(path, july.result, 1)
     write_failure(path, 3)
     assert set(samples(path.read_text())) == {"drift_exit_code", "drift_last_run_timestamp_seconds"}
     assert samples(path.read_text())["drift_exit_code"] == 3
