@@ -95,13 +95,17 @@ def test_rows_predictions_and_lines_are_counted_whichever_worker_and_door_took_t
 
 
 def test_outcomes_are_counted_and_requests_that_bring_none_too(pair: ServedPort) -> None:
+    def sampled(figures: dict[Sample, float]) -> bool:
+        return value(figures, "log_lines_total", stream="outcomes") == value(figures, "outcomes_received_total")
+
     post_outcomes(pair, 1)
-    before = wait_for(pair, settled)
+    before = wait_for(pair, sampled)
     post_outcomes(pair, 3)
     assert pair.post("/feedback", b"{}")[0] == 400
-    after = wait_for(pair, lambda figures: risen(before, figures, "log_lines_total", stream="outcomes") == 3)
+    after = wait_for(pair, sampled)
 
     assert risen(before, after, "outcomes_received_total") == 3
+    assert risen(before, after, "log_lines_total", stream="outcomes") == 3
     assert risen(before, after, "feedback_requests_total", outcome="answered") == 1
     assert value(after, "feedback_requests_total", outcome="invalid") >= 1
 
