@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import signal
+from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
 
@@ -30,6 +31,9 @@ logger = logging.getLogger("bentoml.doors")
 
 READY_PATH = "/readyz"
 METRICS_PATH = "/metrics"
+
+METRICS_TRIES, METRICS_PAUSE = 20, 0.01
+"""A process that starts makes the files of its figures empty, and fills them within a moment."""
 
 
 class Doors:
@@ -53,7 +57,7 @@ class Doors:
                 await self._live(scope, receive, send)
             case "http" if scope["path"] == METRICS_PATH:
                 self._entrance.sampler.sample()
-                await self._app(scope, receive, send)
+                await self._tell_figures(scope, receive, send)
             case "http" if self._entrance.draining and scope["path"] == READY_PATH:
                 await error_answer(503, "The server is draining.")(scope, receive, send)
             case "http":
@@ -63,6 +67,21 @@ class Doors:
                     await error_answer(error.status_code, f"{error.detail}.")(scope, receive, send)
             case _:
                 await self._app(scope, receive, send)
+
+    async def _tell_figures(self, scope: Any, receive: Any, send: Any) -> None:
+        """BentoML's answer, asked for again where a file of figures was just being made, which it cannot read."""
+        for left in reversed(range(METRICS_TRIES)):
+            answer: list[Any] = []
+            try:
+                await self._app(scope, receive, _keeping(answer))
+            except Exception:
+                if not left:
+                    raise
+            if not left or (answer and answer[0]["status"] < 500):
+                break
+            await asyncio.sleep(METRICS_PAUSE)
+        for message in answer:
+            await send(message)
 
     async def _other(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"]
@@ -114,3 +133,10 @@ class Doors:
             loop.call_soon_threadsafe(lambda: loop.call_later(settings.drain_seconds, end, number, frame))
 
         signal.signal(signal.SIGTERM, drain)
+
+
+def _keeping(messages: list[Any]) -> Callable[[Any], Awaitable[None]]:
+    async def keep(message: Any) -> None:
+        messages.append(message)
+
+    return keep

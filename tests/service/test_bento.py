@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from tests.serving import ServedPort, refused, serve
 from tests.test_lock import names
 
 REQUESTS = [{**EXAMPLE, "dep_delay": float(delay), "temp": None if delay % 3 else 50.0} for delay in range(-30, 300, 7)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _as_built() -> Iterator[None]:
+    """A bento that is served here stays as it was built: its code is compiled into memory alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        yield
 
 
 @pytest.fixture(scope="module")

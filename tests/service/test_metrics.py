@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -191,3 +192,15 @@ def risen(before: dict[Sample, float], after: dict[Sample, float], name: str, **
 def post_outcomes(server: ServedPort, count: int) -> None:
     outcomes = [{"prediction_id": f"p{number}", "arrival_delay": 1.0} for number in range(count)]
     assert server.post("/feedback", json.dumps({"outcomes": outcomes}).encode())[0] == 200
+
+
+def test_a_file_of_figures_that_is_just_being_made_is_waited_for(pair: ServedPort) -> None:
+    shared = Path(os.environ["BENTOML_HOME"]) / "prometheus_multiproc_dir_by_server"
+    (folder,) = shared.glob(f"*-{pair.process.process.pid}-*")
+    begun = folder / "counter_999999999.db"
+    begun.write_bytes(b"")
+    made = threading.Timer(0.05, begun.unlink)
+    made.start()
+
+    assert value(scraped(pair), "workers") == 2
+    made.join()
