@@ -29,7 +29,6 @@ INLINE_ROWS = 1_000
     name=NAME,
     image=serving_image(),
     workers=settings.workers,
-    traffic={"timeout": settings.timeout_seconds},
     logging={"access": {"enabled": False}},
     tracing={"excluded_urls": ".*"},
 )

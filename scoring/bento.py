@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml.exceptions import NotFound
 from bentoml.models import BentoModel
 
@@ -71,6 +72,19 @@ class _Dispatcher:
 
     def __call__(self, _: Any) -> Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]:
         return self._submit
+
+
+def leave_time_limits_to_doors() -> None:
+    """Have BentoML pass requests on without its own time limit; the doors have theirs.
+
+    It sets a timer for each request and never cancels it: at a thousand requests a second, those of `timeout` seconds
+    are tens of thousands, which each collection of garbage walks through while all requests wait.
+    """
+
+    async def pass_on(middleware: Any, scope: Any, receive: Any, send: Any) -> None:
+        await middleware.app(scope, receive, send)
+
+    TimeoutMiddleware.__call__ = pass_on  # type: ignore[method-assign, assignment]
 
 
 def store_home() -> Path:

@@ -71,6 +71,8 @@ def _status(error: Exception) -> tuple[int, dict[str, str] | None]:
             return 400, None
         case OverloadError():
             return 503, {"Retry-After": str(error.retry_after)}
+        case TimeoutError():
+            return 504, None
         case LogError():
             return 503, {"Retry-After": str(OverloadError.retry_after)}
         case _:
@@ -83,5 +85,7 @@ def _sentence(error: Exception) -> str:
             return f"It could not be logged, so it is not answered: {error}"
         case ScoringError():
             return str(error)
+        case TimeoutError():
+            return f"Not answered in {settings.timeout_seconds:g} seconds."
         case _:
             return "The request failed; the log of the server tells why."

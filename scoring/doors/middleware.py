@@ -17,7 +17,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.routing import Router
 
-from scoring.bento import Application
+from scoring.bento import Application, leave_time_limits_to_doors
 from scoring.doors.answers import error_answer
 from scoring.doors.entrance import Entrance
 from scoring.doors.grpc import GRPCDoor
@@ -46,6 +46,7 @@ class Doors:
     def __init__(self, app: Any) -> None:
         keep_apart()
         configure_logs()
+        leave_time_limits_to_doors()
         self._app = app
         self._entrance: Entrance
         self._router: Router

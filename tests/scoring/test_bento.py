@@ -16,6 +16,7 @@ import bentoml
 import pytest
 from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_impl.server.serving import serve_http
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from bentoml.models import BentoModel
 from bentoml.serving import create_watcher
 from circus.arbiter import Arbiter
@@ -23,11 +24,13 @@ from circus.controller import Controller
 from circus.sighandler import SysHandler
 from circus.watcher import Watcher
 
-from scoring.bento import Application, PackagedModel, _catches_hangups, store_home
+from scoring.bento import Application, PackagedModel, _catches_hangups, leave_time_limits_to_doors, store_home
 from scoring.errors import PackageError
 from tests.conftest import ROOT, STORE
 
 PINNED = "1.4.39"
+
+_ORIGINAL = TimeoutMiddleware.__call__
 
 
 @pytest.fixture
@@ -199,3 +202,23 @@ def test_a_process_that_would_be_ended_by_the_signal_is_known(taken: bool, code:
         assert _catches_hangups(process.pid) is taken
         process.kill()
     assert not _catches_hangups(process.pid)
+
+
+def test_requests_pass_through_the_time_limit_that_it_never_lets_go_of(contract: Any) -> None:
+    limits = [each for each in factory_of(contract).middlewares if each.cls is TimeoutMiddleware]
+    assert len(limits) == 1
+    source = inspect.getsource(_ORIGINAL)
+    assert "loop.call_later(self.timeout" in source
+    assert ".cancel()" not in source.replace("fut.cancel()", ""), "it cancels its timer now: use it again"
+
+
+def test_the_doors_have_the_only_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TimeoutMiddleware, "__call__", _ORIGINAL)
+    leave_time_limits_to_doors()
+    passed: list[Any] = []
+
+    async def app(*arguments: Any) -> None:
+        passed.append(arguments)
+
+    asyncio.run(TimeoutMiddleware(app, 1.0)({"type": "http"}, None, None))
+    assert passed == [({"type": "http"}, None, None)]
