@@ -118,7 +118,9 @@ def test_a_caller_that_leaves_takes_its_waiting_requests_along(server: ServedPor
             "/inference.GRPCInferenceService/ModelStreamInfer", request_serializer=lambda one: one.SerializeToString()
         )(iter(sending))
         sending.send(*(raw([EXAMPLE] * 1_000, id=str(number)) for number in range(200)))
-        next(calls)
+        ends = time.monotonic() + 30
+        while figures(server)["door_in_flight", "grpc"] < 20:
+            assert time.monotonic() < ends, "no requests wait"
         calls.cancel()
         sending.send(None)
     ends = time.monotonic() + 30
