@@ -89,3 +89,14 @@ def eventually(holds: Callable[[], bool], what: Callable[[], object] = lambda: "
 def log_of(served: ServedPort) -> str:
     """What the server has printed."""
     return served.process.log.read_text(errors="replace")
+
+
+def champion(store: Path) -> str | None:
+    """The tag of the champion; None where nothing was released."""
+    record = ReleaseLedger(store).champion()
+    return record and record.tag
+
+
+def tags(store: Path) -> list[str]:
+    """The tags that were ever the champion, oldest first."""
+    return [record.tag for record in ReleaseLedger(store).history()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,9 +11,13 @@ from hypothesis.strategies import SearchStrategy
 
 from data.schema import Field, Kind
 from data.timezones import EARLIEST, LATEST
-from features.definition import FIELDS
+from features.definition import EXAMPLE, FIELDS
 from features.values import Row
+from scoring.package import ModelPackage
 from scoring.schema import ROWS, PredictRequest, rows_of_models
+
+SECOND = {**EXAMPLE, "id": "my-flight-2", "dest": "PHX", "dep_delay": -3.5}
+"""A good request beside the example."""
 
 KNOWN = {
     "carrier": ["UA", "AA", "B6", "9E", "HA"],
@@ -21,6 +26,8 @@ KNOWN = {
     "dest": ["IAH", "HNL", "PHX", "SJU", "ANC", "LAX", "BQN"],
 }
 """Values that a trained extractor knows, so that random rows meet its tables and not only their unknown cells."""
+
+TEXT_OR_TIME = [field for field in FIELDS if field.kind in (Kind.TEXT, Kind.LOCAL_TIME)]
 
 _FLIGHT_TIMES = (1_356_998_400, 1_420_070_400)
 
@@ -49,10 +56,26 @@ rows: SearchStrategy[Row] = st.tuples(*map(values, FIELDS))
 """Any validated row."""
 
 
+def name_of(field: Field) -> str:
+    """What a test that is about a field is called by."""
+    return field.name
+
+
 def from_json(*requests: dict[str, Any]) -> list[Row]:
     """Rows as the server makes them of a request."""
     models = PredictRequest.model_validate_json(json.dumps({ROWS: requests}))
     return rows_of_models(getattr(models, ROWS))
+
+
+def expected(package: ModelPackage, *requests: dict[str, Any]) -> list[float]:
+    """What the package predicts without a server."""
+    values: list[float] = package.predictor.predict(from_json(*requests)).target.tolist()
+    return values
+
+
+def bits(row: Row) -> list[Any]:
+    """A row in which NaN equals NaN, and -0.0 is not 0.0, and 1 is not 1.0."""
+    return [struct.pack("<d", value) if isinstance(value, float) else (type(value), value) for value in row]
 
 
 def to_json(row: Row) -> dict[str, Any]:

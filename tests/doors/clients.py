@@ -12,13 +12,16 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from data.schema import Kind
-from features.definition import FIELDS, NAME
+from features.definition import EXAMPLE, FIELDS, NAME
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
+from scoring.doors.tensors import Tensor, decode
 from scoring.schema import ROWS
+from tests.rows import SECOND
 from tests.serving import ServedPort
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -250,3 +253,27 @@ def figures(server: ServedPort) -> dict[tuple[str, ...], float]:
 def risen(before: dict[tuple[str, ...], float], after: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
     """By how much each figure has risen, where it has."""
     return {key: value - before.get(key, 0) for key, value in after.items() if value != before.get(key, 0)}
+
+
+def refused_call(call: Any, request: Any, code: grpc.StatusCode) -> str:
+    """The sentence with which a call is refused."""
+    with pytest.raises(grpc.RpcError) as error:
+        call(request, timeout=30)
+    assert error.value.code() is code, error.value.details()
+    sentence: str = error.value.details()
+    return sentence
+
+
+def body_with_input(changed: str, **changes: Any) -> dict[str, Any]:
+    """A good request of two rows, but for one of its inputs."""
+    body = json_body([EXAMPLE, SECOND])
+    body["inputs"] = [item | changes if item["name"] == changed else item for item in body["inputs"]]
+    return body
+
+
+def tensors_of(*requests: dict[str, Any]) -> dict[str, Tensor]:
+    """The requests as decoded tensors, by name."""
+    return {
+        name: decode(name, datatype, (len(values),), binary(datatype, values))
+        for name, datatype, values in inputs_of(requests)
+    }

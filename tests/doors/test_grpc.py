@@ -15,12 +15,11 @@ from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
 from scoring.package import ModelPackage
 from scoring.settings import settings
-from tests.doors.clients import channel, figures, outputs_of, raw, risen, stub, typed
-from tests.rows import from_json
-from tests.serving import ServedPort, logged, serve
+from tests.doors.clients import channel, outputs_of, raw, refused_call, stub, typed
+from tests.rows import SECOND, expected
+from tests.serving import ServedPort, logged
 
 SERVICE = "inference.GRPCInferenceService"
-SECOND = {**EXAMPLE, "id": "my-flight-2", "dest": "PHX", "dep_delay": -3.5}
 TRITON_ONLY = ("RepositoryIndex", "ModelConfig", "ModelStatistics", "SystemSharedMemoryStatus", "TraceSetting")
 
 
@@ -29,30 +28,6 @@ def calls(server: ServedPort) -> Iterator[Any]:
     """The calls of the session's server."""
     with stub(server) as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def narrow(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
-    """A server that takes one call and one MiB at a time, but lets any number of rows wait."""
-    folder = tmp_path_factory.mktemp("narrow")
-    limits = {"GRPC_MAX_CONCURRENT": "1", "MAX_BODY_MB": "1", "MAX_QUEUE_ROWS": "1000000"}
-    with serve(folder, MODEL_TAG=trained["tag"], **limits) as served:
-        yield served
-
-
-def expected(package: ModelPackage, *requests: dict[str, Any]) -> list[float]:
-    """What the package predicts without a server."""
-    values: list[float] = package.predictor.predict(from_json(*requests)).target.tolist()
-    return values
-
-
-def refused(call: Any, request: Any, code: grpc.StatusCode) -> str:
-    """The sentence with which a call is refused."""
-    with pytest.raises(grpc.RpcError) as error:
-        call(request, timeout=30)
-    assert error.value.code() is code, error.value.details()
-    sentence: str = error.value.details()
-    return sentence
 
 
 def with_input(changed: str, make: Any = raw, **changes: Any) -> Any:
@@ -159,7 +134,7 @@ def test_another_model_or_version_is_not_found_and_the_one_served_is_named(
         (calls.ModelMetadata, messages.ModelMetadataRequest(name=name, version=version)),
         (calls.ModelInfer, infer),
     ):
-        sentence = refused(call, request, grpc.StatusCode.NOT_FOUND)
+        sentence = refused_call(call, request, grpc.StatusCode.NOT_FOUND)
         assert sentence.startswith(f"The model {name[:50]}")
         assert sentence.endswith(f"is not served here; flights, {package.tag.split(':')[1]}, is.")
 
@@ -195,7 +170,7 @@ def test_a_wrong_input_is_an_invalid_argument_with_a_sentence_that_names_it(
     if not sentence:
         assert len(outputs_of(calls.ModelInfer(request))["arrival_delay"]) == 2
         return
-    said = refused(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
+    said = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
     assert said.startswith(sentence)
     assert len(said) < 500
 
@@ -216,7 +191,7 @@ def test_wrong_typed_contents_are_an_invalid_argument_and_named(
 ) -> None:
     request = with_input("temp", typed, **changes)
 
-    assert refused(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT).startswith(sentence)
+    assert refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT).startswith(sentence)
 
 
 def test_raw_contents_must_be_as_many_as_the_inputs(calls: Any) -> None:
@@ -224,7 +199,7 @@ def test_raw_contents_must_be_as_many_as_the_inputs(calls: Any) -> None:
     inputs = len(request.inputs)
     request.raw_input_contents.append(b"")
 
-    sentence = refused(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
+    sentence = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
     assert sentence == f"{inputs + 1} raw_input_contents came with {inputs} inputs."
 
 
@@ -232,7 +207,7 @@ def test_raw_contents_must_be_as_many_as_the_inputs(calls: Any) -> None:
 def test_a_required_input_that_is_left_out_is_an_invalid_argument_and_named(calls: Any, make: Any) -> None:
     bare = {name: value for name, value in EXAMPLE.items() if name != "dep_delay"}
 
-    sentence = refused(calls.ModelInfer, make([bare]), grpc.StatusCode.INVALID_ARGUMENT)
+    sentence = refused_call(calls.ModelInfer, make([bare]), grpc.StatusCode.INVALID_ARGUMENT)
     assert sentence == "Input 'dep_delay' is missing, and is not optional."
 
 
@@ -241,7 +216,7 @@ def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls
     request = raw([EXAMPLE])
     request.outputs.add(name="speed")
 
-    sentence = refused(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
+    sentence = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
     assert sentence == "Output 'speed' is unknown; the outputs are arrival_delay, prediction_id."
     assert len(logged(server.traffic)) == before
 
@@ -250,7 +225,7 @@ def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls
 def test_more_rows_than_the_limit_are_resource_exhausted(calls: Any, make: Any) -> None:
     request = make([EXAMPLE] * (settings.max_rows + 1))
 
-    sentence = refused(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    sentence = refused_call(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
     assert sentence == f"{settings.max_rows + 1} rows in one request, of at most {settings.max_rows}: send it in parts."
 
 
@@ -258,7 +233,7 @@ def test_what_only_triton_serves_is_unimplemented_and_leaves_no_traceback(server
     before = server.process.log.stat().st_size
     with channel(server) as opened:
         for name in TRITON_ONLY:
-            refused(opened.unary_unary(f"/{SERVICE}/{name}"), b"", grpc.StatusCode.UNIMPLEMENTED)
+            refused_call(opened.unary_unary(f"/{SERVICE}/{name}"), b"", grpc.StatusCode.UNIMPLEMENTED)
 
     assert server.process.log.read_bytes()[before:] == b""
 
@@ -298,96 +273,11 @@ def test_health_is_serving_for_the_server_and_for_its_service(server: ServedPort
 
 def test_the_health_of_a_service_that_is_not_there_is_not_found(server: ServedPort) -> None:
     with channel(server) as opened:
-        refused(
+        refused_call(
             health_pb2_grpc.HealthStub(opened).Check,
             health_pb2.HealthCheckRequest(service="ships"),
             grpc.StatusCode.NOT_FOUND,
         )
-
-
-def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_logged(
-    trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    large = raw([EXAMPLE] * 5_000)
-    late = [raw([{**EXAMPLE, "id": f"late-{index}"}]) for index in range(5)]
-    folder = tmp_path_factory.mktemp("busy")
-    with serve(folder, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="1000000") as served, stub(served) as calls:
-        calls.ModelInfer(large)
-        computing = [calls.ModelInfer.future(large) for _ in range(25)]
-        before = figures(served)
-        for request in late:
-            with pytest.raises(grpc.RpcError) as error:
-                calls.ModelInfer(request, timeout=0.2)
-            assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        still_computing = sum(not future.done() for future in computing)
-        assert still_computing, "the server was not busy for long enough"
-        assert all(len(future.result().outputs) == 2 for future in computing)
-        calls.ModelInfer(raw([{**EXAMPLE, "id": "on time"}]))
-        counted = risen(before, figures(served))
-        ids = [line["id"] for line in logged(served.traffic) if line["id"] != EXAMPLE["id"]]
-
-    assert ids == ["on time"]
-    assert 1 <= counted["door_requests_total", "grpc", "cancelled"] <= len(late)  # some left before they were read
-
-
-def test_a_call_that_takes_longer_than_the_server_allows_is_told_so(
-    trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("impatient")
-    limits = {"TIMEOUT_SECONDS": "0.3", "MAX_QUEUE_ROWS": "1000000"}
-    with serve(folder, MODEL_TAG=trained["tag"], **limits) as served, stub(served) as calls:
-        waiting = [calls.ModelInfer.future(raw([EXAMPLE] * 5_000)) for _ in range(20)]
-        refusals = [future.exception() for future in waiting]
-        told = {(error.code(), error.details()) for error in refusals if error is not None}
-        counted = figures(served)
-
-    assert told == {(grpc.StatusCode.DEADLINE_EXCEEDED, "Not answered in 0.3 seconds.")}
-    assert counted["door_requests_total", "grpc", "timeout"] == sum(error is not None for error in refusals)
-
-
-def test_a_message_over_the_limit_is_resource_exhausted_and_the_connection_goes_on(narrow: ServedPort) -> None:
-    before = narrow.process.log.stat().st_size
-    with stub(narrow) as calls:
-        request = raw([EXAMPLE] * 8_000)
-        assert request.ByteSize() > 1 << 20
-        assert "larger than max" in refused(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
-        assert len(calls.ModelInfer(raw([EXAMPLE])).outputs) == 2
-
-    assert b"Traceback" not in narrow.process.log.read_bytes()[before:]
-
-
-def test_more_calls_at_once_than_the_limit_are_resource_exhausted_while_health_is_still_told(
-    narrow: ServedPort,
-) -> None:
-    request = raw([EXAMPLE] * 4_000)
-    before = figures(narrow)
-    with channel(narrow) as opened, stub(narrow) as calls:
-        waiting = [calls.ModelInfer.future(request) for _ in range(30)]
-        health = health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest())
-        refusals = [error for error in (future.exception() for future in waiting) if error is not None]
-        answered = len(waiting) - len(refusals)
-    counted = risen(before, figures(narrow))
-
-    assert health.status == health_pb2.HealthCheckResponse.SERVING
-    assert answered >= 1
-    assert {(error.code(), error.details()) for error in refusals} == {
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, "More than 1 calls at once: try again in a second.")
-    }
-    assert counted["door_requests_total", "grpc", "overload"] == len(refusals)
-    assert counted["door_requests_total", "grpc", "answered"] == answered
-
-
-def test_rows_beyond_what_may_wait_are_resource_exhausted(
-    trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("short-queue")
-    with serve(folder, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="5000") as served, stub(served) as calls:
-        waiting = [calls.ModelInfer.future(raw([EXAMPLE] * 4_000)) for _ in range(30)]
-        refusals = [error for error in (future.exception() for future in waiting) if error is not None]
-
-    assert {error.code() for error in refusals} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
-    assert all(error.details().endswith("of at most 5000: try again in a second.") for error in refusals)
-    assert len(refusals) < len(waiting)
 
 
 def test_a_generated_client_of_asyncio_is_answered_many_calls_at_once(

@@ -12,6 +12,7 @@ from monitoring.reference import Reference
 from monitoring.settings import DriftSettings
 from scoring.package import ModelPackage
 from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
+from tests.monitoring.misbehaving import bad, bad_grpc  # noqa: F401
 from tests.monitoring.variants import Variants, make_variants
 
 

@@ -4,7 +4,6 @@ import http.client
 import json
 import re
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,30 +20,10 @@ from features.definition import EXAMPLE, TARGET
 from features.fingerprint import declaration_fingerprint
 from features.values import Row
 from scoring.package import ModelPackage
-from scoring.schema import ROWS, ErrorAnswer
-from tests.conftest import ROOT
 from tests.rows import from_json, rows, to_json
-from tests.serving import ServedPort, logged, serve
+from tests.service.bodies import JSON, assert_refused, body_of
+from tests.serving import ServedPort, logged
 from training.examples import examples_between
-
-JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def client(server: ServedPort) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.process.url, timeout=60, headers=JSON) as client:
-        yield client
-
-
-def body_of(*requests: Any) -> str:
-    return json.dumps({ROWS: requests})
-
-
-def assert_refused(answer: httpx.Response, status: int, words: str) -> None:
-    """The answer has the one shape that errors have, with `words` in its sentence."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert words in ErrorAnswer.model_validate_json(answer.content).error
 
 
 def targets(answers: list[dict[str, Any]]) -> bytes:
@@ -313,112 +292,3 @@ def test_metrics_count_requests_by_how_they_ended(server: ServedPort, client: ht
     client.post("/predict", content="{")
     assert count("answered") == answered + 1
     assert count("invalid") == invalid + 1
-
-
-@pytest.fixture(scope="module")
-def document(server: ServedPort) -> dict[str, Any]:
-    status, document = server.get("/docs.json")
-    assert status == 200
-    return dict(document)
-
-
-def references(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key == "$ref":
-                yield value
-            else:
-                yield from references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from references(value)
-
-
-def types(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(node.get("type"), str):
-            yield node["type"]
-        for value in node.values():
-            yield from types(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from types(value)
-
-
-def test_every_reference_of_the_openapi_description_resolves(document: dict[str, Any]) -> None:
-    found = set(references(document))
-    assert found
-    for reference in found:
-        node: Any = document
-        for part in reference.removeprefix("#/").split("/"):
-            node = node[part]
-
-
-def test_the_openapi_description_says_a_version_that_knows_the_words_it_uses(document: dict[str, Any]) -> None:
-    version = tuple(int(part) for part in document["openapi"].split("."))
-    assert "null" not in set(types(document)) or version >= (3, 1, 0), "3.0 has `nullable`, and no type null"
-    assert document["info"]["title"]
-    assert document["info"]["version"]
-
-
-def test_every_operation_of_the_openapi_description_tells_its_answers(document: dict[str, Any]) -> None:
-    for path in ("/predict", "/feedback"):
-        assert set(document["paths"][path]["post"]["responses"]) == {"200", "400", "413", "500", "503", "504"}
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            assert operation["responses"], f"{method} {path}"
-            for response in operation["responses"].values():
-                assert response["description"]
-
-
-def test_the_examples_of_the_openapi_description_work(client: httpx.Client, document: dict[str, Any]) -> None:
-    for path in ("/predict", "/feedback"):
-        operation = document["paths"][path]["post"]
-        request = operation["requestBody"]["content"]["application/json"]["example"]
-        shown = operation["responses"]["200"]["content"]["application/json"]["example"]
-        answer = client.post(path, json=request)
-        assert answer.status_code == 200, answer.text
-        if isinstance(shown, list):
-            kinds = [{name: type(value) for name, value in one[0].items()} for one in (answer.json(), shown)]
-            assert kinds[0] == kinds[1]
-        else:
-            assert answer.json() == shown
-
-
-def test_settings_from_the_environment_hold(trained: dict[str, Any], tmp_path: Path) -> None:
-    with (
-        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], MAX_ROWS="3", MAX_BODY_MB="1", DRAIN_SECONDS="0") as served,
-        httpx.Client(base_url=served.process.url, headers=JSON) as client,
-    ):
-        assert client.post("/predict", content=body_of(*[EXAMPLE] * 3)).status_code == 200
-        assert_refused(client.post("/predict", content=body_of(*[EXAMPLE] * 4)), 413, "of at most 3")
-        assert_refused(client.post("/predict", content=b" " * ((1 << 20) + 1)), 413, "1 MiB")
-
-
-def test_rows_beyond_the_queue_are_told_to_come_again(trained: dict[str, Any], tmp_path: Path) -> None:
-    def call(client: httpx.Client) -> httpx.Response:
-        return client.post("/predict", content=body_of(*[EXAMPLE] * 500))
-
-    with (
-        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="600", DRAIN_SECONDS="0") as served,
-        httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
-        ThreadPoolExecutor(16) as pool,
-    ):
-        answers = list(pool.map(call, [client] * 64))
-        lines = len(logged(served.traffic))
-
-    refused = [answer for answer in answers if answer.status_code != 200]
-    assert refused, "the queue was never full"
-    for answer in refused:
-        assert_refused(answer, 503, "rows are waiting")
-        assert answer.headers["retry-after"] == "1"
-    assert lines == 500 * (len(answers) - len(refused))
-
-
-def test_a_request_that_takes_too_long_is_answered_with_504(trained: dict[str, Any], tmp_path: Path) -> None:
-    with (
-        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], TIMEOUT_SECONDS="0.02", DRAIN_SECONDS="0") as served,
-        httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
-    ):
-        answer = client.post("/predict", content=body_of(*[EXAMPLE] * 10_000))
-        assert_refused(answer, 504, "Not answered in 0.02 seconds.")

@@ -12,6 +12,7 @@ import pytest
 from data.flights import Flights
 from features.history import References
 from tests.conftest import train
+from tests.releases import store_of_two
 from training.config import load_config
 from training.examples import Examples, examples_between
 
@@ -48,3 +49,9 @@ def references(flights: Flights) -> References:
 def train_part(flights: Flights) -> Examples:
     """The training flights of the default split."""
     return examples_between(flights, load_config().split.train)
+
+
+@pytest.fixture
+def store(trained: dict[str, Any], tmp_path: Path) -> Path:
+    """Two models, none released."""
+    return store_of_two(trained["tag"], tmp_path / "store")

@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scoring.errors import PackageError
-from scoring.release import Release
-from tests.conftest import ROOT
 from tests.releases import (
     CANDIDATE,
     add_candidate,
+    champion,
     check_one_sentence,
     command,
     folder_of,
     release,
-    store_of_two,
+    tags,
 )
-from training.errors import ReleaseError
-from training.releases import ReleaseLedger, before
+from training.releases import ReleaseLedger
 
 POOR = "flights:poor"
-
-
-@pytest.fixture
-def store(trained: dict[str, Any], tmp_path: Path) -> Path:
-    """Two models, none released."""
-    return store_of_two(trained["tag"], tmp_path / "store")
-
-
-def champion(store: Path) -> str | None:
-    record = ReleaseLedger(store).champion()
-    return record and record.tag
-
-
-def tags(store: Path) -> list[str]:
-    return [record.tag for record in ReleaseLedger(store).history()]
 
 
 def test_the_first_release_has_nothing_to_be_compared_with_and_is_recorded(
@@ -210,191 +186,9 @@ def test_a_record_that_went_away_is_not_taken_for_a_first_release(trained: dict[
         ledger.champion()
 
 
-def test_of_two_releases_at_once_one_wins_and_the_other_is_told(trained: dict[str, Any], store: Path) -> None:
-    release(store, trained["tag"])
-    ledger = ReleaseLedger(store)
-    seen, package = ledger.champion(), ledger.verify(CANDIDATE)
-
-    def move(number: int) -> Release | ReleaseError:
-        try:
-            return ReleaseLedger(store).move("release", package, {"kind": "forced", "reason": str(number)}, seen)
-        except ReleaseError as error:
-            return error
-
-    with ThreadPoolExecutor(8) as pool:
-        moved = list(pool.map(move, range(8)))
-    (won,) = (record for record in moved if isinstance(record, Release))
-    lost = [str(error) for error in moved if isinstance(error, ReleaseError)]
-    assert len(lost) == 7
-    assert all(f"{CANDIDATE} became the champion at {won.time}, by {won.by}, while this ran" in error for error in lost)
-    assert ledger.champion() == won
-    assert [record.number for record in ledger.history()] == [1, 2]
-
-
-@pytest.fixture
-def holder(store: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the lock of the records."""
-    folder = ReleaseLedger(store).folder
-    folder.mkdir(parents=True)
-    program = (
-        "import fcntl, sys, time\nfile = open(sys.argv[1], 'w')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
-        "print('held', flush=True)\ntime.sleep(600)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(folder / "lock")], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
-
-
-def test_a_release_waits_for_another_and_goes_on_when_that_is_killed(
-    trained: dict[str, Any], store: Path, holder: subprocess.Popen[str]
-) -> None:
-    ledger = ReleaseLedger(store)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(release, store, trained["tag"])
-        time.sleep(1)
-        assert not waiting.done()
-        holder.kill()
-        assert waiting.result().tag == trained["tag"]
-    assert ledger.history() == [ledger.champion()]
-
-
-def test_a_release_that_waits_too_long_is_told(
-    trained: dict[str, Any], store: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("training.releases.LOCK_SECONDS", 0.2)
-    with pytest.raises(ReleaseError, match=r"Another release holds .*lock"):
-        release(store, trained["tag"])
-    assert holder.poll() is None
-
-
-def test_a_release_that_is_killed_between_its_rename_and_its_line_of_history_is_in_the_history(
-    trained: dict[str, Any], store: Path
-) -> None:
-    release(store, trained["tag"])
-    ledger = ReleaseLedger(store)
-    before_kill = ledger.history_file.read_bytes()
-    record = release(store, CANDIDATE)
-    ledger.history_file.write_bytes(before_kill + record.to_json().encode()[:40])  # torn in the middle of its line
-
-    assert tags(store) == [trained["tag"], CANDIDATE]
-    ledger.move("rollback", ledger.verify(trained["tag"]), {"kind": "rollback"}, ledger.champion())
-    assert tags(store) == [trained["tag"], CANDIDATE, trained["tag"]]
-    lines = ledger.history_file.read_text().splitlines()
-    assert [json.loads(line)["number"] for line in lines] == [1, 2, 3]
-
-
-def test_a_release_that_is_killed_at_any_moment_leaves_the_old_champion_or_the_new(
-    trained: dict[str, Any], store: Path
-) -> None:
-    release(store, trained["tag"])
-    program = (
-        "import sys\nfrom pathlib import Path\nfrom training.releases import ReleaseLedger\n"
-        "ledger = ReleaseLedger(Path(sys.argv[1]))\npackages = [ledger.verify(tag) for tag in sys.argv[2:]]\n"
-        "print('ready', flush=True)\n"
-        "while True:\n  for package in packages:\n"
-        "    ledger.move('release', package, {'kind': 'forced', 'reason': 'loop'}, ledger.champion())\n"
-    )
-    for pause in (0.0, 0.013, 0.05, 0.11):
-        command_line = [sys.executable, "-c", program, str(store), CANDIDATE, trained["tag"]]
-        with subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(pause)
-            process.send_signal(signal.SIGKILL)
-        ledger = ReleaseLedger(store)
-        record = ledger.champion()
-        assert record is not None
-        numbers = [each.number for each in ledger.history()]
-        assert numbers == list(range(1, record.number + 1))
-        assert ledger.damaged == 0
-    release(store, CANDIDATE)
-    assert champion(store) == CANDIDATE
-
-
-def test_a_history_that_cannot_be_written_is_told_and_mended_by_the_next_move(
-    trained: dict[str, Any], store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(self: ReleaseLedger, records: list[Release]) -> None:  # noqa: ARG001
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    release(store, trained["tag"])
-    with monkeypatch.context() as patch:
-        patch.setattr(ReleaseLedger, "_append", full)
-        with pytest.raises(ReleaseError, match=rf"{CANDIDATE} is the champion, but .*No space left on device"):
-            release(store, CANDIDATE)
-    assert champion(store) == CANDIDATE
-    release(store, trained["tag"])
-    assert [json.loads(line)["number"] for line in ReleaseLedger(store).history_file.read_text().splitlines()] == [
-        1,
-        2,
-        3,
-    ]
-
-
-def test_a_history_that_cannot_be_read_is_told(store: Path) -> None:
-    ledger = ReleaseLedger(store)
-    ledger.history_file.mkdir(parents=True)
-    with pytest.raises(ReleaseError, match=r"history.jsonl cannot be read"):
-        ledger.history()
-
-
-def test_a_damaged_line_of_history_is_told_and_the_others_are_shown(trained: dict[str, Any], store: Path) -> None:
-    for tag in (trained["tag"], CANDIDATE, trained["tag"]):
-        release(store, tag)
-    ledger = ReleaseLedger(store)
-    lines = ledger.history_file.read_text().splitlines(True)
-    ledger.history_file.write_text(lines[0] + "nonsense\n" + lines[2])
-    result = command(store, "history", "--json", expect=3)
-    assert [record["number"] for record in json.loads(result.stdout)] == [3, 1]
-    assert "1 lines of" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-
-
-def test_a_folder_that_cannot_be_written_is_told(trained: dict[str, Any], store: Path) -> None:
-    ledger = ReleaseLedger(store)
-    package = ledger.verify(trained["tag"])
-    (store / "releases").write_text("in the way")
-    with pytest.raises(ReleaseError, match=r"releases.* cannot be written"):
-        ledger.move("release", package, {"kind": "first release"}, None)
-    with pytest.raises(PackageError, match=r"champion.json cannot be read \(Not a directory\): grant access"):
-        ledger.champion()
-
-
 def test_without_a_release_the_history_says_what_to_do(store: Path) -> None:
     assert "No model was released yet" in command(store, "history").stdout
     assert json.loads(command(store, "history", "--json").stdout) == []
-
-
-def record(number: int, action: str, tag: str) -> Release:
-    return Release(number, action, "2026-01-01T00:00:00Z", "me@here", tag, "f", None)
-
-
-@pytest.mark.parametrize(
-    ("moves", "expected"),
-    [
-        ("", None),
-        ("A", None),
-        ("A B", "A"),
-        ("A B <A", None),
-        ("A B C <B", "A"),
-        ("A B C <A", None),
-        ("A B A", "B"),
-        ("A B A <B", "A"),
-        ("A B <A C", "A"),
-        ("A B <A <B", "A"),
-    ],
-)
-def test_the_champion_before_is_found_in_the_history(moves: str, expected: str | None) -> None:
-    history = [
-        record(number, "rollback" if move.startswith("<") else "release", move.lstrip("<"))
-        for number, move in enumerate(moves.split())
-    ]
-    found = before(history)
-    assert (found and found.tag) == expected
 
 
 @pytest.mark.parametrize("name", ["release", "rollback", "history"])

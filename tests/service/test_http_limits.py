@@ -1,0 +1,53 @@
+"""Servers whose settings leave little room: what they refuse, and how."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from features.definition import EXAMPLE
+from tests.conftest import ROOT
+from tests.service.bodies import JSON, assert_refused, body_of
+from tests.serving import logged, serve
+
+
+def test_settings_from_the_environment_hold(trained: dict[str, Any], tmp_path: Path) -> None:
+    with (
+        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], MAX_ROWS="3", MAX_BODY_MB="1", DRAIN_SECONDS="0") as served,
+        httpx.Client(base_url=served.process.url, headers=JSON) as client,
+    ):
+        assert client.post("/predict", content=body_of(*[EXAMPLE] * 3)).status_code == 200
+        assert_refused(client.post("/predict", content=body_of(*[EXAMPLE] * 4)), 413, "of at most 3")
+        assert_refused(client.post("/predict", content=b" " * ((1 << 20) + 1)), 413, "1 MiB")
+
+
+def test_rows_beyond_the_queue_are_told_to_come_again(trained: dict[str, Any], tmp_path: Path) -> None:
+    def call(client: httpx.Client) -> httpx.Response:
+        return client.post("/predict", content=body_of(*[EXAMPLE] * 500))
+
+    with (
+        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="600", DRAIN_SECONDS="0") as served,
+        httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
+        ThreadPoolExecutor(16) as pool,
+    ):
+        answers = list(pool.map(call, [client] * 64))
+        lines = len(logged(served.traffic))
+
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert refused, "the queue was never full"
+    for answer in refused:
+        assert_refused(answer, 503, "rows are waiting")
+        assert answer.headers["retry-after"] == "1"
+    assert lines == 500 * (len(answers) - len(refused))
+
+
+def test_a_request_that_takes_too_long_is_answered_with_504(trained: dict[str, Any], tmp_path: Path) -> None:
+    with (
+        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], TIMEOUT_SECONDS="0.02", DRAIN_SECONDS="0") as served,
+        httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
+    ):
+        answer = client.post("/predict", content=body_of(*[EXAMPLE] * 10_000))
+        assert_refused(answer, 504, "Not answered in 0.02 seconds.")
