@@ -6,8 +6,6 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,27 +88,21 @@ class DoorMetrics:
         self.batch_rows = make("batch_rows")
         self.in_flight = dict.fromkeys(DOORS, 0)
 
-    @contextmanager
-    def request(self, door: str) -> Iterator[CountedRequest]:
-        """Count what happens inside as one request through `door`."""
-        counted = CountedRequest(start=time.perf_counter())
+    def begin(self, door: str) -> CountedRequest:
+        """A request through `door` that has just come."""
         self.in_flight[door] += 1
-        try:
-            yield counted
-        finally:
-            self.in_flight[door] -= 1
-            self._seconds[door].observe(time.perf_counter() - counted.start)
-            self._requests[door, counted.outcome].inc()
-            if counted.outcome == "answered":
-                self._rows[door].inc(counted.rows)
+        return CountedRequest(start=time.perf_counter())
 
-    @contextmanager
-    def feedback(self) -> Iterator[CountedRequest]:
-        """Count what happens inside as one request that brings outcomes, its `rows`."""
-        counted = CountedRequest()
-        try:
-            yield counted
-        finally:
-            self._feedback.labels(counted.outcome).inc()
-            if counted.outcome == "answered":
-                self._outcomes.inc(counted.rows)
+    def end(self, door: str, counted: CountedRequest) -> None:
+        """Count a request that began so, and how it ended."""
+        self.in_flight[door] -= 1
+        self._seconds[door].observe(time.perf_counter() - counted.start)
+        self._requests[door, counted.outcome].inc()
+        if counted.outcome == "answered":
+            self._rows[door].inc(counted.rows)
+
+    def end_feedback(self, counted: CountedRequest) -> None:
+        """Count a request that brought outcomes, its `rows`."""
+        self._feedback.labels(counted.outcome).inc()
+        if counted.outcome == "answered":
+            self._outcomes.inc(counted.rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -41,13 +42,18 @@ def answering(endpoint: Endpoint) -> Endpoint:
 
 
 async def read_body(request: Request) -> bytes:
-    """The body of a request. Raises TooLargeError past `settings.max_body_mb`."""
+    """The body of a request.
+
+    Raises TooLargeError past `settings.max_body_mb`, and TimeoutError where it takes longer than
+    `settings.timeout_seconds` to come.
+    """
     limit = settings.max_body_mb << 20
     chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > limit:
-            raise TooLargeError(f"The body is larger than {settings.max_body_mb} MiB: send it in parts.")
+    async with asyncio.timeout(settings.timeout_seconds):
+        async for chunk in request.stream():
+            chunks += chunk
+            if len(chunks) > limit:
+                raise TooLargeError(f"The body is larger than {settings.max_body_mb} MiB: send it in parts.")
     return bytes(chunks)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -49,60 +50,67 @@ class Entrance:
         package: ModelPackage = self.application.instance.package
         return package
 
-    async def predict(self, rows: Sequence[Row], counted: CountedRequest) -> Sequence[dict[str, Any]]:
-        """Answers to validated rows, logged. Raises TooLargeError, OverloadError, LogError or PredictionError."""
-        return await self.enqueue(rows, counted)
+    def predict(self, rows: Sequence[Row], counted: CountedRequest) -> asyncio.Future[Sequence[dict[str, Any]]]:
+        """Answers to validated rows, to come once they are logged. Cancelled, they are not computed.
 
-    def enqueue(self, rows: Sequence[Row], counted: CountedRequest) -> asyncio.Future[Sequence[dict[str, Any]]]:
-        """Those answers, to come. Raises TooLargeError or OverloadError at once."""
+        Raises TooLargeError or OverloadError at once; the answers raise LogError, PredictionError, or TimeoutError
+        where they do not come within `settings.timeout_seconds` of the request.
+        """
         counted.rows = len(rows)
         check_size(len(rows))
-        if rows:
-            answers = self._batcher.enqueue(rows, counted.span)
-            if counted.request_id:
-                answers.add_done_callback(partial(_note_ids, counted))
-            return answers
-        none: asyncio.Future[Sequence[dict[str, Any]]] = asyncio.get_running_loop().create_future()
-        none.set_result([])
-        return none
+        loop = asyncio.get_running_loop()
+        if not rows:
+            none: asyncio.Future[Sequence[dict[str, Any]]] = loop.create_future()
+            none.set_result([])
+            return none
+        answers = self._batcher.enqueue(rows, counted.span)
+        left = settings.timeout_seconds - (time.perf_counter() - counted.start)
+        expiry = loop.call_later(max(left, 0.0), _expire, answers)
+        answers.add_done_callback(lambda _: expiry.cancel())
+        if counted.request_id:
+            answers.add_done_callback(partial(_note_ids, counted))
+        return answers
 
     @contextmanager
     def request(self, door: str, headers: Callable[[], Mapping[str, str]] = dict) -> Iterator[CountedRequest]:
         """Count a request through `door`, and how it ended; `headers` are asked for where it is traced or told of."""
-        with self._metrics.request(door) as counted:
+        counted = self._metrics.begin(door)
+        error: BaseException | None = None
+        try:
             if self.tracing is not None or settings.log_requests == "all":
                 counted.request_id = _request_id(headers())
             if self.tracing is not None:
                 counted.span = self.tracing.begin(door, headers())
-            error: BaseException | None = None
-            try:
-                with _told(counted):
-                    yield counted
-            except BaseException as raised:
-                error = raised
-                raise
-            finally:
-                if self.tracing is not None:
-                    self.tracing.end(counted, error)
-                if tells(counted.outcome):
-                    counted.request_id = counted.request_id or _request_id(headers())
-                    tell(door, counted)
+            yield counted
+            counted.outcome = "answered"
+        except BaseException as raised:
+            counted.outcome, error = _outcome(raised), raised
+            raise
+        finally:
+            self._metrics.end(door, counted)
+            if self.tracing is not None:
+                self.tracing.end(counted, error)
+            if tells(counted.outcome):
+                counted.request_id = counted.request_id or _request_id(headers())
+                tell(door, counted)
 
     @contextmanager
     def feedback(self) -> Iterator[CountedRequest]:
         """Count a request that brings outcomes, and how it ended."""
-        with self._metrics.feedback() as counted, _told(counted):
+        counted = CountedRequest()
+        try:
             yield counted
+            counted.outcome = "answered"
+        except BaseException as raised:
+            counted.outcome = _outcome(raised)
+            raise
+        finally:
+            self._metrics.end_feedback(counted)
 
 
-@contextmanager
-def _told(counted: CountedRequest) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        counted.outcome = _outcome(error)
-        raise
-    counted.outcome = "answered"
+def _expire(answers: asyncio.Future[Any]) -> None:
+    if not answers.done():
+        answers.set_exception(TimeoutError())
 
 
 def _request_id(headers: Mapping[str, str]) -> str:

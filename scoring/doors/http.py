@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -32,17 +31,14 @@ class HTTPDoor:
     async def predict(self, request: Request) -> Response:
         """Validate, wait for the batch, answer."""
         with self._entrance.request("http", lambda: request.headers) as counted:
-            async with asyncio.timeout(settings.timeout_seconds):
-                body = await read_body(request)
-                models: list[Any] = getattr(PredictRequest.__pydantic_validator__.validate_json(body), ROWS)
-                return json_answer(200, await self._entrance.predict(rows_of_models(models), counted))
+            body = await read_body(request)
+            models: list[Any] = getattr(PredictRequest.__pydantic_validator__.validate_json(body), ROWS)
+            return json_answer(200, await self._entrance.predict(rows_of_models(models), counted))
 
     async def feedback(self, request: Request) -> Response:
         """Validate outcomes and log them."""
         with self._entrance.feedback() as counted:
-            async with asyncio.timeout(settings.timeout_seconds):
-                body = await read_body(request)
-            outcomes = FeedbackRequest.__pydantic_validator__.validate_json(body).outcomes
+            outcomes = FeedbackRequest.__pydantic_validator__.validate_json(await read_body(request)).outcomes
             counted.rows = len(outcomes)
             if len(outcomes) > settings.max_rows:
                 raise TooLargeError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
 from collections.abc import Sequence
@@ -32,7 +31,6 @@ from scoring.doors.tensors import (
     shown,
 )
 from scoring.errors import RequestError
-from scoring.settings import settings
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ["binary_tensor_data"]
@@ -91,11 +89,10 @@ class RESTDoor:
         """Predict the rows of the input tensors."""
         with self._entrance.request("rest", lambda: request.headers) as counted:
             served = self._served(request)
-            async with asyncio.timeout(settings.timeout_seconds):
-                document, tensors = _read(await read_body(request), request.headers.get(HEADER_LENGTH))
-                requested = [_text(output, "name", "output") for output in _objects(document, "outputs")]
-                check_outputs(requested)
-                answers = await self._entrance.predict(rows_of_tensors(tensors), counted)
+            document, tensors = _read(await read_body(request), request.headers.get(HEADER_LENGTH))
+            requested = [_text(output, "name", "output") for output in _objects(document, "outputs")]
+            check_outputs(requested)
+            answers = await self._entrance.predict(rows_of_tensors(tensors), counted)
             served = scored_by(answers, request.path_params.get("version", ""), served)
             return _write(served, document, output_tensors(answers, requested))
 

@@ -116,7 +116,6 @@ class _Inference:
         self._version = ""
         self._asked: Asked
         self._answers: asyncio.Future[Sequence[dict[str, Any]]]
-        self._expiry: asyncio.TimerHandle | None = None
 
     def begin(self, request: Any, crowded: bool) -> None:
         """Read the request and queue its rows; what is wrong with it is told by `response`."""
@@ -127,9 +126,7 @@ class _Inference:
             self._version = request.model_version
             check_model(request.model_name, self._version, self._entrance.package.tag)
             self._asked = read(request)
-            self._answers = self._entrance.enqueue(self._asked.rows, counted)
-            loop = asyncio.get_running_loop()
-            self._expiry = loop.call_later(settings.timeout_seconds, _expire, self._answers)
+            self._answers = self._entrance.predict(self._asked.rows, counted)
         except Exception as error:
             self._end(error)
             self._error = error
@@ -155,8 +152,6 @@ class _Inference:
             self._end(asyncio.CancelledError())
 
     def _end(self, error: BaseException | None) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
         self._ended()
         with suppress(BaseException):
             self._counting.__exit__(type(error) if error else None, error, None)
@@ -166,11 +161,6 @@ def _headers(context: Context, request_id: str) -> dict[str, str]:
     """The metadata of a call, with the request's own id for want of another."""
     metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
     return {REQUEST_ID: request_id} | metadata
-
-
-def _expire(answers: asyncio.Future[Any]) -> None:
-    if not answers.done():
-        answers.set_exception(TimeoutError())
 
 
 async def _send(context: Context, begun: asyncio.Queue[_Inference | None]) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from features.definition import EXAMPLE
 from tests.conftest import ROOT
 from tests.service.bodies import JSON, assert_refused, body_of
-from tests.serving import logged, serve
+from tests.serving import ServedPort, logged, serve
 
 
 def test_settings_from_the_environment_hold(trained: dict[str, Any], tmp_path: Path) -> None:
@@ -44,10 +48,28 @@ def test_rows_beyond_the_queue_are_told_to_come_again(trained: dict[str, Any], t
     assert lines == 500 * (len(answers) - len(refused))
 
 
-def test_a_request_that_takes_too_long_is_answered_with_504(trained: dict[str, Any], tmp_path: Path) -> None:
-    with (
-        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], TIMEOUT_SECONDS="0.02", DRAIN_SECONDS="0") as served,
-        httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
-    ):
+@pytest.fixture(scope="module")
+def hasty(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
+    """A server that takes no time."""
+    folder = tmp_path_factory.mktemp("hasty")
+    with serve(folder, cwd=ROOT, MODEL_TAG=trained["tag"], TIMEOUT_SECONDS="0.02", DRAIN_SECONDS="0") as served:
+        yield served
+
+
+def test_a_request_that_takes_too_long_is_answered_with_504(hasty: ServedPort) -> None:
+    with httpx.Client(base_url=hasty.process.url, timeout=60, headers=JSON) as client:
         answer = client.post("/predict", content=body_of(*[EXAMPLE] * 10_000))
         assert_refused(answer, 504, "Not answered in 0.02 seconds.")
+
+
+@pytest.mark.parametrize("path", ["/predict", "/feedback", "/v2/models/flights/infer"])
+def test_a_body_that_does_not_come_is_answered_with_504(hasty: ServedPort, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", hasty.process.port, timeout=60)
+    connection.putrequest("POST", path)
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b"{")
+    answer = connection.getresponse()
+
+    assert answer.status == 504
+    assert json.loads(answer.read())["error"] == "Not answered in 0.02 seconds."
+    connection.close()
