@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from datetime import datetime
 
 from pydantic import ValidationError
 
+from data.storage import path_of
+
 FAILED = 3
 """The exit code of a command that could not do its work."""
+
+
+def add_window(command: argparse.ArgumentParser) -> None:
+    """The arguments that choose rows of the traffic log: a window, the log, and the model."""
+    command.add_argument("--from", dest="start", type=moment, required=True, metavar="TIME", help="first, ISO 8601")
+    command.add_argument("--to", dest="end", type=moment, required=True, metavar="TIME", help="end, not included")
+    command.add_argument(
+        "--on",
+        default="time",
+        metavar="COLUMN",
+        help="`time` of the prediction in UTC (default), or a local time of the row, such as sched_dep",
+    )
+    command.add_argument(
+        "--traffic-dir",
+        type=path_of,
+        default=os.environ.get("TRAFFIC_DIR") or "var/traffic",
+        metavar="DIR",
+        help="the traffic log, a folder or a URI such as s3://bucket/traffic (default: TRAFFIC_DIR, or var/traffic)",
+    )
+    command.add_argument("--model", metavar="TAG", help="default: the model that most rows of the window name")
 
 
 def moment(text: str) -> datetime:

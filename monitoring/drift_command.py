@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -12,9 +11,8 @@ from typing import NoReturn
 from pydantic import ValidationError
 
 from data.errors import DataError
-from data.storage import path_of
 from features.definition import SEGMENTS
-from monitoring.arguments import FAILED, fail, first_error, moment, positive
+from monitoring.arguments import FAILED, add_window, fail, first_error, positive
 from monitoring.errors import MonitoringError
 from monitoring.means_arguments import add_means, means_of
 from monitoring.result import DriftResult
@@ -58,28 +56,13 @@ def add_drift(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--from", dest="start", type=moment, required=True, metavar="TIME", help="first, ISO 8601")
-    command.add_argument("--to", dest="end", type=moment, required=True, metavar="TIME", help="end, not included")
+    add_window(command)
     command.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for result.json and report.html"
     )
     command.add_argument(
-        "--on",
-        default="time",
-        metavar="COLUMN",
-        help="`time` of the prediction in UTC (default), or a local time of the row, such as sched_dep",
-    )
-    command.add_argument(
-        "--traffic-dir",
-        type=path_of,
-        default=os.environ.get("TRAFFIC_DIR") or "var/traffic",
-        metavar="DIR",
-        help="the traffic log, a folder or a URI such as s3://bucket/traffic (default: TRAFFIC_DIR, or var/traffic)",
-    )
-    command.add_argument(
         "--by", choices=SEGMENTS, help="break the window down by this field: rows, errors and drift of each value"
     )
-    command.add_argument("--model", metavar="TAG", help="default: the model that most rows of the window name")
     command.add_argument("--min-rows", type=positive, metavar="N", help="fewer rows are not judged")
     command.add_argument("--sample", type=positive, metavar="N", help="rows that the plots are drawn from")
     command.add_argument("--seed", type=int, help="of that sample, and of the intervals")

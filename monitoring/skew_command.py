@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import DataError
-from data.storage import path_of
-from monitoring.arguments import FAILED, fail, moment
+from monitoring.arguments import FAILED, add_window, fail
 from monitoring.errors import MonitoringError
 
 if TYPE_CHECKING:
@@ -40,23 +38,8 @@ def add_skew(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--from", dest="start", type=moment, required=True, metavar="TIME", help="first, ISO 8601")
-    command.add_argument("--to", dest="end", type=moment, required=True, metavar="TIME", help="end, not included")
+    add_window(command)
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for skew.json")
-    command.add_argument(
-        "--on",
-        default="time",
-        metavar="COLUMN",
-        help="`time` of the prediction in UTC (default), or a local time of the row, such as sched_dep",
-    )
-    command.add_argument(
-        "--traffic-dir",
-        type=path_of,
-        default=os.environ.get("TRAFFIC_DIR") or "var/traffic",
-        metavar="DIR",
-        help="the traffic log (default: TRAFFIC_DIR, or var/traffic)",
-    )
-    command.add_argument("--model", metavar="TAG", help="default: the model that most rows of the window name")
     command.add_argument("--json", action="store_true", help="end with one JSON object on the last line")
     command.set_defaults(run=_skew)
 

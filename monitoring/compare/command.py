@@ -71,8 +71,7 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     window.add_argument("--from", dest="start", type=moment, metavar="TIME", help="first, ISO 8601 (default: all)")
     window.add_argument("--to", dest="end", type=moment, metavar="TIME", help="end, not included")
     window.add_argument(
-        "--by",
-        dest="window_on",
+        "--window-on",
         metavar="COLUMN",
         help="`time` of the prediction in UTC (default), or a local time of the row, such as sched_dep",
     )

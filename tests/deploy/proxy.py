@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -17,6 +17,7 @@ import httpx
 from features.definition import EXAMPLE
 from scoring.doors import open_inference_pb2_grpc as services
 from scoring.schema import ROWS
+from tests.callers import Callers
 from tests.deploy.tools import DEPLOY, tool
 from tests.doors.clients import outputs_of, raw
 from tests.serving import free_port
@@ -25,27 +26,14 @@ CALLERS = 4
 """Callers of each of the two doors."""
 
 
-class Load:
+class Load(Callers):
     """Callers that ask through the proxy until told to stop, and note what was predicted and what went wrong."""
 
     def __init__(self, http: str, grpc_address: str) -> None:
         self.ids: list[str] = []
         self.faults: list[str] = []
-        self._ended = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(call,))
-            for call in [lambda: self._over_http(http)] * CALLERS + [lambda: self._over_grpc(grpc_address)] * CALLERS
-        ]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
+        calls = [partial(self._over_http, http), partial(self._over_grpc, grpc_address)] * CALLERS
+        super().__init__([partial(self._run, call) for call in calls])
 
     def more(self, answers: int) -> None:
         """Wait for so many more answers."""
@@ -63,7 +51,7 @@ class Load:
     def _over_http(self, url: str) -> None:
         body = json.dumps({ROWS: [EXAMPLE] * 2})
         with httpx.Client(base_url=url, timeout=30) as client:
-            while not self._ended.is_set():
+            while not self.stop.is_set():
                 time.sleep(0.01)
                 answer = client.post("/predict", content=body)
                 if answer.status_code == 200:
@@ -75,7 +63,7 @@ class Load:
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
         with grpc.insecure_channel(address, options) as channel:
             calls = services.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
-            while not self._ended.is_set():
+            while not self.stop.is_set():
                 time.sleep(0.01)
                 try:
                     self.ids += outputs_of(calls.ModelInfer(raw([EXAMPLE] * 2), timeout=30))["prediction_id"]

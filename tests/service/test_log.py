@@ -4,10 +4,10 @@ import json
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from data.events import EventLog, ScanCounts
 from features.definition import EXAMPLE, TARGET
 from scoring.schema import ErrorAnswer
 from scoring.traffic import PREDICTIONS
+from tests.callers import Callers
 from tests.conftest import ROOT
 from tests.serving import ServedPort, logged, serve
 
@@ -30,7 +31,7 @@ def requests_of(name: str, count: int) -> str:
     )
 
 
-class Load:
+class Load(Callers):
     """Callers that ask until the server is gone, and keep what they were answered in full."""
 
     def __init__(self, url: str, callers: int = 12, rows: int = 5) -> None:
@@ -38,18 +39,7 @@ class Load:
         self.refused: list[int] = []
         self._url = url
         self._rows = rows
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._call, args=(caller,)) for caller in range(callers)]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__([partial(self._call, caller) for caller in range(callers)])
 
     def wait_for(self, answers: int) -> None:
         deadline = time.monotonic() + 60
@@ -60,7 +50,7 @@ class Load:
     def _call(self, caller: int) -> None:
         with httpx.Client(base_url=self._url, timeout=30) as client:
             turn = 0
-            while not self._stop.is_set():
+            while not self.stop.is_set():
                 try:
                     answer = client.post("/predict", content=requests_of(f"{caller}-{turn}", self._rows))
                 except httpx.TransportError:

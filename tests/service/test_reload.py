@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from features.definition import EXAMPLE, FIELD_NAMES, TARGET
 from scoring.doors import open_inference_pb2 as messages
 from scoring.package import ModelPackage
 from scoring.process import ServerProcess
+from tests.callers import Callers
 from tests.conftest import ROOT
 from tests.doors.clients import PREDICTION_ID, call, infer, json_body, outputs_of, raw, stub, values_of
 from tests.releases import CANDIDATE, command, eventually, folder_of, log_of, release, store_of_two
@@ -62,31 +63,17 @@ Answer = tuple[str, float]
 """prediction_id and prediction."""
 
 
-class Calls:
+class Calls(Callers):
     """Callers at the three doors, who go on until the end and keep each answer, and each failure."""
 
     def __init__(self, served: ServedPort) -> None:
         self._served = served
-        self._stop = threading.Event()
         self.answers: dict[str, float] = {}
         self.models: dict[str, str] = {}
         self.by_door: dict[str, int] = {}
         self.failures: list[str] = []
-        self._threads = [
-            threading.Thread(target=self._call, args=(door, ask, number))
-            for door, ask in {"http": self._http, "rest": self._rest, "grpc": self._grpc}.items()
-            for number in range(2)
-        ]
-
-    def __enter__(self) -> Calls:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        doors = {"http": self._http, "rest": self._rest, "grpc": self._grpc}
+        super().__init__([partial(self._call, door, ask, number) for door, ask in doors.items() for number in range(2)])
 
     def more(self, count: int) -> None:
         """Wait for so many answers more."""
@@ -97,7 +84,7 @@ class Calls:
         with ExitStack() as stack:
             ask = open_door(stack)
             turn = 0
-            while not self._stop.is_set():
+            while not self.stop.is_set():
                 rows = [
                     {**EXAMPLE, "id": f"{door}-{number}-{turn}", "dep_delay": float((turn + i) % 300)} for i in range(3)
                 ]
