@@ -10,13 +10,11 @@ from typing import Any
 
 import orjson
 
-from scoring.metrics import CountedRequest
+from scoring.metrics import FAULTS, CountedRequest
 from scoring.settings import settings
 from scoring.tracing import described, trace_id
 
 REQUESTS = logging.getLogger("bentoml.requests")
-FAULTS = ("failed", "unlogged", "timeout")
-"""Ends of requests that are the server's fault."""
 
 STATUS = {
     "answered": (200, "OK"),

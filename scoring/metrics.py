@@ -26,6 +26,9 @@ OUTCOMES = (
 )
 """How a request may end; each is there from the start, so that its first is seen to rise."""
 
+FAULTS = ("failed", "timeout", "unlogged")
+"""Those of them that are the server's fault: what ErrorRate of deploy/observability/rules.yaml counts."""
+
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,11 @@ REQUEST_ID = "x-request-id"
 """The header, and the metadata of gRPC, by which a caller names a request for traces and logs."""
 
 MAX_ID = 128
+
+FEEDBACK = "feedback"
+"""What a request that brings outcomes is called in traces and logs, in the place of its door."""
+
+Headers = Callable[[], Mapping[str, str]]
 
 
 class Entrance:
@@ -71,41 +76,36 @@ class Entrance:
             answers.add_done_callback(partial(_note_ids, counted))
         return answers
 
-    @contextmanager
-    def request(self, door: str, headers: Callable[[], Mapping[str, str]] = dict) -> Iterator[CountedRequest]:
+    def request(self, door: str, headers: Headers) -> AbstractContextManager[CountedRequest]:
         """Count a request through `door`, and how it ended; `headers` are asked for where it is traced or told of."""
-        counted = self._metrics.begin(door)
+        return self._observed(door, headers, self._metrics.begin(door), partial(self._metrics.end, door))
+
+    def feedback(self, headers: Headers) -> AbstractContextManager[CountedRequest]:
+        """Count a request that brings outcomes, as `request` does."""
+        return self._observed(FEEDBACK, headers, CountedRequest(start=time.perf_counter()), self._metrics.end_feedback)
+
+    @contextmanager
+    def _observed(
+        self, what: str, headers: Headers, counted: CountedRequest, end: Callable[[CountedRequest], None]
+    ) -> Iterator[CountedRequest]:
         error: BaseException | None = None
         try:
             if self.tracing is not None or settings.log_requests == "all":
                 counted.request_id = _request_id(headers())
             if self.tracing is not None:
-                counted.span = self.tracing.begin(door, headers())
+                counted.span = self.tracing.begin(what, headers())
             yield counted
             counted.outcome = "answered"
         except BaseException as raised:
             counted.outcome, error = _outcome(raised), raised
             raise
         finally:
-            self._metrics.end(door, counted)
+            end(counted)
             if self.tracing is not None:
                 self.tracing.end(counted, error)
             if tells(counted.outcome):
                 counted.request_id = counted.request_id or _request_id(headers())
-                tell(door, counted)
-
-    @contextmanager
-    def feedback(self) -> Iterator[CountedRequest]:
-        """Count a request that brings outcomes, and how it ended."""
-        counted = CountedRequest()
-        try:
-            yield counted
-            counted.outcome = "answered"
-        except BaseException as raised:
-            counted.outcome = _outcome(raised)
-            raise
-        finally:
-            self._metrics.end_feedback(counted)
+                tell(what, counted)
 
 
 def _expire(answers: asyncio.Future[Any]) -> None:

@@ -101,5 +101,7 @@ def test_the_image_of_the_jobs_has_what_they_need() -> None:
     for path in copied:
         assert (ROOT / path).exists(), path
     assert {"data", "features", "scoring", "monitoring"} <= set(copied)
+    made = text.index("install -d -o 1034 -g 1034 /drift /traffic")
+    assert made < text.index("USER 1034:1034"), "a new volume takes its owner from the folder that it is mounted on"
     for script in JOBS.glob("*.sh"):
         assert os.access(script, os.X_OK), script

@@ -38,7 +38,8 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_answer_has(
         call(served, "/predict", b"{}")
         with stub(served) as calls:
             calls.ModelInfer(raw([EXAMPLE], id="mine"), timeout=30)
-    answered, invalid, over_grpc = of_requests(served)
+        call(served, "/feedback", b'{"outcomes": []}')
+    answered, invalid, over_grpc, feedback = of_requests(served)
 
     assert {name: answered[name] for name in ("door", "status", "outcome", "rows", "request_id", "level")} == {
         "door": "http",
@@ -51,6 +52,7 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_answer_has(
     assert answered["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
     assert 0 < answered["ms"] < 60_000
     assert (invalid["status"], invalid["outcome"], len(invalid["request_id"])) == (400, "invalid", 16)
+    assert (feedback["status"], feedback["door"], feedback["rows"]) == (200, "feedback", 0)
     assert (over_grpc["status"], over_grpc["door"], over_grpc["request_id"]) == ("OK", "grpc", "mine")
     assert any("Service flights initialized" in line["message"] for line in lines(served))
 
