@@ -31,6 +31,12 @@ def test_every_parity_vector_comes_out_to_the_bit_through_the_three_doors(shippe
     assert counts == {"http": 120, "rest": 120, "grpc": 120}
 
 
+def test_behind_a_bridge_it_answers_at_its_published_ports(shipped: Shipped, volume: str) -> None:
+    with Container(shipped.record.image_id, volume, network="bridge") as container:
+        counts = asyncio.run(check_doors(shipped.package, container.url, container.address))
+    assert counts == {"http": 120, "rest": 120, "grpc": 120}
+
+
 def test_the_smoke_test_notices_a_vector_that_differs_by_the_least(
     shipped: Shipped, running: Container, tmp_path: Path
 ) -> None:
