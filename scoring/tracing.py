@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from features.definition import NAME
+from scoring.endings import FAULTS
 from scoring.errors import ScoringError
-from scoring.metrics import DOORS, FAULTS, CountedRequest
+from scoring.metrics import DOORS, CountedRequest
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")

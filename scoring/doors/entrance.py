@@ -9,13 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
-from starlette.requests import ClientDisconnect
-
-from data.errors import LogError
 from features.values import Row
 from scoring.bento import Application
-from scoring.errors import OverloadError, RequestError, TooLargeError, UnknownModelError
+from scoring.endings import ending
+from scoring.errors import TooLargeError
 from scoring.logs import new_request_id, tell, tells
 from scoring.metrics import CountedRequest, DoorMetrics
 from scoring.package import ModelPackage
@@ -97,7 +94,7 @@ class Entrance:
             yield counted
             counted.outcome = "answered"
         except BaseException as raised:
-            counted.outcome, error = _outcome(raised), raised
+            counted.outcome, error = ending(raised), raised
             raise
         finally:
             end(counted)
@@ -126,25 +123,3 @@ def check_size(rows: int) -> None:
     """Raise TooLargeError for more rows than one request may have."""
     if rows > settings.max_rows:
         raise TooLargeError(f"{rows} rows in one request, of at most {settings.max_rows}: send it in parts.")
-
-
-def _outcome(error: BaseException) -> str:
-    match error:
-        case TooLargeError():
-            return "too_large"
-        case UnknownModelError():
-            return "unknown_model"
-        case ValidationError() | RequestError():
-            return "invalid"
-        case OverloadError():
-            return "overload"
-        case LogError():
-            return "unlogged"
-        case TimeoutError():
-            return "timeout"
-        case ClientDisconnect():
-            return "cancelled"
-        case Exception():
-            return "failed"
-        case _:
-            return "cancelled"

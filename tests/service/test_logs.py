@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from features.definition import EXAMPLE
-from scoring.logs import STATUS, JSONFormatter
-from scoring.metrics import OUTCOMES
+from scoring.logs import JSONFormatter
 from scoring.schema import ROWS
 from tests.doors.clients import call, raw, stub
 from tests.serving import ServedPort, serve
@@ -90,7 +89,3 @@ def test_a_record_is_one_line_with_what_it_was_given_and_its_exception() -> None
     assert line.pop("time").endswith("+00:00")
     assert line.pop("pid") > 0
     assert line == {"level": "ERROR", "logger": "a.b", "message": "it failed", "rows": 3, "path": "/x"}
-
-
-def test_every_end_of_a_request_has_a_status() -> None:
-    assert set(STATUS) == set(OUTCOMES)
