@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -95,11 +96,14 @@ def segment_part(path: AnyPath) -> Part | None:
 
 
 def sealed_parts(path: AnyPath, window: Window | None) -> list[Part]:
-    """A sealed file as one part, or, if it is large, as parts of some row groups; none if retention removed it."""
+    """A sealed file as one part, or, if it is large, as parts of some row groups; none if retention removed it.
+
+    Raises LogError for a large one that is damaged; a smaller one is not looked into here.
+    """
     try:
         if (size := size_of(path)) <= PART_BYTES:
             return [Part(path, None, None, size)]
-        with path.open("rb") as file:
+        with path.open("rb") as file, _undamaged(path):
             return [Part(path, None, groups, PART_BYTES) for groups in _groups(_parquet(path, file), window)]
     except FileNotFoundError:
         return []
@@ -129,18 +133,27 @@ def _read_segment(part: Part, size: int, file: BinaryIO, shape: Shape, counts: S
 
 
 def _read_sealed(part: Part, file: BinaryIO, shape: Shape) -> Iterator[pa.RecordBatch]:
-    with file:
-        try:
-            parquet, window = _parquet(part.path, file), shape.window
-            groups = list(part.groups or range(parquet.num_row_groups))
-            if window is not None:
-                groups = [index for index in groups if window.may_meet(parquet.metadata.row_group(index))]
-            wanted = {*shape.target.names, window.column if window else TIME.name}
-            names = [name for name in parquet.schema_arrow.names if name in wanted]
-            for batch in parquet.iter_batches(shape.batch_rows, row_groups=groups, columns=names):
-                yield _shaped(batch, shape)
-        except pa.ArrowException as error:
-            raise LogError(f"{part.path} is damaged: {error}. Restore it from a copy of the log.") from error
+    with file, _undamaged(part.path):
+        parquet, window = _parquet(part.path, file), shape.window
+        groups = list(part.groups or range(parquet.num_row_groups))
+        if window is not None:
+            groups = [index for index in groups if window.may_meet(parquet.metadata.row_group(index))]
+        wanted = {*shape.target.names, window.column if window else TIME.name}
+        names = [name for name in parquet.schema_arrow.names if name in wanted]
+        for batch in parquet.iter_batches(shape.batch_rows, row_groups=groups, columns=names):
+            yield _shaped(batch, shape)
+
+
+@contextmanager
+def _undamaged(path: AnyPath) -> Iterator[None]:
+    """What Arrow finds wrong with a sealed file, as a LogError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise LogError(f"{path} cannot be read: {why}. If it is damaged, restore it from a copy of the log.") from error
 
 
 def _parquet(path: AnyPath, file: BinaryIO) -> pq.ParquetFile:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from monitoring.arguments import FAILED
 from monitoring.drift import decide
 from monitoring.files import write_whole
 from monitoring.history import Entry, History
@@ -26,9 +27,6 @@ from monitoring.window import Query, WindowData
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
 HISTORY_FILE = "history.jsonl"
-
-FAILED = 3
-"""What a job that failed ends with."""
 
 TREND = 26
 """Windows that the page shows the trend of."""
