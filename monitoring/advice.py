@@ -24,6 +24,7 @@ _ADVICE = {
     "outcome_drift": "whether what came true changed, or only how it is reported",
     "other_models": "whether a release is under way; judge each model by itself with --model",
     "without_id": "the process that writes them: their outcomes can never be joined",
+    "unusable_value": "what writes {column}: a null, or a sum that overflowed",
     "clock_ahead": "the clock of the server that wrote them",
     "outcome_before_prediction": "the clocks of the server and of what posts outcomes",
     "contradictory_outcomes": "what posts outcomes twice; a correction is fine",

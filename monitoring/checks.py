@@ -74,6 +74,9 @@ def row_findings(
     if rows.future:
         text = f"time: {rows.future:,} predictions are dated in the future, so a server's clock is ahead"
         yield Finding(severity="warning", kind="clock_ahead", column="time", text=text)
+    for name, count in rows.unusable.items():
+        text = f"{name}: {count:,} rows hold no number to measure an error by, and count as without an outcome"
+        yield Finding(severity="warning", kind="unusable_value", column=name, text=text)
     if rows.duplicates:
         yield note("duplicates", f"{rows.duplicates:,} rows repeat a prediction_id and were left out")
     if rows.without_id:

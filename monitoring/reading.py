@@ -38,6 +38,12 @@ NEEDED = ("prediction_id", "model", "time", EVENT_TIME, KNOWN_PART, TARGET.name)
 
 OUTCOME_COLUMNS = ("prediction_id", "time", TARGET.name)
 
+MEASURED = {"predicted": TARGET.name, "baseline": KNOWN_PART}
+"""What errors are measured by, of each row: the field of the record, and the column of the log."""
+
+LARGEST = 1e30
+"""Numbers beyond it, of either sign, are none that an error can be measured by: sums of squares must stay finite."""
+
 LOTS = 16
 """As many, about, of a small log, so that a few workers have something to do each."""
 
@@ -164,7 +170,7 @@ def read_outcomes(shape: Shape, spill: Spill, lot: Lot) -> RowsRead:
     """Set aside the outcomes of the lot. Raises LogError and SpillError."""
     read, writer = RowsRead(), Writer(spill, OUTCOME_KIND)
     for batch in _batches(lot, shape, read):
-        whole = pc.and_(pc.is_valid(batch.column(0)), pc.is_finite(batch.column(2).fill_null(np.nan)))
+        whole = pc.and_(pc.is_valid(batch.column(0)), pa.array(measurable(_floats(batch, TARGET.name))))
         read.bad += batch.num_rows - whole.true_count
         batch = batch.filter(whole)
         rows = np.empty(batch.num_rows, OUTCOME_KIND)
@@ -235,8 +241,10 @@ def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> R
     rows["key"] = keys
     for name, log_name in (("time", "time"), ("event", EVENT_TIME)):
         rows[name] = batch.column(log_name).cast(pa.int64()).fill_null(0).to_numpy()
-    rows["predicted"], rows["baseline"] = _floats(batch, TARGET.name), _floats(batch, KNOWN_PART)
-    rows["gain"] = _floats(batch, plan.history) if plan.history else np.nan
+    for part, name in MEASURED.items():
+        rows[part] = _floats(batch, name)
+    gain = _floats(batch, plan.history) if plan.history else np.full(batch.num_rows, np.nan)
+    rows["gain"] = np.where(measurable(gain), gain, np.nan)
     codes = rows["codes"]
     for place, column in enumerate(plan.columns):
         codes[:, place] = _codes(column, batch, read.ranges, infinite_code(codes.dtype))
@@ -260,6 +268,11 @@ def _codes(
     ranges[column.name] = min(low, before[0]), max(high, before[1])
     found[np.isinf(values)] = infinite
     return found
+
+
+def measurable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of n numbers an error can be measured by: neither missing, nor infinite, nor beyond LARGEST; shape [n]."""
+    return np.asarray(np.abs(values) <= LARGEST)
 
 
 def _floats(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:

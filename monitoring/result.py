@@ -45,6 +45,10 @@ class Rows(_Part):
     torn: Annotated[int, Field(description="Last lines of segments that were never ended, in the whole unsealed log")]
     bad: Annotated[int, Field(description="Lines that could not be read, in the whole unsealed log")]
     future: Annotated[int, Field(description="Rows judged that are dated after the job ran")] = 0
+    unusable: Annotated[
+        dict[str, int],
+        Field(description="Rows judged whose error cannot be measured, by the column at fault: as without an outcome"),
+    ] = {}
     examples: Annotated[list[str], Field(description="Where some torn and bad lines are, and why")]
 
 

@@ -24,6 +24,7 @@ from monitoring.outcomes import Joined
 from monitoring.profile import OUTCOME
 from monitoring.ranges import Range, RangeSums, Sums, sum_range, unknown_in_range
 from monitoring.reading import (
+    MEASURED,
     NEEDED,
     OUTCOME_COLUMNS,
     Plan,
@@ -182,6 +183,7 @@ def _row_counts(found: RowsRead, total: RangeSums) -> RowCounts:
         scored=total.scored,
         duplicates=total.duplicates,
         future=total.future,
+        unusable={name: int(n) for name, n in zip(MEASURED.values(), total.unusable, strict=True) if n},
         other_models=found.other_models,
         without_id=found.without_id,
         torn=found.lines.torn,

@@ -51,6 +51,8 @@ class Query:
 class RowCounts:
     """Rows of the window by model, and lines that are no rows; `examples` shows some of those.
 
+    `unusable` are scored rows with no number to measure an error by, by the column that lacks it.
+
     Torn and bad lines have no time that could be read, so they count wherever they are in the unsealed log.
     """
 
@@ -59,6 +61,7 @@ class RowCounts:
     future: int = 0
     other_models: int = 0
     without_id: int = 0
+    unusable: dict[str, int] = field(default_factory=dict)
     torn: int = 0
     bad: int = 0
     examples: list[str] = field(default_factory=list)

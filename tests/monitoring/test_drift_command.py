@@ -9,6 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data import parts
@@ -17,10 +20,10 @@ from data.sealing import seal
 from monitoring import job
 from monitoring.__main__ import main
 from monitoring.arguments import moment
-from monitoring.job import HISTORY_FILE, RESULT_FILE
+from monitoring.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE
 from monitoring.result import DriftResult
 from scoring.package import ModelPackage
-from tests.monitoring.logs import AUGUST, JULY, drawn, record
+from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, rewrite
 from tests.monitoring.verdicts import strict
 
 JULY_WINDOW = ["--from", "2013-07-01", "--to", "2013-08-01", "--on", "sched_dep"]
@@ -113,6 +116,44 @@ def test_an_unforeseen_fault_is_no_drift(
     assert "Traceback" in told
     assert told.splitlines()[-1] == "The drift job failed: division by zero"
     assert 'drift_exit_code{model=""} 3.0' in (tmp_path / "drift.prom").read_text()
+
+
+def test_rows_that_no_error_can_be_measured_by(
+    tmp_path: Path, package: ModelPackage, flights: Flights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They count as without an outcome, and the column and their number are told; the others are measured."""
+    table = drawn(flights, JULY, AUGUST, 1_000)
+    outcomes = outcomes_of(table, record(tmp_path, package, table))
+    post(tmp_path, package, [*outcomes[:-1], (outcomes[-1][0], 1e200)])
+    counted = iter(range(1_000))
+
+    def broken(line: dict[str, Any]) -> dict[str, Any]:
+        row = next(counted)
+        if row in (0, 1, 2, 7):
+            line = {**line, "dep_delay": None}
+        if row in (3, 4, 5, 6, 7):
+            line = {**line, "arrival_delay": None if row == 7 else 1e200, "feature_gain_carrier_route": 1e200}
+        return line
+
+    rewrite(tmp_path, broken)
+    seal(tmp_path / "predictions")
+    for path in (tmp_path / "predictions").rglob("*.parquet"):  # JSON has no infinity; another writer's file may
+        written = pq.read_table(path)
+        place = written.schema.get_field_index("arrival_delay")
+        values = written["arrival_delay"].to_numpy().copy()
+        values[-2:] = np.inf
+        pq.write_table(written.set_column(place, "arrival_delay", pa.array(values, from_pandas=True)), path)
+    assert command(tmp_path, tmp_path / "out") == 1
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "warning  arrival_delay: 7 rows hold no number to measure an error by" in said.out
+    result = DriftResult.model_validate(strict((tmp_path / "out" / RESULT_FILE).read_text()))
+    assert result.rows.unusable == {"arrival_delay": 7, "dep_delay": 4}
+    assert result.outcomes.bad == 1
+    assert len(outcomes) - 11 <= result.outcomes.matched < len(outcomes) - 5
+    assert result.outcomes.model is not None
+    assert result.outcomes.model.rmse < 100
+    assert "dep_delay: 4 rows hold no number" in (tmp_path / "out" / REPORT_FILE).read_text()
 
 
 def test_a_damaged_sealed_file_is_one_sentence(
