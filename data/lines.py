@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from types import NoneType
 from typing import BinaryIO
 
@@ -70,6 +71,16 @@ def read_lines(
         number, tail = number + len(lines), rest
     if tail:
         reject(RejectedLine(number, tail, "the line was never ended", torn=True))
+
+
+def set_aside(file: BinaryIO, fields: Sequence[Field]) -> Iterator[RejectedLine]:
+    """The lines of a file of `rejected/`, which sealing could not read, and why not."""
+    for number, line in enumerate(file, 1):
+        found: list[RejectedLine] = []
+        for _ in read_lines(BytesIO(line), len(line), fields, found.append):
+            pass
+        reason = found[0].reason if found else "sealing could not read the line"
+        yield RejectedLine(number, line.rstrip(b"\n"), reason, torn=not line.endswith(b"\n"))
 
 
 def _read_chunk(

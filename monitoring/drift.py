@@ -2,8 +2,8 @@
 
 The rules, first that holds:
 
-1. `invalid_data` where lines that cannot be read are more than `max_bad_share` of the log, or the log lacks a column
-   of the model's package or declares it as another kind: what is left would be judged wrongly.
+1. `invalid_data` where lines that cannot be read are more than `max_bad_share` of the window's lines, or the log lacks
+   a column of the model's package or declares it as another kind: what is left would be judged wrongly.
 2. `not_enough_data` below `min_rows` rows or those that the calibration is for, or for a part of a day: such windows
    differ from the reference by chance, or by the hour. They never are drift.
 3. `drift` where

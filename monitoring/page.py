@@ -178,7 +178,7 @@ def _rows(result: DriftResult) -> str:
     rows, outcomes = result.rows, result.outcomes
     predictions = (
         f"Predictions: {rows.scored:,} judged; left out {rows.duplicates:,} repeated, {rows.other_models:,} of other "
-        f"models, {rows.without_id:,} without an id; {rows.torn:,} torn and {rows.bad:,} bad lines in the log."
+        f"models, {rows.without_id:,} without an id; {rows.torn:,} torn and {rows.bad:,} bad lines in the window."
     )
     joined = (
         f"Outcomes: {outcomes.matched:,} matched, {outcomes.repeated:,} repeated, "

@@ -42,8 +42,10 @@ class Rows(_Part):
     duplicates: Annotated[int, Field(description="Further rows of the same prediction_id, left out")]
     other_models: Annotated[int, Field(description="Rows of the window that another model predicted, left out")]
     without_id: Annotated[int, Field(description="Rows of the window without a prediction_id, left out")]
-    torn: Annotated[int, Field(description="Last lines of segments that were never ended, in the whole unsealed log")]
-    bad: Annotated[int, Field(description="Lines that could not be read, in the whole unsealed log")]
+    torn: Annotated[int, Field(description="Last lines of segments that were never ended, of the window")]
+    bad: Annotated[
+        int, Field(description="Lines of the window that could not be read, in segments and as sealing set them aside")
+    ]
     future: Annotated[int, Field(description="Rows judged that are dated after the job ran")] = 0
     unusable: Annotated[
         dict[str, int],

@@ -58,7 +58,7 @@ def _figures(result: DriftResult, exit_code: int) -> dict[str, tuple[str, float 
         "drift_exit_code": ("Exit code of the drift job; 3 is a job that failed", exit_code),
         "drift_alert": ("1 where enough of the last windows drifted to alert", result.alert.alert),
         "drift_rows": ("Rows of the window that were judged", result.rows.scored),
-        "drift_bad_lines": ("Lines of the log that cannot be read", result.rows.bad),
+        "drift_bad_lines": ("Lines of the window that cannot be read", result.rows.bad),
         "drift_share": ("Share of the features that drifted, by importance", result.decision.drifted_share),
         "drift_features": ("Features that drifted", result.decision.features_drifted),
         "drift_prediction_excess": ("Score of the prediction over its limit; drift above 1", excess),

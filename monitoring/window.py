@@ -53,7 +53,8 @@ class RowCounts:
 
     `unusable` are scored rows with no number to measure an error by, by the column that lacks it.
 
-    Torn and bad lines have no time that could be read, so they count wherever they are in the unsealed log.
+    Torn and bad lines are those that name a time in the window, and those that name none of segments that have rows in
+    it or were begun in it (`data.rejected`).
     """
 
     scored: int = 0

@@ -13,12 +13,13 @@ import pytest
 from data.flights import Flights
 from data.schema import Field, Kind
 from data.sealing import seal
-from monitoring.job import REPORT_FILE, run
+from monitoring.job import REPORT_FILE, judge, run
 from monitoring.vocabulary import MOST_NEW, NewValues, vocabularies
+from monitoring.window import Query
 from scoring.package import ModelPackage
 from scoring.traffic import PREDICTION_SCHEMA
 from tests.monitoring.logs import JANUARY, JULY, append, drawn, record, rewrite, year
-from tests.monitoring.verdicts import column, finding, kinds, verdict
+from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, verdict
 
 ROWS = 2_000
 
@@ -94,6 +95,40 @@ def test_nan_tokens(log: Path) -> None:
     result = verdict(log)
     assert (result.verdict, result.exit_code, result.rows.bad) == ("invalid_data", 2, 200)
     assert "not JSON" in result.findings[0].text
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_bad_lines_are_judged_in_their_own_window(
+    tmp_path: Path, package: ModelPackage, flights: Flights, sealed: bool
+) -> None:
+    """June is broken and March is not, in one log: whether they are sealed yet changes nothing."""
+    march, april, june, july = (datetime(2013, month, 1) for month in (3, 4, 6, 7))
+    record(tmp_path, package, drawn(flights, march.date(), april.date(), ROWS))
+    record(tmp_path, package, drawn(flights, june.date(), july.date(), ROWS))
+    broken = iter(range(ROWS))
+    rewrite(
+        tmp_path,
+        lambda line: {**line, "feature_temp": "warm"} if line["sched_dep"] >= "2013-06" and next(broken) < 60 else line,
+    )
+    if sealed:
+        seal(tmp_path / "predictions")
+    windows = [(march, april), (june, july), (march, july)]
+    results = [judge(Query(tmp_path, *each, "sched_dep"), package.tag, SETTINGS).result for each in windows]
+    assert [result.rows.bad for result in results] == [0, 60, 60]
+    assert [result.rows.scored for result in results] == [ROWS, ROWS - 60, 2 * ROWS - 60]
+    assert "bad_lines" not in kinds(results[0])
+    assert [result.verdict for result in results[1:]] == ["invalid_data"] * 2
+    assert [finding(result, "bad_lines").column for result in results[1:]] == ["temp"] * 2
+    assert "60 of 2,000 lines cannot be read" in finding(results[1], "bad_lines").text
+
+
+def test_a_window_of_bad_lines_alone(log: Path) -> None:
+    for path in (log / "predictions").glob("*.jsonl"):
+        path.write_bytes(path.read_bytes().replace(b'"feature_temp":', b'"feature_temp":NaN,"was":'))
+    seal(log / "predictions")
+    result = verdict(log)
+    assert (result.verdict, result.exit_code) == ("invalid_data", 2)
+    assert (result.rows.scored, result.rows.bad) == (0, ROWS)
 
 
 def test_torn_and_few_broken_lines(log: Path) -> None:
