@@ -51,23 +51,29 @@ def line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding]
         yield note("torn_lines", text)
 
 
-def row_findings(
+def size_finding(
     data: WindowData, reference: Reference, days: float, query: Query, settings: DriftSettings
-) -> Iterator[Finding]:
-    """Too few rows, or rows of another kind."""
+) -> Finding | None:
+    """Why the window is too small to be judged; None where it is not."""
     rows, needed = data.rows, max(settings.min_rows, reference.min_rows)
     hours = data.blocks.hours
     if rows.scored < needed:
         text = f"the window has {rows.scored:,} rows; {needed:,} are needed to tell drift from chance"
         if not rows.scored:
             text = f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
-        yield Finding(severity="alarm", kind="few_rows", column=None, text=text)
-    elif days < _ONE_DAY and hours < _MOST * reference.day_hours:
+        return Finding(severity="alarm", kind="few_rows", column=None, text=text)
+    if days < _ONE_DAY and hours < _MOST * reference.day_hours:
         text = (
             f"the rows are of {hours:.0f} hours of a day, and a day of training is spread over "
             f"{reference.day_hours:.0f}; the limits are for whole days: take a longer window"
         )
-        yield Finding(severity="alarm", kind="few_hours", column=None, text=text)
+        return Finding(severity="alarm", kind="few_hours", column=None, text=text)
+    return None
+
+
+def row_findings(data: WindowData) -> Iterator[Finding]:
+    """Rows of another kind."""
+    rows = data.rows
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"
         yield Finding(severity="warning", kind="other_models", column=None, text=text)

@@ -62,7 +62,7 @@ class Column(_Part):
     method: Annotated[str, Field(description="How the score is computed; `psi` is on the profile's fixed bins")]
     direction: Annotated[Literal["above"], Field(description="The column drifts when the score is above the threshold")]
     score: float | None
-    threshold: float | None
+    threshold: Annotated[float | None, Field(description="Null where the window is too small for any")]
     usual: Annotated[
         float | None, Field(description="The largest score of training windows of as many days, less what was noise")
     ]
@@ -77,6 +77,11 @@ class Column(_Part):
     healthy: Annotated[bool, Field(description="Whether it is plain, varying numbers or text, and goes to Evidently")]
     drifted: bool
     reason: Annotated[str, Field(description="In plain words")]
+
+    @property
+    def excess(self) -> float | None:
+        """The score in terms of its threshold, above 1 where it drifted; None where one of them is not there."""
+        return self.score / self.threshold if self.score is not None and self.threshold else None
 
 
 class Errors(_Part):

@@ -88,18 +88,20 @@ def segments_of(column: Watched | None, watched: Sequence[Watched], sums: RangeS
     return found
 
 
-def segment_results(query: Query, reference: Reference, data: WindowData, settings: DriftSettings) -> list[Segment]:
-    """What is to be said of each segment."""
-    return [_result(query, segment, reference, data, settings) for segment in data.segments]
+def segment_results(
+    query: Query, reference: Reference, data: WindowData, settings: DriftSettings, judged: bool = True
+) -> list[Segment]:
+    """What is to be said of each segment; columns are compared where the window is `judged`."""
+    return [_result(query, segment, reference, data, settings, judged) for segment in data.segments]
 
 
 def _result(
-    query: Query, segment: SegmentData, reference: Reference, data: WindowData, settings: DriftSettings
+    query: Query, segment: SegmentData, reference: Reference, data: WindowData, settings: DriftSettings, judged: bool
 ) -> Segment:
     rows, alike = int(segment.blocks.rows.sum()), _reference_rows(query.by or "", segment.value, reference.rows)
     drifted: list[str] = []
     share = None
-    enough = rows >= max(settings.min_rows, reference.min_rows) and alike.num_rows >= LEAST_REFERENCE
+    enough = judged and rows >= max(settings.min_rows, reference.min_rows) and alike.num_rows >= LEAST_REFERENCE
     if enough:
         scored = list(_scored(query.by or "", segment, alike, reference.columns, settings))
         weight = sum(column.importance for column, _ in scored)

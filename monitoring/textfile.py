@@ -49,10 +49,7 @@ def _gauge(registry: CollectorRegistry, name: str, text: str, model: str) -> Gau
 
 def _figures(result: DriftResult, exit_code: int) -> dict[str, tuple[str, float | None]]:
     outcomes, errors, estimate = result.outcomes, result.outcomes.model, result.estimate
-    prediction = next((one for one in result.columns if one.role == "prediction"), None)
-    excess = (
-        prediction.score / prediction.threshold if prediction and prediction.score and prediction.threshold else None
-    )
+    excess = next((column.excess for column in result.columns if column.role == "prediction"), None)
     maturity = outcomes.maturity
     return {
         "drift_exit_code": ("Exit code of the drift job; 3 is a job that failed", exit_code),
