@@ -30,6 +30,7 @@ _ADVICE = {
     "contradictory_outcomes": "what posts outcomes twice; a correction is fine",
     "unknown_outcomes": "whether the log was cut by retention, or outcomes of another system are posted here",
     "bad_outcomes": "what posts outcomes, and the log under outcomes/rejected",
+    "outcomes_unreadable": "the schemas/ folder of the log of outcomes: what posts them has other columns",
     "low_coverage": "what posts outcomes: it lags, or has stopped",
     "worse_than_history": "whether the model was trained too long ago",
 }

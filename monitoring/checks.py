@@ -14,7 +14,7 @@ from monitoring.settings import DriftSettings
 from monitoring.tally import Tally
 from monitoring.vocabulary import NewValues
 from monitoring.window import Query, RowCounts, WindowData
-from scoring.traffic import FEATURE_PREFIX
+from scoring.traffic import FEATURE_PREFIX, PREDICTION_SCHEMA
 
 _ONE_DAY, _MOST = 1.5, 0.8
 """Windows of fewer days must be spread over this part of the hours that a day of training is spread over."""
@@ -71,6 +71,17 @@ def size_finding(
     return None
 
 
+def broken_findings(data: WindowData) -> Iterator[Finding]:
+    """Columns without which no row is read, or no outcome."""
+    kinds = {field.name: field.kind for field in PREDICTION_SCHEMA}
+    for name, why in data.broken.items():
+        text = f"{name}: {UNREADABLE[why].format(kind=kinds[name])}; no row can be judged without it"
+        yield Finding(severity="alarm", kind=_UNREADABLE_KINDS[why], column=name, text=text)
+    for name, why in data.outcomes_broken.items():
+        text = f"{name} of the outcomes: {UNREADABLE[why].format(kind=kinds[name])}; no outcome is joined"
+        yield Finding(severity="warning", kind="outcomes_unreadable", column=name, text=text)
+
+
 def row_findings(data: WindowData) -> Iterator[Finding]:
     """Rows of another kind."""
     rows = data.rows
@@ -102,7 +113,9 @@ def column_findings(
     def finding(severity: Severity, kind: str, text: str) -> Finding:
         return Finding(severity=severity, kind=kind, column=column.name, text=f"{column.name}: {text}")
 
-    if (tally := data.tallies.get(column.name)) is None:
+    if (tally := data.tallies.get(column.name)) is None and reference.log_name in data.broken:
+        return
+    if tally is None:
         yield finding("alarm", _UNREADABLE_KINDS[data.unreadable[column.name]], column.reason)
         return
     if not tally.n:

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from monitoring.advice import with_advice
-from monitoring.checks import column_findings, line_findings, row_findings, size_finding, text_findings
+from monitoring.checks import broken_findings, column_findings, line_findings, row_findings, size_finding, text_findings
 from monitoring.outcome_checks import outcome_findings
 from monitoring.reference import Reference
 from monitoring.result import (
@@ -89,7 +89,8 @@ def decide(
     no column is judged.
     """
     days = data.blocks.days
-    if small := size_finding(data, reference, days, query, settings):
+    small = None if data.broken else size_finding(data, reference, days, query, settings)
+    if small:
         columns = [_unjudged(column, SMALL_KINDS[small.kind]) for column in columns]
     features = [column for column in columns if column.role == "feature" and column.excess is not None]
     weight = sum(column.importance for column in features)
@@ -98,6 +99,7 @@ def decide(
     references = {column.name: column for column in reference.columns}
     findings = [
         *line_findings(data.rows, settings),
+        *broken_findings(data),
         *row_findings(data),
         *text_findings(data, settings),
         *_share_findings(features, share, settings),

@@ -147,7 +147,7 @@ def _columns(result: DriftResult) -> str:
     size = f"{result.rows.scored:,} rows over {result.decision.days:.0f} days"
     limits = f"The limits are those of windows of the training months with {size}."
     if all(column.threshold is None for column in result.columns):
-        limits = "There are no limits for windows so small."
+        limits = "No limit applies to this window."
     what = f"Population stability index on fixed bins, of all rows; higher is further from the reference. {limits}"
     note = f'<p class="muted">{what}</p>'
     return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=7, marks=marks)}"

@@ -42,7 +42,7 @@ class NewValues:
     """
 
     def __init__(self, known: frozenset[str]) -> None:
-        self._known = known
+        self.known = known
         self.rows = 0
         self.empty = 0
         self.unknown = 0
@@ -67,7 +67,7 @@ class NewValues:
     def _kind(self, value: str) -> int:
         if not value:
             return EMPTY
-        return KNOWN if value in self._known else UNKNOWN
+        return KNOWN if value in self.known else UNKNOWN
 
     def count(self, kinds: NDArray[np.int64]) -> None:
         """Count rows whose kinds are known: those of KNOWN, EMPTY and UNKNOWN, shape [3]."""

@@ -74,6 +74,7 @@ class WindowData:
     how outcomes were joined, what came true by age of the prediction (shape [ages, bins]), and a sample of rows with
     the column `outcome`. It was read at `now`.
 
+    `broken` are the columns without which no row is read, and why, `outcomes_broken` those of the log of outcomes.
     `texts` are what fields of categories hold that the reference does not know, `texts_unreadable` why some are not
     read.
     """
@@ -88,6 +89,8 @@ class WindowData:
     sample: pa.Table
     texts: dict[str, NewValues] = field(default_factory=dict)
     texts_unreadable: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    outcomes_broken: dict[str, str] = field(default_factory=dict)
     segments: list[SegmentData] = field(default_factory=list)
 
 

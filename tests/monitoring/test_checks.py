@@ -13,11 +13,12 @@ import pytest
 from data.flights import Flights
 from data.schema import Field, Kind
 from data.sealing import seal
+from data.segments import SegmentWriter
 from monitoring.job import REPORT_FILE, judge, run
 from monitoring.vocabulary import MOST_NEW, NewValues, vocabularies
 from monitoring.window import Query
 from scoring.package import ModelPackage
-from scoring.traffic import PREDICTION_SCHEMA
+from scoring.traffic import OUTCOME_SCHEMA, PREDICTION_SCHEMA
 from tests.monitoring.logs import JANUARY, JULY, append, drawn, record, rewrite, year
 from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, verdict
 
@@ -76,6 +77,66 @@ def test_number_for_text(log: Path) -> None:
     result = verdict(log)
     assert result.verdict == "invalid_data"
     assert kinds(result, "origin") == {"column_wrong_type"}
+
+
+NEEDED_ALTERED = [
+    (name, kind)
+    for name in ("prediction_id", "model", "sched_dep", "dep_delay", "arrival_delay")
+    for kind in (None, Kind.INTEGER if name in ("prediction_id", "model", "sched_dep") else Kind.TEXT)
+]
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["model named", "model not named"])
+@pytest.mark.parametrize(("name", "kind"), NEEDED_ALTERED)
+def test_a_column_that_every_row_must_have(
+    log: Path, package: ModelPackage, name: str, kind: Kind | None, named: bool
+) -> None:
+    """Absent, or declared as another kind, it is a verdict with a finding and a page, not a failure of the job."""
+    schema = [field for field in PREDICTION_SCHEMA if field.name != name] + ([Field(name, kind, "")] if kind else [])
+    value = {Kind.INTEGER: 7, Kind.TEXT: "late"}.get(kind) if kind else None
+    rewrite(log, lambda line: {**line, name: value}, schema)
+    done = run(year(log), log / "out", package.tag if named else None)
+    assert (done.complaints, done.exit_code) == ([], 2)
+    assert (done.result.verdict, done.result.rows.scored) == ("invalid_data", 0)
+    first = done.result.findings[0]
+    assert (first.kind, first.column, first.severity) == (
+        "column_wrong_type" if kind else "column_absent",
+        name,
+        "alarm",
+    )
+    assert not kinds(done.result) & {"few_rows"}
+    page = (log / "out" / REPORT_FILE).read_text()
+    assert "Invalid data" in page
+    assert f"{name}: the log" in page
+
+
+def test_a_column_declared_anew_as_another_kind(log: Path) -> None:
+    """The log holds numbers by the old schema and text by the new one."""
+    schema = [Field("dep_delay", Kind.TEXT, "") if f.name == "dep_delay" else f for f in PREDICTION_SCHEMA]
+    with SegmentWriter(log / "predictions", schema) as writer:
+        writer.append(b'{"time": "2013-07-01T00:00:00Z", "dep_delay": "late"}\n')
+    result = verdict(log)
+    assert (result.verdict, kinds(result, "dep_delay")) == ("invalid_data", {"column_wrong_type"})
+
+
+def test_outcomes_of_another_kind_hide_no_verdict(log: Path) -> None:
+    schema = [Field("arrival_delay", Kind.TEXT, "") if f.name == "arrival_delay" else f for f in OUTCOME_SCHEMA]
+    with SegmentWriter(log / "outcomes", schema) as writer:
+        writer.append(b'{"prediction_id": "a", "time": "2013-07-01T00:00:00Z", "arrival_delay": "late"}\n')
+    result = verdict(log)
+    assert (result.verdict, result.outcomes.matched) == ("no_drift", 0)
+    told = finding(result, "outcomes_unreadable")
+    assert (told.severity, told.column) == ("warning", "arrival_delay")
+
+
+@pytest.mark.parametrize("kind", [None, Kind.INTEGER])
+def test_a_breakdown_by_a_column_that_is_no_text(log: Path, kind: Kind | None) -> None:
+    schema = [f for f in PREDICTION_SCHEMA if f.name != "carrier"] + ([Field("carrier", kind, "")] if kind else [])
+    rewrite(log, lambda line: {**line, "carrier": 7 if kind else None}, schema)
+    query = year(log)
+    result = judge(Query(log, query.start, query.end, query.on, "carrier"), None, SETTINGS).result
+    assert (result.verdict, result.rows.scored, result.segments) == ("invalid_data", ROWS, [])
+    assert kinds(result, "carrier") == {"column_wrong_type" if kind else "column_absent"}
 
 
 def test_strings_for_numbers(log: Path) -> None:

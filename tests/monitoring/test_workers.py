@@ -68,5 +68,5 @@ def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ClusterError, match=r"tabular-bento\[dask\]"), workers(count=2):
         pass
     with workers() as who:
-        assert list(who.map(abs, [-1, 2], "counting")) == [1, 2]
+        assert list(who.map(abs, [-1, 2], "counting", 2)) == [1, 2]
         assert isinstance(who, ThisProcess)
