@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from monitoring.bins import OTHER, Bins, Counts
 from monitoring.blocks import YOUNGEST, Blocks
-from monitoring.delays import CELLS, Delays, cells_of
+from monitoring.delays import CELLS, cells_of
 from monitoring.ids import Keys, contains
-from monitoring.reading import KEY_KIND, MEASURED, OUTCOME_KIND, infinite_code, measurable
+from monitoring.reading import INFINITE, KEY_KIND, MEASURED, OUTCOME_KIND, measurable
 from monitoring.spill import Records, Run, Slice, Spill
 from monitoring.thresholds import HOUR
 
@@ -77,7 +77,6 @@ class RangeSums:
     strange: int = 0
     strange_runs: list[Run] = field(default_factory=list)
     blocks: Blocks = field(default_factory=Blocks.none)
-    delays: Delays = field(default_factory=Delays)
     came: Counts = field(default_factory=lambda: np.zeros(CELLS, np.int64))
     unusable: Counts = field(default_factory=lambda: np.zeros(len(MEASURED), np.int64))
     true: Counts | None = None
@@ -98,7 +97,6 @@ class RangeSums:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.strange_runs += other.strange_runs
         self.blocks = self.blocks + other.blocks
-        self.delays.merge(other.delays)
         self.true = _plus(self.true, other.true)
         self.sampled |= other.sampled
         if other.by_segment is not None:
@@ -139,10 +137,9 @@ def add_up(sums: Sums, rows: Records, outcomes: Records) -> tuple[RangeSums, Key
     has = ~np.isnan(latest)
     whole = _Whole(rows, age, latest)
     found.blocks = whole.blocks()
-    codes, infinite = rows["codes"], infinite_code(rows["codes"].dtype)
     for place, size in enumerate(sums.sizes):
-        counts = np.bincount(codes[:, place], minlength=infinite + 1)
-        found.counts[place], found.infinite[place] = _without_infinite(counts, size), counts[infinite]
+        counts = np.bincount(rows["codes"][:, place], minlength=INFINITE + 1)
+        found.counts[place], found.infinite[place] = _without_infinite(counts, size), counts[INFINITE]
     if sums.outcome is not None:
         ages, size = len(sums.limits) + 1, sums.outcome.size
         places = np.maximum(age[has], 0) * size + sums.outcome.places(latest[has])
@@ -208,7 +205,6 @@ def _join(rows: Records, outcomes: Records, found: RangeSums) -> tuple[Array, Ke
     place = np.searchsorted(rows["key"], key[last])
     latest[place] = value[last]
     delay = (outcomes["time"][last] - rows["time"][place]) / (HOUR * 1e6)
-    found.delays.add(delay)
     found.came = np.bincount(cells_of(delay), minlength=CELLS)
     found.before = int((delay < -CLOCKS_DIFFER).sum())
     found.repeated = int((again & ~differs).sum())
@@ -225,7 +221,7 @@ def _without_infinite(counts: Counts, size: int) -> Counts:
 
 def _by_segment(sums: Sums, segment: int, whole: _Whole, found: RangeSums) -> None:
     codes = whole.rows["codes"]
-    width, values = infinite_code(codes.dtype) + 1, sums.sizes[segment]
+    width, values = INFINITE + 1, sums.sizes[segment]
     segments = codes[:, segment].astype(np.int64)
     places = (segments * width + codes[:, place] for place in range(len(sums.sizes)))
     counts = (np.bincount(each, minlength=values * width).reshape(values, width) for each in places)

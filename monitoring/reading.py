@@ -45,6 +45,9 @@ MEASURED = {"predicted": TARGET.name, "baseline": KNOWN_PART}
 LARGEST = 1e30
 """Numbers beyond it, of either sign, are none that an error can be measured by: sums of squares must stay finite."""
 
+INFINITE = 255
+"""The code of an infinite value in a row's `codes`; it is in the bin OTHER. All other codes are bins."""
+
 LOTS = 16
 """As many, about, of a small log, so that a few workers have something to do each."""
 
@@ -95,15 +98,10 @@ class Plan:
 
 def record_kind(columns: Sequence[Watched], texts: int = 0) -> np.dtype[Any]:
     """The type of a row: `codes` holds its bin in each column, by place, and then what kind of text each field has."""
-    wide = max((column.bins.size for column in columns), default=0) > infinite_code(np.dtype(np.uint8))
-    codes = ("codes", np.uint16 if wide else np.uint8, (len(columns) + texts,))
+    assert all(column.bins.size <= INFINITE for column in columns), "a profile has some dozens of bins a column"
+    codes = ("codes", np.uint8, (len(columns) + texts,))
     floats = [("predicted", "<f8"), ("baseline", "<f8"), ("gain", "<f4")]
     return np.dtype([("key", "<u8"), ("time", "<i8"), ("event", "<i8"), *floats, codes])
-
-
-def infinite_code(kind: np.dtype[Any]) -> int:
-    """The code of an infinite value in a row's `codes`; it is in the bin OTHER. All other codes are bins."""
-    return int(np.iinfo(kind).max)
 
 
 @dataclass
@@ -234,7 +232,7 @@ def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> R
     rows["gain"] = np.where(measurable(gain), gain, np.nan)
     codes = rows["codes"]
     for place, column in enumerate(plan.columns):
-        codes[:, place] = _codes(column, batch, read.ranges, infinite_code(codes.dtype))
+        codes[:, place] = _codes(column, batch, read.ranges)
     for place, (name, _) in enumerate(plan.texts, len(plan.columns)):
         codes[:, place] = read.texts[name].add(batch.column(name))
     if plan.segment:
@@ -242,9 +240,7 @@ def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> R
     return rows
 
 
-def _codes(
-    column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]], infinite: int
-) -> NDArray[np.int64]:
+def _codes(column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]]) -> NDArray[np.int64]:
     array = batch.column(column.log_name)
     if pa.types.is_string(array.type):
         return column.bins.text_places(array)
@@ -253,7 +249,7 @@ def _codes(
     low, high = finite_range(values)
     before = ranges.get(column.name, (np.inf, -np.inf))
     ranges[column.name] = min(low, before[0]), max(high, before[1])
-    found[np.isinf(values)] = infinite
+    found[np.isinf(values)] = INFINITE
     return found
 
 

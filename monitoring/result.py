@@ -133,7 +133,7 @@ class Outcomes(_Part):
     torn: int
     bad: Annotated[int, Field(description="Lines that could not be read, or hold no id or value")]
     before_prediction: Annotated[int, Field(description="Outcomes received before their prediction was made")] = 0
-    median_delay_hours: Annotated[float | None, Field(description="From prediction to latest outcome")]
+    median_delay_hours: Annotated[float | None, Field(description="From prediction to latest outcome, within 2.5 %")]
     maturity: Maturity | None
     model: Annotated[Errors | None, Field(description="Of the mature predictions, where there are any")]
     zero_gain: Annotated[Errors | None, Field(description="Of the part known beforehand, taken as the prediction")]

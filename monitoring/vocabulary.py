@@ -50,17 +50,15 @@ class NewValues:
 
     def add(self, column: pa.Array) -> NDArray[np.int64]:
         """Count a column of n strings, and say of each whether it is KNOWN, EMPTY (null too) or UNKNOWN, shape [n]."""
-        codes = np.full(len(column), KNOWN)
-        if pa.types.is_string(column.type):
-            encoded = column.dictionary_encode()
-            values = encoded.dictionary.to_pylist()
-            kinds = np.array([self._kind(value) for value in values], np.int64)
-            places = encoded.indices.fill_null(len(values)).to_numpy()
-            codes = np.append(kinds, EMPTY)[places]
-            counts = np.bincount(places, minlength=len(values) + 1)
-            for place in np.flatnonzero(kinds == UNKNOWN).tolist():
-                self.counts[values[place]] += int(counts[place])
-            self._shrink()
+        encoded = column.dictionary_encode()
+        values = encoded.dictionary.to_pylist()
+        kinds = np.array([self._kind(value) for value in values], np.int64)
+        places = encoded.indices.fill_null(len(values)).to_numpy()
+        codes: NDArray[np.int64] = np.append(kinds, EMPTY)[places]
+        counts = np.bincount(places, minlength=len(values) + 1)
+        for place in np.flatnonzero(kinds == UNKNOWN).tolist():
+            self.counts[values[place]] += int(counts[place])
+        self._shrink()
         self.count(np.bincount(codes, minlength=TEXT_KINDS))
         return codes
 
