@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -31,6 +32,10 @@ _JSON: dict[Kind, set[type]] = {
 }
 
 _CHUNK_BYTES = 1024 * 1024  # measured: less pays for many small batches, more for rows that leave the cache
+
+
+_NO_NUMBER = re.compile(rb'"([^"\\]+)"\s*:\s*(-?(?:NaN|Infinity))\b')
+"""What other writers put where JSON has no word: the name and the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,9 @@ def _decode(lines: list[bytes], fields: Sequence[Field]) -> pa.RecordBatch:
     try:
         rows = orjson.loads(b"[%b]" % b",".join(lines))
     except orjson.JSONDecodeError as error:
+        if token := _NO_NUMBER.search(lines[0]):
+            name, value = (part.decode(errors="replace") for part in token.groups())
+            raise ValueError(f"{name} is {value}, so the line is not JSON") from None
         raise ValueError(f"the line is not JSON: {error.msg}") from None
     if len(rows) != len(lines) or any(type(row) is not dict for row in rows):
         raise ValueError("the line is not one JSON object")

@@ -25,7 +25,8 @@ _ROUGHLY_CONSTANT = 0.9
 _NAMED = 5
 """How many new values a finding names."""
 
-_WRONG_KIND = re.compile(r": (\w+) is not of kind")
+_FAULTY = re.compile(r": (\w+) is (?:not of kind|-?NaN|-?Infinity)")
+"""The column at fault, as `data.lines` tells it."""
 
 UNREADABLE = {
     "absent": "the log has no such column; the server that wrote it has other features than the model's package",
@@ -38,7 +39,7 @@ def line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding]
     """Lines of the log that cannot be read, with the column that is at fault where it is one."""
     example = f", such as {rows.examples[0]}" if rows.examples else ""
     lines = rows.scored + rows.duplicates + rows.other_models + rows.without_id + rows.bad
-    faulty = {match[1].removeprefix(FEATURE_PREFIX) for text in rows.examples if (match := _WRONG_KIND.search(text))}
+    faulty = {match[1].removeprefix(FEATURE_PREFIX) for text in rows.examples if (match := _FAULTY.search(text))}
     column = faulty.pop() if len(faulty) == 1 else None
     if rows.bad > settings.max_bad_share * lines:
         text = f"{rows.bad:,} of {lines:,} lines cannot be read{example}; mend what writes them, then run this again"

@@ -163,6 +163,8 @@ def test_kinds_that_changed(tmp_path: Path) -> None:
         (encode([row(0, prediction_id=7)]).strip(), "prediction_id is not of kind text"),
         (encode([row(0, prediction_id=["a"])]).strip(), "prediction_id is not of kind text"),
         (b'{"prediction_id": "\xff"}', "not JSON"),
+        (b'{"prediction_id": "a", "dep_delay": NaN}', "dep_delay is NaN, so the line is not JSON"),
+        (b'{"prediction_id": "x\\": NaN", "dep_delay":-Infinity}', "dep_delay is -Infinity, so the line is not JSON"),
     ],
 )
 def test_bad_lines_are_skipped_and_counted(tmp_path: Path, line: bytes, reason: str) -> None:
