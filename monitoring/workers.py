@@ -95,7 +95,7 @@ def workers(scheduler: str | None = None, count: int | None = None) -> Iterator[
 def _client(distributed: Any, scheduler: str | None, count: int | None) -> Iterator[Any]:
     if scheduler is None:
         cluster = distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="ERROR"
+            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
         )
         with cluster, distributed.Client(cluster) as client:
             yield client

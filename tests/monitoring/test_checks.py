@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -201,13 +205,17 @@ def test_torn_and_few_broken_lines(log: Path) -> None:
     assert kinds(result, "temp") == {"some_bad_lines"}
 
 
-def test_infinite(log: Path) -> None:
+def make_infinite(log: Path) -> None:
     """JSON has no infinity; another writer's Parquet may."""
     seal(log / "predictions")
     for path in (log / "predictions").rglob("*.parquet"):
         table = pq.read_table(path)
         place = table.schema.get_field_index("feature_temp")
         pq.write_table(table.set_column(place, "feature_temp", pa.array(np.full(len(table), np.inf))), path)
+
+
+def test_infinite(log: Path) -> None:
+    make_infinite(log)
     result = verdict(log)
     told = finding(result, "column_infinite")
     assert (told.column, result.rows.scored) == ("temp", ROWS)
@@ -273,13 +281,35 @@ def test_clock_ahead(log: Path) -> None:
     assert kinds(result, "time") == {"clock_ahead"}
 
 
-def test_every_broken_window_has_a_readable_report(log: Path, tmp_path: Path) -> None:
-    rewrite(log, lambda line: {**line, "feature_temp": "warm"} if line["carrier"] == "UA" else line)
+def altered(temp: Callable[[float | None], Any]) -> Callable[[Path], None]:
+    """Breaks a log by another temperature in every line."""
+    return lambda log: rewrite(log, lambda line: {**line, "feature_temp": temp(line["feature_temp"])})
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "bad_lines": (altered(lambda _: "warm"), "Invalid data", "the lines named"),
+    "column_all_missing": (altered(lambda _: None), "Drift", "the source of temp"),
+    "column_constant": (altered(lambda _: 60.0), "Drift", "the source of temp"),
+    "out_of_range": (altered(lambda temp: (temp or 0) + 9_999), "Drift", "the largest and smallest values of temp"),
+    "column_infinite": (make_infinite, "Drift", "the division or the parser"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_every_broken_window_has_a_readable_report(log: Path, tmp_path: Path, kind: str) -> None:
+    """The page names the column and where to look, and holds Evidently's plots of the others."""
+    broken, headline, look_at = BROKEN[kind]
+    broken(log)
     done = run(year(log), tmp_path / "out")
-    assert (done.result.verdict, done.complaints) == ("invalid_data", [])
+    assert done.complaints == []
+    told = finding(done.result, kind)
     page = (tmp_path / "out" / REPORT_FILE).read_text()
-    assert "Invalid data" in page
-    assert "Look first at the lines named" in page
+    section = page[: page.index("</section>")]
+    assert re.search(rf"<h1[^>]*>{headline}<small>", section)
+    assert told.column == "temp"
+    assert f"{escape(told.text)}<em>Look first at {look_at}" in section
+    assert ("Drift in column 'pressure'" in page) == (done.result.rows.scored > 0) == (kind != "bad_lines")
+    assert ("Drift in column 'temp'" in page) == (kind == "out_of_range")
 
 
 def test_new_values_are_the_same_in_any_order_and_parts() -> None:
