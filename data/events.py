@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from data.errors import LogError
 from data.lines import ARROW
-from data.parts import Part, ScanCounts, Shape, read_part, sealed_parts, segment_part
+from data.parts import Part, Shape, read_part, rejected_part, sealed_parts, segment_part
+from data.rejected import ScanCounts
 from data.schema import Kind
 from data.storage import AnyPath
 from data.stream import stream_of
@@ -81,13 +82,15 @@ class EventLog:
         return [part for path in paths if (part := segment_part(path)) is not None]
 
     def sealed(self, window: Window | None, done: set[str]) -> list[Part]:
-        """The sealed files as they are now, but for those whose segments, by their stems, were read.
+        """The sealed files and what sealing set aside, as they are now, but for those whose segments, by their stems,
+        were read.
 
         What a scan lists when it has read all segments, so that what was sealed in the meantime is found.
         """
         first, last = window.days() if window else (date.min, date.max)
-        paths = self._stream.sealed(first, last)
-        return [part for path in paths if path.stem not in done for part in sealed_parts(path, window)]
+        sealed = (path for path in self._stream.sealed(first, last) if path.stem not in done)
+        rejected = (rejected_part(path) for path in self._stream.set_aside() if path.stem not in done)
+        return [*(part for path in sealed for part in sealed_parts(path, window)), *filter(None, rejected)]
 
     def shape(
         self,

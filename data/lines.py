@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from types import NoneType
 from typing import BinaryIO
 
@@ -30,6 +32,10 @@ _JSON: dict[Kind, set[type]] = {
 }
 
 _CHUNK_BYTES = 1024 * 1024  # measured: less pays for many small batches, more for rows that leave the cache
+
+
+_NO_NUMBER = re.compile(rb'"([^"\\]+)"\s*:\s*(-?(?:NaN|Infinity))\b')
+"""What other writers put where JSON has no word: the name and the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,16 @@ def read_lines(
         reject(RejectedLine(number, tail, "the line was never ended", torn=True))
 
 
+def set_aside(file: BinaryIO, fields: Sequence[Field]) -> Iterator[RejectedLine]:
+    """The lines of a file of `rejected/`, which sealing could not read, and why not."""
+    for number, line in enumerate(file, 1):
+        found: list[RejectedLine] = []
+        for _ in read_lines(BytesIO(line), len(line), fields, found.append):
+            pass
+        reason = found[0].reason if found else "sealing could not read the line"
+        yield RejectedLine(number, line.rstrip(b"\n"), reason, torn=not line.endswith(b"\n"))
+
+
 def _read_chunk(
     lines: list[bytes], number: int, fields: Sequence[Field], reject: Callable[[RejectedLine], None]
 ) -> Iterator[pa.RecordBatch]:
@@ -91,6 +107,9 @@ def _decode(lines: list[bytes], fields: Sequence[Field]) -> pa.RecordBatch:
     try:
         rows = orjson.loads(b"[%b]" % b",".join(lines))
     except orjson.JSONDecodeError as error:
+        if token := _NO_NUMBER.search(lines[0]):
+            name, value = (part.decode(errors="replace") for part in token.groups())
+            raise ValueError(f"{name} is {value}, so the line is not JSON") from None
         raise ValueError(f"the line is not JSON: {error.msg}") from None
     if len(rows) != len(lines) or any(type(row) is not dict for row in rows):
         raise ValueError("the line is not one JSON object")

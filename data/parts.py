@@ -4,61 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.errors import LogError
-from data.lines import RejectedLine, read_lines
+from data.lines import read_lines, set_aside
+from data.rejected import Rejects, ScanCounts
 from data.segments import TIME
 from data.storage import AnyPath, RemotePath, size_of
-from data.stream import is_live, stream_of
+from data.stream import REJECTED, is_live, stream_of
 from data.window import Window
 
 PART_BYTES = 64 * 1024 * 1024
 """About how much of the log one part is: a segment, or some row groups of a larger Parquet file."""
 
-_EXAMPLES = 5
-
-
-@dataclass(slots=True)
-class ScanCounts:
-    """What a scan met: rows yielded; lines torn and bad, both skipped; files read; the first five bad lines.
-
-    Lines that sealing set aside were counted then, and are not counted again.
-    """
-
-    rows: int = 0
-    torn: int = 0
-    bad: int = 0
-    segments: int = 0
-    parquet_files: int = 0
-    examples: list[str] = field(default_factory=list)
-
-    def reject(self, path: AnyPath, line: RejectedLine) -> None:
-        """Counts a line that could not be read."""
-        if line.torn:
-            self.torn += 1
-        else:
-            self.bad += 1
-        if len(self.examples) < _EXAMPLES:
-            self.examples.append(f"{path}:{line.number}: {line.reason}")
-
-    def merge(self, other: ScanCounts) -> None:
-        """Add what the scan of other parts met."""
-        self.rows += other.rows
-        self.torn += other.torn
-        self.bad += other.bad
-        self.segments += other.segments
-        self.parquet_files += other.parquet_files
-        self.examples = [*self.examples, *other.examples][:_EXAMPLES]
-
 
 @dataclass(frozen=True)
 class Part:
-    """The first `size` bytes of a segment; or, where `size` is None, row groups of a sealed file, `groups` or all.
+    """The first `size` bytes of a segment, or of the lines that sealing set aside of one; or, where `size` is None, row
+    groups of a sealed file, `groups` or all.
 
     `bytes` is roughly how much there is to read.
     """
@@ -67,6 +35,11 @@ class Part:
     size: int | None
     groups: tuple[int, ...] | None
     bytes: int
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether it holds lines that sealing set aside."""
+        return self.path.parent.name == REJECTED
 
 
 @dataclass(frozen=True)
@@ -95,18 +68,31 @@ def segment_part(path: AnyPath) -> Part | None:
 
 
 def sealed_parts(path: AnyPath, window: Window | None) -> list[Part]:
-    """A sealed file as one part, or, if it is large, as parts of some row groups; none if retention removed it."""
+    """A sealed file as one part, or, if it is large, as parts of some row groups; none if retention removed it.
+
+    Raises LogError for a large one that is damaged; a smaller one is not looked into here.
+    """
     try:
         if (size := size_of(path)) <= PART_BYTES:
             return [Part(path, None, None, size)]
-        with path.open("rb") as file:
+        with path.open("rb") as file, _undamaged(path):
             return [Part(path, None, groups, PART_BYTES) for groups in _groups(_parquet(path, file), window)]
     except FileNotFoundError:
         return []
 
 
+def rejected_part(path: AnyPath) -> Part | None:
+    """The lines that sealing set aside of one segment; None if retention removed them."""
+    try:
+        size = size_of(path)
+    except FileNotFoundError:
+        return None
+    return Part(path, size, None, size)
+
+
 def read_part(part: Part, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch] | None:
-    """The part's rows in batches of any size; None if the file is gone. What is met on the way goes to `counts`.
+    """The part's rows in batches of any size; None if the file is gone. What is met on the way goes to `counts`: of
+    lines that cannot be read those of the window (`data.rejected`).
 
     Raises LogError for a segment whose schema is missing, and a sealed file that is damaged.
     """
@@ -117,30 +103,64 @@ def read_part(part: Part, shape: Shape, counts: ScanCounts) -> Iterator[pa.Recor
     if part.size is None:
         counts.parquet_files += 1
         return _read_sealed(part, file, shape)
+    if part.is_rejected:
+        return _read_rejected(part, file, shape, counts)
     counts.segments += 1
     return _read_segment(part, part.size, file, shape, counts)
 
 
 def _read_segment(part: Part, size: int, file: BinaryIO, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
+    rejects, rows = Rejects(part.path, shape.window, counts), 0
     with file:
         fields = stream_of(part.path.parent).schema_of(part.path)
-        for batch in read_lines(file, size, fields, lambda line: counts.reject(part.path, line)):
-            yield _shaped(batch, shape)
+        for batch in read_lines(file, size, fields, rejects.add):
+            shaped = _shaped(batch, shape)
+            rows += shaped.num_rows
+            yield shaped
+    rejects.close(lambda: rows > 0)
+
+
+def _read_rejected(part: Part, file: BinaryIO, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
+    """Counts lines; there are no rows."""
+    rejects, stream = Rejects(part.path, shape.window, counts), stream_of(part.path.parent.parent)
+    with file:
+        for line in set_aside(file, stream.schema_of(part.path)):
+            rejects.add(line)
+    rejects.close(lambda: any(_may_meet(path, shape.window) for path in stream.sealed_of(part.path)))
+    yield from ()
+
+
+def _may_meet(path: AnyPath, window: Window | None) -> bool:
+    """Whether a sealed file may have rows in the window."""
+    try:
+        with path.open("rb") as file, _undamaged(path):
+            return any(_groups(_parquet(path, file), window))
+    except FileNotFoundError:
+        return False
 
 
 def _read_sealed(part: Part, file: BinaryIO, shape: Shape) -> Iterator[pa.RecordBatch]:
-    with file:
-        try:
-            parquet, window = _parquet(part.path, file), shape.window
-            groups = list(part.groups or range(parquet.num_row_groups))
-            if window is not None:
-                groups = [index for index in groups if window.may_meet(parquet.metadata.row_group(index))]
-            wanted = {*shape.target.names, window.column if window else TIME.name}
-            names = [name for name in parquet.schema_arrow.names if name in wanted]
-            for batch in parquet.iter_batches(shape.batch_rows, row_groups=groups, columns=names):
-                yield _shaped(batch, shape)
-        except pa.ArrowException as error:
-            raise LogError(f"{part.path} is damaged: {error}. Restore it from a copy of the log.") from error
+    with file, _undamaged(part.path):
+        parquet, window = _parquet(part.path, file), shape.window
+        groups = list(part.groups or range(parquet.num_row_groups))
+        if window is not None:
+            groups = [index for index in groups if window.may_meet(parquet.metadata.row_group(index))]
+        wanted = {*shape.target.names, window.column if window else TIME.name}
+        names = [name for name in parquet.schema_arrow.names if name in wanted]
+        for batch in parquet.iter_batches(shape.batch_rows, row_groups=groups, columns=names):
+            yield _shaped(batch, shape)
+
+
+@contextmanager
+def _undamaged(path: AnyPath) -> Iterator[None]:
+    """What Arrow finds wrong with a sealed file, as a LogError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise LogError(f"{path} cannot be read: {why}. If it is damaged, restore it from a copy of the log.") from error
 
 
 def _parquet(path: AnyPath, file: BinaryIO) -> pq.ParquetFile:

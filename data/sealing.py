@@ -103,7 +103,8 @@ def _seal_segment(path: Path, file: BinaryIO, stream: Stream[Path], report: Seal
             _write(stream.partition(day) / f"{path.stem}.parquet", _parquet_of(rows))
             report.files_written += 1
         if rejected:
-            _write(stream.rejected / path.name, b"".join(line.line + b"\n" for line in rejected))
+            kept = (line.line if line.torn else line.line + b"\n" for line in rejected)
+            _write(stream.rejected / path.name, b"".join(kept))
         _sync(stream.directory)
         torn = sum(line.torn for line in rejected)
         report.rows += table.num_rows

@@ -2,7 +2,7 @@
 
     <stream>/<segment>.jsonl                        segments, live or waiting to be sealed
     <stream>/date=YYYY-MM-DD/<segment>.parquet      sealed segments, by the date of `time` in UTC
-    <stream>/rejected/<segment>.jsonl               lines that sealing could not read, as they were
+    <stream>/rejected/<segment>.jsonl               lines that sealing could not read, as they were, in their order
     <stream>/schemas/<fingerprint>.json             the fields, by the last part of a segment's name
     *.tmp                                           a file being written; never read
 
@@ -17,7 +17,7 @@ import fcntl
 import functools
 import hashlib
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -27,6 +27,8 @@ from data.errors import LogError
 from data.schema import Field
 from data.segments import FINGERPRINT_CHARS
 from data.storage import AnyPath, RemotePath, modified
+
+REJECTED = "rejected"
 
 P = TypeVar("P", Path, RemotePath)
 
@@ -41,12 +43,20 @@ def is_live(fd: int) -> bool:
     return False
 
 
+def begun(segment: AnyPath) -> datetime | None:
+    """When a segment was begun, in UTC, as its name says; None where it says nothing, as in a copy by another name."""
+    try:
+        return datetime.strptime(segment.name.partition("-")[0], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 class Stream(Generic[P]):
     """Finds the files of one stream; a folder that is not there holds none."""
 
     def __init__(self, directory: P) -> None:
         self.directory: P = directory
-        self.rejected: P = self.directory / "rejected"
+        self.rejected: P = self.directory / REJECTED
 
     def segments(self) -> list[P]:
         """The segments, oldest first."""
@@ -69,6 +79,14 @@ class Stream(Generic[P]):
         """The Parquet files with rows of `first` to `last`, both included, oldest date first."""
         dated = ((path.parent.name.removeprefix("date="), path) for path in self.directory.glob("date=*/*.parquet"))
         return [path for day, path in sorted(dated) if first <= date.fromisoformat(day) <= last]
+
+    def sealed_of(self, segment: AnyPath) -> list[P]:
+        """The Parquet files of one segment's rows, one a date."""
+        return sorted(self.directory.glob(f"date=*/{segment.stem}.parquet"))
+
+    def set_aside(self) -> list[P]:
+        """The files of lines that sealing could not read, oldest first."""
+        return sorted(self.rejected.glob("*.jsonl"))
 
     def schemas(self) -> list[tuple[Field, ...]]:
         """Every schema the stream was ever written with, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Self
@@ -50,6 +51,22 @@ class Window:
         if self.end is not None:
             mask = pc.and_(mask, pc.less(values, pa.scalar(self.end, kind)))
         return mask
+
+    def has(self, moment: datetime) -> bool:
+        """Whether a time is in the window: of an INSTANT, in UTC where it is naive; else what the clock shows."""
+        aware = any(bound is not None and bound.tzinfo for bound in (self.start, self.end))
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC if aware else None)
+        return (self.start is None or moment >= self.start) and (self.end is None or moment < self.end)
+
+    def has_line(self, line: bytes) -> bool | None:
+        """Whether the time that a line of JSON gives for `column` is in the window, even if the line cannot be read;
+        None where it gives none.
+        """
+        named = re.search(rb'"%b"\s*:\s*"([^"]*)"' % re.escape(self.column).encode(), line)
+        try:
+            return self.has(datetime.fromisoformat(named[1].decode())) if named else None
+        except ValueError:
+            return None
 
     def days(self) -> tuple[date, date]:
         """The first and last date of `time` in UTC that rows in the window can have."""

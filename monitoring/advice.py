@@ -24,11 +24,13 @@ _ADVICE = {
     "outcome_drift": "whether what came true changed, or only how it is reported",
     "other_models": "whether a release is under way; judge each model by itself with --model",
     "without_id": "the process that writes them: their outcomes can never be joined",
+    "unusable_value": "what writes {column}: a null, or a sum that overflowed",
     "clock_ahead": "the clock of the server that wrote them",
     "outcome_before_prediction": "the clocks of the server and of what posts outcomes",
     "contradictory_outcomes": "what posts outcomes twice; a correction is fine",
     "unknown_outcomes": "whether the log was cut by retention, or outcomes of another system are posted here",
     "bad_outcomes": "what posts outcomes, and the log under outcomes/rejected",
+    "outcomes_unreadable": "the schemas/ folder of the log of outcomes: what posts them has other columns",
     "low_coverage": "what posts outcomes: it lags, or has stopped",
     "worse_than_history": "whether the model was trained too long ago",
 }

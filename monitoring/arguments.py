@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
@@ -14,10 +14,13 @@ from data.storage import path_of
 FAILED = 3
 """The exit code of a command that could not do its work."""
 
+MOMENT = "ISO 8601; with an offset it is converted to UTC, so a local time has none"
+"""What `moment` reads, for --help."""
+
 
 def add_window(command: argparse.ArgumentParser) -> None:
     """The arguments that choose rows of the traffic log: a window, the log, and the model."""
-    command.add_argument("--from", dest="start", type=moment, required=True, metavar="TIME", help="first, ISO 8601")
+    command.add_argument("--from", dest="start", type=moment, required=True, metavar="TIME", help=f"first, {MOMENT}")
     command.add_argument("--to", dest="end", type=moment, required=True, metavar="TIME", help="end, not included")
     command.add_argument(
         "--on",
@@ -36,10 +39,11 @@ def add_window(command: argparse.ArgumentParser) -> None:
 
 
 def moment(text: str) -> datetime:
-    """An ISO 8601 date or time."""
+    """An ISO 8601 date or time without an offset; one that has an offset is converted to UTC first."""
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
+        read = datetime.fromisoformat(text)
+        return read.astimezone(UTC).replace(tzinfo=None) if read.tzinfo else read
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is no date or time, such as 2013-07-01") from None
 
 
@@ -51,9 +55,10 @@ def positive(text: str) -> int:
 
 
 def first_error(error: ValidationError) -> str:
-    """What is wrong with the first of the settings that are wrong, by the argument's name."""
+    """What is wrong with the first of the settings that are wrong, by the argument's name if it is one of them."""
     first = error.errors()[0]
-    return f"--{'.'.join(map(str, first['loc'])).replace('_', '-')}: {first['msg']}"
+    name = ".".join(map(str, first["loc"])).replace("_", "-")
+    return f"--{name}: {first['msg']}" if name else first["msg"]
 
 
 def fail(message: object, code: int) -> int:

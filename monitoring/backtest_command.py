@@ -10,9 +10,8 @@ from tqdm import tqdm
 
 from data.errors import DataError
 from features.definition import NAME
+from monitoring.arguments import FAILED, fail
 from monitoring.errors import MonitoringError
-
-FAILED = 3
 
 _DESCRIPTION = """Ask what the drift job would have said of windows whose truth is known, on the model's own flights.
 
@@ -60,7 +59,6 @@ def _backtest(arguments: argparse.Namespace) -> int:
         if arguments.out:
             backtest_tables.write(arguments.out, text)
     except (MonitoringError, PackageError, DataError, OSError, ValueError) as error:
-        print(f"The back-test failed: {error}", file=sys.stderr)
-        return FAILED
+        return fail(f"The back-test failed: {error}", FAILED)
     print(text)
     return 0

@@ -71,7 +71,6 @@ def _story(chapters: list[Chapter]) -> str:
 def _line(chapter: Chapter) -> list[str]:
     result = chapter.result
     outcomes, prediction = result.outcomes, next(column for column in result.columns if column.role == "prediction")
-    times = prediction.score / prediction.threshold if prediction.score and prediction.threshold else 0
     interval = outcomes.ratio_interval
     ratio = "" if outcomes.ratio_to_zero_gain is None else f"{outcomes.ratio_to_zero_gain:.3f}"
     return [
@@ -80,7 +79,7 @@ def _line(chapter: Chapter) -> list[str]:
         result.verdict.replace("_", " "),
         "; ".join(sorted(why(result))),
         f"{result.decision.drifted_share or 0:.0%}",
-        f"{times:.1f} of its limit",
+        f"{prediction.excess or 0:.1f} of its limit",
         ratio + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""),
         f"{outcomes.model.bias:+.1f}" if outcomes.model else "",
     ]

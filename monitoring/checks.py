@@ -14,7 +14,7 @@ from monitoring.settings import DriftSettings
 from monitoring.tally import Tally
 from monitoring.vocabulary import NewValues
 from monitoring.window import Query, RowCounts, WindowData
-from scoring.traffic import FEATURE_PREFIX
+from scoring.traffic import FEATURE_PREFIX, PREDICTION_SCHEMA
 
 _ONE_DAY, _MOST = 1.5, 0.8
 """Windows of fewer days must be spread over this part of the hours that a day of training is spread over."""
@@ -25,7 +25,8 @@ _ROUGHLY_CONSTANT = 0.9
 _NAMED = 5
 """How many new values a finding names."""
 
-_WRONG_KIND = re.compile(r": (\w+) is not of kind")
+_FAULTY = re.compile(r": (\w+) is (?:not of kind|-?NaN|-?Infinity)")
+"""The column at fault, as `data.lines` tells it."""
 
 UNREADABLE = {
     "absent": "the log has no such column; the server that wrote it has other features than the model's package",
@@ -38,7 +39,7 @@ def line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding]
     """Lines of the log that cannot be read, with the column that is at fault where it is one."""
     example = f", such as {rows.examples[0]}" if rows.examples else ""
     lines = rows.scored + rows.duplicates + rows.other_models + rows.without_id + rows.bad
-    faulty = {match[1].removeprefix(FEATURE_PREFIX) for text in rows.examples if (match := _WRONG_KIND.search(text))}
+    faulty = {match[1].removeprefix(FEATURE_PREFIX) for text in rows.examples if (match := _FAULTY.search(text))}
     column = faulty.pop() if len(faulty) == 1 else None
     if rows.bad > settings.max_bad_share * lines:
         text = f"{rows.bad:,} of {lines:,} lines cannot be read{example}; mend what writes them, then run this again"
@@ -51,29 +52,49 @@ def line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding]
         yield note("torn_lines", text)
 
 
-def row_findings(
+def size_finding(
     data: WindowData, reference: Reference, days: float, query: Query, settings: DriftSettings
-) -> Iterator[Finding]:
-    """Too few rows, or rows of another kind."""
+) -> Finding | None:
+    """Why the window is too small to be judged; None where it is not."""
     rows, needed = data.rows, max(settings.min_rows, reference.min_rows)
     hours = data.blocks.hours
     if rows.scored < needed:
         text = f"the window has {rows.scored:,} rows; {needed:,} are needed to tell drift from chance"
         if not rows.scored:
             text = f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
-        yield Finding(severity="alarm", kind="few_rows", column=None, text=text)
-    elif days < _ONE_DAY and hours < _MOST * reference.day_hours:
+        return Finding(severity="alarm", kind="few_rows", column=None, text=text)
+    if days < _ONE_DAY and hours < _MOST * reference.day_hours:
         text = (
             f"the rows are of {hours:.0f} hours of a day, and a day of training is spread over "
             f"{reference.day_hours:.0f}; the limits are for whole days: take a longer window"
         )
-        yield Finding(severity="alarm", kind="few_hours", column=None, text=text)
+        return Finding(severity="alarm", kind="few_hours", column=None, text=text)
+    return None
+
+
+def broken_findings(data: WindowData) -> Iterator[Finding]:
+    """Columns without which no row is read, or no outcome."""
+    kinds = {field.name: field.kind for field in PREDICTION_SCHEMA}
+    for name, why in data.broken.items():
+        text = f"{name}: {UNREADABLE[why].format(kind=kinds[name])}; no row can be judged without it"
+        yield Finding(severity="alarm", kind=_UNREADABLE_KINDS[why], column=name, text=text)
+    for name, why in data.outcomes_broken.items():
+        text = f"{name} of the outcomes: {UNREADABLE[why].format(kind=kinds[name])}; no outcome is joined"
+        yield Finding(severity="warning", kind="outcomes_unreadable", column=name, text=text)
+
+
+def row_findings(data: WindowData) -> Iterator[Finding]:
+    """Rows of another kind."""
+    rows = data.rows
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"
         yield Finding(severity="warning", kind="other_models", column=None, text=text)
     if rows.future:
         text = f"time: {rows.future:,} predictions are dated in the future, so a server's clock is ahead"
         yield Finding(severity="warning", kind="clock_ahead", column="time", text=text)
+    for name, count in rows.unusable.items():
+        text = f"{name}: {count:,} rows hold no number to measure an error by, and count as without an outcome"
+        yield Finding(severity="warning", kind="unusable_value", column=name, text=text)
     if rows.duplicates:
         yield note("duplicates", f"{rows.duplicates:,} rows repeat a prediction_id and were left out")
     if rows.without_id:
@@ -93,7 +114,9 @@ def column_findings(
     def finding(severity: Severity, kind: str, text: str) -> Finding:
         return Finding(severity=severity, kind=kind, column=column.name, text=f"{column.name}: {text}")
 
-    if (tally := data.tallies.get(column.name)) is None:
+    if (tally := data.tallies.get(column.name)) is None and reference.log_name in data.broken:
+        return
+    if tally is None:
         yield finding("alarm", _UNREADABLE_KINDS[data.unreadable[column.name]], column.reason)
         return
     if not tally.n:

@@ -2,8 +2,8 @@
 
 The rules, first that holds:
 
-1. `invalid_data` where lines that cannot be read are more than `max_bad_share` of the log, or the log lacks a column
-   of the model's package or declares it as another kind: what is left would be judged wrongly.
+1. `invalid_data` where lines that cannot be read are more than `max_bad_share` of the window's lines, or the log lacks
+   a column of the model's package or declares it as another kind: what is left would be judged wrongly.
 2. `not_enough_data` below `min_rows` rows or those that the calibration is for, or for a part of a day: such windows
    differ from the reference by chance, or by the hour. They never are drift.
 3. `drift` where
@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from monitoring.advice import with_advice
-from monitoring.checks import column_findings, line_findings, row_findings, text_findings
+from monitoring.checks import broken_findings, column_findings, line_findings, row_findings, size_finding, text_findings
 from monitoring.outcome_checks import outcome_findings
 from monitoring.reference import Reference
 from monitoring.result import (
@@ -46,7 +46,6 @@ from monitoring.result import (
     Verdict,
     Window,
 )
-from monitoring.scores import excess
 from monitoring.segments import segment_results
 from monitoring.settings import DriftSettings
 from monitoring.window import Query, WindowData
@@ -66,8 +65,11 @@ DRIFT_KINDS = (
 INVALID_KINDS = ("bad_lines", "column_absent", "column_wrong_type")
 """Findings that make the verdict `invalid_data`."""
 
-SMALL_KINDS = ("few_rows", "few_hours")
-"""Findings that make the verdict `not_enough_data`."""
+SMALL_KINDS = {"few_rows": "too few rows to judge", "few_hours": "too few hours of the day to judge"}
+"""Findings that make the verdict `not_enough_data`, and what is then said of each column."""
+
+FACTS = ("column_all_missing", "column_empty", "realised_error")
+"""Those of DRIFT_KINDS that are worth a word where the window is too small for the limits that the others rest on."""
 
 _SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "note")
 
@@ -83,17 +85,22 @@ def decide(
 ) -> DriftResult:
     """The verdict on the window, `columns` being from the most to the least drifted.
 
-    It alerts wherever it is drift; what came before may calm it (`monitoring.history`).
+    It alerts wherever it is drift; what came before may calm it (`monitoring.history`). In a window that is too small
+    no column is judged.
     """
-    features = [column for column in columns if column.role == "feature" and column.score is not None]
+    days = data.blocks.days
+    small = None if data.broken else size_finding(data, reference, days, query, settings)
+    if small:
+        columns = [_unjudged(column, SMALL_KINDS[small.kind]) for column in columns]
+    features = [column for column in columns if column.role == "feature" and column.excess is not None]
     weight = sum(column.importance for column in features)
     drifted_weight = sum(column.importance for column in features if column.drifted)
     share = drifted_weight / weight if weight else None
-    days = data.blocks.days
     references = {column.name: column for column in reference.columns}
     findings = [
         *line_findings(data.rows, settings),
-        *row_findings(data, reference, days, query, settings),
+        *broken_findings(data),
+        *row_findings(data),
         *text_findings(data, settings),
         *_share_findings(features, share, settings),
         *_strong_findings(features, settings),
@@ -106,6 +113,8 @@ def decide(
         ),
         *(_outcome_drift(column) for column in columns if column.role == "outcome" and column.drifted),
     ]
+    if small:
+        findings = [small, *_of_small(findings, small)]
     verdict, reasons = _verdict(findings)
     decision = Decision(
         days=days,
@@ -133,16 +142,33 @@ def decide(
         outcomes=outcomes,
         estimate=estimate,
         by=query.by,
-        segments=segment_results(query, reference, data, settings),
+        segments=segment_results(query, reference, data, settings, judged=small is None),
         settings=settings.model_dump(),
     )
+
+
+def _unjudged(column: Column, why: str) -> Column:
+    """A column that was read, without its limits, which are not for windows so small."""
+    if column.score is None:
+        return column
+    limits = dict.fromkeys(("threshold", "usual", "missing_limit"))
+    return column.model_copy(update={**limits, "drifted": False, "reason": why})
+
+
+def _of_small(findings: list[Finding], small: Finding) -> Iterator[Finding]:
+    """What is left to say of a small window: nothing that rests on a limit."""
+    for finding in findings:
+        if finding.kind in FACTS:
+            yield finding.model_copy(update={"severity": "note" if small.kind == "few_rows" else "warning"})
+        elif finding.kind not in (*DRIFT_KINDS, "out_of_range"):
+            yield finding
 
 
 def _verdict(findings: list[Finding]) -> tuple[Verdict, list[str]]:
     kinds = {finding.kind for finding in findings if finding.severity == "alarm"}
     verdicts: tuple[tuple[Verdict, tuple[str, ...]], ...] = (
         ("invalid_data", INVALID_KINDS),
-        ("not_enough_data", SMALL_KINDS),
+        ("not_enough_data", tuple(SMALL_KINDS)),
         ("drift", DRIFT_KINDS),
     )
     for verdict, decisive in verdicts:
@@ -166,12 +192,12 @@ def _strong_findings(features: list[Column], settings: DriftSettings) -> Iterato
     """One finding that names the features whose shift is enough by itself."""
     mean = sum(column.importance for column in features) / max(len(features), 1)
     strong = [
-        column
+        (column.name, column.excess)
         for column in features
-        if mean and (excess(column) - 1) * min(column.importance / mean, 1) >= settings.strong_drift
+        if mean and column.excess and (column.excess - 1) * min(column.importance / mean, 1) >= settings.strong_drift
     ]
     if strong:
-        names = ", ".join(f"{column.name} is at {excess(column):.1f} times its limit" for column in strong[:4])
+        names = ", ".join(f"{name} is at {excess:.1f} times its limit" for name, excess in strong[:4])
         text = f"{names}{', ...' if len(strong) > 4 else ''}: enough, given its importance, whatever the others do"
         yield Finding(severity="alarm", kind="strong_drift", column=None, text=text)
 

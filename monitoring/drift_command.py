@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import ValidationError
 
@@ -17,6 +18,9 @@ from monitoring.errors import MonitoringError
 from monitoring.means_arguments import add_means, means_of
 from monitoring.result import DriftResult
 
+if TYPE_CHECKING:
+    from monitoring.settings import DriftSettings, OutputSettings
+
 _DESCRIPTION = """Compare a window of logged traffic with what the model was trained on and what came true, and decide.
 
 Into --out go result.json (strict JSON; --schema prints its schema), report.html (verdict, findings, what to look at,
@@ -25,7 +29,8 @@ judged again). --textfile, --workspace and --webhook hand the verdict on. Alarms
 rows; Evidently draws a sample. docs/drift.md has the rules of the verdict, and what to do about each finding."""
 
 _EPILOG = """exit code: 0 no drift, or a drift that --alert-after holds back; 1 drift; 2 not enough or invalid data,
-or wrong arguments; 3 the job failed or could not write result.json, and one sentence on stderr says why.
+or wrong arguments; 3 the job failed or could not write result.json, and one sentence on stderr says why, after
+the traceback of a fault that nobody foresaw.
 Any other output that fails is a sentence on stderr; the exit code stays that of the verdict.
 
 environment: TRAFFIC_DIR, BENTOML_HOME, and DRIFT_<NAME> for each setting of monitoring/settings.py, such as
@@ -36,6 +41,9 @@ examples: python -m monitoring drift --from 2013-07-01 --to 2013-10-01 --on sche
               --alert-after 2 --of 3 --textfile /var/lib/node_exporter/drift.prom --webhook https://chat.example/hook"""
 
 _SETTINGS = ("min_rows", "sample", "seed", "maturity_hours")
+_FORESEEN = (MonitoringError, DataError, OSError)
+"""Failures that their own sentence explains; any other is a fault of the job, and its traceback is told too."""
+
 _OUTPUTS = ("history", "alert_after", "alert_of", "textfile", "workspace", "webhook")
 
 
@@ -90,9 +98,7 @@ def add_drift(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _drift(arguments: argparse.Namespace) -> int:
-    from monitoring.job import REPORT_FILE, RESULT_FILE, run
     from monitoring.settings import DriftSettings, OutputSettings
-    from monitoring.window import Query
 
     if arguments.start >= arguments.end:
         return fail("--from must be before --to", 2)
@@ -102,14 +108,23 @@ def _drift(arguments: argparse.Namespace) -> int:
         outputs = OutputSettings(**{name: given[name] for name in _OUTPUTS if name in given})
     except ValidationError as error:
         return fail(first_error(error), 2)
-    query = Query(arguments.traffic_dir, arguments.start, arguments.end, arguments.on, arguments.by)
     try:
-        with means_of(arguments) as means:
-            done = run(query, arguments.out, arguments.model, settings, outputs, means)
-    except (MonitoringError, DataError, OSError) as error:
+        return _judge(arguments, settings, outputs)
+    except Exception as error:  # Python's own exit code for it, 1, would mean drift
         if outputs.textfile:
             _tell_of_failure(outputs.textfile)
+        if not isinstance(error, _FORESEEN):
+            traceback.print_exc()
         return fail(f"The drift job failed: {error}", FAILED)
+
+
+def _judge(arguments: argparse.Namespace, settings: DriftSettings, outputs: OutputSettings) -> int:
+    from monitoring.job import REPORT_FILE, RESULT_FILE, run
+    from monitoring.window import Query
+
+    query = Query(arguments.traffic_dir, arguments.start, arguments.end, arguments.on, arguments.by)
+    with means_of(arguments) as means:
+        done = run(query, arguments.out, arguments.model, settings, outputs, means)
     print(_table(done.result))
     print(f"result   {arguments.out / RESULT_FILE}\nreport   {arguments.out / REPORT_FILE}")
     for complaint in done.complaints:

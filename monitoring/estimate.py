@@ -85,7 +85,8 @@ class ErrorModel:
         names = [FEATURE_PREFIX + name for name in FEATURE_NAMES]
         if any(name not in sample.column_names for name in names):
             return None
-        arrays = [sample[name].cast(pa.float64()).to_numpy().astype(np.float32) for name in names]
+        with np.errstate(over="ignore"):  # what no float32 can hold is infinite
+            arrays = [sample[name].cast(pa.float64()).to_numpy().astype(np.float32) for name in names]
         event = sample[EVENT_TIME].cast(pa.int64()).fill_null(0).to_numpy()
         return self.estimate(np.column_stack(arrays), event, days, settings)
 

@@ -49,7 +49,7 @@ class Entry(BaseModel):
     def of(cls, result: DriftResult) -> Self:
         """The line of a result."""
         window, errors = result.window, result.outcomes.model
-        scores = (c.score / c.threshold for c in result.columns if c.role == "prediction" and c.score and c.threshold)
+        scores = (column.excess for column in result.columns if column.role == "prediction")
         return cls(
             start=window.start,
             end=window.end,

@@ -10,14 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from monitoring.arguments import FAILED
 from monitoring.drift import decide
 from monitoring.files import write_whole
+from monitoring.first_look import models_in
 from monitoring.history import Entry, History
 from monitoring.page import page
 from monitoring.realised import due_from, summarize
 from monitoring.reference import Reference
 from monitoring.result import DriftResult, Estimate, Finding
-from monitoring.scan import Means, models_in, read_window
+from monitoring.scan import Means, read_window
 from monitoring.scores import score, score_columns
 from monitoring.settings import DriftSettings, OutputSettings
 from monitoring.tally import Tally
@@ -26,9 +28,6 @@ from monitoring.window import Query, WindowData
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
 HISTORY_FILE = "history.jsonl"
-
-FAILED = 3
-"""What a job that failed ends with."""
 
 TREND = 26
 """Windows that the page shows the trend of."""
@@ -83,8 +82,8 @@ def run(
     for beside that follows; `means` says who reads the log, by default this process. A second run replaces the files,
     and the window's line in the history.
 
-    Raises MonitoringError where the model's package cannot be used or the log lacks a column that every row has, and
-    LogError where the log cannot be read. Whatever fails after the verdict is a finding.
+    Raises MonitoringError where the model's package cannot be used, or rows cannot be set aside, and LogError where the
+    log cannot be read. Whatever fails after the verdict is a finding.
     """
     outputs = outputs or OutputSettings()
     judgement = judge(query, model, settings or DriftSettings(), means)
@@ -110,8 +109,8 @@ def run(
     done.attempt("textfile_failed", "the metrics were not written", textfile)
     done.attempt("workspace_failed", "the window is not in the Evidently workspace", workspace)
     _write_report(out, done, judgement, history)
-    if done.complaints and done.written:
-        done.written = done.attempt("result_failed", f"{RESULT_FILE} was not written", lambda: _write_result(out, done))
+    if done.complaints and done.written:  # the verdict is there; what is missing are the complaints
+        done.attempt("result_failed", f"{RESULT_FILE} does not tell of what failed", lambda: _write_result(out, done))
     if outputs.webhook and done.result.alert.alert:
         _post(outputs.webhook, out, done, outputs)
     return done
@@ -120,7 +119,8 @@ def run(
 def judge(query: Query, model: str | None, settings: DriftSettings, means: Means | None = None) -> Judgement:
     """The verdict on the window, nothing written. Raises as `run` does."""
     if model is None:
-        model = next((name for name, _ in models_in(query, means).most_common(1)), None)
+        models = models_in(query, (means or Means()).workers)
+        model = next((name for name, _ in models.most_common(1)), None)
     reference = Reference.load(model) if model else Reference.none()
     data = read_window(query, reference, settings, means)
     estimate = None

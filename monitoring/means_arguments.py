@@ -35,7 +35,7 @@ def add_means(command: argparse.ArgumentParser) -> None:
         "--as-of",
         type=moment,
         metavar="TIME",
-        help="judge the age of predictions as of this time, UTC if it names no zone (default: now)",
+        help="judge the age of predictions as of this time in UTC (default: now)",
     )
 
 
@@ -51,7 +51,7 @@ def means_of(arguments: argparse.Namespace) -> Iterator[Means]:
 
     now = arguments.as_of
     with _cleaning_up(), workers(arguments.scheduler, arguments.workers) as who:
-        yield Means(who, arguments.spill, now.replace(tzinfo=UTC) if now and now.tzinfo is None else now)
+        yield Means(who, arguments.spill, now.replace(tzinfo=UTC) if now else None)
 
 
 @contextmanager

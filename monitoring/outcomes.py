@@ -19,7 +19,7 @@ class Joined:
 
     Of several outcomes of one prediction the one received last counts; equal ones are repeated, others contradictory.
     `before` were received before their prediction was made. `came` are the latest outcomes by the cell of their delay
-    (`monitoring.delays`), shape [CELLS]; `median_delay_hours` is within 0.1 %.
+    (`monitoring.delays`), shape [CELLS].
     """
 
     came: NDArray[np.int64]
@@ -30,7 +30,6 @@ class Joined:
     before: int = 0
     torn: int = 0
     bad: int = 0
-    median_delay_hours: float | None = None
 
     @classmethod
     def of(cls, sums: RangeSums, read: RowsRead, unknown: int) -> Joined:
@@ -44,5 +43,4 @@ class Joined:
             before=sums.before,
             torn=read.lines.torn,
             bad=read.bad + read.lines.bad,
-            median_delay_hours=sums.delays.median(),
         )

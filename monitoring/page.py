@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from monitoring.drift import SMALL_KINDS
 from monitoring.error_section import error_section
 from monitoring.history import Entry
 from monitoring.markup import table
@@ -96,6 +97,8 @@ def _alert(result: DriftResult) -> str:
 def _lead(result: DriftResult) -> str:
     decision = result.decision
     parts = [f"{result.rows.scored:,} rows over {decision.days:,.0f} day{'s' if round(decision.days) != 1 else ''}."]
+    if small := next((SMALL_KINDS[one.kind] for one in result.findings if one.kind in SMALL_KINDS), None):
+        parts.append(f"{small.capitalize()} any column.")
     if decision.features_scored:
         parts.append(
             f"{decision.features_drifted} of {decision.features_scored} features drifted "
@@ -142,10 +145,10 @@ def _columns(result: DriftResult) -> str:
     head = ("column", "role", "PSI", "limit", "rows", "missing then", "now", "what moved")
     marks = ["drifted" if column.drifted else "" for column in result.columns]
     size = f"{result.rows.scored:,} rows over {result.decision.days:.0f} days"
-    what = (
-        "Population stability index on fixed bins, of all rows; higher is further from the reference. "
-        f"The limits are those of windows of the training months with {size}."
-    )
+    limits = f"The limits are those of windows of the training months with {size}."
+    if all(column.threshold is None for column in result.columns):
+        limits = "No limit applies to this window."
+    what = f"Population stability index on fixed bins, of all rows; higher is further from the reference. {limits}"
     note = f'<p class="muted">{what}</p>'
     return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=7, marks=marks)}"
 
@@ -178,7 +181,7 @@ def _rows(result: DriftResult) -> str:
     rows, outcomes = result.rows, result.outcomes
     predictions = (
         f"Predictions: {rows.scored:,} judged; left out {rows.duplicates:,} repeated, {rows.other_models:,} of other "
-        f"models, {rows.without_id:,} without an id; {rows.torn:,} torn and {rows.bad:,} bad lines in the log."
+        f"models, {rows.without_id:,} without an id; {rows.torn:,} torn and {rows.bad:,} bad lines in the window."
     )
     joined = (
         f"Outcomes: {outcomes.matched:,} matched, {outcomes.repeated:,} repeated, "

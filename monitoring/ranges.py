@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from monitoring.bins import OTHER, Bins, Counts
 from monitoring.blocks import YOUNGEST, Blocks
-from monitoring.delays import CELLS, Delays, cells_of
+from monitoring.delays import CELLS, cells_of
 from monitoring.ids import Keys, contains
-from monitoring.reading import KEY_KIND, OUTCOME_KIND, infinite_code
+from monitoring.reading import INFINITE, KEY_KIND, MEASURED, OUTCOME_KIND, measurable
 from monitoring.spill import Records, Run, Slice, Spill
 from monitoring.thresholds import HOUR
 
@@ -25,6 +25,8 @@ CLOCKS_DIFFER = 1 / HOUR
 
 AHEAD = 60 / HOUR
 """Hours that a prediction may be dated after the job's own time without a word."""
+
+_ADDED = ("scored", "duplicates", "future", "unusable", "repeated", "contradictory", "before", "strange", "came")
 
 Array = NDArray[np.float64]
 
@@ -58,9 +60,10 @@ class Range:
 class RangeSums:
     """What rows and outcomes add up to; `counts` holds the rows by code, and `infinite` how many of these are.
 
-    `strange` outcomes are of no prediction among the rows; `strange_runs` is where their keys are. `true` is what came
-    true by age, shape [ages, bins]. `by_segment` holds `counts` for each value of the segment, shape [values, codes],
-    and `segment_blocks` its rows and errors.
+    `strange` outcomes are of no prediction among the rows; `strange_runs` is where their keys are. `unusable` are rows
+    with no number to measure an error by, by the fields of `monitoring.reading.MEASURED`: as without an outcome. `true`
+    is what came true by age, shape [ages, bins]. `by_segment` holds `counts` for each value of the segment, shape
+    [values, codes], and `segment_blocks` its rows and errors.
     """
 
     counts: list[Counts]
@@ -74,8 +77,8 @@ class RangeSums:
     strange: int = 0
     strange_runs: list[Run] = field(default_factory=list)
     blocks: Blocks = field(default_factory=Blocks.none)
-    delays: Delays = field(default_factory=Delays)
     came: Counts = field(default_factory=lambda: np.zeros(CELLS, np.int64))
+    unusable: Counts = field(default_factory=lambda: np.zeros(len(MEASURED), np.int64))
     true: Counts | None = None
     sampled: dict[int, float] = field(default_factory=dict)
     by_segment: list[Counts] | None = None
@@ -90,11 +93,10 @@ class RangeSums:
         """Add the next range."""
         self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
         self.infinite += other.infinite
-        for name in ("scored", "duplicates", "future", "repeated", "contradictory", "before", "strange", "came"):
+        for name in _ADDED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.strange_runs += other.strange_runs
         self.blocks = self.blocks + other.blocks
-        self.delays.merge(other.delays)
         self.true = _plus(self.true, other.true)
         self.sampled |= other.sampled
         if other.by_segment is not None:
@@ -129,13 +131,15 @@ def add_up(sums: Sums, rows: Records, outcomes: Records) -> tuple[RangeSums, Key
     found.future = int((hours < -AHEAD).sum())
     age = np.where(hours < 0, YOUNGEST, cells_of(hours, sums.limits))
     latest, strange = _join(rows, outcomes, found)
+    usable = np.stack([measurable(rows[name]) for name in MEASURED])
+    found.unusable = (~usable).sum(axis=1)
+    latest[~usable.all(axis=0)] = np.nan
     has = ~np.isnan(latest)
     whole = _Whole(rows, age, latest)
     found.blocks = whole.blocks()
-    codes, infinite = rows["codes"], infinite_code(rows["codes"].dtype)
     for place, size in enumerate(sums.sizes):
-        counts = np.bincount(codes[:, place], minlength=infinite + 1)
-        found.counts[place], found.infinite[place] = _without_infinite(counts, size), counts[infinite]
+        counts = np.bincount(rows["codes"][:, place], minlength=INFINITE + 1)
+        found.counts[place], found.infinite[place] = _without_infinite(counts, size), counts[INFINITE]
     if sums.outcome is not None:
         ages, size = len(sums.limits) + 1, sums.outcome.size
         places = np.maximum(age[has], 0) * size + sums.outcome.places(latest[has])
@@ -201,7 +205,6 @@ def _join(rows: Records, outcomes: Records, found: RangeSums) -> tuple[Array, Ke
     place = np.searchsorted(rows["key"], key[last])
     latest[place] = value[last]
     delay = (outcomes["time"][last] - rows["time"][place]) / (HOUR * 1e6)
-    found.delays.add(delay)
     found.came = np.bincount(cells_of(delay), minlength=CELLS)
     found.before = int((delay < -CLOCKS_DIFFER).sum())
     found.repeated = int((again & ~differs).sum())
@@ -218,7 +221,7 @@ def _without_infinite(counts: Counts, size: int) -> Counts:
 
 def _by_segment(sums: Sums, segment: int, whole: _Whole, found: RangeSums) -> None:
     codes = whole.rows["codes"]
-    width, values = infinite_code(codes.dtype) + 1, sums.sizes[segment]
+    width, values = INFINITE + 1, sums.sizes[segment]
     segments = codes[:, segment].astype(np.int64)
     places = (segments * width + codes[:, place] for place in range(len(sums.sizes)))
     counts = (np.bincount(each, minlength=values * width).reshape(values, width) for each in places)

@@ -27,16 +27,26 @@ from monitoring.spill import Records, Run, Spill, Writer
 from monitoring.tally import finite_range
 from monitoring.vocabulary import NewValues
 from monitoring.workers import Workers
+from scoring.traffic import PREDICTION_SCHEMA
 
 OUTCOME_KIND = np.dtype([("key", "<u8"), ("time", "<i8"), ("value", "<f8")])
 """An outcome: the key of its prediction's id, when it was received in us UTC, and what came true."""
 
 KEY_KIND = np.dtype([("key", "<u8")])
 
-NEEDED = ("prediction_id", "model", "time", EVENT_TIME, KNOWN_PART, TARGET.name)
-"""Columns that every row of the log must have to be judged."""
+_NAMES = ("prediction_id", "model", "time", EVENT_TIME, KNOWN_PART, TARGET.name)
 
-OUTCOME_COLUMNS = ("prediction_id", "time", TARGET.name)
+NEEDED = tuple(item for item in PREDICTION_SCHEMA if item.name in _NAMES)
+"""Columns that the log must have for any of its rows to be judged."""
+
+MEASURED = {"predicted": TARGET.name, "baseline": KNOWN_PART}
+"""What errors are measured by, of each row: the field of the record, and the column of the log."""
+
+LARGEST = 1e30
+"""Numbers beyond it, of either sign, are none that an error can be measured by: sums of squares must stay finite."""
+
+INFINITE = 255
+"""The code of an infinite value in a row's `codes`; it is in the bin OTHER. All other codes are bins."""
 
 LOTS = 16
 """As many, about, of a small log, so that a few workers have something to do each."""
@@ -88,24 +98,21 @@ class Plan:
 
 def record_kind(columns: Sequence[Watched], texts: int = 0) -> np.dtype[Any]:
     """The type of a row: `codes` holds its bin in each column, by place, and then what kind of text each field has."""
-    wide = max((column.bins.size for column in columns), default=0) > infinite_code(np.dtype(np.uint8))
-    codes = ("codes", np.uint16 if wide else np.uint8, (len(columns) + texts,))
+    assert all(column.bins.size <= INFINITE for column in columns), "a profile has some dozens of bins a column"
+    codes = ("codes", np.uint8, (len(columns) + texts,))
     floats = [("predicted", "<f8"), ("baseline", "<f8"), ("gain", "<f4")]
     return np.dtype([("key", "<u8"), ("time", "<i8"), ("event", "<i8"), *floats, codes])
 
 
-def infinite_code(kind: np.dtype[Any]) -> int:
-    """The code of an infinite value in a row's `codes`; it is in the bin OTHER. All other codes are bins."""
-    return int(np.iinfo(kind).max)
-
-
 @dataclass
 class RowsRead:
-    """What was met in a lot of predictions, and the runs that hold its rows. `ranges` has a column's finite range."""
+    """What was met in a lot of predictions, and the runs that hold its rows. `ranges` has a column's finite range, and
+    `named` how many rows hold each value of the one that was asked for.
+    """
 
     stems: set[str] = field(default_factory=set)
     lines: ScanCounts = field(default_factory=ScanCounts)
-    models: Counter[str] = field(default_factory=Counter)
+    named: Counter[str] = field(default_factory=Counter)
     other_models: int = 0
     without_id: int = 0
     bad: int = 0
@@ -125,10 +132,12 @@ def over_log(
 ) -> Iterator[R]:
     """Apply `function` to all of the log in lots: to `segments`, and then to what is sealed but for those."""
     done: set[str] = set()
-    for read in workers.map(function, lots(segments), what):
+    live = lots(segments)
+    for read in workers.map(function, live, what, len(live)):
         done |= read.stems
         yield read
-    yield from workers.map(function, lots(log.sealed(shape.window, done)), what)
+    sealed = lots(log.sealed(shape.window, done))
+    yield from workers.map(function, sealed, what, len(sealed))
 
 
 def lots(parts: Iterable[Part]) -> list[Lot]:
@@ -150,7 +159,7 @@ def read_rows(plan: Plan, lot: Lot) -> RowsRead:
     sample = Sample(plan.sample, plan.seed)
     texts = {name: NewValues(known) for name, known in plan.texts}
     read, writer = RowsRead(texts=texts, sample=sample), Writer(plan.spill, plan.kind)
-    for batch in _batches(lot, plan.shape, read):
+    for batch in batches_of(lot, plan.shape, read):
         batch = _of_model(batch, plan.model, read)
         if batch.num_rows:
             keys = keys_of(batch.column("prediction_id"))
@@ -163,8 +172,8 @@ def read_rows(plan: Plan, lot: Lot) -> RowsRead:
 def read_outcomes(shape: Shape, spill: Spill, lot: Lot) -> RowsRead:
     """Set aside the outcomes of the lot. Raises LogError and SpillError."""
     read, writer = RowsRead(), Writer(spill, OUTCOME_KIND)
-    for batch in _batches(lot, shape, read):
-        whole = pc.and_(pc.is_valid(batch.column(0)), pc.is_finite(batch.column(2).fill_null(np.nan)))
+    for batch in batches_of(lot, shape, read):
+        whole = pc.and_(pc.is_valid(batch.column(0)), pa.array(measurable(_floats(batch, TARGET.name))))
         read.bad += batch.num_rows - whole.true_count
         batch = batch.filter(whole)
         rows = np.empty(batch.num_rows, OUTCOME_KIND)
@@ -179,28 +188,9 @@ def read_outcomes(shape: Shape, spill: Spill, lot: Lot) -> RowsRead:
 def read_keys(shape: Shape, spill: Spill, lot: Lot) -> RowsRead:
     """Set aside the keys of all predictions of the lot. Raises LogError and SpillError."""
     read, writer = RowsRead(), Writer(spill, KEY_KIND)
-    for batch in _batches(lot, shape, read):
+    for batch in batches_of(lot, shape, read):
         writer.add(keys_of(batch.column("prediction_id").drop_null()).view(KEY_KIND))
     read.runs = writer.flush()
-    return read
-
-
-def read_models(shape: Shape, lot: Lot) -> RowsRead:
-    """How many rows of the lot name each model. Raises LogError."""
-    read = RowsRead()
-    for batch in _batches(lot, shape, read):
-        for pair in batch.column("model").value_counts().to_pylist():
-            if pair["values"] is not None:
-                read.models[pair["values"]] += pair["counts"]
-    return read
-
-
-def read_texts(shape: Shape, model: str | None, name: str, lot: Lot) -> RowsRead:
-    """How many rows of the lot that the model predicted hold each text of a column. Raises LogError."""
-    read = RowsRead(texts={name: NewValues(frozenset())})
-    for batch in _batches(lot, shape, read):
-        of_model = pc.equal(batch.column("model"), pa.scalar(model, pa.string()))
-        read.texts[name].add(batch.column(name).filter(of_model))
     return read
 
 
@@ -213,7 +203,8 @@ def all_keys(log: EventLog, spill: Spill, workers: Workers) -> list[Run]:
     return [run for read in reads for run in read.runs]
 
 
-def _batches(lot: Lot, shape: Shape, read: RowsRead) -> Iterator[pa.RecordBatch]:
+def batches_of(lot: Lot, shape: Shape, read: RowsRead) -> Iterator[pa.RecordBatch]:
+    """The rows of the lot; what is met on the way goes to `read`."""
     for part in lot:
         batches = read_part(part, shape, read.lines)
         if batches is not None:
@@ -235,11 +226,13 @@ def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> R
     rows["key"] = keys
     for name, log_name in (("time", "time"), ("event", EVENT_TIME)):
         rows[name] = batch.column(log_name).cast(pa.int64()).fill_null(0).to_numpy()
-    rows["predicted"], rows["baseline"] = _floats(batch, TARGET.name), _floats(batch, KNOWN_PART)
-    rows["gain"] = _floats(batch, plan.history) if plan.history else np.nan
+    for part, name in MEASURED.items():
+        rows[part] = _floats(batch, name)
+    gain = _floats(batch, plan.history) if plan.history else np.full(batch.num_rows, np.nan)
+    rows["gain"] = np.where(measurable(gain), gain, np.nan)
     codes = rows["codes"]
     for place, column in enumerate(plan.columns):
-        codes[:, place] = _codes(column, batch, read.ranges, infinite_code(codes.dtype))
+        codes[:, place] = _codes(column, batch, read.ranges)
     for place, (name, _) in enumerate(plan.texts, len(plan.columns)):
         codes[:, place] = read.texts[name].add(batch.column(name))
     if plan.segment:
@@ -247,9 +240,7 @@ def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> R
     return rows
 
 
-def _codes(
-    column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]], infinite: int
-) -> NDArray[np.int64]:
+def _codes(column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]]) -> NDArray[np.int64]:
     array = batch.column(column.log_name)
     if pa.types.is_string(array.type):
         return column.bins.text_places(array)
@@ -258,8 +249,13 @@ def _codes(
     low, high = finite_range(values)
     before = ranges.get(column.name, (np.inf, -np.inf))
     ranges[column.name] = min(low, before[0]), max(high, before[1])
-    found[np.isinf(values)] = infinite
+    found[np.isinf(values)] = INFINITE
     return found
+
+
+def measurable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of n numbers an error can be measured by: neither missing, nor infinite, nor beyond LARGEST; shape [n]."""
+    return np.asarray(np.abs(values) <= LARGEST)
 
 
 def _floats(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:

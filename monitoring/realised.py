@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data.timezones import DAY
 from monitoring.blocks import ABSOLUTE, ERROR, HISTORICAL_GAIN, MODEL, SQUARE, ZERO_GAIN, Blocks
-from monitoring.delays import CELLS, GRID, usual_cell
+from monitoring.delays import CELLS, GRID, median_hours, usual_cell
 from monitoring.metrics import interval_of_blocks
 from monitoring.result import Errors, Interval, Maturity, Outcomes
 from monitoring.settings import DriftSettings
@@ -73,7 +73,7 @@ def summarize(data: WindowData, settings: DriftSettings) -> Outcomes:
         torn=joined.torn,
         bad=joined.bad,
         before_prediction=joined.before,
-        median_delay_hours=joined.median_delay_hours,
+        median_delay_hours=median_hours(joined.came),
         maturity=maturity,
         **measured,
     )

@@ -98,9 +98,9 @@ def _register(columns: dict[str, Column]) -> None:
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType
 
-    def score(_: Any, current: Any, __: Any, threshold: float) -> tuple[float, bool]:
-        value = columns[current.name].score
-        return float(value or 0), float(value or 0) > threshold
+    def score(_: Any, current: Any, *__: Any) -> tuple[float, bool]:
+        column = columns[current.name]
+        return column.score or 0.0, column.drifted
 
     kinds = [ColumnType.Numerical, ColumnType.Categorical]
     register_stattest(StatTest(_TEST, "PSI of all rows, fixed bins", kinds, 0.2), default_impl=score)

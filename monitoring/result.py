@@ -42,9 +42,15 @@ class Rows(_Part):
     duplicates: Annotated[int, Field(description="Further rows of the same prediction_id, left out")]
     other_models: Annotated[int, Field(description="Rows of the window that another model predicted, left out")]
     without_id: Annotated[int, Field(description="Rows of the window without a prediction_id, left out")]
-    torn: Annotated[int, Field(description="Last lines of segments that were never ended, in the whole unsealed log")]
-    bad: Annotated[int, Field(description="Lines that could not be read, in the whole unsealed log")]
+    torn: Annotated[int, Field(description="Last lines of segments that were never ended, of the window")]
+    bad: Annotated[
+        int, Field(description="Lines of the window that could not be read, in segments and as sealing set them aside")
+    ]
     future: Annotated[int, Field(description="Rows judged that are dated after the job ran")] = 0
+    unusable: Annotated[
+        dict[str, int],
+        Field(description="Rows judged whose error cannot be measured, by the column at fault: as without an outcome"),
+    ] = {}
     examples: Annotated[list[str], Field(description="Where some torn and bad lines are, and why")]
 
 
@@ -56,7 +62,7 @@ class Column(_Part):
     method: Annotated[str, Field(description="How the score is computed; `psi` is on the profile's fixed bins")]
     direction: Annotated[Literal["above"], Field(description="The column drifts when the score is above the threshold")]
     score: float | None
-    threshold: float | None
+    threshold: Annotated[float | None, Field(description="Null where the window is too small for any")]
     usual: Annotated[
         float | None, Field(description="The largest score of training windows of as many days, less what was noise")
     ]
@@ -71,6 +77,11 @@ class Column(_Part):
     healthy: Annotated[bool, Field(description="Whether it is plain, varying numbers or text, and goes to Evidently")]
     drifted: bool
     reason: Annotated[str, Field(description="In plain words")]
+
+    @property
+    def excess(self) -> float | None:
+        """The score in terms of its threshold, above 1 where it drifted; None where one of them is not there."""
+        return self.score / self.threshold if self.score is not None and self.threshold else None
 
 
 class Errors(_Part):
@@ -122,7 +133,7 @@ class Outcomes(_Part):
     torn: int
     bad: Annotated[int, Field(description="Lines that could not be read, or hold no id or value")]
     before_prediction: Annotated[int, Field(description="Outcomes received before their prediction was made")] = 0
-    median_delay_hours: Annotated[float | None, Field(description="From prediction to latest outcome")]
+    median_delay_hours: Annotated[float | None, Field(description="From prediction to latest outcome, within 2.5 %")]
     maturity: Maturity | None
     model: Annotated[Errors | None, Field(description="Of the mature predictions, where there are any")]
     zero_gain: Annotated[Errors | None, Field(description="Of the part known beforehand, taken as the prediction")]

@@ -7,8 +7,7 @@ Then range after range of the keys is taken up, where a row, its repetitions and
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -17,36 +16,37 @@ import numpy as np
 import pyarrow as pa
 
 from data.schema import Kind
-from features.definition import HISTORICAL_GAIN
+from features.definition import HISTORICAL_GAIN, SEGMENTS
 from monitoring.errors import WindowError
+from monitoring.first_look import segment_values
 from monitoring.ids import Keys, keys_of
 from monitoring.outcomes import Joined
 from monitoring.profile import OUTCOME
 from monitoring.ranges import Range, RangeSums, Sums, sum_range, unknown_in_range
+from monitoring.readable import Kinds, unreadable, why_unreadable
 from monitoring.reading import (
+    MEASURED,
     NEEDED,
-    OUTCOME_COLUMNS,
     Plan,
     RowsRead,
     Watched,
     all_keys,
     over_log,
-    read_models,
     read_outcomes,
     read_rows,
 )
 from monitoring.realised import limits
 from monitoring.reference import Reference, ReferenceColumn
 from monitoring.sample import Sample
-from monitoring.segments import segment_column, segments_of
+from monitoring.segments import segments_of
 from monitoring.settings import DriftSettings
 from monitoring.spill import Run, Spill, cut, ranges, spill_folder
 from monitoring.vocabulary import TEXT_KINDS, NewValues
 from monitoring.window import Query, RowCounts, WindowData, tallies_of
 from monitoring.workers import ThisProcess, Workers
-from scoring.traffic import FEATURE_PREFIX
+from scoring.traffic import FEATURE_PREFIX, OUTCOME_SCHEMA
 
-_FLOATS = (Kind.NUMBER, Kind.INTEGER)
+_GAIN = FEATURE_PREFIX + HISTORICAL_GAIN
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,13 @@ class Means:
     now: datetime | None = None
 
 
-def models_in(query: Query, means: Means | None = None) -> Counter[str]:
-    """How many of the window's rows name each model."""
-    models: Counter[str] = Counter()
-    log = query.log
-    segments, shape = log.segments(), None
-    if log.kinds():
-        shape = log.shape(query.start, query.end, ["model"], query.on)
-    if shape is not None:
-        reading = partial(read_models, shape)
-        for read in over_log(log, segments, shape, (means or Means()).workers, reading, "looking for models"):
-            models += read.models
-    return models
-
-
 def read_window(query: Query, reference: Reference, settings: DriftSettings, means: Means | None = None) -> WindowData:
     """Read the rows that the reference's model predicted in the window, each id once, and join all outcomes with them.
 
-    Raises LogError where the log cannot be read, WindowError where it lacks a column that every row must have,
-    SpillError where rows cannot be set aside, ClusterError where workers fail.
+    Nothing is read of a log that lacks a column that every row must have, or holds it as another kind.
+
+    Raises LogError where the log cannot be read, WindowError where it cannot be broken down as asked for, SpillError
+    where rows cannot be set aside, ClusterError where workers fail.
     """
     means = means or Means()
     with spill_folder(means.spill) as spill:
@@ -98,25 +86,28 @@ class _Pass:
         log = self.query.log
         segments = log.segments()  # listed first: a segment's schema is there before it is
         kinds = log.kinds()
-        if missing := [name for name in NEEDED if kinds and name not in kinds]:
-            where = self.query.directory
-            raise WindowError(f"The log under {where} has no column {missing[0]!r}, so it cannot be judged.")
-        unreadable = {column.name: why for column in self.reference.columns if (why := _why_unreadable(column, kinds))}
-        readable = [column for column in self.reference.columns if column.name not in unreadable]
+        broken = unreadable(NEEDED, kinds)
+        columns = {column.name: why for column in self.reference.columns if (why := _why_unreadable(column, kinds))}
+        readable = [column for column in self.reference.columns if column.name not in columns]
         watched = tuple(Watched(column.name, column.log_name, column.bins) for column in readable)
         vocabularies = self.reference.vocabularies
-        texts_unreadable = {name: why for name in vocabularies if (why := _why_not_text(name, kinds))}
-        texts = tuple((name, known) for name, known in vocabularies.items() if name not in texts_unreadable)
-        segment = segment_column(self.query, self.reference.model, self.workers)
-        history = FEATURE_PREFIX + HISTORICAL_GAIN if FEATURE_PREFIX + HISTORICAL_GAIN in kinds else None
+        not_texts = {name: why for name in vocabularies if (why := why_unreadable(name, Kind.TEXT, kinds))}
+        texts = tuple((name, known) for name, known in vocabularies.items() if name not in not_texts)
+        segment = None if broken else self._segment(kinds)
+        history = _GAIN if kinds and not why_unreadable(_GAIN, Kind.NUMBER, kinds) else None
 
         settings = self.settings
         found = RowsRead(sample=Sample(settings.sample, settings.seed))
         found.texts = {name: NewValues(known) for name, known in vocabularies.items()}
-        names = [*NEEDED, *([history] if history else []), *(column.log_name for column in watched)]
-        names = list(dict.fromkeys([*names, *(name for name, _ in texts), *([segment.log_name] if segment else [])]))
+        names = [*(needed.name for needed in NEEDED), *(column.log_name for column in watched)]
+        names += [
+            *(name for name, _ in texts),
+            *([history] if history else []),
+            *([segment.log_name] if segment else []),
+        ]
+        names = list(dict.fromkeys(names))
         total, came, drawn = RangeSums.none(self._sums(watched, texts, segment, pa.table({}))), RowsRead(), pa.table({})
-        if kinds and (shape := log.shape(self.query.start, self.query.end, names, self.query.on)):
+        if not broken and (shape := log.shape(self.query.start, self.query.end, names, self.query.on)):
             model, sample = self.reference.model, settings.sample
             plan = Plan(shape, model, watched, texts, history, segment, sample, settings.seed, self.spill)
             reading = partial(read_rows, plan)
@@ -125,7 +116,7 @@ class _Pass:
             assert found.sample is not None
             came, drawn = self._outcomes(), found.sample.rows()
             summing = partial(sum_range, self._sums(watched, texts, segment, drawn), plan.kind, self.spill)
-            for part in self.workers.map(summing, _tasks(found.runs, came.runs), "joining outcomes"):
+            for part in self.workers.map(summing, *_tasks(found.runs, came.runs, "joining outcomes")):
                 total.add(part)
         for (name, _), kinds_of_text in zip(texts, total.counts[len(watched) :], strict=False):
             found.texts[name].recount(kinds_of_text)
@@ -133,15 +124,26 @@ class _Pass:
             now=self.now,
             rows=_row_counts(found, total),
             tallies=tallies_of(watched, total, found.ranges),
-            unreadable=unreadable,
+            unreadable=columns,
             blocks=total.blocks,
             joined=Joined.of(total, came, self._unknown(total.strange_runs)),
             true=total.true,
             sample=_with_outcomes(drawn, total.sampled),
             texts=found.texts,
-            texts_unreadable=texts_unreadable,
+            texts_unreadable=not_texts,
+            broken=broken,
+            outcomes_broken=unreadable(OUTCOME_SCHEMA, self.query.outcomes.kinds()),
             segments=segments_of(segment, watched, total),
         )
+
+    def _segment(self, kinds: Kinds) -> Watched | None:
+        """The values that the window is broken down by; None where it is not, or the log does not hold them as text."""
+        by = self.query.by
+        if by is not None and by not in SEGMENTS:
+            raise WindowError(f"A window cannot be broken down by {by!r}; choose {' or '.join(SEGMENTS)}.")
+        if by is None or not kinds or why_unreadable(by, Kind.TEXT, kinds):
+            return None
+        return segment_values(self.query, by, self.reference, self.workers)
 
     def _sums(
         self, watched: Sequence[Watched], texts: Sequence[object], segment: Watched | None, drawn: pa.Table
@@ -153,12 +155,12 @@ class _Pass:
         return Sums(sizes, outcome, self.now.timestamp(), limits(self.settings), np.sort(_keys(drawn)), last)
 
     def _outcomes(self) -> RowsRead:
-        """All outcomes, set aside."""
+        """All outcomes, set aside; none where the log does not hold them as they must be."""
         log, found = self.query.outcomes, RowsRead()
-        segments, shape = log.segments(), None
-        if log.kinds():
-            shape = log.shape(columns=OUTCOME_COLUMNS)
-        if shape is not None:
+        segments = log.segments()
+        if unreadable(OUTCOME_SCHEMA, log.kinds()):
+            return found
+        if shape := log.shape(columns=[each.name for each in OUTCOME_SCHEMA]):
             reading = partial(read_outcomes, shape, self.spill)
             for read in over_log(log, segments, shape, self.workers, reading, "reading outcomes"):
                 _gather(found, read)
@@ -168,13 +170,17 @@ class _Pass:
         """How many outcomes are of predictions that the log does not hold: one more pass over its ids, if need be."""
         if not strange:
             return 0
-        tasks = _tasks(all_keys(self.query.log, self.spill, self.workers), strange)
-        return sum(self.workers.map(partial(unknown_in_range, self.spill), tasks, "looking up strange outcomes"))
+        keys = all_keys(self.query.log, self.spill, self.workers)
+        looking_up = partial(unknown_in_range, self.spill)
+        return sum(self.workers.map(looking_up, *_tasks(keys, strange, "looking up strange outcomes")))
 
 
-def _tasks(rows: list[Run], outcomes: list[Run]) -> list[Range]:
+def _tasks(rows: list[Run], outcomes: list[Run], what: str) -> tuple[Iterator[Range], str, int]:
+    """The ranges, each cut when it is taken up, as all together would be a slice of every run for every range; what is
+    done with them, and how many they are.
+    """
     places = ranges(sum(run.rows for run in (*rows, *outcomes)))
-    return [Range(cut(rows, *place), cut(outcomes, *place)) for place in places]
+    return (Range(cut(rows, *place), cut(outcomes, *place)) for place in places), what, len(places)
 
 
 def _row_counts(found: RowsRead, total: RangeSums) -> RowCounts:
@@ -182,6 +188,7 @@ def _row_counts(found: RowsRead, total: RangeSums) -> RowCounts:
         scored=total.scored,
         duplicates=total.duplicates,
         future=total.future,
+        unusable={name: int(n) for name, n in zip(MEASURED.values(), total.unusable, strict=True) if n},
         other_models=found.other_models,
         without_id=found.without_id,
         torn=found.lines.torn,
@@ -217,17 +224,5 @@ def _with_outcomes(sample: pa.Table, latest: dict[int, float]) -> pa.Table:
     return sample.append_column(OUTCOME, pa.array([latest.get(key) for key in _keys(sample).tolist()], pa.float64()))
 
 
-def _why_not_text(name: str, kinds: dict[str, set[Kind]]) -> str | None:
-    if not kinds or kinds.get(name) == {Kind.TEXT}:
-        return None
-    return "wrong_kind" if name in kinds else "absent"
-
-
-def _why_unreadable(column: ReferenceColumn, kinds: dict[str, set[Kind]]) -> str | None:
-    if not kinds:
-        return None
-    found = kinds.get(column.log_name)
-    if found is None:
-        return "absent"
-    expected = _FLOATS if column.kind == "number" else (Kind.TEXT,)
-    return None if found <= set(expected) else "wrong_kind"
+def _why_unreadable(column: ReferenceColumn, kinds: Kinds) -> str | None:
+    return why_unreadable(column.log_name, Kind.NUMBER if column.kind == "number" else Kind.TEXT, kinds)

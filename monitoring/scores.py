@@ -28,7 +28,7 @@ def score_columns(
         else _unreadable(column, data.unreadable[column.name])
         for column in columns
     ]
-    return sorted(scored, key=lambda column: -excess(column))
+    return sorted(scored, key=lambda column: -np.inf if column.excess is None else -column.excess)
 
 
 def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSettings) -> Column:
@@ -68,11 +68,6 @@ def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSet
         drifted=drifted,
         reason=reason,
     )
-
-
-def excess(column: Column) -> float:
-    """The score in terms of its threshold, above 1 where it drifted; infinite where there is none."""
-    return column.score / column.threshold if column.score is not None and column.threshold else np.inf
 
 
 def _reason(column: ReferenceColumn, tally: Tally, place: int, drifted: bool) -> str:

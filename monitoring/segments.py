@@ -8,32 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.definition import SEGMENTS
-from monitoring.bins import FIRST, OTHER, Bins, contributions
+from monitoring.bins import FIRST, OTHER, contributions
 from monitoring.blocks import MODEL, SQUARE, ZERO_GAIN, Blocks
-from monitoring.errors import WindowError
 from monitoring.ranges import RangeSums
-from monitoring.reading import Watched, over_log, read_texts
+from monitoring.reading import Watched
 from monitoring.realised import due_from
 from monitoring.reference import Reference, ReferenceColumn
 from monitoring.result import Segment
 from monitoring.settings import DriftSettings
 from monitoring.tally import Tally
-from monitoring.vocabulary import NewValues
 
 if TYPE_CHECKING:
     from monitoring.window import Query, WindowData
-    from monitoring.workers import Workers
-
-MOST_SEGMENTS = 30
-"""Values of their own; the rows of all others are one segment."""
 
 LEAST_REFERENCE = 100
 """Reference rows of a value below which its columns are not compared."""
@@ -48,27 +40,6 @@ class SegmentData:
     value: str
     tallies: dict[str, Tally]
     blocks: Blocks
-
-
-def segment_column(query: Query, model: str | None, workers: Workers) -> Watched | None:
-    """The most frequent values of the field that the query is broken down by, as bins; one pass over that field.
-
-    None where it asks for none. Raises WindowError for a field that is no segment, or that the log lacks.
-    """
-    if query.by is None:
-        return None
-    if query.by not in SEGMENTS:
-        raise WindowError(f"A window cannot be broken down by {query.by!r}; choose {' or '.join(SEGMENTS)}.")
-    log, values = query.log, NewValues(frozenset())
-    segments, kinds = log.segments(), log.kinds()
-    if kinds and query.by not in kinds:
-        raise WindowError(f"The log under {query.directory} has no column {query.by!r} to break the window down by.")
-    shape = log.shape(query.start, query.end, ["model", query.by], query.on) if kinds else None
-    if shape is not None:
-        reading = partial(read_texts, shape, model, query.by)
-        for read in over_log(log, segments, shape, workers, reading, f"looking for values of {query.by}"):
-            values.merge(read.texts[query.by])
-    return Watched(query.by, query.by, Bins({"categories": [name for name, _ in values.most_common(MOST_SEGMENTS)]}))
 
 
 def segments_of(column: Watched | None, watched: Sequence[Watched], sums: RangeSums) -> list[SegmentData]:
@@ -88,18 +59,20 @@ def segments_of(column: Watched | None, watched: Sequence[Watched], sums: RangeS
     return found
 
 
-def segment_results(query: Query, reference: Reference, data: WindowData, settings: DriftSettings) -> list[Segment]:
-    """What is to be said of each segment."""
-    return [_result(query, segment, reference, data, settings) for segment in data.segments]
+def segment_results(
+    query: Query, reference: Reference, data: WindowData, settings: DriftSettings, judged: bool = True
+) -> list[Segment]:
+    """What is to be said of each segment; columns are compared where the window is `judged`."""
+    return [_result(query, segment, reference, data, settings, judged) for segment in data.segments]
 
 
 def _result(
-    query: Query, segment: SegmentData, reference: Reference, data: WindowData, settings: DriftSettings
+    query: Query, segment: SegmentData, reference: Reference, data: WindowData, settings: DriftSettings, judged: bool
 ) -> Segment:
     rows, alike = int(segment.blocks.rows.sum()), _reference_rows(query.by or "", segment.value, reference.rows)
     drifted: list[str] = []
     share = None
-    enough = rows >= max(settings.min_rows, reference.min_rows) and alike.num_rows >= LEAST_REFERENCE
+    enough = judged and rows >= max(settings.min_rows, reference.min_rows) and alike.num_rows >= LEAST_REFERENCE
     if enough:
         scored = list(_scored(query.by or "", segment, alike, reference.columns, settings))
         weight = sum(column.importance for column, _ in scored)

@@ -48,7 +48,7 @@ class DriftSettings(BaseSettings):
         None, ge=0, description="Age from which a prediction's outcome is due; by default that of 95 % of the outcomes."
     )
     max_bad_share: float = Field(
-        0.01, ge=0, le=1, description="`invalid_data` when more than this share of the log's lines cannot be read."
+        0.01, ge=0, le=1, description="`invalid_data` when more than this share of the window's lines cannot be read."
     )
     out_of_range_share: float = Field(
         0.01, ge=0, le=1, description="A finding when more than this share of a column is out of the reference's range."

@@ -62,7 +62,7 @@ class SkewResult(_Part):
         int, Field(description="Rows with an infinite feature, which the log writes as missing: not held against it")
     ]
     unusable: Annotated[int, Field(description="Rows without a value that every request has")]
-    bad: Annotated[int, Field(description="Lines that could not be read, torn ones among them, in the unsealed log")]
+    bad: Annotated[int, Field(description="Lines that could not be read, torn ones among them")]
     columns: list[ColumnSkew]
     examples: Annotated[list[Example], Field(description="The first differing values, row by row")]
     reasons: list[str]

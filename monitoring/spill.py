@@ -28,7 +28,8 @@ RANGE_ROWS = 128 * 1024
 """About how many rows are looked at together, as long as a window is below some 130 million rows."""
 
 _SHIFT = np.uint64(64 - BUCKETS.bit_length() + 1)
-_OWNER = "owner"
+_FIRST = "first"
+"""An empty file, written to see that the folder can be."""
 
 Records = NDArray[Any]
 """Rows of one structured type, shape [n], whose first field is `key`, uint64."""
@@ -144,7 +145,7 @@ def spill_folder(parent: str | None = None) -> Iterator[Spill]:
     system, folder = spill._open()
     with spill._told():
         system.makedirs(folder, exist_ok=True)
-        system.pipe_file(f"{folder}/{_OWNER}", socket.gethostname().encode())
+        system.pipe_file(f"{folder}/{_FIRST}", b"")
     try:
         yield spill
     finally:

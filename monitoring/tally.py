@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,13 +20,6 @@ class Tally:
         self.infinite = 0
         self.minimum = np.inf
         self.maximum = -np.inf
-
-    def add(self, values: NDArray[Any]) -> None:
-        """Count n values: float64 with NaN for missing, or objects with None."""
-        self.add_counts(self.bins.count(values))
-        if values.dtype.kind == "f":
-            self.infinite += int(np.isinf(values).sum())
-            self.widen(*finite_range(values))
 
     def add_counts(self, counts: Counts, infinite: int = 0) -> None:
         """Count values by their bins, shape [size], and how many of these are infinite."""

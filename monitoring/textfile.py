@@ -49,16 +49,13 @@ def _gauge(registry: CollectorRegistry, name: str, text: str, model: str) -> Gau
 
 def _figures(result: DriftResult, exit_code: int) -> dict[str, tuple[str, float | None]]:
     outcomes, errors, estimate = result.outcomes, result.outcomes.model, result.estimate
-    prediction = next((one for one in result.columns if one.role == "prediction"), None)
-    excess = (
-        prediction.score / prediction.threshold if prediction and prediction.score and prediction.threshold else None
-    )
+    excess = next((column.excess for column in result.columns if column.role == "prediction"), None)
     maturity = outcomes.maturity
     return {
         "drift_exit_code": ("Exit code of the drift job; 3 is a job that failed", exit_code),
         "drift_alert": ("1 where enough of the last windows drifted to alert", result.alert.alert),
         "drift_rows": ("Rows of the window that were judged", result.rows.scored),
-        "drift_bad_lines": ("Lines of the log that cannot be read", result.rows.bad),
+        "drift_bad_lines": ("Lines of the window that cannot be read", result.rows.bad),
         "drift_share": ("Share of the features that drifted, by importance", result.decision.drifted_share),
         "drift_features": ("Features that drifted", result.decision.features_drifted),
         "drift_prediction_excess": ("Score of the prediction over its limit; drift above 1", excess),

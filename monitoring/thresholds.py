@@ -78,13 +78,8 @@ class Thresholds:
         return float(within * ends / rows)
 
 
-def effective_days(event: NDArray[np.int64]) -> float:
-    """Over how many days n rows are spread, `event` being their times in seconds, shape [n]; at least 1."""
-    return spread(np.unique(event // DAY, return_counts=True)[1])
-
-
 def effective_hours(event: NDArray[np.int64]) -> float:
-    """Over how many of the 24 hours of the day n rows are spread; as `effective_days`."""
+    """Over how many of the 24 hours of the day n rows are spread, `event` being their times in seconds, shape [n]."""
     return spread(np.unique(event % DAY // HOUR, return_counts=True)[1])
 
 

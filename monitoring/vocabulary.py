@@ -42,7 +42,7 @@ class NewValues:
     """
 
     def __init__(self, known: frozenset[str]) -> None:
-        self._known = known
+        self.known = known
         self.rows = 0
         self.empty = 0
         self.unknown = 0
@@ -50,24 +50,22 @@ class NewValues:
 
     def add(self, column: pa.Array) -> NDArray[np.int64]:
         """Count a column of n strings, and say of each whether it is KNOWN, EMPTY (null too) or UNKNOWN, shape [n]."""
-        codes = np.full(len(column), KNOWN)
-        if pa.types.is_string(column.type):
-            encoded = column.dictionary_encode()
-            values = encoded.dictionary.to_pylist()
-            kinds = np.array([self._kind(value) for value in values], np.int64)
-            places = encoded.indices.fill_null(len(values)).to_numpy()
-            codes = np.append(kinds, EMPTY)[places]
-            counts = np.bincount(places, minlength=len(values) + 1)
-            for place in np.flatnonzero(kinds == UNKNOWN).tolist():
-                self.counts[values[place]] += int(counts[place])
-            self._shrink()
+        encoded = column.dictionary_encode()
+        values = encoded.dictionary.to_pylist()
+        kinds = np.array([self._kind(value) for value in values], np.int64)
+        places = encoded.indices.fill_null(len(values)).to_numpy()
+        codes: NDArray[np.int64] = np.append(kinds, EMPTY)[places]
+        counts = np.bincount(places, minlength=len(values) + 1)
+        for place in np.flatnonzero(kinds == UNKNOWN).tolist():
+            self.counts[values[place]] += int(counts[place])
+        self._shrink()
         self.count(np.bincount(codes, minlength=TEXT_KINDS))
         return codes
 
     def _kind(self, value: str) -> int:
         if not value:
             return EMPTY
-        return KNOWN if value in self._known else UNKNOWN
+        return KNOWN if value in self.known else UNKNOWN
 
     def count(self, kinds: NDArray[np.int64]) -> None:
         """Count rows whose kinds are known: those of KNOWN, EMPTY and UNKNOWN, shape [3]."""

@@ -51,7 +51,10 @@ class Query:
 class RowCounts:
     """Rows of the window by model, and lines that are no rows; `examples` shows some of those.
 
-    Torn and bad lines have no time that could be read, so they count wherever they are in the unsealed log.
+    `unusable` are scored rows with no number to measure an error by, by the column that lacks it.
+
+    Torn and bad lines are those that name a time in the window, and those that name none of segments that have rows in
+    it or were begun in it (`data.rejected`).
     """
 
     scored: int = 0
@@ -59,6 +62,7 @@ class RowCounts:
     future: int = 0
     other_models: int = 0
     without_id: int = 0
+    unusable: dict[str, int] = field(default_factory=dict)
     torn: int = 0
     bad: int = 0
     examples: list[str] = field(default_factory=list)
@@ -70,6 +74,7 @@ class WindowData:
     how outcomes were joined, what came true by age of the prediction (shape [ages, bins]), and a sample of rows with
     the column `outcome`. It was read at `now`.
 
+    `broken` are the columns without which no row is read, and why, `outcomes_broken` those of the log of outcomes.
     `texts` are what fields of categories hold that the reference does not know, `texts_unreadable` why some are not
     read.
     """
@@ -84,6 +89,8 @@ class WindowData:
     sample: pa.Table
     texts: dict[str, NewValues] = field(default_factory=dict)
     texts_unreadable: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    outcomes_broken: dict[str, str] = field(default_factory=dict)
     segments: list[SegmentData] = field(default_factory=list)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -24,16 +24,16 @@ _AHEAD = 3
 class Workers(Protocol):
     """Anything that can apply a function of a module to tasks, results in order of the tasks."""
 
-    def map(self, function: Callable[[T], R], tasks: Sequence[T], what: str) -> Iterator[R]:
-        """The results; `what` is done is shown on a terminal."""
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Iterator[R]:
+        """The results. Tasks are taken up as they are needed; `what` is done of `total` is shown on a terminal."""
         ...
 
 
 class ThisProcess:
     """Does one task after another."""
 
-    def map(self, function: Callable[[T], R], tasks: Sequence[T], what: str) -> Iterator[R]:
-        with _bar(what, len(tasks)) as bar:
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Iterator[R]:
+        with _bar(what, total) as bar:
             for task in tasks:
                 yield function(task)
                 bar.update()
@@ -45,10 +45,10 @@ class Cluster:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def map(self, function: Callable[[T], R], tasks: Sequence[T], what: str) -> Iterator[R]:
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Iterator[R]:
         ahead = _AHEAD * max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
         waiting: deque[Any] = deque()
-        with _bar(what, len(tasks)) as bar:
+        with _bar(what, total) as bar:
             try:
                 for task in tasks:
                     waiting.append(self._client.submit(function, task, pure=False))
@@ -95,7 +95,7 @@ def workers(scheduler: str | None = None, count: int | None = None) -> Iterator[
 def _client(distributed: Any, scheduler: str | None, count: int | None) -> Iterator[Any]:
     if scheduler is None:
         cluster = distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="ERROR"
+            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
         )
         with cluster, distributed.Client(cluster) as client:
             yield client

@@ -50,7 +50,7 @@ SCORES = "Each column's score over its limit"
 def figures(result: DriftResult) -> dict[str, float]:
     """What is plotted of a window, by name; what could not be measured is left out."""
     outcomes, maturity = result.outcomes, result.outcomes.maturity
-    scores = {_COLUMN + c.name: c.score / c.threshold for c in result.columns if c.score is not None and c.threshold}
+    scores = {_COLUMN + column.name: column.excess for column in result.columns if column.excess is not None}
     found: dict[str, float | None] = {
         "drift": _VERDICTS.get(result.verdict),
         "alert": float(result.alert.alert),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from data.errors import DataError
-from monitoring.arguments import FAILED, fail, first_error, moment
+from monitoring.arguments import FAILED, MOMENT, fail, first_error, moment
 from monitoring.errors import MonitoringError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     mode.add_argument("--not-worse", dest="mode", action="store_const", const="not_worse", help="see above")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the two files")
     window = command.add_argument_group("a window of the log, for `traffic` and `shadow`")
-    window.add_argument("--from", dest="start", type=moment, metavar="TIME", help="first, ISO 8601 (default: all)")
+    window.add_argument("--from", dest="start", type=moment, metavar="TIME", help=f"first, {MOMENT} (default: all)")
     window.add_argument("--to", dest="end", type=moment, metavar="TIME", help="end, not included")
     window.add_argument(
         "--window-on",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import threading
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data import parts
 from data.errors import LogError
 from data.events import EventLog, ScanCounts
 from data.lines import RejectedLine, arrow_schema, read_lines
@@ -161,6 +163,8 @@ def test_kinds_that_changed(tmp_path: Path) -> None:
         (encode([row(0, prediction_id=7)]).strip(), "prediction_id is not of kind text"),
         (encode([row(0, prediction_id=["a"])]).strip(), "prediction_id is not of kind text"),
         (b'{"prediction_id": "\xff"}', "not JSON"),
+        (b'{"prediction_id": "a", "dep_delay": NaN}', "dep_delay is NaN, so the line is not JSON"),
+        (b'{"prediction_id": "x\\": NaN", "dep_delay":-Infinity}', "dep_delay is -Infinity, so the line is not JSON"),
     ],
 )
 def test_bad_lines_are_skipped_and_counted(tmp_path: Path, line: bytes, reason: str) -> None:
@@ -225,6 +229,21 @@ def test_a_changed_schema_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"number", b"text"))
     with pytest.raises(LogError, match="was changed"):
         EventLog(tmp_path).scan()
+
+
+@pytest.mark.parametrize("part_bytes", [parts.PART_BYTES, 0], ids=["whole", "in parts"])
+@pytest.mark.parametrize("damage", [lambda _: b"nothing", lambda content: b"x" * 500 + content[500:]])
+def test_a_damaged_sealed_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_bytes: int, damage: Callable[[bytes], bytes]
+) -> None:
+    """Large files are looked into when they are listed, small ones when they are read."""
+    monkeypatch.setattr(parts, "PART_BYTES", part_bytes)
+    write(tmp_path, range(100))
+    seal(tmp_path)
+    (path,) = tmp_path.glob("date=*/*.parquet")
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(LogError, match=rf"{path.name} cannot be read: .* restore it from a copy"):
+        EventLog(tmp_path).read()
 
 
 def _fresh(stream: Path) -> EventLog:

@@ -71,10 +71,10 @@ def test_rejected_lines_are_kept(tmp_path: Path) -> None:
     bad, torn = b"nonsense\n", encode([row(2)])[:-9]
     path = write_raw(tmp_path, encode([row(0)]) + bad + encode([row(1)]) + torn)
     assert seal(tmp_path) == SealReport(segments=1, rows=2, torn=1, bad=1, files_written=1)
-    assert (tmp_path / "rejected" / path.name).read_bytes() == bad + torn + b"\n"
+    assert (tmp_path / "rejected" / path.name).read_bytes() == bad + torn
     counts = ScanCounts()
     assert ids(tmp_path, counts) == expected(range(2))
-    assert (counts.torn, counts.bad) == (0, 0)
+    assert (counts.torn, counts.bad) == (1, 1)
 
 
 def test_a_segment_of_bad_lines_alone(tmp_path: Path) -> None:

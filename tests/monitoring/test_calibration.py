@@ -6,12 +6,13 @@ import json
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from monitoring.bins import Bins, contributions
 from monitoring.calibration import MATERIAL, ROWS, calibrate
 from monitoring.importance import importance
 from monitoring.profile import profile_columns
-from monitoring.thresholds import Thresholds, effective_days, effective_hours
+from monitoring.thresholds import Thresholds, effective_hours, spread
 
 DAY, HOUR = 86_400, 3_600
 RNG = np.random.default_rng(0)
@@ -94,16 +95,20 @@ def test_texts_and_short_histories() -> None:
         assert not found.may_be_constant(1)
 
 
-def test_effective_days_and_hours() -> None:
-    assert effective_days(EVENT) == pytest.approx(DAYS, rel=0.01)
+def days(event: NDArray[np.int64]) -> float:
+    return spread(np.unique(event // DAY, return_counts=True)[1])
+
+
+def test_spread_over_days_and_hours() -> None:
+    assert days(EVENT) == pytest.approx(DAYS, rel=0.01)
     assert effective_hours(EVENT) == pytest.approx(24, rel=0.01)
-    assert effective_days(np.zeros(1_000, dtype=np.int64)) == 1
+    assert days(np.zeros(1_000, dtype=np.int64)) == 1
     stray = np.append(np.zeros(1_000, dtype=np.int64), np.arange(5) * DAY)
-    assert effective_days(stray) < 1.1
+    assert days(stray) < 1.1
     few = np.sort(RNG.choice(EVENT, 500))
-    assert effective_days(few) == pytest.approx(DAYS, rel=0.03)
+    assert days(few) == pytest.approx(DAYS, rel=0.03)
     assert effective_hours(np.arange(6 * HOUR)) == pytest.approx(6, rel=0.01)
-    assert effective_days(np.empty(0, dtype=np.int64)) == 1
+    assert days(np.empty(0, dtype=np.int64)) == 1
 
 
 def test_calibrated_sizes_begin_where_judgement_does() -> None:

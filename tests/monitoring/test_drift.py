@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 import pytest
 
 from data.flights import Flights
-from monitoring.job import judge
+from monitoring.job import REPORT_FILE, RESULT_FILE, judge, run
+from monitoring.result import DriftResult
 from scoring.package import ModelPackage
 from tests.monitoring.logs import AUGUST, JANUARY, JULY, append, drawn, outcomes_of, post, record, year
-from tests.monitoring.verdicts import SETTINGS, column, kinds, verdict
+from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, strict, verdict
 
 ROWS = 3_000
 
@@ -25,10 +26,36 @@ def test_no_log(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 30])
 def test_few_rows_are_never_drift(tmp_path: Path, package: ModelPackage, flights: Flights, count: int) -> None:
-    record(tmp_path, package, drawn(flights, JULY, AUGUST, count))
-    result = verdict(tmp_path)
+    """Whatever they hold: July, without wind directions, and of one temperature out of range."""
+    altered = {"wind_dir": np.full(count, np.nan), "temp": np.full(count, 130.0)}
+    record(tmp_path, package, drawn(flights, JULY, AUGUST, count), **altered)
+    assert run(year(tmp_path), tmp_path / "out").complaints == []
+    result = DriftResult.model_validate(strict((tmp_path / "out" / RESULT_FILE).read_text()))
     assert (result.verdict, result.exit_code, result.rows.scored) == ("not_enough_data", 2, count)
-    assert result.findings[0].kind == "few_rows"
+    assert [one.kind for one in result.findings if one.severity != "note"] == ["few_rows"]
+    assert "column_all_missing" in kinds(result, "wind_dir")
+    assert not [one.name for one in result.columns if one.drifted or one.threshold is not None]
+    assert {one.reason for one in result.columns} == {"too few rows to judge"}
+    assert (result.decision.features_scored, result.decision.drifted_share) == (0, None)
+    page = (tmp_path / "out" / REPORT_FILE).read_text()
+    section = page[: page.index("</section>")]
+    assert "Too few rows to judge any column." in section
+    assert section.count("<td>too few rows to judge</td>") == len(result.columns)
+    assert section.count('class="drifted"') == section.count('class="warning"') == 0
+    assert ("Data drift not detected" in page, "Data drift detected" in page) == (count > 1, False)
+
+
+def test_a_part_of_a_day_is_never_drift(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    table = flights.between(JULY, AUGUST)
+    hours = pc.and_(pc.equal(pc.day(table["sched_dep"]), 9), pc.less(pc.hour(table["sched_dep"]), 17))
+    part = table.filter(hours)
+    record(tmp_path, package, part, wind_dir=np.full(part.num_rows, np.nan))
+    result = verdict(tmp_path)
+    assert (result.verdict, result.exit_code) == ("not_enough_data", 2)
+    assert result.rows.scored > 500
+    assert [one.kind for one in result.findings if one.severity == "alarm"] == ["few_hours"]
+    assert finding(result, "column_all_missing").severity == "warning"
+    assert not [one.name for one in result.columns if one.drifted or one.threshold is not None]
 
 
 def test_months_of_training_do_not_drift(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:

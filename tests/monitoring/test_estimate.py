@@ -11,13 +11,17 @@ import pytest
 
 from data.flights import Flights
 from monitoring.backtest import Grounds
+from monitoring.errors import PackageReferenceError
 from monitoring.estimate import ErrorModel
+from monitoring.job import judge_window
 from monitoring.reference import Reference
+from monitoring.result import Estimate
 from monitoring.scan import read_window
 from monitoring.settings import DriftSettings
+from scoring.manifest import write_manifest
 from scoring.package import ERROR_MODEL_FILE, ModelPackage
-from tests.monitoring.logs import AUGUST, JULY, drawn, record, year
-from tests.monitoring.verdicts import kinds, verdict
+from tests.monitoring.logs import AUGUST, JANUARY, JULY, drawn, outcomes_of, post, record, year
+from tests.monitoring.verdicts import verdict
 
 SETTINGS = DriftSettings()
 
@@ -74,8 +78,21 @@ def test_the_job_estimates_its_sample(tmp_path: Path, package: ModelPackage, fli
 
 
 def test_it_never_alarms(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
-    record(tmp_path, package, drawn(flights, JULY, AUGUST, 1_000))
-    assert "realised_error" not in kinds(verdict(tmp_path))
+    """However bad: the verdict is the one without an estimate, before outcomes come and after."""
+    table = drawn(flights, JANUARY, JULY, 1_000)
+    outcomes = outcomes_of(table, record(tmp_path, package, table))
+    reference = Reference.load(package.tag)
+    terrible = Estimate(n=1_000, rmse=1e6, rmse_interval=(9e5, 2e6), mae=1e6, mae_interval=(9e5, 2e6))
+    for come in ([], outcomes):
+        post(tmp_path, package, come)
+        data = read_window(year(tmp_path), reference, SETTINGS)
+        without, beside = (
+            judge_window(year(tmp_path), reference, data, SETTINGS, estimate=estimate).result
+            for estimate in (None, terrible)
+        )
+        assert (beside.verdict, beside.outcomes.matched) == ("no_drift", len(come))
+        same = without.model_copy(update={"estimate": terrible, "made_at": beside.made_at})
+        assert beside.to_json() == same.to_json()
 
 
 def test_a_package_without_one_has_no_estimate(package_copy: Path, package: ModelPackage) -> None:
@@ -83,6 +100,11 @@ def test_a_package_without_one_has_no_estimate(package_copy: Path, package: Mode
     assert ErrorModel.read(package_copy, package.profile["error"]) is None
 
 
-def test_serving_does_not_load_it(package: ModelPackage) -> None:
-    assert (package.directory / ERROR_MODEL_FILE).exists()
-    assert "error_model" not in vars(package)
+def test_serving_does_not_load_it(package_copy: Path, package: ModelPackage) -> None:
+    """A package whose error model is none is served; only who wants to estimate is told."""
+    (package_copy / ERROR_MODEL_FILE).write_bytes(b"no model")
+    write_manifest(package_copy)
+    served = ModelPackage.load(package_copy, package.tag)
+    assert served.parity_rows == package.parity_rows > 0
+    with pytest.raises(PackageReferenceError, match="its profile cannot be used"):
+        Reference.read(package_copy, package.tag)

@@ -11,6 +11,7 @@ import pytest
 
 from data.flights import Flights
 from monitoring import job, report
+from monitoring.files import write_whole
 from monitoring.history import Entry
 from monitoring.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE, Judgement, judge, run
 from monitoring.page import page
@@ -152,6 +153,23 @@ def test_a_folder_that_cannot_be_written_hides_no_verdict(july_log: Path, tmp_pa
     assert (done.result.verdict, done.written) == ("drift", False)
     assert "result_failed" in kinds(done.result)
     assert Entry.model_validate_json((tmp_path / "history.jsonl").read_text()).verdict == "drift"
+
+
+def test_a_complaint_that_cannot_be_added_hides_no_verdict(
+    july_log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full from the first result.json on."""
+
+    def write_once(path: Path, content: str) -> None:
+        if (tmp_path / RESULT_FILE).exists():
+            raise OSError("No space left on device")
+        write_whole(path, content)
+
+    monkeypatch.setattr(job, "write_whole", write_once)
+    done = run(year(july_log), tmp_path)
+    assert (done.written, done.exit_code) == (True, 1)
+    assert [text.split(" (")[0] for text in done.complaints[-1:]] == ["result.json does not tell of what failed"]
+    assert strict((tmp_path / RESULT_FILE).read_text())["verdict"] == "drift"
 
 
 def test_a_rerun_replaces_everything(july_log: Path, tmp_path: Path) -> None:

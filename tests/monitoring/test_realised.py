@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from data.flights import Flights
 from monitoring.blocks import Blocks
 from monitoring.delays import CELLS, GRID, NEARLY_ALL, cells_of, usual_cell
-from monitoring.job import judge
+from monitoring.job import REPORT_FILE, judge, run
 from monitoring.outcomes import Joined
 from monitoring.realised import limits, summarize
 from monitoring.result import Outcomes
@@ -163,10 +164,19 @@ def test_late_repeated_contradictory_and_unknown(tmp_path: Path, package: ModelP
     post(tmp_path, package, [(ids[1], 2.0), (ids[2], 4.0), ("nobody", 1.0), (elsewhere[0]["prediction_id"], 1.0)])
     judgement = judge(year(tmp_path), package.tag, SETTINGS)
     outcomes = judgement.result.outcomes
+    assert (judgement.result.verdict, judgement.result.exit_code) == ("no_drift", 0)
     assert (outcomes.matched, outcomes.repeated, outcomes.contradictory) == (3, 1, 1)
     assert (outcomes.unknown, outcomes.elsewhere) == (1, 1)
     assert sorted(judgement.data.sample["outcome"].drop_null().to_pylist()) == [1.0, 2.0, 4.0]
-    assert {"contradictory_outcomes", "unknown_outcomes"} <= kinds(judgement.result)
+    done = run(year(tmp_path), tmp_path / "out", package.tag)
+    assert (done.exit_code, done.complaints) == (0, [])
+    page = (tmp_path / "out" / REPORT_FILE).read_text()
+    section = page[: page.index("</section>")]
+    for kind in ("contradictory_outcomes", "unknown_outcomes"):
+        told = finding(done.result, kind)
+        assert told.severity == "warning"
+        assert f"<b>warning</b><span>{escape(told.text)}<em>Look first at {told.look_at}" in section
+    assert "3 matched, 1 repeated, 1 contradictory; 1 of predictions elsewhere in the log, 1 of unknown ones" in section
 
 
 def test_the_shift_of_outcomes_is_of_the_mature(july_log: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
@@ -28,7 +30,7 @@ from monitoring import spill
 from monitoring.errors import WindowError
 from monitoring.job import judge
 from monitoring.reference import Reference
-from monitoring.scan import Means, read_window
+from monitoring.scan import Means, _tasks, read_window
 from monitoring.window import Query
 from scoring.package import ModelPackage
 from scoring.traffic import PREDICTIONS
@@ -77,7 +79,7 @@ def test_many_ranges_give_the_numbers_of_one(
     monkeypatch.setattr(spill, "RUN_ROWS", 300)
     parts = read_window(year(july_log), Reference.load(package.tag), SETTINGS, Means(now=NOW))
     assert parts.rows == whole.rows
-    assert parts.joined.median_delay_hours == whole.joined.median_delay_hours
+    assert parts.joined.came.tolist() == whole.joined.came.tolist()
     for name, tally in whole.tallies.items():
         assert parts.tallies[name].counts.tolist() == tally.counts.tolist()
     assert parts.blocks.counts.tolist() == whole.blocks.counts.tolist()
@@ -168,6 +170,18 @@ def test_memory_does_not_grow_with_the_window(
         assert data.rows.scored == rows
         assert 0.8 * rows < data.blocks.matched.sum() < 0.95 * rows
     assert peaks[1] < 1.4 * peaks[0]
+
+
+def test_ranges_are_cut_one_by_one() -> None:
+    """Of a window of a billion rows there are thousands of runs, and a thousand ranges of each."""
+    runs = [spill.Run(f"{place}.run", np.arange(spill.BUCKETS + 1) * 1_000) for place in range(300)]
+    tracemalloc.start()
+    tasks, _, total = _tasks(runs, [], "testing")
+    largest = len(pickle.dumps(next(tasks)))
+    assert (total, 1 + sum(len(task.rows) == len(runs) for task in tasks)) == (spill.BUCKETS, spill.BUCKETS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.1 * spill.BUCKETS * largest
 
 
 def command(log: Path, out: Path) -> list[str]:

@@ -40,6 +40,11 @@ def test_the_metrics_are_the_result(tmp_path: Path, july: Judgement) -> None:
     assert found["drift_last_run_timestamp_seconds"] == result.made_at.timestamp()
 
 
+def test_a_score_of_zero_is_a_score(july: Judgement) -> None:
+    columns = [one.model_copy(update={"score": 0.0}) for one in july.result.columns]
+    assert samples(metrics(july.result.model_copy(update={"columns": columns}), 0))["drift_prediction_excess"] == 0
+
+
 def test_what_was_not_measured_has_no_sample(tmp_path: Path) -> None:
     found = samples(metrics(judge(year(tmp_path), None, DriftSettings()).result, 2))
     assert (found["drift_exit_code"], found["drift_rows"]) == (2, 0)

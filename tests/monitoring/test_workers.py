@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,26 +10,52 @@ from pathlib import Path
 import pytest
 
 from benchmarks.drift import result_of
+from data.flights import Flights
+from data.sealing import seal
+from monitoring import spill
 from monitoring.__main__ import main
 from monitoring.errors import ClusterError
 from monitoring.job import judge
 from monitoring.scan import Means
 from monitoring.workers import Cluster, ThisProcess, workers
-from tests.monitoring.logs import year
+from scoring.package import ModelPackage
+from tests.conftest import ROOT
+from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
 from tests.monitoring.verdicts import SETTINGS
+
+WINDOW = ["--from", "2013-01-01", "--to", "2014-01-01", "--on", "sched_dep", "--as-of", "2040-01-01"]
 
 
 def drift(log: Path, out: Path, *arguments: str) -> int:
-    window = ["--from", "2013-01-01", "--to", "2014-01-01", "--on", "sched_dep", "--as-of", "2040-01-01"]
-    return main(["drift", *window, "--traffic-dir", str(log), "--out", str(out), "--by", "carrier", *arguments])
+    return main(["drift", *WINDOW, "--traffic-dir", str(log), "--out", str(out), "--by", "carrier", *arguments])
 
 
-def test_the_same_to_the_bit(july_log: Path, tmp_path: Path) -> None:
+SEGMENTS, RANGE_ROWS = 5, 400
+
+
+@pytest.fixture
+def log(tmp_path: Path, package: ModelPackage, flights: Flights, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A log of several segments, taken up in several ranges: there is something to put in another order."""
+    table = drawn(flights, JULY, AUGUST, 2_000)
+    for start in range(0, 2_000, 2_000 // SEGMENTS):
+        part = table.slice(start, 2_000 // SEGMENTS)
+        post(tmp_path / "log", package, outcomes_of(part, record(tmp_path / "log", package, part)))
+    monkeypatch.setattr(spill, "RANGE_ROWS", RANGE_ROWS)
+    return tmp_path / "log"
+
+
+def test_the_same_to_the_bit(log: Path, tmp_path: Path) -> None:
     from distributed import LocalCluster
 
-    assert drift(july_log, tmp_path / "here") == 1
+    assert drift(log, tmp_path / "here") == 1
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        assert drift(july_log, tmp_path / "there", "--scheduler", cluster.scheduler_address) == 1
+        assert drift(log, tmp_path / "there", "--scheduler", cluster.scheduler_address) == 1
+        done = [event[0] for event in cluster.scheduler.transition_log if event[2] == "memory"]
+    parts, looks, ranges = SEGMENTS, 2, len(spill.ranges(2 * 2_000))
+    assert ranges > 2
+    assert sum("sum_range" in task for task in done) == ranges
+    assert sum("read_rows" in task for task in done) == parts
+    assert len(done) >= (looks + 2) * parts + ranges, "the looks before the pass, rows, outcomes, and ranges"
     here = result_of(tmp_path / "here")
     assert here["rows"]["scored"] == 2_000
     assert here["outcomes"]["model"]["rmse"] > 0
@@ -44,12 +71,17 @@ def test_workers_of_this_machine(july_log: Path) -> None:
     assert there.model_copy(update={"made_at": here.made_at}).to_json() == here.to_json()
 
 
-def test_an_error_of_a_worker_is_one_sentence(
-    july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("")
-    assert drift(july_log, tmp_path / "out", "--spill", str(tmp_path / "file")) == 3
-    assert len(capsys.readouterr().err.splitlines()) == 1
+def test_an_error_of_a_worker_is_one_sentence(log: Path, tmp_path: Path) -> None:
+    """The file is read by a worker alone."""
+    seal(log / "predictions")
+    path = next((log / "predictions").glob("date=*/*.parquet"))
+    path.write_bytes(b"x" * 100)
+    command = [sys.executable, "-m", "monitoring", "drift", *WINDOW, "--workers", "1"]
+    command += ["--traffic-dir", str(log), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    (told,) = done.stderr.splitlines()
+    assert told.startswith(f"The drift job failed: {path} cannot be read: ")
 
 
 def test_nobody_answers(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,5 +100,5 @@ def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ClusterError, match=r"tabular-bento\[dask\]"), workers(count=2):
         pass
     with workers() as who:
-        assert list(who.map(abs, [-1, 2], "counting")) == [1, 2]
+        assert list(who.map(abs, [-1, 2], "counting", 2)) == [1, 2]
         assert isinstance(who, ThisProcess)
