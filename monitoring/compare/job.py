@@ -199,6 +199,8 @@ def _notes(evidence: Evidence) -> list[str]:
         return ", ".join(f"{part.field} {part.value} ({part.outcomes:,})" for part in parts)
 
     notes = []
+    if harmed := named("harmed"):
+        notes.append(f"These segments are shown to lose more than is allowed: {harmed}.")
     if few := named("too_few"):
         notes.append(f"Too few outcomes to judge these segments by themselves: {few}.")
     if unclear := named("unclear"):

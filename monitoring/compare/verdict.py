@@ -128,16 +128,16 @@ def judge_errors(pairs: Pairs, settings: CompareSettings) -> tuple[Ruling, Evide
     ):
         if count < least:
             ruling.unclear.append(f"There are {count:,} {what}, and fewer than {least:,} are not judged.")
+    enough = not ruling.unclear
     drawn = draw_days(len(distinct), settings.resamples, settings.seed)
     metrics = _metrics(sums, drawn, settings)
-    if not ruling.unclear:
-        for metric in metrics:
-            _rule_on(metric, settings, ruling)
+    for metric in metrics if enough else ():
+        _rule_on(metric, settings, ruling)
     masks = _masks(pairs, known)
     by_segment = segment_sums(*errors, days, [mask for _, _, mask in masks])
     segments = _segments([(name, value) for name, value, _ in masks], by_segment, drawn, settings)
-    for segment in segments:
-        if segment.standing == "harmed" and not ruling.unclear:
+    for segment in segments if enough else ():
+        if segment.standing == "harmed":
             ruling.refusals.append(_harm(segment))
     return ruling, Evidence(metrics, segments, _days(distinct, sums))
 

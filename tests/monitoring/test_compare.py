@@ -176,6 +176,36 @@ def test_no_carrier_can_be_sacrificed_silently(pairs: Pairs) -> None:
     assert harmed == [("carrier", "FL")]
 
 
+def test_a_harmed_carrier_refuses_though_overall_it_cannot_be_told(pairs: Pairs) -> None:
+    turns = np.where(pairs.event // 86_400 % 2, 0.7, 1.3)
+    known = np.where(np.isnan(pairs.outcome), pairs.baseline, pairs.outcome)
+    candidate = known + turns * (pairs.baseline - known) + 30.0 * (pairs.segments["carrier"] == "FL")
+    ruling, evidence = judge_errors(altered(pairs, candidate), NO_LATENCY)
+    assert {metric.standing for metric in evidence.metrics} == {"unclear"}
+    assert ruling.verdict == "refused"
+    assert ruling.reasons[0].startswith("carrier FL is worse on its ")
+
+
+def test_a_loss_that_no_segment_shows_by_itself_refuses_by_all_of_them(pairs: Pairs) -> None:
+    known = np.where(np.isnan(pairs.outcome), pairs.baseline, pairs.outcome)
+    ruling, evidence = judge_errors(altered(pairs, known + 1.02 * (pairs.baseline - known)), NO_LATENCY)
+    assert not [part for part in evidence.segments if part.standing == "harmed"]
+    assert {metric.standing for metric in evidence.metrics} == {"worse"}
+    assert [reason.split()[0] for reason in ruling.reasons] == ["RMSE", "MAE"]
+
+
+def test_a_harmed_segment_is_named_where_there_is_too_little_to_judge(
+    variants: Variants, flights: Flights, pairs: Pairs, tmp_path: Path
+) -> None:
+    table = flights.between(date(2013, 9, 1), date(2013, 9, 29))
+    as_predicted = np.where(pairs.segments["carrier"] == "EV", pairs.baseline, pairs.outcome)[: table.num_rows]
+    pq.write_table(table.append_column("outcome", pa.array(as_predicted, from_pandas=True)), tmp_path / "month.parquet")
+    result = compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "month.parquet"))
+    assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
+    assert "28 days with outcomes" in result.reasons[0]
+    assert "carrier EV" in next(note for note in result.notes if "shown to lose more than is allowed" in note)
+
+
 def test_a_better_candidate_is_accepted(pairs: Pairs) -> None:
     known = np.where(np.isnan(pairs.outcome), pairs.candidate, pairs.outcome)
     ruling, evidence = judge_errors(altered(pairs, 0.9 * pairs.candidate + 0.1 * known), NO_LATENCY)
