@@ -217,7 +217,7 @@ def run_command(options: argparse.Namespace) -> int:
     """Run the command that was chosen; what it raises is told in one sentence."""
     try:
         code: int = options.run(options)
-    except (ReleaseError, ScoringError) as error:
+    except (ReleaseError, ScoringError, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 3
     return code

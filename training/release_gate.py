@@ -40,6 +40,6 @@ def compare_with_champion(champion: str, candidate: str, out: Path) -> Evidence:
 
     try:
         result = run(champion, candidate, "test", "not_worse", out)
-    except (MonitoringError, DataError, ScoringError) as error:
+    except (MonitoringError, DataError, ScoringError, OSError) as error:
         raise ReleaseError(f"{candidate} cannot be compared with {champion}: {error}") from error
     return Evidence(result.verdict, result.exit_code, list(result.reasons), (out / REPORT).absolute())

@@ -8,11 +8,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from data.errors import DataError
-from monitoring.arguments import FAILED, fail, first_error, moment
-from monitoring.errors import MonitoringError
+from monitoring.arguments import FAILED, fail, moment
+from monitoring.errors import CompareError, MonitoringError
+from scoring.errors import ScoringError
 
 if TYPE_CHECKING:
     from monitoring.compare.result import CompareResult
@@ -90,7 +89,7 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _compare(arguments: argparse.Namespace) -> int:
     from monitoring.compare.job import REPORT_FILE, RESULT_FILE, run
-    from monitoring.compare.settings import CompareSettings
+    from monitoring.compare.settings import read_settings
 
     names = ("start", "end", "door", "baseline_grpc", "candidate_grpc", "sample", "margin", "traffic_dir")
     given: dict[str, Any] = {name: value for name in names if (value := getattr(arguments, name)) is not None}
@@ -99,12 +98,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     if "traffic_dir" not in given and os.environ.get("TRAFFIC_DIR"):
         given["traffic_dir"] = os.environ["TRAFFIC_DIR"]
     try:
-        settings = CompareSettings(**given)
-    except ValidationError as error:
-        return fail(first_error(error) if error.errors()[0]["loc"] else "--from must be before --to", 2)
+        settings = read_settings(**given)
+    except CompareError as error:
+        return fail(error, 2)
     try:
         result = run(arguments.baseline, arguments.candidate, arguments.on, arguments.mode, arguments.out, settings)
-    except (MonitoringError, DataError, OSError) as error:
+    except (MonitoringError, DataError, ScoringError, OSError) as error:
         return fail(f"The comparison failed: {error}", FAILED)
     print(table(result))
     print(f"result     {arguments.out / RESULT_FILE}\nreport     {arguments.out / REPORT_FILE}")

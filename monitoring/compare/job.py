@@ -13,7 +13,7 @@ from monitoring.compare.log import logged
 from monitoring.compare.page import page
 from monitoring.compare.pairs import Pairs, Worst, gather
 from monitoring.compare.result import EXIT_CODES, CompareResult, Mode, Party, Rows, Source
-from monitoring.compare.settings import CompareSettings
+from monitoring.compare.settings import CompareSettings, read_settings
 from monitoring.compare.sides import Side, check_apart, open_side, resolved
 from monitoring.compare.sources import parquet, unseen_months, window_of
 from monitoring.compare.verdict import DAY, Evidence, Ruling, agreement, judge_equivalence, judge_errors, judge_figures
@@ -45,7 +45,7 @@ def run(
     Raises MonitoringError where a model is not there, the candidate cannot be computed, a server does not answer or the
     rows are not there; DataError where they cannot be read; OSError where `out` cannot be written.
     """
-    settings = settings or CompareSettings()
+    settings = settings or read_settings()
     with ExitStack() as stack:
         try:
             result, pairs = _compare(stack, baseline, candidate, source, mode, settings)

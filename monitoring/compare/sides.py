@@ -209,9 +209,11 @@ def _describe(url: str) -> dict[str, Any]:
     try:
         answer = httpx.get(f"{url}/model", timeout=30, trust_env=False)
         answer.raise_for_status()
-        described: dict[str, Any] = answer.json()
+        described = answer.json()
+        if not isinstance(described, dict):
+            raise ValueError("its answer describes no model")
         return described
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UnreachableError(
             f"{url}/model does not answer ({type(error).__name__}: {error}): is a server of this project running there?"
         ) from error

@@ -358,7 +358,30 @@ def test_the_command_takes_tags_and_ends_with_its_verdict(
     assert main([*arguments, "--candidate", "flights:nowhere", "--equivalent"]) == 3
     assert "flights:nowhere" in capsys.readouterr().err
     assert main([*arguments, "--candidate", variants.seed, "--equivalent", "--margin", "-1"]) == 2
-    assert "margin" in capsys.readouterr().err
+    assert "--margin: Input should be greater than 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("COMPARE_MARGIN", "-1", "COMPARE_MARGIN: Input should be greater than 0"),
+        ("COMPARE_END", "2026-01-02T00:00Z", "COMPARE_END: Input should not have timezone info"),
+        ("COMPARE_END", "2020-01-01", "--from must be before --to"),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    arguments = ["--baseline", "x", "--candidate", "y", "--on", "shadow", "--from", "2026-01-01", "--out", "nowhere"]
+    assert main(["compare", *arguments, "--equivalent"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_no_tag_at_all_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--candidate", "no tag!", "--on", "test", "--equivalent", "--out", str(tmp_path)]
+    assert main(["compare", "--baseline", "x", *arguments]) == 3
+    assert "The model no tag! is not in the BentoML store" in capsys.readouterr().err
 
 
 def test_every_field_of_a_request_is_asked_for(pairs: Pairs) -> None:

@@ -71,6 +71,15 @@ def test_no_server_is_told(variants: Variants, tmp_path: Path, capsys: pytest.Ca
     assert url in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://[::1"])
+def test_what_is_no_url_is_told(
+    variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    arguments = ["compare", "--baseline", variants.own, "--candidate", url, "--on", "test", "--equivalent"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 3
+    assert f"{url}/model does not answer" in capsys.readouterr().err
+
+
 def test_rows_that_a_server_refuses_are_a_failure_that_names_them(server: ServedPort) -> None:
     side = open_side(server.process.url, "candidate", CompareSettings(rows_per_request=2))
     columns = dict(columns_of(from_json(EXAMPLE, EXAMPLE, EXAMPLE)))

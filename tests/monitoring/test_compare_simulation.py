@@ -82,3 +82,6 @@ def test_the_command_puts_its_tables_between_the_marks(
     assert "| all errors larger, RMSE |" in text
     assert main([*arguments, "--baseline", str(tmp_path / "nowhere")]) == 3
     assert "The simulation failed" in capsys.readouterr().err
+    monkeypatch.setenv("COMPARE_MARGIN", "-1")
+    assert main(arguments) == 2
+    assert "COMPARE_MARGIN: " in capsys.readouterr().err

@@ -226,3 +226,5 @@ def test_the_command_s_exit_codes(
     assert "pad" in capsys.readouterr().out
     assert main([*arguments, *window, "--model", "flights:nowhere"]) == 3
     assert "flights:nowhere" in capsys.readouterr().err
+    assert main([*arguments, *window, "--model", "no tag!"]) == 3
+    assert "no tag!" in capsys.readouterr().err

@@ -93,7 +93,20 @@ def test_where_the_comparison_cannot_tell_the_command_ends_with_2(
     assert champion(store) == trained["tag"]
 
 
-@pytest.mark.parametrize("arguments", [["flights:nothing"], ["other:model"], ["latest", "--force", " "]])
+def test_what_keeps_the_comparison_from_being_made_ends_with_3(
+    trained: dict[str, Any], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(store, trained["tag"])
+    (tmp_path / "file").write_text("in the way")
+    result = command(store, "release", CANDIDATE, "--out", str(tmp_path / "file" / "report"), expect=3)
+    check_one_sentence(result, "Not a directory")
+    monkeypatch.setenv("COMPARE_MARGIN", "-1")
+    result = command(store, "release", CANDIDATE, expect=3)
+    check_one_sentence(result, f"{CANDIDATE} cannot be compared with {trained['tag']}: COMPARE_MARGIN: ")
+    assert champion(store) == trained["tag"]
+
+
+@pytest.mark.parametrize("arguments", [["flights:nothing"], ["other:model"], ["no tag!"], ["latest", "--force", " "]])
 def test_what_cannot_be_released_is_told_in_one_sentence(store: Path, arguments: list[str]) -> None:
     result = command(store, "release", *arguments, expect=2 if "--force" in arguments else 3)
     check_one_sentence(result, "--force wants a reason" if "--force" in arguments else arguments[0])
