@@ -47,7 +47,10 @@ class CompareSettings(BaseSettings):
     )
     max_moved_share: float | None = Field(None, ge=0, le=1, description="Refuse when a larger share has moved.")
     max_latency_ratio: float | None = Field(
-        3.0, gt=0, description="Not worse: refuse when one row, or a thousand, takes more than this times as long."
+        3.0,
+        gt=0,
+        description="Not worse: refuse when one row, or a thousand, takes more than this times as long; not where "
+        "one is a package and the other a server.",
     )
     max_size_ratio: float | None = Field(
         3.0, gt=0, description="Not worse: refuse when the package is larger than this times the baseline's."

@@ -26,8 +26,7 @@ def settings(server: ServedPort, door: str, **changed: Any) -> CompareSettings:
         baseline_grpc=address,
         candidate_grpc=address,
         sample=1_500,
-        max_latency_ratio=None,
-        **changed,
+        **{"max_latency_ratio": None, **changed},
     )
 
 
@@ -54,6 +53,18 @@ def test_two_servers_by_their_urls(server: ServedPort, tmp_path: Path, capsys: p
 def test_a_server_of_another_model_is_told_apart(server: ServedPort, variants: Variants, tmp_path: Path) -> None:
     result = run(variants.seed, server.process.url, "test", "equivalent", tmp_path, settings(server, "rest"))
     assert result.verdict == "refused"
+
+
+def test_the_times_of_a_package_have_no_limit_beside_those_of_a_server(
+    server: ServedPort, variants: Variants, tmp_path: Path
+) -> None:
+    strict = settings(server, "http", max_latency_ratio=1e-9)
+    result = run(variants.own, server.process.url, "test", "not_worse", tmp_path, strict)
+    assert [cost.limit for cost in result.costs] == [None, None]
+    assert not [reason for reason in result.reasons if "microseconds" in reason]
+    alike = run(variants.own, variants.seed, "test", "not_worse", tmp_path, strict)
+    assert [cost.limit for cost in alike.costs] == [1e-9, 1e-9, strict.max_size_ratio]
+    assert alike.verdict == "refused"
 
 
 def test_two_servers_at_one_grpc_address_are_refused(server: ServedPort, tmp_path: Path) -> None:
