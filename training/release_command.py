@@ -12,6 +12,7 @@ from typing import Any
 from features.definition import NAME
 from scoring.bento import find_model, store_home
 from scoring.errors import PackageError, ScoringError
+from scoring.manifest import verify_manifest
 from scoring.release import Release
 from training.errors import ReleaseError
 from training.release_gate import compare_with_champion
@@ -147,12 +148,14 @@ def _champion(ledger: ReleaseLedger, force: bool) -> Release | None:
 
 
 def _require(ledger: ReleaseLedger, champion: Release) -> None:
-    """The champion's package must be there to be compared with."""
-    if not ledger.package_folder(champion.tag).is_dir():
+    """The champion's package must be there, and be the one that was released, to be compared with."""
+    folder = ledger.package_folder(champion.tag)
+    if not folder.is_dir():
         raise ReleaseError(
             f"The champion {champion.tag} is not in the store any more, so nothing can be compared with it: restore "
             "its package from a copy, roll back, or release with --force REASON."
         )
+    ledger.check(champion, verify_manifest(folder))
 
 
 def _target(records: list[Release], wanted: str | None) -> Release:

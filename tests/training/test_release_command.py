@@ -168,6 +168,20 @@ def test_a_champion_whose_package_was_deleted_cannot_be_compared_with_but_can_be
     assert champion(store) == CANDIDATE
 
 
+def test_a_champion_s_package_that_was_altered_is_not_compared_with(trained: dict[str, Any], store: Path) -> None:
+    release(store, trained["tag"])
+    folder = folder_of(store, trained["tag"])
+    weights = folder / "model.ubj"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + b"?")
+    check_one_sentence(command(store, "release", CANDIDATE, expect=3), "model.ubj is damaged")
+
+    shutil.rmtree(folder)
+    add_candidate(store, CANDIDATE, trained["tag"], share=0.5)
+    check_one_sentence(command(store, "release", CANDIDATE, expect=3), "is not the one that was released")
+    assert champion(store) == trained["tag"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1, "tag": "flights:x"}', b"\xff"])
 def test_a_damaged_record_of_the_champion_is_told_and_mended_by_naming_one(
     trained: dict[str, Any], store: Path, content: bytes
