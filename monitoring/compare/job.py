@@ -202,7 +202,7 @@ def _notes(evidence: Evidence) -> list[str]:
     if harmed := named("harmed"):
         notes.append(f"These segments are shown to lose more than is allowed: {harmed}.")
     if few := named("too_few"):
-        notes.append(f"Too few outcomes to judge these segments by themselves: {few}.")
+        notes.append(f"Too few outcomes, or on too few days, to judge these segments by themselves: {few}.")
     if unclear := named("unclear"):
         notes.append(f"A loss beyond what is allowed is neither shown nor ruled out for {unclear}.")
     return notes

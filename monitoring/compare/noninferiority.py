@@ -22,6 +22,9 @@ METRICS: tuple[MetricName, ...] = ("rmse", "mae")
 FAMILY = 0.95
 """Coverage of the intervals of all segments together."""
 
+LEAST_DAYS = 11
+"""Fewer are not judged by: the quantiles of Student's t are good from ten degrees of freedom."""
+
 _ROWS, _SQUARES, _OTHER_SQUARES, _ABSOLUTE, _OTHER_ABSOLUTE = range(5)
 _CHUNK = 512
 """Resamples at a time, so that many segments do not take much memory."""

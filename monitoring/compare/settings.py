@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import Field, NaiveDatetime, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from monitoring.compare.noninferiority import LEAST_DAYS
 from monitoring.errors import CompareError
 from monitoring.replay.config import DoorName
 
@@ -36,9 +37,15 @@ class CompareSettings(BaseSettings):
     confidence: float = Field(0.99, ge=0.8, lt=1, description="Not worse: of the intervals of RMSE and MAE, two-sided.")
     min_outcomes: int = Field(1_000, ge=1, description="Not worse: with fewer outcomes there is no verdict.")
     min_days: int = Field(
-        35, ge=2, description="Not worse: nor with fewer days; what goes wrong on a few days needs days to be seen on."
+        35,
+        ge=LEAST_DAYS,
+        description="Not worse: nor with fewer days; what goes wrong on a few days needs days to be seen on.",
     )
-    min_segment_outcomes: int = Field(50, ge=2, description="Segments of fewer outcomes are shown, and not judged.")
+    min_segment_outcomes: int = Field(
+        50,
+        ge=2,
+        description=f"Segments of fewer outcomes, or on fewer than {LEAST_DAYS} days, are shown, not judged.",
+    )
     resamples: int = Field(2_000, ge=200, description="Bootstrap resamples behind each interval.")
     seed: int = Field(20130101, ge=0, description="Of the bootstrap.")
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features.definition import TARGET
 from monitoring.compare.noninferiority import (
+    LEAST_DAYS,
     METRICS,
     Segments,
     day_sums,
@@ -211,7 +212,7 @@ def _masks(pairs: Pairs, known: NDArray[np.bool_]) -> list[tuple[str, str, NDArr
 
 def _segments(names: list[tuple[str, str]], sums: Any, drawn: Any, settings: CompareSettings) -> list[Segment]:
     counts, days = sums[:, :, 0].sum(axis=1), (sums[:, :, 0] > 0).sum(axis=1)
-    enough = (counts >= settings.min_segment_outcomes) & (days >= 2)
+    enough = (counts >= settings.min_segment_outcomes) & (days >= LEAST_DAYS)
     judged = simultaneous(sums[enough], drawn) if enough.any() else None
     places = np.cumsum(enough) - 1
     found = []

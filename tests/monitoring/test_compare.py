@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,19 @@ def test_a_harmed_carrier_refuses_though_overall_it_cannot_be_told(pairs: Pairs)
     assert {metric.standing for metric in evidence.metrics} == {"unclear"}
     assert ruling.verdict == "refused"
     assert ruling.reasons[0].startswith("carrier FL is worse on its ")
+
+
+def test_a_segment_of_few_days_is_shown_and_not_judged(pairs: Pairs) -> None:
+    theirs = pairs.segments["carrier"] == "FL"
+    early = pairs.event < pairs.event.min() + 10 * 86_400
+    outcome = np.where(theirs & ~early, np.nan, pairs.outcome)
+    part = replace(altered(pairs, pairs.candidate + 60.0 * theirs), outcome=outcome)
+    ruling, evidence = judge_errors(part, NO_LATENCY)
+    (found,) = (segment for segment in evidence.segments if segment.value == "FL")
+    assert found.outcomes >= NO_LATENCY.min_segment_outcomes
+    assert (found.days, found.standing, found.rmse.interval) == (10, "too_few", None)
+    assert found.rmse.delta > 10 * found.rmse.margin
+    assert not [reason for reason in ruling.reasons if "FL" in reason]
 
 
 def test_a_loss_that_no_segment_shows_by_itself_refuses_by_all_of_them(pairs: Pairs) -> None:

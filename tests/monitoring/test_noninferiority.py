@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from monitoring.compare.noninferiority import (
+    LEAST_DAYS,
     _student,
     day_sums,
     differences,
@@ -56,8 +57,9 @@ def test_few_days_widen_the_interval_as_student_s_t_would() -> None:
     assert tail_share(100_000, 0.95) == pytest.approx(0.025, rel=1e-3)
     assert tail_share(10, 0.95) < 0.012
     assert tail_share(1, 0.95) == 0
-    for freedom in (10, 29, 121):
-        assert _student(0.995, freedom) == pytest.approx(stats.t.ppf(0.995, freedom), rel=2e-3)
+    for freedom in (LEAST_DAYS - 1, 29, 121):
+        for p in (0.975, 0.995, 0.9995):
+            assert _student(p, freedom) == pytest.approx(stats.t.ppf(p, freedom), rel=5e-3)
 
 
 def test_segments_are_those_of_their_rows_and_an_empty_day_is_none() -> None:
