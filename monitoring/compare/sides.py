@@ -6,27 +6,25 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from data.schema import Kind
-from features.definition import FIELDS, NAME, TARGET
+from features.definition import NAME, TARGET
 from features.values import Columns
 from monitoring.compare.result import Party
 from monitoring.compare.settings import CompareSettings
 from monitoring.errors import CompareError, UnreachableError, UnreadableModelError
 from monitoring.reference import stored_model
-from monitoring.replay.client import Client, paced
-from monitoring.replay.doors import GRPCDoor, HTTPDoor, RESTDoor
+from monitoring.replay.client import Client, connect, paced
+from monitoring.replay.config import grpc_address
+from monitoring.replay.requests import requests_of
 from scoring.bento import store_home
 from scoring.errors import PackageError
 from scoring.manifest import FILE as MANIFEST
 from scoring.package import ModelPackage
 from scoring.release import CHAMPION, Releases
-from scoring.settings import settings as serving
 
 Role = Literal["baseline", "candidate"]
 Array = NDArray[np.float64]
@@ -115,17 +113,18 @@ class ServerSide:
             trained_at=self.provenance.get("trained_at"),
             size_bytes=None,
         )
-        self._loop = asyncio.Runner()
         grpc = settings.baseline_grpc if role == "baseline" else settings.candidate_grpc
-        self.address = grpc or f"{urlsplit(self._url).hostname}:{serving.grpc_port}"
-        self._client = self._loop.run(self._connect())
+        self.address = grpc or grpc_address(self._url)
+        self._loop = asyncio.Runner()
+        try:
+            self._client = self._loop.run(self._connect())
+        except UnreachableError:
+            self._loop.close()
+            raise
 
     async def _connect(self) -> Client:
         settings = self._settings
-        kind = RESTDoor if settings.door == "rest" else HTTPDoor
-        http = kind(self._url, settings.concurrency, settings.timeout)
-        door = GRPCDoor(self.address, settings.concurrency, settings.timeout) if settings.door == "grpc" else http
-        client = Client(door, http, settings.concurrency)
+        client = connect(self._url, settings.door, self.address, settings.concurrency, settings.timeout)
         try:
             await client.check()
         except UnreachableError:
@@ -134,7 +133,10 @@ class ServerSide:
         return client
 
     def predict(self, columns: Columns) -> Array:
-        return self._loop.run(self._predict(requests_of(columns)))
+        rows = requests_of(columns)
+        for place, row in enumerate(rows):
+            row["id"] = f"compare-{place}"
+        return self._loop.run(self._predict(rows))
 
     async def _predict(self, rows: Sequence[dict[str, Any]]) -> Array:
         size, predicted = self._settings.rows_per_request, np.full(len(rows), np.nan)
@@ -184,25 +186,6 @@ def check_apart(baseline: Side, candidate: Side, settings: CompareSettings) -> N
             f"Both servers would be asked at {baseline.address}: give each its own with --baseline-grpc and "
             "--candidate-grpc."
         )
-
-
-def requests_of(columns: Columns) -> list[dict[str, Any]]:
-    """n rows held as columns as rows of a request, of plain JSON values; what is missing is left out."""
-    values = {field.name: _plain(columns[field.name], field.kind) for field in FIELDS}
-    rows = [
-        {name: value for name, value in zip(values, row, strict=True) if value is not None and value == value}
-        for row in zip(*values.values(), strict=True)
-    ]
-    for place, row in enumerate(rows):
-        row["id"] = f"compare-{place}"
-    return rows
-
-
-def _plain(values: Any, kind: Kind) -> list[Any]:
-    if kind is Kind.LOCAL_TIME:
-        times: list[str] = np.datetime_as_string(np.asarray(values).astype("datetime64[s]")).tolist()
-        return times
-    return values.tolist() if isinstance(values, np.ndarray) else list(values)
 
 
 def _describe(url: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,17 @@ def test_no_server_is_told(variants: Variants, tmp_path: Path, capsys: pytest.Ca
     arguments = ["compare", "--baseline", variants.own, "--candidate", url, "--on", "test", "--equivalent"]
     assert main([*arguments, "--out", str(tmp_path)]) == 3
     assert url in capsys.readouterr().err
+
+
+def test_a_server_without_its_grpc_door_is_told_and_nothing_stays_open(server: ServedPort) -> None:
+    def open_loops() -> int:
+        loops = [one for one in gc.get_objects() if isinstance(one, asyncio.BaseEventLoop)]
+        return sum(not loop.is_closed() for loop in loops)
+
+    nobody, before = CompareSettings(door="grpc", candidate_grpc=f"127.0.0.1:{free_port()}"), open_loops()
+    with pytest.raises(UnreachableError, match="No gRPC server answers"):
+        open_side(server.process.url, "candidate", nobody)
+    assert open_loops() == before
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://[::1"])
