@@ -91,6 +91,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     from monitoring.compare.job import REPORT_FILE, RESULT_FILE, run
     from monitoring.compare.settings import read_settings
 
+    if unused := _unused(arguments):
+        return fail(unused, 2)
+
     names = ("start", "end", "door", "baseline_grpc", "candidate_grpc", "sample", "margin", "traffic_dir")
     given: dict[str, Any] = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     if arguments.window_on is not None:
@@ -110,6 +113,29 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_summary(result, arguments.out / RESULT_FILE, arguments.out / REPORT_FILE), allow_nan=False))
     return result.exit_code
+
+
+def _unused(arguments: argparse.Namespace) -> str | None:
+    """What to say of the first option that has no use beside the others: it would be dropped silently."""
+    from monitoring.compare.sides import is_url
+
+    logged = arguments.on in ("traffic", "shadow")
+    ours, theirs = is_url(arguments.baseline), is_url(arguments.candidate)
+    uses = (
+        ("start", "--from", logged, "a window of the log, with --on traffic or shadow"),
+        ("end", "--to", logged, "a window of the log, with --on traffic or shadow"),
+        ("window_on", "--window-on", logged, "a window of the log, with --on traffic or shadow"),
+        ("traffic_dir", "--traffic-dir", logged, "the log, with --on traffic or shadow"),
+        ("sample", "--sample", not logged, "--on test and Parquet; of the log, name a window"),
+        ("margin", "--margin", arguments.mode == "not_worse", "--not-worse"),
+        ("door", "--door", ours or theirs, "servers, which are named by their URLs"),
+        ("baseline_grpc", "--baseline-grpc", ours, "a baseline that is named by its URL"),
+        ("candidate_grpc", "--candidate-grpc", theirs, "a candidate that is named by its URL"),
+    )
+    for name, option, used, what in uses:
+        if getattr(arguments, name) is not None and not used:
+            return f"{option} is for {what}: leave it out."
+    return None
 
 
 def table(result: CompareResult) -> str:

@@ -14,7 +14,7 @@ from monitoring.compare.page import page
 from monitoring.compare.pairs import Pairs, Worst, gather
 from monitoring.compare.result import EXIT_CODES, CompareResult, Mode, Party, Rows, Source
 from monitoring.compare.settings import CompareSettings, read_settings
-from monitoring.compare.sides import Side, check_apart, open_side, resolved
+from monitoring.compare.sides import Side, check_apart, is_url, open_side, resolved
 from monitoring.compare.sources import parquet, unseen_months, window_of
 from monitoring.compare.verdict import DAY, Evidence, Ruling, agreement, judge_equivalence, judge_errors, judge_figures
 from monitoring.errors import CompareError, UnreadableModelError
@@ -131,7 +131,7 @@ def _baseline(
 
 def _from_log(name: str) -> Party:
     """A model known by what it logged; a tag without a version is looked up in the store."""
-    if name.startswith(("http://", "https://")):
+    if is_url(name):
         raise CompareError(f"{name}: the log names models by their tags; give the tag in place of the URL.")
     tag = resolved(name)
     if name.endswith(":latest") or not (":" in name or Path(name).exists()):

@@ -52,9 +52,12 @@ def open_side(name: str, role: Role, settings: CompareSettings) -> Side:
     Raises UnreachableError, PackageReferenceError for a tag that is not there, UnreadableModelError for a package that
     is there and cannot be computed by this checkout.
     """
-    if name.startswith(("http://", "https://")):
-        return ServerSide(name, role, settings)
-    return PackageSide.load(name)
+    return ServerSide(name, role, settings) if is_url(name) else PackageSide.load(name)
+
+
+def is_url(name: str) -> bool:
+    """Whether a model is named by the URL of a server."""
+    return name.startswith(("http://", "https://"))
 
 
 class PackageSide:

@@ -371,7 +371,7 @@ def test_the_command_takes_tags_and_ends_with_its_verdict(
     assert main([*arguments, "--candidate", variants.again, "--equivalent"]) == 0
     assert main([*arguments, "--candidate", "flights:nowhere", "--equivalent"]) == 3
     assert "flights:nowhere" in capsys.readouterr().err
-    assert main([*arguments, "--candidate", variants.seed, "--equivalent", "--margin", "-1"]) == 2
+    assert main([*arguments, "--candidate", variants.seed, "--not-worse", "--margin", "-1"]) == 2
     assert "--margin: Input should be greater than 0" in capsys.readouterr().err
 
 
@@ -390,6 +390,30 @@ def test_a_variable_that_is_wrong_is_named(
     arguments = ["--baseline", "x", "--candidate", "y", "--on", "shadow", "--from", "2026-01-01", "--out", "nowhere"]
     assert main(["compare", *arguments, "--equivalent"]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("on", "option", "value"),
+    [
+        ("test", "--from", "2013-07-01"),
+        ("examples.parquet", "--to", "2013-07-01"),
+        ("test", "--window-on", "sched_dep"),
+        ("test", "--traffic-dir", "var/traffic"),
+        ("traffic", "--sample", "100"),
+        ("shadow", "--sample", "100"),
+        ("test", "--margin", "0.02"),
+        ("test", "--door", "grpc"),
+        ("test", "--candidate-grpc", "127.0.0.1:3001"),
+    ],
+)
+def test_an_option_that_would_be_dropped_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, on: str, option: str, value: str
+) -> None:
+    arguments = ["--baseline", "x", "--candidate", "y", "--on", on, option, value, "--out", str(tmp_path / "out")]
+    assert main(["compare", *arguments, "--equivalent"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{option} is for ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_no_tag_at_all_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
