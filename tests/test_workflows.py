@@ -81,3 +81,11 @@ def test_what_others_wrote_is_taken_by_its_commit(path: Path) -> None:
 def test_an_image_is_pushed_after_all_that_speaks_against_it_was_asked_and_signed_by_what_the_registry_has() -> None:
     made = [command.removeprefix("make ") for command in commands(ROOT / ".github" / "workflows" / "ship.yml")]
     assert made == [*SHIPPED, "sign"]
+
+
+def test_the_report_of_a_refused_release_is_kept_with_all_else_that_was_made() -> None:
+    (kept,) = (step for step in steps(ROOT / ".github" / "workflows" / "ship.yml") if "upload-artifact" in str(step))
+    assert (kept["if"], kept["with"]["path"]) == ("always()", "var/ship")
+    makefile = (ROOT / "Makefile").read_text()
+    assert "SHIP_DIR  ?= var/ship" in makefile
+    assert "release latest --out $(SHIP_DIR)/compare" in makefile

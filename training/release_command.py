@@ -46,7 +46,7 @@ def add_commands(commands: Any) -> None:
     command = _add(commands, "release", "make a model the champion, if it is not worse", RELEASE, RELEASE_EPILOG)
     command.add_argument("tag", metavar="TAG", help=f"the model: {NAME}:VERSION, VERSION or latest")
     command.add_argument("--force", metavar="REASON", help="release without a comparison; the reason is recorded")
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="the report (default: beside the records)")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="for a copy of the report")
     _add_json(command)
     command.set_defaults(run=release)
 
@@ -84,8 +84,8 @@ def release(options: argparse.Namespace) -> int:
     else:
         _require(ledger, champion)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        out = options.out or ledger.evidence_folder / f"{moment}-{tag.split(':')[1]}"
-        found = compare_with_champion(champion.tag, tag, out)
+        folder = ledger.evidence_folder / f"{moment}-{tag.split(':')[1]}"
+        found = compare_with_champion(champion.tag, tag, folder, options.out)
         if found.exit_code:
             verdict = "is refused" if found.verdict == "refused" else "is not released, for the comparison cannot tell"
             reasons = "; ".join(reason.rstrip(".") for reason in found.reasons)

@@ -44,12 +44,13 @@ def test_the_first_release_has_nothing_to_be_compared_with_and_is_recorded(
 
 
 def test_a_model_that_is_not_worse_is_released_with_its_report_as_evidence(
-    trained: dict[str, Any], store: Path
+    trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     release(store, trained["tag"])
     same = "flights:rebuilt"
     add_candidate(store, trained["tag"], same, share=0.99)
-    record = json.loads(command(store, "release", same, "--json").stdout.splitlines()[-1])
+    result = command(store, "release", same, "--json", "--out", str(tmp_path / "report"))
+    record = json.loads(result.stdout.splitlines()[-1])
 
     evidence = record["evidence"]
     report = Path(evidence["report"])
@@ -60,6 +61,7 @@ def test_a_model_that_is_not_worse_is_released_with_its_report_as_evidence(
     assert evidence["sha256"] == hashlib.sha256(report.read_bytes()).hexdigest()
     assert json.loads(report.read_text())["verdict"] == "accepted"
     assert report.with_name("compare.html").exists()
+    assert (tmp_path / "report" / "compare.json").read_bytes() == report.read_bytes()
     shown = command(store, "history").stdout
     assert f"compare: accepted, evidence/{report.parent.name}/compare.json" in shown
 
@@ -73,7 +75,9 @@ def test_a_worse_model_is_refused_with_reasons_and_the_report_unless_forced(
 
     check_one_sentence(result, f"{POOR} is refused: ")
     assert "RMSE" in result.stderr
-    assert f"The report is {tmp_path / 'report' / 'compare.json'}." in result.stderr
+    (report,) = ReleaseLedger(store).evidence_folder.glob("*-poor/compare.json")
+    assert f"The report is {report}." in result.stderr
+    assert (tmp_path / "report" / "compare.json").read_bytes() == report.read_bytes()
     assert (tmp_path / "report" / "compare.html").exists()
     assert champion(store) == trained["tag"]
 
