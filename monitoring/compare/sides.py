@@ -88,7 +88,7 @@ class PackageSide:
         except PackageError as error:
             raise UnreadableModelError(
                 f"{name} cannot be computed here: {error} To compare it all the same, serve it from where it runs and "
-                "give its URL in place of its tag, or compare on what it logged (--on shadow)."
+                "name it by its URL (--baseline URL), or compare on what it logged (--on shadow)."
             ) from error
 
     def predict(self, columns: Columns) -> Array:
@@ -106,7 +106,7 @@ class ServerSide:
 
     def __init__(self, url: str, role: Role, settings: CompareSettings) -> None:
         self._url, self._settings = url.rstrip("/"), settings
-        described = _describe(self._url)
+        described = describe(self._url)
         self.provenance: Mapping[str, Any] = described.get("provenance") or {}
         self.party = Party(
             name=url,
@@ -191,7 +191,8 @@ def check_apart(baseline: Side, candidate: Side, settings: CompareSettings) -> N
         )
 
 
-def _describe(url: str) -> dict[str, Any]:
+def describe(url: str) -> dict[str, Any]:
+    """What the server at `url` says of the model that it serves. Raises UnreachableError."""
     try:
         answer = httpx.get(f"{url}/model", timeout=30, trust_env=False)
         answer.raise_for_status()
