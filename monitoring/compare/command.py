@@ -152,7 +152,7 @@ def table(result: CompareResult) -> str:
             (
                 "moved",
                 f"{found.rows_differing:,} rows differ in any bit, {found.rows_beyond:,} beyond tolerance, "
-                f"{found.moved_share or 0:.1%} by more than {result.settings['moved_minutes']:g}",
+                f"{found.moved_share:.1%} by more than {result.settings['moved_minutes']:g}",
             )
         )
     for metric in result.metrics:

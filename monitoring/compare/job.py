@@ -7,16 +7,19 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from monitoring.compare.agreement import agreement, judge_equivalence
 from monitoring.compare.batches import Batch, Found
 from monitoring.compare.cost import costs
 from monitoring.compare.log import logged
 from monitoring.compare.page import page
 from monitoring.compare.pairs import Pairs, Worst, gather
 from monitoring.compare.result import EXIT_CODES, CompareResult, Mode, Party, Rows, Source
+from monitoring.compare.ruling import Ruling
 from monitoring.compare.settings import CompareSettings, read_settings
 from monitoring.compare.sides import Side, check_apart, is_url, open_side, resolved
 from monitoring.compare.sources import parquet, unseen_months, window_of
-from monitoring.compare.verdict import DAY, Evidence, Ruling, agreement, judge_equivalence, judge_errors, judge_figures
+from monitoring.compare.sums import DAY, ErrorSums
+from monitoring.compare.verdict import Evidence, judge_errors, judge_figures
 from monitoring.errors import CompareError, UnreadableModelError
 from monitoring.files import write_whole
 from monitoring.reference import stored_model
@@ -82,7 +85,7 @@ def _compare(
     pairs = gather(batches, ours, theirs, worst)
     measured = costs(ours, theirs, pairs.asked, settings) if ours and theirs and len(pairs) else []
     found_agreement = agreement(pairs, settings, worst.rows(ours, theirs))
-    ruling, evidence = judge_errors(pairs, settings)
+    ruling, evidence = judge_errors(ErrorSums.of_pairs(pairs), settings)
     if mode == "equivalent":
         ruling = judge_equivalence(found_agreement, len(pairs), settings)
         measured = [cost.model_copy(update={"limit": None}) for cost in measured]

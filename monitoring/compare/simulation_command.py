@@ -59,6 +59,7 @@ def add_compare_simulation(commands: argparse._SubParsersAction[argparse.Argumen
 def _simulate(arguments: argparse.Namespace) -> int:
     from monitoring import backtest_tables
     from monitoring.compare import simulation
+    from monitoring.compare.candidates import Grounds
     from monitoring.compare.settings import read_settings
 
     try:
@@ -66,8 +67,8 @@ def _simulate(arguments: argparse.Namespace) -> int:
     except CompareError as error:
         return fail(error, 2)
     try:
-        grounds = simulation.Grounds.of(arguments.baseline, arguments.candidate)
-        worse = simulation.Grounds.of(arguments.baseline, arguments.worse) if arguments.worse else None
+        grounds = Grounds.of(arguments.baseline, arguments.candidate)
+        worse = Grounds.of(arguments.baseline, arguments.worse) if arguments.worse else None
         sizes = simulation.QUICK if arguments.quick else simulation.Sizes()
         with tqdm(disable=not sys.stderr.isatty(), bar_format="{desc:<60} {elapsed}") as bar:
             found = simulation.run(grounds, sizes, settings, worse, bar.set_description)
