@@ -53,16 +53,21 @@ def shadow(directory: Path, rows: Sequence[tuple[str, float]], model: str) -> No
         writer.append(b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines))
 
 
-@pytest.mark.usefixtures("answers")
-def test_logged_requests_are_predicted_again_by_both(variants: Variants, tmp_path: Path) -> None:
+def test_logged_requests_are_predicted_again_by_both(
+    variants: Variants, flights: Flights, answers: list[dict[str, Any]], tmp_path: Path
+) -> None:
     result = run(variants.own, variants.seed, "traffic", "not_worse", tmp_path / "out", settings(tmp_path))
     assert result.rows.compared == COUNT
     assert 0.95 * COUNT < result.rows.outcomes < COUNT, "some never arrived"
     assert result.rows.left_out == {"repeated": 1}
     assert result.source.first is not None
     assert result.source.first >= datetime(2013, 7, 1)
+    outcomes = dict(outcomes_of(drawn(flights, JULY, AUGUST, COUNT), answers))
+    errors = [one[TARGET.name] - outcomes[key] for one in answers if (key := one["prediction_id"]) in outcomes]
+    assert result.metrics[0].baseline == pytest.approx(np.sqrt(np.mean(np.square(errors))))
     assert result.metrics[0].interval is not None
-    assert result.verdict in ("accepted", "cannot_tell")
+    assert (result.verdict, len(result.reasons)) == ("cannot_tell", 1)
+    assert "31 days with outcomes" in result.reasons[0]
     again = run(variants.own, variants.again, "traffic", "equivalent", tmp_path / "out", settings(tmp_path))
     assert again.verdict == "accepted"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from features.columns import columns_of
 from features.definition import EXAMPLE
 from monitoring.__main__ import main
 from monitoring.compare.job import run
+from monitoring.compare.result import CompareResult
 from monitoring.compare.settings import CompareSettings
 from monitoring.compare.sides import open_side
 from monitoring.errors import CompareError, UnreachableError
+from tests.conftest import copy_of_store
 from tests.monitoring.variants import Variants
+from tests.releases import CANDIDATE, add_candidate
 from tests.rows import from_json
-from tests.serving import ServedPort, free_port
+from tests.serving import ServedPort, free_port, logged, serve
 
 
 def settings(server: ServedPort, door: str, **changed: Any) -> CompareSettings:
@@ -52,6 +56,33 @@ def test_two_servers_by_their_urls(server: ServedPort, tmp_path: Path, capsys: p
     assert "to the bit" in capsys.readouterr().out
 
 
+@pytest.fixture
+def worse(trained: dict[str, Any], tmp_path: Path) -> Iterator[ServedPort]:
+    """A server of the session's model with three of its trees."""
+    store = copy_of_store(trained["tag"], tmp_path / "store")
+    add_candidate(store, trained["tag"], CANDIDATE, share=0.01)
+    with serve(tmp_path, BENTOML_HOME=str(store), MODEL_TAG=CANDIDATE) as served:
+        yield served
+
+
+def test_two_servers_of_two_models_each_way_round(server: ServedPort, worse: ServedPort, tmp_path: Path) -> None:
+    def judged(baseline: ServedPort, candidate: ServedPort) -> CompareResult:
+        ours, theirs = (f"127.0.0.1:{served.grpc_port}" for served in (baseline, candidate))
+        own = CompareSettings(
+            door="grpc", baseline_grpc=ours, candidate_grpc=theirs, sample=12_000, max_latency_ratio=None
+        )
+        return run(baseline.process.url, candidate.process.url, "test", "not_worse", tmp_path / "out", own)
+
+    result = judged(server, worse)
+    assert (result.verdict, result.exit_code, result.rows.compared) == ("refused", 1, 12_000)
+    assert result.reasons[0].startswith("RMSE is ")
+    assert (result.baseline.kind, result.candidate.kind, result.candidate.model) == ("server", "server", CANDIDATE)
+    assert len(logged(worse.traffic)) >= 12_000
+    back = judged(worse, server)
+    assert (back.verdict, back.exit_code) == ("accepted", 0)
+    assert [metric.delta for metric in back.metrics] == [-metric.delta for metric in result.metrics]
+
+
 def test_a_server_of_another_model_is_told_apart(server: ServedPort, variants: Variants, tmp_path: Path) -> None:
     result = run(variants.seed, server.process.url, "test", "equivalent", tmp_path, settings(server, "rest"))
     assert result.verdict == "refused"
@@ -62,6 +93,8 @@ def test_the_times_of_a_package_have_no_limit_beside_those_of_a_server(
 ) -> None:
     strict = settings(server, "http", max_latency_ratio=1e-9)
     result = run(variants.own, server.process.url, "test", "not_worse", tmp_path, strict)
+    assert (result.baseline.kind, result.candidate.kind) == ("package", "server")
+    assert {metric.delta for metric in result.metrics} == {0.0}
     assert [cost.limit for cost in result.costs] == [None, None]
     assert not [reason for reason in result.reasons if "microseconds" in reason]
     alike = run(variants.own, variants.seed, "test", "not_worse", tmp_path, strict)
