@@ -26,7 +26,7 @@ _DESCRIPTION = """Ask how often `compare --not-worse` is wrong, on windows of da
 
 Takes the errors of two real models on their test months, makes candidates that are worse by exactly the margin in ways
 from the plain to the malicious, and counts how many are accepted; then how many equal ones are; then how often a
-segment is defended. It takes some three minutes."""
+segment is defended. It takes some ten minutes."""
 
 _EPILOG = """exit code: 0 done; 2 wrong arguments or settings; 3 the models or their flights cannot be used.
 
@@ -52,7 +52,7 @@ def add_compare_simulation(commands: argparse._SubParsersAction[argparse.Argumen
     command.add_argument(
         "--out", type=Path, metavar="FILE", help="a Markdown page; of one that is there, the part between its marks"
     )
-    command.add_argument("--quick", action="store_true", help="few windows of each kind, in some ten seconds")
+    command.add_argument("--quick", action="store_true", help="few windows of each kind, in half a minute")
     command.set_defaults(run=_simulate)
 
 
@@ -94,7 +94,7 @@ def tables(simulation: Simulation, settings: CompareSettings) -> str:
         *(
             (
                 f"Accepted, and equal, with a margin of {margin:.1%}",
-                f"Of {windows} windows each. What is not accepted is `cannot tell`, hardly ever refused.",
+                f"Of {windows} windows each. What is not accepted cannot be told, or is refused for a segment's sake.",
                 _by_window(rates, "rows a day"),
             )
             for margin, rates in simulation.equal.items()

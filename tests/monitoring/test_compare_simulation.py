@@ -96,7 +96,7 @@ def test_the_command_puts_its_tables_between_the_marks(
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
     assert "| all errors larger, RMSE |" in text
     assert main([*arguments, "--baseline", str(tmp_path / "nowhere")]) == 3
     assert "The simulation failed" in capsys.readouterr().err
