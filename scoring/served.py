@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -126,7 +126,7 @@ class ServedModel:
             logger.error("%s goes on serving, the next model cannot be loaded: %r", old.package.tag, error)
             return "refused"
         if new.package.fingerprint == old.package.fingerprint and new.package.tag == old.package.tag:
-            self.current = Served(old.package, new.release, old.since, old.description)
+            self.current = replace(old, release=new.release)
             logger.info("%s is still the model to serve", old.package.tag)
             return "unchanged"
         self.current = new

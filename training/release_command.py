@@ -131,7 +131,7 @@ def rollback(options: argparse.Namespace) -> int:
 def history(options: argparse.Namespace) -> int:
     """`python -m training history`."""
     ledger = ReleaseLedger(store_home())
-    records = ledger.history()
+    records, damaged = ledger.read()
     if options.json:
         print(json.dumps([json.loads(record.to_json()) for record in reversed(records)]))
     elif not records:
@@ -142,10 +142,10 @@ def history(options: argparse.Namespace) -> int:
             shown = _shown(record.evidence, ledger.folder)
             row = f"{record.time:<21}{record.action:<10}{record.tag:<30}{record.by:<26}{shown}"
             print(f"{record.number:>4} {row}")
-    if ledger.damaged:
-        print(f"training: {ledger.damaged} lines of {ledger.history_file} are damaged and left out.", file=sys.stderr)
+    if damaged:
+        print(f"training: {damaged} lines of {ledger.history_file} are damaged and left out.", file=sys.stderr)
     ledger.champion()  # says so where it is damaged
-    return 3 if ledger.damaged else 0
+    return 3 if damaged else 0
 
 
 def _champion(ledger: ReleaseLedger, force: bool) -> Release | None:

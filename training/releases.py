@@ -30,21 +30,24 @@ class ReleaseLedger(Releases):
     """The records of a model, to be added to."""
 
     def history(self) -> list[Release]:
+        """All moves, oldest first, as `read`."""
+        return self.read()[0]
+
+    def read(self) -> tuple[list[Release], int]:
         """All moves, oldest first, the last one even where its release was killed before it wrote its line.
 
-        Lines that cannot be read are left out; `damaged` counts them.
+        Lines that cannot be read are left out, and counted beside.
         """
-        records = []
-        self.damaged = 0
+        records, damaged = [], 0
         for line in self._content().split(b"\n")[:-1]:
             try:
                 records.append(Release.from_json(line))
             except (ValueError, KeyError, TypeError, AttributeError):
-                self.damaged += 1
+                damaged += 1
         champion = self._readable_champion()
         if champion and (not records or records[-1].number < champion.number):
             records.append(champion)
-        return records
+        return records, damaged
 
     def verify(self, tag: str) -> ModelPackage:
         """The package `tag`, verified as a server verifies it. Raises ReleaseError where it could not be served."""

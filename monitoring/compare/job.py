@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,19 +50,10 @@ def run(
     """
     settings = settings or read_settings()
     with ExitStack() as stack:
-        try:
-            result, pairs = _compare(stack, baseline, candidate, source, mode, settings)
-        except _BaselineUnreadableError as error:
-            result, pairs = _unreadable(error, candidate, source, mode, settings), None
+        result, pairs = _compare(stack, baseline, candidate, source, mode, settings)
     write_whole(out / RESULT_FILE, result.to_json())
     write_whole(out / REPORT_FILE, page(result, pairs))
     return result
-
-
-class _BaselineUnreadableError(Exception):
-    def __init__(self, baseline: str, why: UnreadableModelError) -> None:
-        super().__init__(str(why))
-        self.baseline = baseline
 
 
 def _compare(
@@ -71,22 +62,33 @@ def _compare(
     found = Found(source)
     ours: Side | None = None
     theirs: Side | None = None
+    unreadable: str | None = None
+    batches: Iterable[Batch] = ()
     if source == "shadow":
         parties = _from_log(baseline), _from_log(candidate)
         batches = logged(window_of(settings), parties[0].model, parties[1].model, found)
     else:
         theirs = _opened(stack, open_side(candidate, "candidate", settings))
-        ours, party = _baseline(stack, baseline, source, settings, found)
-        parties = party, theirs.party
-        if ours is not None:
+        try:
+            ours = _opened(stack, open_side(baseline, "baseline", settings))
+            parties = ours.party, theirs.party
             check_apart(ours, theirs, settings)
-        batches = _rows_of(source, party, ours, theirs, settings, found)
+            batches = _rows_of(source, ours, theirs, settings, found)
+        except UnreadableModelError as error:
+            if source == "traffic":
+                parties = _from_log(baseline), theirs.party
+                found.notes.append(f"{baseline} cannot be computed here, so what it logged stands for it.")
+                batches = logged(window_of(settings), parties[0].model, None, found)
+            else:
+                unreadable, parties = str(error), (_unread(baseline), theirs.party)
     worst = Worst(settings.worst_rows)
     pairs = gather(batches, ours, theirs, worst)
     measured = costs(ours, theirs, pairs.asked, settings) if ours and theirs and len(pairs) else []
     found_agreement = agreement(pairs, settings, worst.rows(ours, theirs))
     ruling, evidence = judge_errors(ErrorSums.of_pairs(pairs), settings)
-    if mode == "equivalent":
+    if unreadable is not None:
+        ruling = Ruling(unclear=[unreadable])
+    elif mode == "equivalent":
         ruling = judge_equivalence(found_agreement, len(pairs), settings)
         measured = [cost.model_copy(update={"limit": None}) for cost in measured]
     else:
@@ -117,21 +119,6 @@ def _opened(stack: ExitStack, side: Side) -> Side:
     return side
 
 
-def _baseline(
-    stack: ExitStack, name: str, source: str, settings: CompareSettings, found: Found
-) -> tuple[Side | None, Party]:
-    """The baseline's side; none, on `traffic`, where only what it logged can be had."""
-    try:
-        side = _opened(stack, open_side(name, "baseline", settings))
-        return side, side.party
-    except UnreadableModelError as error:
-        if source != "traffic":
-            raise _BaselineUnreadableError(name, error) from error
-        party = _from_log(name)
-        found.notes.append(f"{name} cannot be computed here, so what it logged stands for it.")
-        return None, party
-
-
 def _from_log(name: str) -> Party:
     """A model known by what it logged; a tag without a version is looked up in the store."""
     if is_url(name):
@@ -142,46 +129,16 @@ def _from_log(name: str) -> Party:
     return Party(name=name, kind="log", model=tag, fingerprint=None, trained_at=None, size_bytes=None)
 
 
-def _rows_of(
-    source: str, party: Party, ours: Side | None, theirs: Side, settings: CompareSettings, found: Found
-) -> Iterator[Batch]:
+def _unread(name: str) -> Party:
+    return Party(name=name, kind="package", model=None, fingerprint=None, trained_at=None, size_bytes=None)
+
+
+def _rows_of(source: str, ours: Side, theirs: Side, settings: CompareSettings, found: Found) -> Iterator[Batch]:
     if source == "traffic":
-        return logged(window_of(settings), None if ours else party.model, None, found)
+        return logged(window_of(settings), None, None, found)
     if source == "test":
-        if ours is None:
-            raise AssertionError("only traffic is compared without the baseline's package")
         return unseen_months(ours, theirs, settings, found)
     return parquet(Path(source), settings, found)
-
-
-def _unreadable(
-    error: _BaselineUnreadableError, candidate: str, source: str, mode: Mode, settings: CompareSettings
-) -> CompareResult:
-    """The verdict where the baseline cannot be computed: nothing was compared."""
-    ruling = Ruling(unclear=[str(error)])
-    parties = [
-        Party(name=name, kind="package", model=None, fingerprint=None, trained_at=None, size_bytes=None)
-        for name in (error.baseline, candidate)
-    ]
-    kind = source if source in ("test", "traffic", "shadow") else "parquet"
-    return CompareResult(
-        verdict=ruling.verdict,
-        exit_code=EXIT_CODES[ruling.verdict],
-        made_at=datetime.now(UTC),
-        mode=mode,
-        baseline=parties[0],
-        candidate=parties[1],
-        source=Source(kind=kind, where=source, first=None, last=None),
-        reasons=ruling.reasons,
-        notes=[],
-        rows=Rows(compared=0, outcomes=0, days=0, left_out={}),
-        agreement=None,
-        metrics=[],
-        segments=[],
-        days=[],
-        costs=[],
-        settings=settings.model_dump(mode="json"),
-    )
 
 
 def _source(source: str, pairs: Pairs, found: Found) -> Source:

@@ -20,7 +20,7 @@ from monitoring.compare.batches import Batch, Found, numbers
 from monitoring.ids import Keys, contains, keys_of
 from monitoring.whole import whole
 from monitoring.window import Query
-from scoring.traffic import OUTCOMES, SHADOW
+from scoring.traffic import SHADOW
 
 Array = NDArray[np.float64]
 
@@ -104,7 +104,7 @@ def _fresh(
 def _outcomes(query: Query, keys: Keys) -> Array:
     """What came true of each key, by all outcomes of any time, the one received last; NaN for none."""
     latest, received = np.full(len(keys), np.nan), np.full(len(keys), np.iinfo(np.int64).min)
-    for batch in EventLog(query.directory / OUTCOMES).scan(columns=["prediction_id", "time", TARGET.name]):
+    for batch in query.outcomes.scan(columns=["prediction_id", "time", TARGET.name]):
         _keep_latest(batch, keys, latest, received)
     return latest
 

@@ -40,8 +40,8 @@ _UNIT = TARGET.unit or ""
 _FEW_ULPS = 1_000_000
 
 
-def page(result: CompareResult, pairs: Pairs | None) -> str:
-    """The whole page; without `pairs`, when nothing was compared, the verdict alone."""
+def page(result: CompareResult, pairs: Pairs) -> str:
+    """The whole page; without rows, when nothing was compared, the verdict alone."""
     headline = _HEADLINES.get((result.mode, result.verdict), "Cannot tell")
     names = f"{_named(result.candidate)} against {_named(result.baseline)}"
     body = [
@@ -49,7 +49,7 @@ def page(result: CompareResult, pairs: Pairs | None) -> str:
         f'<ul class="lead {result.verdict}">{"".join(f"<li>{escape(reason)}</li>" for reason in result.reasons)}</ul>',
         f'<p class="muted">{escape(_what(result))}</p>',
     ]
-    if pairs is not None and len(pairs):
+    if len(pairs):
         body += _pictures(result, pairs)
     body += [_worst(result), _numbers(result), _about(result)]
     return (

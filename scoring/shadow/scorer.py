@@ -63,9 +63,9 @@ class ShadowScorer:
         settings = self._settings
         going = True
         while going:
+            began = time.process_time()
             if self._tail.behind() > settings.shadow_max_behind_rows:
                 self._metrics.dropped.inc(self._tail.skip(settings.shadow_max_behind_rows // 2))
-            began = time.process_time()
             lines = self._tail.read(settings.shadow_batch_rows)
             self._mark(len(lines))
             if lines:

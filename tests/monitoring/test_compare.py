@@ -344,6 +344,8 @@ def test_a_baseline_of_other_feature_code_cannot_tell_and_says_what_to_do(varian
     assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
     assert "other feature code" in result.reasons[0]
     assert "URL" in result.reasons[0]
+    assert (len(result.reasons), result.rows.compared, result.agreement, result.costs) == (1, 0, None, [])
+    assert result.candidate.fingerprint is not None
     assert "Cannot tell" in (tmp_path / "compare.html").read_text()
 
 

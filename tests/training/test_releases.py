@@ -127,9 +127,9 @@ def test_a_release_that_is_killed_at_any_moment_leaves_the_old_champion_or_the_n
         ledger = ReleaseLedger(store)
         record = ledger.champion()
         assert record is not None
-        numbers = [each.number for each in ledger.history()]
-        assert numbers == list(range(1, record.number + 1))
-        assert ledger.damaged == 0
+        records, damaged = ledger.read()
+        assert [each.number for each in records] == list(range(1, record.number + 1))
+        assert damaged == 0
     release(store, CANDIDATE)
     assert champion(store) == CANDIDATE
 
