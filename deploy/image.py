@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from deploy.record import Record
 from deploy.settings import ShipSettings
 from scoring.manifest import FILE as MANIFEST_FILE
 from scoring.package import DECLARATION_FILE, PROVENANCE_FILE
+from training.commit import commit_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def build(settings: ShipSettings) -> Record:
     """Build the bento. Raises DeployError, with the sentence of `bentoml build`, where there is no model for it."""
     command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", str(ROOT)]
-    if commit := _commit():
+    if commit := commit_of():
         command += ["--label", f"commit={commit}"]
     tag = run(command, "Building the bento").strip().splitlines()[-1].removeprefix("__tag__:")
     bento = bentoml.bentos.get(tag)
@@ -87,9 +87,3 @@ def labels_of(bento_tag: str) -> dict[str, str]:
         "model.revision": provenance["commit"] or "unknown",
         "model.trained": provenance["trained_at"],
     }
-
-
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return result.stdout.strip()

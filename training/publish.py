@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,6 +35,7 @@ from scoring.package import (
 )
 from scoring.parity import write_parity
 from scoring.traffic import FEATURE_PREFIX
+from training.commit import commit_of
 from training.error_model import learn_error_model, spread
 from training.pipeline import TrainedModel
 from training.report import write_report
@@ -145,23 +145,11 @@ def _provenance(model: TrainedModel) -> dict[str, Any]:
     return {
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "data_fingerprint": model.flights.fingerprint,
-        "commit": _commit(),
+        "commit": commit_of(),
         "config": model.config.model_dump(mode="json"),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "warnings": model.warnings,
     }
-
-
-def _commit() -> str | None:
-    """The commit of the checkout, with `-dirty` where files differ from it; None outside of one."""
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout.strip() or None
 
 
 def _version(name: str) -> str | None:
