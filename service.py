@@ -50,9 +50,7 @@ class Service:
 
     def __init__(self) -> None:
         self.served = ServedModel(Service, settings)
-        self.log = TrafficLog(
-            settings.traffic_dir, self.package.tag, settings.traffic_roll_mb << 20, settings.traffic_roll_seconds
-        )
+        self.log = TrafficLog(settings.traffic_dir, settings.traffic_roll_mb << 20, settings.traffic_roll_seconds)
 
     @bentoml.api(batchable=True, max_batch_size=settings.max_batch_rows, input_spec=PredictRequest)
     async def predict(self, rows: list[Row]) -> list[Prediction]:

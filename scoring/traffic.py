@@ -73,20 +73,19 @@ class TrafficLog:
     was answered; a power failure may. `on_recorded` is told of predictions that are in the log.
     """
 
-    def __init__(self, directory: Path, model: str, roll_bytes: int, roll_seconds: float) -> None:
+    def __init__(self, directory: Path, roll_bytes: int, roll_seconds: float) -> None:
         self._predictions = SegmentWriter(directory / PREDICTIONS, PREDICTION_SCHEMA, roll_bytes, roll_seconds)
         self._outcomes = SegmentWriter(directory / OUTCOMES, OUTCOME_SCHEMA, roll_bytes, roll_seconds)
         self.streams = {PREDICTIONS: self._predictions, OUTCOMES: self._outcomes}
         self.on_recorded: Callable[[Predictions], None] = lambda _: None
-        self._model = model
         self._declaration = declaration_fingerprint()
 
-    def record(self, rows: Sequence[Row], predictions: Predictions, model: str | None = None) -> list[dict[str, Any]]:
-        """Log n predictions in one write and give the answers. Raises LogError where the log cannot be written.
+    def record(self, rows: Sequence[Row], predictions: Predictions, model: str) -> list[dict[str, Any]]:
+        """Log n predictions of the model of that tag in one write and give the answers.
 
-        `model` is the tag of the model that predicted, where it is not the one that the log was made for.
+        Raises LogError where the log cannot be written.
         """
-        count, model = len(rows), model or self._model
+        count = len(rows)
         ids, targets = prediction_ids(count), predictions.target.tolist()
         fields = fields_of(rows)
         for index in _TIMES:

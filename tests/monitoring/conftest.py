@@ -27,7 +27,7 @@ def july_log(package: ModelPackage, flights: Flights, tmp_path_factory: pytest.T
     """The log of a server that predicted 2,000 flights of July, and was told what came true."""
     directory = tmp_path_factory.mktemp("july")
     table = drawn(flights, JULY, AUGUST, 2_000)
-    post(directory, package, outcomes_of(table, record(directory, package, table)))
+    post(directory, outcomes_of(table, record(directory, package, table)))
     return directory
 
 

@@ -39,15 +39,15 @@ def record(
     columns = columns_of_table(table, [field for field in FIELDS if field.name in table.column_names])
     columns |= {"id": np.full(table.num_rows, None), **altered}
     rows = rows_of(columns)
-    log = TrafficLog(directory, tag or package.tag, 1 << 30, 3600.0)
-    answers = log.record(rows, package.predictor.predict(rows))
+    log = TrafficLog(directory, 1 << 30, 3600.0)
+    answers = log.record(rows, package.predictor.predict(rows), tag or package.tag)
     log.close()
     return answers
 
 
-def post(directory: Path, package: ModelPackage, outcomes: Sequence[tuple[str, float]]) -> None:
+def post(directory: Path, outcomes: Sequence[tuple[str, float]]) -> None:
     """Log outcomes as one process does."""
-    log = TrafficLog(directory, package.tag, 1 << 30, 3600.0)
+    log = TrafficLog(directory, 1 << 30, 3600.0)
     log.record_outcomes(outcomes)
     log.close()
 

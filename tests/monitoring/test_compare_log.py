@@ -38,7 +38,7 @@ def answers(package: ModelPackage, flights: Flights, tmp_path: Path) -> list[dic
     """A logged month with outcomes, one row of it logged twice."""
     table = drawn(flights, JULY, AUGUST, COUNT)
     answers = record(tmp_path, package, table)
-    post(tmp_path, package, outcomes_of(table, answers))
+    post(tmp_path, outcomes_of(table, answers))
     line = next((tmp_path / "predictions").glob("*.jsonl")).read_bytes().splitlines(True)[0]
     append(tmp_path, line)
     return answers

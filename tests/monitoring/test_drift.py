@@ -60,7 +60,7 @@ def test_a_part_of_a_day_is_never_drift(tmp_path: Path, package: ModelPackage, f
 
 def test_months_of_training_do_not_drift(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     table = drawn(flights, JANUARY, JULY, ROWS)
-    post(tmp_path, package, outcomes_of(table, record(tmp_path, package, table)))
+    post(tmp_path, outcomes_of(table, record(tmp_path, package, table)))
     result = verdict(tmp_path)
     assert (result.verdict, result.exit_code) == ("no_drift", 0)
     assert result.decision.features_drifted == 0
@@ -69,7 +69,7 @@ def test_months_of_training_do_not_drift(tmp_path: Path, package: ModelPackage, 
 
 def test_july_drifts(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     table = drawn(flights, JULY, AUGUST, ROWS)
-    post(tmp_path, package, outcomes_of(table, record(tmp_path, package, table)))
+    post(tmp_path, outcomes_of(table, record(tmp_path, package, table)))
     result = verdict(tmp_path)
     assert (result.verdict, result.exit_code, result.model) == ("drift", 1, package.tag)
     assert {"temp", "wind_speed", "pad"} <= {one.name for one in result.columns if one.drifted}
@@ -145,7 +145,7 @@ def test_realised_error_alarms(tmp_path: Path, package: ModelPackage, flights: F
     table = drawn(flights, JANUARY, JULY, ROWS)
     answers = record(tmp_path, package, table)
     noisy = pc.add(table["dep_delay"], np.random.default_rng(0).normal(0, 5, ROWS)).to_pylist()
-    post(tmp_path, package, [(answer["prediction_id"], value) for answer, value in zip(answers, noisy, strict=True)])
+    post(tmp_path, [(answer["prediction_id"], value) for answer, value in zip(answers, noisy, strict=True)])
     result = verdict(tmp_path)
     assert (result.verdict, result.decision.reasons) == ("drift", ["realised_error"])
 

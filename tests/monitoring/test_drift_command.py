@@ -124,7 +124,7 @@ def test_rows_that_no_error_can_be_measured_by(
     """They count as without an outcome, and the column and their number are told; the others are measured."""
     table = drawn(flights, JULY, AUGUST, 1_000)
     outcomes = outcomes_of(table, record(tmp_path, package, table))
-    post(tmp_path, package, [*outcomes[:-1], (outcomes[-1][0], 1e200)])
+    post(tmp_path, [*outcomes[:-1], (outcomes[-1][0], 1e200)])
     counted = iter(range(1_000))
 
     def broken(line: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def test_it_never_alarms(tmp_path: Path, package: ModelPackage, flights: Flights
     reference = Reference.load(package.tag)
     terrible = Estimate(n=1_000, rmse=1e6, rmse_interval=(9e5, 2e6), mae=1e6, mae_interval=(9e5, 2e6))
     for come in ([], outcomes):
-        post(tmp_path, package, come)
+        post(tmp_path, come)
         data = read_window(year(tmp_path), reference, SETTINGS)
         without, beside = (
             judge_window(year(tmp_path), reference, data, SETTINGS, estimate=estimate).result

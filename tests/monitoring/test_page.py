@@ -30,7 +30,7 @@ def out(tmp_path: Path, package: ModelPackage, flights: Flights) -> Path:
     """What the job wrote of a window without wind directions."""
     table = drawn(flights, JULY, AUGUST, ROWS)
     answers = record(tmp_path / "log", package, table, wind_dir=np.full(ROWS, np.nan))
-    post(tmp_path / "log", package, outcomes_of(table, answers))
+    post(tmp_path / "log", outcomes_of(table, answers))
     done = run(year(tmp_path / "log"), tmp_path / "out")
     assert done.complaints == []
     return tmp_path / "out"

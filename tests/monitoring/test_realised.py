@@ -137,7 +137,7 @@ def test_overdue_outcomes(tmp_path: Path, package: ModelPackage, flights: Flight
 
 def test_young_outcomes_are_not_measured(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     table = drawn(flights, JANUARY, JULY, ROWS)
-    post(tmp_path, package, outcomes_of(table, record(tmp_path, package, table)))
+    post(tmp_path, outcomes_of(table, record(tmp_path, package, table)))
     result = verdict(tmp_path, settings=DriftSettings(maturity_hours=24))
     assert result.outcomes.matched > 1_900
     assert result.outcomes.model is None
@@ -149,7 +149,7 @@ def test_outcomes_before_their_prediction(tmp_path: Path, package: ModelPackage,
     table = drawn(flights, JANUARY, JULY, ROWS)
     answers = record(tmp_path, package, table)
     rewrite(tmp_path, lambda line: {**line, "time": "2030-01-01T00:00:00Z"} if line["carrier"] == "UA" else line)
-    post(tmp_path, package, outcomes_of(table, answers))
+    post(tmp_path, outcomes_of(table, answers))
     result = verdict(tmp_path)
     assert (result.verdict, result.exit_code) == ("no_drift", 0)
     assert kinds(result, "time") == {"clock_ahead", "outcome_before_prediction"}
@@ -160,8 +160,8 @@ def test_late_repeated_contradictory_and_unknown(tmp_path: Path, package: ModelP
     answers = record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS))
     elsewhere = record(tmp_path, package, drawn(flights, JULY, AUGUST, 50), tag="flights:other")
     ids = [answer["prediction_id"] for answer in answers]
-    post(tmp_path, package, [(ids[0], 1.0), (ids[1], 2.0), (ids[2], 3.0)])
-    post(tmp_path, package, [(ids[1], 2.0), (ids[2], 4.0), ("nobody", 1.0), (elsewhere[0]["prediction_id"], 1.0)])
+    post(tmp_path, [(ids[0], 1.0), (ids[1], 2.0), (ids[2], 3.0)])
+    post(tmp_path, [(ids[1], 2.0), (ids[2], 4.0), ("nobody", 1.0), (elsewhere[0]["prediction_id"], 1.0)])
     judgement = judge(year(tmp_path), package.tag, SETTINGS)
     outcomes = judgement.result.outcomes
     assert (judgement.result.verdict, judgement.result.exit_code) == ("no_drift", 0)

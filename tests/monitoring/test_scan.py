@@ -57,7 +57,7 @@ def test_segments_and_sealed_files_give_the_same_numbers(
     table = drawn(flights, JULY, AUGUST, ROWS)
     for start in range(0, ROWS, 500):
         part = table.slice(start, 500)
-        post(tmp_path, package, outcomes_of(part, record(tmp_path, package, part)))
+        post(tmp_path, outcomes_of(part, record(tmp_path, package, part)))
     before = result_of(tmp_path)
     assert before["outcomes"]["matched"] > 1_900
     seal(tmp_path / "predictions")
@@ -90,7 +90,7 @@ def test_many_ranges_give_the_numbers_of_one(
 def test_a_row_in_several_files_counts_once(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     table = drawn(flights, JULY, AUGUST, ROWS)
     answers = record(tmp_path, package, table)
-    post(tmp_path, package, outcomes_of(table, answers))
+    post(tmp_path, outcomes_of(table, answers))
     before = result_of(tmp_path)
     segment = next((tmp_path / PREDICTIONS).glob("*.jsonl"))
     again = segment.with_name(f"again-{segment.name}")

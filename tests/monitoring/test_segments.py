@@ -33,7 +33,7 @@ def log(package: ModelPackage, flights: Flights, tmp_path_factory: pytest.TempPa
     table = drawn(flights, JANUARY, JULY, ROWS)
     warm = np.array(table["carrier"].to_pylist()) == "UA"
     temp = np.asarray(table["temp"].to_numpy()) + np.where(warm, 30, 0)
-    post(directory, package, outcomes_of(table, record(directory, package, table, temp=temp)))
+    post(directory, outcomes_of(table, record(directory, package, table, temp=temp)))
     return directory
 
 

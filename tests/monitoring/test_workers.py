@@ -39,7 +39,7 @@ def log(tmp_path: Path, package: ModelPackage, flights: Flights, monkeypatch: py
     table = drawn(flights, JULY, AUGUST, 2_000)
     for start in range(0, 2_000, 2_000 // SEGMENTS):
         part = table.slice(start, 2_000 // SEGMENTS)
-        post(tmp_path / "log", package, outcomes_of(part, record(tmp_path / "log", package, part)))
+        post(tmp_path / "log", outcomes_of(part, record(tmp_path / "log", package, part)))
     monkeypatch.setattr(spill, "RANGE_ROWS", RANGE_ROWS)
     return tmp_path / "log"
 

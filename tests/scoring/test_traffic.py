@@ -36,8 +36,11 @@ from tests.serving import logged
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
+TAG = "flights:test"
+
+
 def log_in(folder: Path) -> TrafficLog:
-    return TrafficLog(folder, "flights:test", 1 << 20, 3600)
+    return TrafficLog(folder, 1 << 20, 3600)
 
 
 def float_bits(value: float | None) -> bytes | None:
@@ -51,7 +54,7 @@ def test_a_line_holds_what_was_asked_what_was_computed_and_what_was_answered(
     batch = from_json(EXAMPLE, {**EXAMPLE, "id": None, "temp": None, "tailnum": None, "dep_delay": 33.25})
     predictions = package.predictor.predict(batch)
     before = datetime.now(UTC)
-    answers = log_in(tmp_path).record(batch, predictions)
+    answers = log_in(tmp_path).record(batch, predictions, TAG)
     lines = logged(tmp_path)
 
     assert [answer["prediction_id"] for answer in answers] == [line["prediction_id"] for line in lines]
@@ -68,7 +71,7 @@ def test_a_line_holds_what_was_asked_what_was_computed_and_what_was_answered(
 
 def test_the_keys_of_a_line_are_the_schema_in_its_order(package: ModelPackage, tmp_path: Path) -> None:
     log = log_in(tmp_path)
-    answers = log.record(from_json(EXAMPLE), package.predictor.predict(from_json(EXAMPLE)))
+    answers = log.record(from_json(EXAMPLE), package.predictor.predict(from_json(EXAMPLE)), TAG)
     log.record_outcomes([(answers[0]["prediction_id"], 4.0)])
 
     assert list(logged(tmp_path)[0]) == [field.name for field in PREDICTION_SCHEMA]
@@ -82,7 +85,7 @@ def test_features_and_predictions_are_in_the_log_to_the_bit(
 ) -> None:
     folder = tmp_path_factory.mktemp("log")
     predictions = package.predictor.predict(batch)
-    log_in(folder).record(batch, predictions)
+    log_in(folder).record(batch, predictions, TAG)
 
     for line, features, target in zip(logged(folder), predictions.features, predictions.target, strict=True):
         assert struct.pack("<d", line[TARGET.name]) == struct.pack("<d", target)
@@ -96,7 +99,7 @@ def test_the_reader_of_the_data_layer_takes_every_line_and_every_field(
     package: ModelPackage, tmp_path_factory: pytest.TempPathFactory, batch: list[Row]
 ) -> None:
     folder = tmp_path_factory.mktemp("log")
-    log_in(folder).record(batch, package.predictor.predict(batch))
+    log_in(folder).record(batch, package.predictor.predict(batch), TAG)
     counts = ScanCounts()
     table = EventLog(folder / PREDICTIONS).read(counts=counts)
 
@@ -123,7 +126,7 @@ def test_a_log_that_cannot_be_written_gives_no_answer(package: ModelPackage, tmp
     (tmp_path / "file").write_text("a file where the folder should be")
     log = log_in(tmp_path / "file")
     with pytest.raises(LogError, match="cannot be written"):
-        log.record(from_json(EXAMPLE), package.predictor.predict(from_json(EXAMPLE)))
+        log.record(from_json(EXAMPLE), package.predictor.predict(from_json(EXAMPLE)), TAG)
     with pytest.raises(LogError, match="cannot be written"):
         log.record_outcomes([("a", 1.0)])
 
@@ -134,9 +137,9 @@ def test_a_log_that_could_not_be_written_works_again_once_it_can(package: ModelP
     log = log_in(folder)
     batch = from_json(EXAMPLE)
     with pytest.raises(LogError):
-        log.record(batch, package.predictor.predict(batch))
+        log.record(batch, package.predictor.predict(batch), TAG)
     folder.unlink()
-    answer = log.record(batch, package.predictor.predict(batch))
+    answer = log.record(batch, package.predictor.predict(batch), TAG)
 
     assert [line["prediction_id"] for line in logged(folder)] == [answer[0]["prediction_id"]]
 
@@ -172,7 +175,7 @@ def test_the_random_bits_of_ids_are_all_in_use() -> None:
 
 def test_lines_are_strict_json_although_readings_are_missing(package: ModelPackage, tmp_path: Path) -> None:
     unknown = {**EXAMPLE, "carrier": "??", "dest": "???", "temp": None}
-    log_in(tmp_path).record(from_json(unknown), package.predictor.predict(from_json(unknown)))
+    log_in(tmp_path).record(from_json(unknown), package.predictor.predict(from_json(unknown)), TAG)
     text = next((tmp_path / PREDICTIONS).glob("*.jsonl")).read_text()
 
     def refuse(constant: str) -> None:
