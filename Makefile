@@ -112,7 +112,7 @@ drift: $(DEV)  ## Report the drift of the last DAYS days of the traffic log into
 		--to "$$(date -u +%Y-%m-%dT%H:%M:%S)" --out var/drift
 
 container-test: $(DEV)  ## Build the image on a stand-in base and test the container; needs podman and mmdebstrap
-	@$(PY) -m pytest -m container --timeout 1800 $(ARGS)
+	@CI=true $(PY) -m pytest -m container --timeout 1800 $(ARGS)
 
 proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
@@ -131,15 +131,13 @@ bench-doors: $(DEV)  ## Compare the three doors, in one run
 	@$(PY) -m benchmarks.doors $(ARGS)
 
 bench-drift: $(DEV)  ## Time and memory of the drift job up to ten million rows, beside Evidently's own
-	@$(PY) -m benchmarks.drift $(ARGS)
+	@$(PY) -m benchmarks.drift --check 5 $(ARGS)
 
 bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipeline service, in one run
 	@$(PY) -m benchmarks $(ARGS)
 
-.venv-bench/.locked .venv-scan/.locked: .venv-%/.locked: requirements/%.txt
-	$(PYTHON) -m venv --clear .venv-$*
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
-	@touch $@
+.venv-bench/.locked .venv-scan/.locked: .venv-%/.locked: requirements/%.txt $(DEV)
+	@$(PY) -m tests.environments $*
 
 COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --no-emit-index-url --quiet --upgrade
 

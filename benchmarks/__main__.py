@@ -13,8 +13,9 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.flights import prepare
 from benchmarks.report import CLASSIC, OURS, Comparison
 from benchmarks.rounds import SCENARIOS, Target, count_steps, run_rounds
-from benchmarks.servers import bento_server, choose_cores, classic_server, free_port, require_model
+from benchmarks.servers import bento_server, choose_cores, classic_server, require_model
 from scoring.errors import ScoringError
+from scoring.ports import free_port
 
 CLASSIC_PYTHON = Path(".venv-bench/bin/python")
 

@@ -22,9 +22,10 @@ from benchmarks.load import CALLERS
 from benchmarks.report import describe_hardware, hardware, show_number
 from benchmarks.requests import encode_requests
 from benchmarks.rounds import SCENARIOS, Measured, Target, count_steps, median, run_rounds
-from benchmarks.servers import bento_server, choose_cores, free_port, require_model
+from benchmarks.servers import bento_server, choose_cores, require_model
 from monitoring.replay.open_inference import INFER
 from scoring.errors import ScoringError
+from scoring.ports import free_port
 
 HTTP, REST, GRPC, STREAM = "POST /predict", "REST", "gRPC", "gRPC stream"
 METRICS = {"one_row": "requests_per_second", "thousand_rows": "rows_per_second"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from benchmarks.errors import BenchmarkError
+from scoring.ports import free_port
 from scoring.process import ServerProcess
 
 
@@ -54,14 +54,6 @@ def require_model() -> None:
         find_model(tag_of(settings.model_tag))
     except PackageError as error:
         raise BenchmarkError(str(error)) from None
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def choose_cores() -> tuple[int | None, int | None]:

@@ -21,11 +21,12 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.flights import load_asked
 from benchmarks.report import describe_hardware, hardware, show_number
 from benchmarks.rounds import QUICK_FACTOR, Measured, Scenario, Target, measure, median
-from benchmarks.servers import PinnedServer, choose_cores, free_port, require_model
+from benchmarks.servers import PinnedServer, choose_cores, require_model
 from features.definition import NAME
 from scoring.bento import find_model, tag_of
 from scoring.errors import ScoringError
 from scoring.manifest import write_manifest
+from scoring.ports import free_port
 from scoring.settings import settings
 
 NONE = "no shadow"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from typing import Any, Self
 from deploy.commands import podman, run
 from deploy.errors import DeployError
 from scoring.image import TRAFFIC_DIR
+from scoring.ports import free_port
 
 HARDENING = (
     "--read-only",
@@ -55,7 +55,7 @@ class Container:
         ports: tuple[int, int] | None = None,
     ) -> None:
         self.name = f"smoke-{uuid.uuid4().hex[:12]}"
-        self.port, self.grpc_port = ports or (_free_port(), _free_port())
+        self.port, self.grpc_port = ports or (free_port(), free_port())
         self.url, self.address = f"http://127.0.0.1:{self.port}", f"127.0.0.1:{self.grpc_port}"
         given = dict(environment or {})
         self._command = ["run", "--detach", "--name", self.name, *HARDENING, f"--volume={volume}:{TRAFFIC_DIR}"]
@@ -129,10 +129,3 @@ class Container:
     def _last_words(self) -> str:
         lines = self.logs().strip().splitlines()
         return lines[-1] if lines else "it said nothing"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

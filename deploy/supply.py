@@ -87,16 +87,16 @@ def sign(settings: ShipSettings) -> Path:
     """Sign the image's name and digest with `SIGN_KEY`.
 
     The payload is that of cosign and the signature is base64 of what `openssl dgst -sha256 -sign` gives, so `cosign
-    attach signature` can put both into a registry, and either tool can check them. Sign after the push: a registry's
-    digest is of the compressed layers.
+    attach signature` can put both into a registry, and either tool can check them. The digest is the registry's, of the
+    compressed layers, so the image must have been pushed.
     """
-    record = Record.read(settings.ship_dir, needs="digest", step="containerize")
+    record = Record.read(settings.ship_dir, needs="pushed", step="push")
     if settings.sign_key is None and settings.sign_key_pem is None:
         raise DeployError("SIGN_KEY is not set: it names the private key, PEM, that the image is signed with.")
     payload, signature = settings.ship_dir / PAYLOAD_FILE, settings.ship_dir / SIGNATURE_FILE
     document = {
         "critical": {
-            "identity": {"docker-reference": (record.pushed or record.image).rsplit(":", 1)[0]},
+            "identity": {"docker-reference": record.pushed.rsplit(":", 1)[0]},
             "image": {"docker-manifest-digest": record.digest},
             "type": "cosign container image signature",
         },
@@ -125,7 +125,7 @@ def _key_file(settings: ShipSettings) -> Iterator[str]:
 
 def verify(settings: ShipSettings) -> str:
     """Check that the signature is of this image and by the owner of `VERIFY_KEY`. Raises DeployError."""
-    record = Record.read(settings.ship_dir, needs="digest", step="containerize")
+    record = Record.read(settings.ship_dir, needs="pushed", step="push")
     if settings.verify_key is None:
         raise DeployError("VERIFY_KEY is not set: it names the public key, PEM, that the image was signed for.")
     payload, signature = settings.ship_dir / PAYLOAD_FILE, settings.ship_dir / SIGNATURE_FILE

@@ -10,26 +10,12 @@ from typing import Any
 
 import orjson
 
+from scoring.endings import FAULTS, STATUS
 from scoring.metrics import CountedRequest
 from scoring.settings import settings
 from scoring.tracing import described, trace_id
 
 REQUESTS = logging.getLogger("bentoml.requests")
-FAULTS = ("failed", "unlogged", "timeout")
-"""Ends of requests that are the server's fault."""
-
-STATUS = {
-    "answered": (200, "OK"),
-    "invalid": (400, "INVALID_ARGUMENT"),
-    "unknown_model": (404, "NOT_FOUND"),
-    "too_large": (413, "RESOURCE_EXHAUSTED"),
-    "overload": (503, "RESOURCE_EXHAUSTED"),
-    "unlogged": (503, "UNAVAILABLE"),
-    "timeout": (504, "DEADLINE_EXCEEDED"),
-    "cancelled": (499, "CANCELLED"),
-    "failed": (500, "INTERNAL"),
-}
-"""By how a request ended: the status over HTTP, and the code over gRPC."""
 
 _LOGGERS = ("", "bentoml", "uvicorn.error", "circus")
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}

@@ -10,21 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scoring.endings import STATUS
 from scoring.figures import make
 
 DOORS = ("http", "rest", "grpc")
-OUTCOMES = (
-    "answered",
-    "invalid",
-    "too_large",
-    "unknown_model",
-    "overload",
-    "timeout",
-    "cancelled",
-    "unlogged",
-    "failed",
-)
-"""How a request may end; each is there from the start, so that its first is seen to rise."""
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -81,7 +70,7 @@ class DoorMetrics:
 
     def __init__(self) -> None:
         requests, rows, seconds = make("door_requests"), make("door_rows"), make("door_request_seconds")
-        self._requests = {(door, end): requests.labels(door, end) for door in DOORS for end in OUTCOMES}
+        self._requests = {(door, end): requests.labels(door, end) for door in DOORS for end in STATUS}
         self._rows = {door: rows.labels(door) for door in DOORS}
         self._seconds = {door: seconds.labels(door) for door in DOORS}
         self._feedback, self._outcomes = make("feedback_requests"), make("outcomes_received")

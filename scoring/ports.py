@@ -18,6 +18,14 @@ def is_taken(port: int, host: str = "0.0.0.0") -> bool:  # noqa: S104
     return False
 
 
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def tell_taken(ports: Sequence[int]) -> bool:
     """Print a sentence for each of `ports` that is taken or stands twice, and say whether there is one."""
     taken = [port for index, port in enumerate(ports) if port and (port in ports[:index] or is_taken(port))]

@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from features.definition import NAME
+from scoring.endings import FAULTS
 from scoring.errors import ScoringError
-from scoring.metrics import CountedRequest
+from scoring.metrics import DOORS, CountedRequest
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -57,8 +58,10 @@ class Tracing:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
 
-        named = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: NAME}
-        self._provider = TracerProvider(resource=Resource.create(named))
+        resource = Resource.create()
+        if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
+            resource = resource.merge(Resource({SERVICE_NAME: NAME}))
+        self._provider = TracerProvider(resource=resource)
         if exporter == "console":
             self._provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
         else:
@@ -69,18 +72,17 @@ class Tracing:
         self._extract = propagate.extract
         self._trace = trace
 
-    def begin(self, door: str, carrier: Mapping[str, str]) -> Any:
-        """The span of a request that came with these headers."""
-        context = self._extract(carrier)
-        return self._tracer.start_span(
-            f"predict {door}", context, kind=self._trace.SpanKind.SERVER, attributes={"door": door}
-        )
+    def begin(self, what: str, carrier: Mapping[str, str]) -> Any:
+        """The span of a request through the door `what`, or of feedback, that came with these headers."""
+        name = f"predict {what}" if what in DOORS else what
+        kind = self._trace.SpanKind.SERVER
+        return self._tracer.start_span(name, self._extract(carrier), kind=kind, attributes={"door": what})
 
     def end(self, counted: CountedRequest, error: BaseException | None) -> None:
         """End the span of a request with what is known of it."""
         span = counted.span
         span.set_attributes(described(counted))
-        if counted.outcome in ("failed", "unlogged", "timeout"):
+        if counted.outcome in FAULTS:
             span.set_status(self._trace.StatusCode.ERROR, counted.outcome)
             if error is not None:
                 span.record_exception(error)

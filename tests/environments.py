@@ -1,9 +1,13 @@
-"""Environments of their own, beside the project's, for what would not get along with it."""
+"""Environments of their own, beside the project's, for what would not get along with it.
+
+`python -m tests.environments NAME...` makes them, as make does.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,4 +30,10 @@ def environment(name: str, *locks: str) -> Path:
             for path in requirements:
                 subprocess.run([python, *INSTALL, path], check=True)
             stamp.write_text(wanted)
+        os.utime(stamp)  # make compares it with the locks by age
     return python
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:]:
+        environment(wanted)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scoring.ports import free_port
 from scoring.process import ServerProcess
 
 
@@ -65,14 +65,6 @@ def logged(traffic: Path, stream: str = "predictions") -> list[dict[str, Any]]:
     """The whole lines of all segments of a stream."""
     lines = [line for path in sorted((traffic / stream).glob("*.jsonl")) for line in path.read_bytes().splitlines(True)]
     return [json.loads(line) for line in lines if line.endswith(b"\n")]
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _open(request: urllib.request.Request) -> tuple[int, Any]:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from scoring.ports import free_port
 from tests.browser import rendered
 from tests.conftest import ROOT
-from tests.serving import free_port
 
 
 @pytest.fixture(scope="module")

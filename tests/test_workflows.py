@@ -81,3 +81,10 @@ def test_what_others_wrote_is_taken_by_its_commit(path: Path) -> None:
 def test_an_image_is_pushed_after_all_that_speaks_against_it_was_asked_and_signed_by_what_the_registry_has() -> None:
     made = [command.removeprefix("make ") for command in commands(ROOT / ".github" / "workflows" / "ship.yml")]
     assert made == [*SHIPPED, "sign"]
+
+
+def test_the_first_image_is_shipped_where_none_is_in_service() -> None:
+    (fetch,) = (
+        step for step in steps(ROOT / ".github" / "workflows" / "ship.yml") if step.get("run") == "make in-service"
+    )
+    assert fetch["if"] == "vars.IN_SERVICE != ''"

@@ -10,15 +10,17 @@ from typing import Any
 
 import orjson
 from pydantic import ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from data.errors import LogError
-from scoring.errors import OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
+from scoring.endings import STATUS, ending, sentence
+from scoring.errors import OverloadError, TooLargeError
 from scoring.schema import ErrorAnswer, explain
 from scoring.settings import settings
 
 logger = logging.getLogger("bentoml.doors")
+
+_RETRY_LATER = {"Retry-After": str(OverloadError.retry_after)}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -33,10 +35,11 @@ def answering(endpoint: Endpoint) -> Endpoint:
         except ValidationError as error:
             return json_answer(400, explain(error).model_dump())
         except Exception as error:
-            status, headers = _status(error)
-            if status == 500:
+            end = ending(error)
+            if end == "failed":
                 logger.exception("%s %s failed", request.method, request.url.path)
-            return error_answer(status, _sentence(error), headers)
+            status, _ = STATUS[end]
+            return error_answer(status, sentence(error), _RETRY_LATER if status == 503 else None)
 
     return answer
 
@@ -62,36 +65,6 @@ def json_answer(status: int, content: Any, headers: dict[str, str] | None = None
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
-def error_answer(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+def error_answer(status: int, told: str, headers: dict[str, str] | None = None) -> Response:
     """An answer that says what was wrong."""
-    return json_answer(status, ErrorAnswer(error=sentence).model_dump(), headers)
-
-
-def _status(error: Exception) -> tuple[int, dict[str, str] | None]:
-    match error:
-        case TooLargeError():
-            return 413, None
-        case UnknownModelError():
-            return 404, None
-        case RequestError() | ClientDisconnect():
-            return 400, None
-        case OverloadError():
-            return 503, {"Retry-After": str(error.retry_after)}
-        case TimeoutError():
-            return 504, None
-        case LogError():
-            return 503, {"Retry-After": str(OverloadError.retry_after)}
-        case _:
-            return 500, None
-
-
-def _sentence(error: Exception) -> str:
-    match error:
-        case LogError():
-            return f"It could not be logged, so it is not answered: {error}"
-        case ScoringError():
-            return str(error)
-        case TimeoutError():
-            return f"Not answered in {settings.timeout_seconds:g} seconds."
-        case _:
-            return "The request failed; the log of the server tells why."
+    return json_answer(status, ErrorAnswer(error=told).model_dump(), headers)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
-from starlette.requests import ClientDisconnect
-
-from data.errors import LogError
 from features.values import Row
 from scoring.bento import Application
-from scoring.errors import OverloadError, RequestError, TooLargeError, UnknownModelError
+from scoring.endings import ending
+from scoring.errors import TooLargeError
 from scoring.logs import new_request_id, tell, tells
 from scoring.metrics import CountedRequest, DoorMetrics
 from scoring.package import ModelPackage
@@ -27,6 +24,11 @@ REQUEST_ID = "x-request-id"
 """The header, and the metadata of gRPC, by which a caller names a request for traces and logs."""
 
 MAX_ID = 128
+
+FEEDBACK = "feedback"
+"""What a request that brings outcomes is called in traces and logs, in the place of its door."""
+
+Headers = Callable[[], Mapping[str, str]]
 
 
 class Entrance:
@@ -71,41 +73,36 @@ class Entrance:
             answers.add_done_callback(partial(_note_ids, counted))
         return answers
 
-    @contextmanager
-    def request(self, door: str, headers: Callable[[], Mapping[str, str]] = dict) -> Iterator[CountedRequest]:
+    def request(self, door: str, headers: Headers) -> AbstractContextManager[CountedRequest]:
         """Count a request through `door`, and how it ended; `headers` are asked for where it is traced or told of."""
-        counted = self._metrics.begin(door)
+        return self._observed(door, headers, self._metrics.begin(door), partial(self._metrics.end, door))
+
+    def feedback(self, headers: Headers) -> AbstractContextManager[CountedRequest]:
+        """Count a request that brings outcomes, as `request` does."""
+        return self._observed(FEEDBACK, headers, CountedRequest(start=time.perf_counter()), self._metrics.end_feedback)
+
+    @contextmanager
+    def _observed(
+        self, what: str, headers: Headers, counted: CountedRequest, end: Callable[[CountedRequest], None]
+    ) -> Iterator[CountedRequest]:
         error: BaseException | None = None
         try:
             if self.tracing is not None or settings.log_requests == "all":
                 counted.request_id = _request_id(headers())
             if self.tracing is not None:
-                counted.span = self.tracing.begin(door, headers())
+                counted.span = self.tracing.begin(what, headers())
             yield counted
             counted.outcome = "answered"
         except BaseException as raised:
-            counted.outcome, error = _outcome(raised), raised
+            counted.outcome, error = ending(raised), raised
             raise
         finally:
-            self._metrics.end(door, counted)
+            end(counted)
             if self.tracing is not None:
                 self.tracing.end(counted, error)
             if tells(counted.outcome):
                 counted.request_id = counted.request_id or _request_id(headers())
-                tell(door, counted)
-
-    @contextmanager
-    def feedback(self) -> Iterator[CountedRequest]:
-        """Count a request that brings outcomes, and how it ended."""
-        counted = CountedRequest()
-        try:
-            yield counted
-            counted.outcome = "answered"
-        except BaseException as raised:
-            counted.outcome = _outcome(raised)
-            raise
-        finally:
-            self._metrics.end_feedback(counted)
+                tell(what, counted)
 
 
 def _expire(answers: asyncio.Future[Any]) -> None:
@@ -126,25 +123,3 @@ def check_size(rows: int) -> None:
     """Raise TooLargeError for more rows than one request may have."""
     if rows > settings.max_rows:
         raise TooLargeError(f"{rows} rows in one request, of at most {settings.max_rows}: send it in parts.")
-
-
-def _outcome(error: BaseException) -> str:
-    match error:
-        case TooLargeError():
-            return "too_large"
-        case UnknownModelError():
-            return "unknown_model"
-        case ValidationError() | RequestError():
-            return "invalid"
-        case OverloadError():
-            return "overload"
-        case LogError():
-            return "unlogged"
-        case TimeoutError():
-            return "timeout"
-        case ClientDisconnect():
-            return "cancelled"
-        case Exception():
-            return "failed"
-        case _:
-            return "cancelled"

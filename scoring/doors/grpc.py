@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -48,6 +51,12 @@ class GRPCDoor:
 
     async def start(self) -> None:
         """Open the port. Raises ScoringError where it cannot be had, or a certificate cannot be read."""
+        with _threads_that_give_way():
+            await self._open()
+        for name in ("", SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def _open(self) -> None:
         limit = settings.max_body_mb << 20
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=settings.grpc_max_concurrent + OTHER_CALLS,
@@ -68,8 +77,6 @@ class GRPCDoor:
         except RuntimeError as error:
             raise ScoringError(f"The gRPC port {settings.grpc_port} cannot be opened: {error}") from error
         await self._server.start()
-        for name in ("", SERVICE):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def drain(self) -> None:
         """Say NOT_SERVING, and go on answering."""
@@ -96,3 +103,23 @@ class GRPCDoor:
             await asyncio.sleep(0)
             quiet = quiet + 1 if self._servicer.taken == seen else 0
             seen = self._servicer.taken
+
+
+@contextmanager
+def _threads_that_give_way() -> Iterator[None]:
+    """Threads that are started within do not interrupt the event loop when they wake, but run when it waits.
+
+    gRPC's own threads wake for every message; on a core that they share with the event loop, that would cost a fifth of
+    the throughput. Only Linux can be told so.
+    """
+    if not hasattr(os, "SCHED_BATCH"):
+        yield
+        return
+    before, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, before, parameters)

@@ -37,7 +37,7 @@ class HTTPDoor:
 
     async def feedback(self, request: Request) -> Response:
         """Validate outcomes and log them."""
-        with self._entrance.feedback() as counted:
+        with self._entrance.feedback(lambda: request.headers) as counted:
             outcomes = FeedbackRequest.__pydantic_validator__.validate_json(await read_body(request)).outcomes
             counted.rows = len(outcomes)
             if len(outcomes) > settings.max_rows:

@@ -9,16 +9,14 @@ from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
-from pydantic import ValidationError
 
-from data.errors import LogError
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
 from scoring.doors.entrance import REQUEST_ID, Entrance
 from scoring.doors.inference import Asked, read, write
 from scoring.doors.tensors import check_model, input_metadata, output_metadata, scored_by
-from scoring.errors import OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
-from scoring.schema import explain
+from scoring.endings import STATUS, ending, sentence
+from scoring.errors import OverloadError
 from scoring.settings import settings
 
 logger = logging.getLogger("bentoml.doors")
@@ -178,26 +176,14 @@ async def _answering(context: Context, answer: Callable[[], Awaitable[Answer]]) 
     try:
         return await answer()
     except Exception as error:
-        code, sentence = _explained(error)
-    await context.abort(code, sentence)
+        code, told = _explained(error)
+    await context.abort(code, told)
     raise AssertionError("abort returned")
 
 
 def _explained(error: Exception) -> tuple[grpc.StatusCode, str]:
     """Code and sentence of an error; one that nobody foresaw is logged."""
-    match error:
-        case ValidationError():
-            return grpc.StatusCode.INVALID_ARGUMENT, explain(error).error
-        case UnknownModelError():
-            return grpc.StatusCode.NOT_FOUND, str(error)
-        case TooLargeError() | OverloadError():
-            return grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)
-        case RequestError():
-            return grpc.StatusCode.INVALID_ARGUMENT, str(error)
-        case TimeoutError():
-            return grpc.StatusCode.DEADLINE_EXCEEDED, f"Not answered in {settings.timeout_seconds:g} seconds."
-        case LogError():
-            return grpc.StatusCode.UNAVAILABLE, f"It could not be logged, so it is not answered: {error}"
-    logger.error("a gRPC call failed", exc_info=error)
-    told = isinstance(error, ScoringError)
-    return grpc.StatusCode.INTERNAL, str(error) if told else "The call failed; the log of the server tells why."
+    end = ending(error)
+    if end == "failed":
+        logger.error("a gRPC call failed", exc_info=error)
+    return grpc.StatusCode[STATUS[end][1]], sentence(error)

@@ -23,7 +23,8 @@ from benchmarks.rounds import SCENARIOS, Measured, Target
 from features.definition import EXAMPLE
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
-from tests.serving import ServedPort, free_port
+from scoring.ports import free_port
+from tests.serving import ServedPort
 
 ROWS = [
     json.dumps({**EXAMPLE, "temp": None if number % 3 else 70.5, "id": str(number)}).encode() for number in range(40)

@@ -57,7 +57,8 @@ def shipped(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """`make ship`, from data to a smoke-tested image."""
     folder, store = tmp_path_factory.mktemp("ship"), tmp_path_factory.mktemp("ship-store")
     base = stand_in(tmp_path_factory.mktemp("stand-in"))
-    environment = {**os.environ, "BENTOML_HOME": str(store), "SHIP_DIR": str(folder), "BASE_IMAGE": base}
+    outside = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")}
+    environment = {**outside, "BENTOML_HOME": str(store), "SHIP_DIR": str(folder), "BASE_IMAGE": base}
     made = subprocess.run(
         ["make", "--no-print-directory", "ship"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

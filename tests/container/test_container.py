@@ -23,11 +23,17 @@ from tests.serving import ServedPort, logged
 
 pytestmark = pytest.mark.container
 
-CALLS = 60
+CALLS = 200
 
 
 def test_every_parity_vector_comes_out_to_the_bit_through_the_three_doors(shipped: Shipped, running: Container) -> None:
     counts = asyncio.run(check_doors(shipped.package, running.url, running.address))
+    assert counts == {"http": 120, "rest": 120, "grpc": 120}
+
+
+def test_behind_a_bridge_it_answers_at_its_published_ports(shipped: Shipped, volume: str) -> None:
+    with Container(shipped.record.image_id, volume, network="bridge") as container:
+        counts = asyncio.run(check_doors(shipped.package, container.url, container.address))
     assert counts == {"http": 120, "rest": 120, "grpc": 120}
 
 
@@ -96,10 +102,14 @@ def test_stopped_with_requests_in_flight_it_answers_them_all_and_the_log_outlive
         while not any(one.done() for one in in_flight):
             time.sleep(0.005)
         stopping = threads.submit(container.stop)
+        while "draining" not in container.logs():
+            time.sleep(0.02)
+        waiting = sum(not one.done() for one in in_flight)
         answers = [one.result()() for one in in_flight]
         exit_code = stopping.result()
         oom_killed = container.state()["OOMKilled"]
 
+    assert waiting, "every request was answered before the container was told to stop"
     assert answers == expected
     assert (exit_code, oom_killed) == (0, False)
     predictions = logged(mounted)

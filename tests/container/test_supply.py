@@ -14,11 +14,11 @@ import pytest
 
 from deploy.record import Record
 from scoring.package import ModelPackage
+from scoring.ports import free_port
 from scoring.release import Releases
 from tests.conftest import ROOT
 from tests.container.conftest import Shipped
 from tests.environments import environment
-from tests.serving import free_port
 from tests.test_lock import entries
 
 pytestmark = pytest.mark.container

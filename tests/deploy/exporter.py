@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from scoring.ports import free_port
 from tests.deploy.tools import tool
-from tests.serving import free_port
 
 
 @contextmanager

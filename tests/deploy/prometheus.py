@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scoring.ports import free_port
 from tests.deploy.tools import OBSERVABILITY, tool
-from tests.serving import free_port
 
 WINDOW = "6s"
 PATIENCE = 60.0

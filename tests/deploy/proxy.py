@@ -16,11 +16,11 @@ import httpx
 
 from features.definition import EXAMPLE
 from scoring.doors import open_inference_pb2_grpc as services
+from scoring.ports import free_port
 from scoring.schema import ROWS
 from tests.callers import Callers
 from tests.deploy.tools import DEPLOY, tool
 from tests.doors.clients import outputs_of, raw
-from tests.serving import free_port
 
 CALLERS = 4
 """Callers of each of the two doors."""

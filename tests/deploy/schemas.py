@@ -30,6 +30,7 @@ def check(document: dict[str, Any]) -> None:
             check_operator(document)
         case "serving.kserve.io/v1beta1":
             check_kserve("V1beta1" + document["kind"], document, document["kind"])
+            check_knative(document)
         case _:
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
@@ -53,6 +54,16 @@ def missing(given: Any, kept: Any, at: str = "") -> list[str]:
     if isinstance(given, list):
         return [path for index, value in enumerate(given) for path in missing(value, kept[index], f"{at}[{index}]")]
     return []
+
+
+def check_knative(document: dict[str, Any]) -> None:
+    """Knative's webhook refuses what it decides by itself, in pods that KServe hands to it."""
+    if document["metadata"].get("annotations", {}).get("serving.kserve.io/deploymentMode") == "Knative":
+        pod = document["spec"]["predictor"]
+        for name in ("terminationGracePeriodSeconds", "hostNetwork"):
+            expect(name not in pod, f"InferenceService.spec.predictor.{name}", "left out, as Knative wants it")
+        for container in pod["containers"]:
+            expect("lifecycle" not in container, "InferenceService.spec.predictor.lifecycle", "left out of Knative's")
 
 
 @cache

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from features.definition import EXAMPLE
+from scoring.endings import FAULTS
 from tests.conftest import ROOT
 from tests.deploy.causes import CAUSES, Scene, ask, export, settle
 from tests.deploy.prometheus import in_seconds, prometheus
@@ -51,6 +52,11 @@ def scene(trained: dict[str, Any], small_disk: Path, tmp_path_factory: pytest.Te
 
 def test_there_is_a_cause_for_each_alert() -> None:
     assert set(CAUSES) == set(ALERTS)
+
+
+def test_errors_are_what_is_the_fault_of_the_server_in_traces_and_logs_too() -> None:
+    (counted,) = re.findall(r'outcome=~"([a-z|]+)"', ALERTS["ErrorRate"]["expr"])
+    assert tuple(counted.split("|")) == FAULTS
 
 
 @pytest.mark.parametrize("alert", CAUSES)

@@ -76,23 +76,36 @@ def test_grafana_finds_its_data_source_and_its_board() -> None:
     assert f"dashboard.json:{provider['options']['path']}/" in (COMPOSE / "compose.yaml").read_text()
 
 
+def run_drift(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "TRAFFIC_DIR": str(folder / "traffic"),
+        **settings,
+    }
+    command = [JOBS / "drift.sh", "7 days ago", folder / "drift"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
 def test_the_drift_script_says_well_done_for_any_verdict_and_removes_what_is_old(tmp_path: Path) -> None:
     textfile, old = tmp_path / "drift" / "metrics" / "drift.prom", tmp_path / "drift" / "2013-01-01"
     old.mkdir(parents=True)
     os.utime(old, (0, 0))
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "TRAFFIC_DIR": str(tmp_path / "traffic"),
-        "DRIFT_TEXTFILE": str(textfile),
-    }
-    command = [JOBS / "drift.sh", "7 days ago", tmp_path / "drift"]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    result = run_drift(tmp_path, DRIFT_TEXTFILE=str(textfile))
 
     assert result.returncode == 0, result.stderr
     assert not old.exists()
     assert 'verdict="not_enough_data"} 1.0' in textfile.read_text()
     assert list((tmp_path / "drift").glob("20*/result.json"))
+
+
+def test_the_drift_script_fails_where_there_is_no_verdict(tmp_path: Path) -> None:
+    result = run_drift(tmp_path, DRIFT_SAMPLE="many")
+    assert result.returncode == 3
+    assert "sample: Input should be a valid integer" in result.stderr
+
+    assert run_drift(tmp_path).returncode == 0
+    assert run_drift(tmp_path, DRIFT_SAMPLE="many").returncode == 3, "yesterday's verdict is none of today's"
 
 
 def test_the_image_of_the_jobs_has_what_they_need() -> None:
@@ -101,5 +114,7 @@ def test_the_image_of_the_jobs_has_what_they_need() -> None:
     for path in copied:
         assert (ROOT / path).exists(), path
     assert {"data", "features", "scoring", "monitoring"} <= set(copied)
+    made = text.index("install -d -o 1034 -g 1034 /drift /traffic")
+    assert made < text.index("USER 1034:1034"), "a new volume takes its owner from the folder that it is mounted on"
     for script in JOBS.glob("*.sh"):
         assert os.access(script, os.X_OK), script

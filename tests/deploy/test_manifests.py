@@ -76,6 +76,24 @@ def test_the_schemas_tell_a_mistake(
     assert str(path[-1]) in checked.stderr
 
 
+@pytest.mark.parametrize("name", ["terminationGracePeriodSeconds", "lifecycle"])
+def test_what_knative_decides_by_itself_is_told(name: str, tools: Path, everything: list[Manifest]) -> None:
+    (canary,) = (
+        item
+        for item in of_kind(everything, "InferenceService")
+        if item["metadata"].get("annotations", {}).get("serving.kserve.io/deploymentMode") == "Knative"
+    )
+    document = yaml.safe_load(yaml.safe_dump(canary))
+    predictor = document["spec"]["predictor"]
+    if name == "lifecycle":
+        predictor["containers"][0][name] = {"preStop": {"exec": {"command": ["sleep", "5"]}}}
+    else:
+        predictor[name] = 60
+    checked = check(tools, [document])
+    assert checked.returncode == 1
+    assert name in checked.stderr
+
+
 def test_every_container_is_confined(everything: list[Manifest]) -> None:
     seen = 0
     for pod in pods(everything):

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from scoring.ports import free_port
 from scoring.process import ServerProcess
 from tests.deploy.proxy import Load, haproxy
-from tests.serving import free_port, logged
+from tests.serving import logged
 
 
 def test_servers_replaced_one_by_one_behind_a_proxy_lose_no_request(trained: dict[str, Any], tmp_path: Path) -> None:

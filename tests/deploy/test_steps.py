@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -29,7 +30,7 @@ def step(name: str, folder: Path, **settings: str) -> tuple[int, str]:
         ("containerize", "names no bento: run `make build` first"),
         ("smoke", "names no image: run `make containerize` first"),
         ("push", "names no image: run `make containerize` first"),
-        ("sign", "names no digest: run `make containerize` first"),
+        ("sign", "names no pushed image: run `make push` first"),
         ("show", "names no image: run `make containerize` first"),
         ("pushed", "names no pushed image: run `make push` first"),
         ("in-service", "IN_SERVICE is not set"),
@@ -84,7 +85,8 @@ def test_a_record_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Pa
 def test_openssl_signs_with_a_key_that_is_given_itself(tmp_path: Path) -> None:
     folder = tmp_path / "ship"
     folder.mkdir()
-    (folder / "record.json").write_text('{"image": "localhost/flights:1", "digest": "sha256:1"}')
+    record = {"image": "localhost/flights:1", "digest": "sha256:1", "pushed": "registry.example.com/flights:1"}
+    (folder / "record.json").write_text(json.dumps(record))
     private, public = tmp_path / "private.pem", tmp_path / "public.pem"
     generate = ["openssl", "genpkey", "-algorithm", "RSA", "-out", private]
     subprocess.run(generate, check=True, capture_output=True)

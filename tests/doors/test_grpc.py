@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -45,6 +49,16 @@ def with_input(changed: str, make: Any = raw, **changes: Any) -> Any:
                 else:
                     setattr(tensor, name, value)
     return request
+
+
+def test_grpc_s_own_threads_give_way_to_the_event_loop(server: ServedPort) -> None:
+    policies: dict[str, set[int]] = defaultdict(set)
+    for process in psutil.Process(server.process.process.pid).children(recursive=True):
+        for task in Path(f"/proc/{process.pid}/task").iterdir():
+            name = "main" if int(task.name) == process.pid else (task / "comm").read_text().strip()
+            policies[name].add(os.sched_getscheduler(int(task.name)))
+    assert policies["main"] == {os.SCHED_OTHER}
+    assert policies["event_engine"] == {os.SCHED_BATCH}
 
 
 def test_the_server_says_that_it_is_live_and_ready_and_what_it_serves(calls: Any, package: ModelPackage) -> None:

@@ -137,16 +137,17 @@ def test_a_caller_that_leaves_takes_its_waiting_requests_along(server: ServedPor
 
 
 def test_more_at_once_than_the_limit_are_told_to_try_again(trained: dict[str, Any], tmp_path: Path) -> None:
-    sent = [raw([EXAMPLE] * 500, id=str(number)) for number in range(100)]
+    # So many rows are computed in a thread, while the requests behind them are read.
+    sent = [raw([EXAMPLE] * 5_000, id=str(number)) for number in range(20)]
     with serve(tmp_path, MODEL_TAG=trained["tag"], GRPC_MAX_CONCURRENT="2") as served:
         with stub(served) as calls:
             responses = list(calls.ModelStreamInfer(iter(sent), timeout=60))
         refused = [response for response in responses if response.error_message]
 
-        assert [response.infer_response.id for response in responses] == list(map(str, range(100)))
-        assert refused
+        assert [response.infer_response.id for response in responses] == list(map(str, range(20)))
+        assert 0 < len(refused) <= 18
         assert {response.error_message for response in refused} == {"More than 2 calls at once: try again in a second."}
-        assert len(logged(served.traffic)) == 500 * (len(responses) - len(refused))
+        assert len(logged(served.traffic)) == 5_000 * (len(responses) - len(refused))
 
 
 def test_a_server_that_ends_answers_what_was_asked_and_ends_the_stream(trained: dict[str, Any], tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from monitoring.compare.job import run
 from monitoring.compare.settings import CompareSettings
 from monitoring.compare.sides import open_side
 from monitoring.errors import CompareError, UnreachableError
+from scoring.ports import free_port
 from tests.monitoring.variants import Variants
 from tests.rows import from_json
-from tests.serving import ServedPort, free_port
+from tests.serving import ServedPort
 
 
 def settings(server: ServedPort, door: str, **changed: Any) -> CompareSettings:

@@ -22,9 +22,10 @@ from monitoring.replay.doors import Door, GRPCDoor, HTTPDoor, RESTDoor
 from monitoring.replay.job import replay, requests_of
 from monitoring.settings import DriftSettings
 from monitoring.window import Query
+from scoring.ports import free_port
 from scoring.schema import ROWS, PredictRequest
 from tests.monitoring.misbehaving import Answers, Handler, Misbehaving, config
-from tests.serving import ServedPort, free_port, logged
+from tests.serving import ServedPort, logged
 
 
 def test_all_is_served(bad: Misbehaving) -> None:

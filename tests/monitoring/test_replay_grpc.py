@@ -11,8 +11,8 @@ import pytest
 from monitoring.__main__ import main
 from monitoring.replay.config import ReplayConfig
 from monitoring.replay.job import replay
+from scoring.ports import free_port
 from tests.monitoring.misbehaving import Misbehaving, MisbehavingServicer, config
-from tests.serving import free_port
 
 
 def over_grpc(bad: Misbehaving, bad_grpc: MisbehavingServicer, **values: Any) -> ReplayConfig:

@@ -18,8 +18,8 @@ import pytest
 
 from monitoring.job import Judgement
 from monitoring.workspace import PANELS, add_to_workspace, figures, project_name
+from scoring.ports import free_port
 from tests.monitoring.test_history import windowed
-from tests.serving import free_port
 
 
 @pytest.fixture

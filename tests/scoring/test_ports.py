@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
-from scoring.ports import is_taken, tell_taken
+from scoring.ports import free_port, is_taken, tell_taken
 from tests.conftest import ROOT
-from tests.serving import free_port
 
 
 def test_a_port_is_taken_while_something_listens_on_it() -> None:

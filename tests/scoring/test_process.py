@@ -9,9 +9,10 @@ import psutil
 import pytest
 
 from scoring.errors import ScoringError
+from scoring.ports import free_port
 from scoring.process import ServerProcess
 from tests.conftest import ROOT
-from tests.serving import free_port, serve
+from tests.serving import serve
 
 
 def test_a_port_in_use_is_told_before_anything_is_started(tmp_path: Path) -> None:

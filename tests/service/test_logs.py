@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from features.definition import EXAMPLE
-from scoring.logs import STATUS, JSONFormatter
-from scoring.metrics import OUTCOMES
+from scoring.logs import JSONFormatter
 from scoring.schema import ROWS
 from tests.doors.clients import call, raw, stub
 from tests.serving import ServedPort, serve
@@ -38,7 +37,8 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_answer_has(
         call(served, "/predict", b"{}")
         with stub(served) as calls:
             calls.ModelInfer(raw([EXAMPLE], id="mine"), timeout=30)
-    answered, invalid, over_grpc = of_requests(served)
+        call(served, "/feedback", b'{"outcomes": []}')
+    answered, invalid, over_grpc, feedback = of_requests(served)
 
     assert {name: answered[name] for name in ("door", "status", "outcome", "rows", "request_id", "level")} == {
         "door": "http",
@@ -51,6 +51,7 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_answer_has(
     assert answered["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
     assert 0 < answered["ms"] < 60_000
     assert (invalid["status"], invalid["outcome"], len(invalid["request_id"])) == (400, "invalid", 16)
+    assert (feedback["status"], feedback["door"], feedback["rows"]) == (200, "feedback", 0)
     assert (over_grpc["status"], over_grpc["door"], over_grpc["request_id"]) == ("OK", "grpc", "mine")
     assert any("Service flights initialized" in line["message"] for line in lines(served))
 
@@ -88,7 +89,3 @@ def test_a_record_is_one_line_with_what_it_was_given_and_its_exception() -> None
     assert line.pop("time").endswith("+00:00")
     assert line.pop("pid") > 0
     assert line == {"level": "ERROR", "logger": "a.b", "message": "it failed", "rows": 3, "path": "/x"}
-
-
-def test_every_end_of_a_request_has_a_status() -> None:
-    assert set(STATUS) == set(OUTCOMES)

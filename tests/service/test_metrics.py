@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from features.definition import EXAMPLE
 from features.functions import FEATURE_NAMES
+from scoring.endings import STATUS
 from scoring.figures import FIGURES
-from scoring.metrics import DOORS, OUTCOMES
+from scoring.metrics import DOORS
 from scoring.schema import ROWS
 from tests.doors.clients import by_grpc, by_http, by_rest, call
 from tests.releases import CANDIDATE, release, store_of_two
@@ -134,7 +135,7 @@ def test_gauges_add_up_over_workers_and_say_what_is_served(pair: ServedPort, tra
     assert model["tag"] == trained["tag"]
     assert {key: described[key] for key in model} == model
     for door in DOORS:
-        assert {dict(labels)["outcome"] for name, labels in figures if name == "door_requests_total"} == set(OUTCOMES)
+        assert {dict(labels)["outcome"] for name, labels in figures if name == "door_requests_total"} == set(STATUS)
         assert value(figures, "door_requests_total", door=door, outcome="failed") == 0
 
 

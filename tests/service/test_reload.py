@@ -23,13 +23,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from features.definition import EXAMPLE, FIELD_NAMES, TARGET
 from scoring.doors import open_inference_pb2 as messages
 from scoring.package import ModelPackage
+from scoring.ports import free_port
 from scoring.process import ServerProcess
 from tests.callers import Callers
 from tests.conftest import ROOT
 from tests.doors.clients import PREDICTION_ID, call, infer, json_body, outputs_of, raw, stub, values_of
 from tests.releases import CANDIDATE, command, eventually, folder_of, log_of, release, store_of_two
 from tests.rows import from_json
-from tests.serving import ServedPort, free_port, logged, refused, serve
+from tests.serving import ServedPort, logged, refused, serve
 
 
 @pytest.fixture

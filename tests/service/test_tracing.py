@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from features.definition import EXAMPLE
 from scoring.errors import ScoringError
 from scoring.schema import ROWS
-from scoring.tracing import wanted_exporter
+from scoring.tracing import Tracing, wanted_exporter
 from tests.conftest import ROOT
 from tests.doors.clients import INFER, call, json_body, raw, stub
 from tests.scoring.test_package import check_one_sentence
@@ -90,6 +90,7 @@ def traced(
 ) -> Iterator[ServedPort]:
     """A server whose traces are on, and leave often."""
     on = {"OTEL_EXPORTER_OTLP_ENDPOINT": collected.url, "OTEL_SERVICE_NAME": "delays", "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    on |= {"LOG_FORMAT": "json", "LOG_REQUESTS": "all"}
     with serve(tmp_path_factory.mktemp("traced"), MODEL_TAG=trained["tag"], DRAIN_SECONDS="0", **on) as served:
         yield served
 
@@ -114,6 +115,39 @@ def test_a_request_over_http_is_a_span_below_the_caller_s(traced: ServedPort, co
         "rows": 3,
     }
     assert collected.services == {"delays"}
+    lines = map(json.loads, traced.process.log.read_text().splitlines())
+    (line,) = (line for line in lines if line.get("request_id") == "r-1")
+    assert (line["trace_id"], line["first_prediction_id"]) == (TRACE, told["first_prediction_id"])
+
+
+def test_outcomes_come_in_a_span_too(traced: ServedPort, collected: Collector) -> None:
+    headers = {"traceparent": TRACEPARENT, "X-Request-ID": "r-2"}
+    assert call(traced, "/feedback", b'{"outcomes": [{"prediction_id": "p", "arrival_delay": 1}]}', headers)[0] == 200
+    span = collected.named("feedback")[0]
+
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
+    assert (attributes(span)["request_id"], attributes(span)["rows"]) == ("r-2", 1)
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({}, "flights"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=delays,site=b"}, "delays"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=delays", "OTEL_SERVICE_NAME": "own"}, "own"),
+    ],
+)
+def test_the_service_is_called_as_the_environment_has_it(
+    environment: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    tracing = Tracing("console")
+
+    assert tracing._provider.resource.attributes["service.name"] == name
+    tracing.stop()
 
 
 def test_a_request_over_the_other_doors_is_too(traced: ServedPort, collected: Collector) -> None:
