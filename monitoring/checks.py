@@ -61,7 +61,7 @@ def size_finding(
     hours = data.blocks.hours
     if rows.scored < needed:
         text = f"the window has {rows.scored:,} rows; {needed:,} are needed to tell drift from chance"
-        if not rows.scored:
+        if not (rows.scored or rows.bad or rows.other_models or rows.without_id):
             text = f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
         return Finding(severity="alarm", kind="few_rows", column=None, text=text)
     if days < _ONE_DAY and hours < _MOST * reference.day_hours:
