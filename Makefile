@@ -50,7 +50,7 @@ train: $(DEV)  ## Train a model and save it into the BentoML store
 	@$(PY) -m training
 
 release: $(DEV)  ## Make the latest model the champion, if it is not worse than the one in service
-	@$(PY) -m training release latest $(ARGS)
+	@$(PY) -m training release latest --out $(SHIP_DIR)/compare $(ARGS)
 
 rollback: $(DEV)  ## Make the champion before this one the champion again
 	@$(PY) -m training rollback $(ARGS)

@@ -6,37 +6,29 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import sys
 import time
 import urllib.request
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.command import clean_up_on_signals, scratch_folder, steps, tell_errors, write_json
 from benchmarks.errors import BenchmarkError
 from benchmarks.flights import load_asked
-from benchmarks.report import describe_hardware, hardware, show_number
-from benchmarks.rounds import QUICK_FACTOR, Measured, Scenario, Target, measure, median
+from benchmarks.rounds import QUICK_FACTOR, Measured, Target, measure
 from benchmarks.servers import PinnedServer, choose_cores, require_model
+from benchmarks.shadow_comparison import COUNTED, KINDS, NONE, SCENARIOS, ShadowComparison, named
 from features.definition import NAME
+from monitoring.arguments import positive
 from scoring.bento import find_model, tag_of
 from scoring.errors import ScoringError
 from scoring.manifest import write_manifest
 from scoring.ports import free_port
 from scoring.settings import settings
+from scoring.traffic import PREDICTIONS
 
-NONE = "no shadow"
-KINDS = {NONE: None, "that scores": "", "that sleeps 5 s": "sleep", "that raises": "raise"}
-"""The servers, by what MISBEHAVE says of their shadow; None has no shadow."""
-
-SCENARIOS = {"one_row": Scenario(1, 32, 8, 2), "lone": Scenario(1, 1, 4, 0.5)}
 ROUNDS = 5
-METRICS = ("p50", "p99", "requests_per_second")
-COUNTED = ("rows", "dropped", "failures")
 CANDIDATE = f"{NAME}:shadow"
 MISBEHAVING = Path(__file__).parent / "misbehaving"
 READY_SECONDS = 120.0
@@ -51,63 +43,6 @@ exit codes: 0 measured; 1 a ratio is above --check, a request failed or a line i
 """
 
 
-@dataclass(frozen=True)
-class ShadowComparison:
-    """Measurements by kind of shadow, round and scenario, and what the shadows counted in all."""
-
-    rounds: dict[str, list[dict[str, Measured]]]
-    counted: dict[str, dict[str, float]]
-    cores: tuple[int | None, int | None]
-
-    def ratio(self, kind: str, scenario: str, metric: str) -> float | None:
-        """A metric with a shadow over that without, of the medians; None where there is none."""
-        value, without = (median(self.rounds[name], scenario, metric) for name in (kind, NONE))
-        return value / without if value and without else None
-
-    def spread(self, scenario: str, metric: str) -> float | None:
-        """By which share the rounds without a shadow differ among themselves: (largest - least) / median."""
-        values = [measured[scenario][metric] for measured in self.rounds[NONE]]
-        return None if None in values else (max(values) - min(values)) / statistics.median(values)
-
-    def table(self) -> str:
-        """The comparison for people to read."""
-        lines = describe_hardware(self.cores)
-        for scenario, load in SCENARIOS.items():
-            title = f"one row a request, {load.connections} callers"
-            names = ("p50, ms", "ratio", "p99, ms", "ratio", "requests/s", "ratio")
-            lines.append(f"{title:<34}" + "".join(f"{name:>12}" for name in names))
-            for kind in self.rounds:
-                cells: list[float | None] = []
-                for metric in METRICS:
-                    cells += [median(self.rounds[kind], scenario, metric), self.ratio(kind, scenario, metric)]
-                label = kind if kind == NONE else f"a shadow {kind}"
-                lines.append(f"    {label:<30}" + "".join(f"{show_number(cell):>12}" for cell in cells))
-            spread = self.spread(scenario, "p99")
-            lines += [f"    p99 of the rounds without a shadow differs by {show_number(spread)} of its median", ""]
-        lines.append("rows that the shadows scored, dropped and failed on")
-        for kind, counted in self.counted.items():
-            cells_of = "".join(f"{counted[name]:>12,.0f}" for name in COUNTED)
-            lines.append(f"    a shadow {kind:<21}{cells_of}")
-        return "\n".join(lines)
-
-    def document(self) -> dict[str, Any]:
-        """All of it as plain JSON values."""
-        return {
-            "hardware": hardware(self.cores),
-            "ratios": {
-                kind: {
-                    scenario: {metric: self.ratio(kind, scenario, metric) for metric in METRICS}
-                    for scenario in SCENARIOS
-                }
-                for kind in self.rounds
-            },
-            "spread": {scenario: self.spread(scenario, "p99") for scenario in SCENARIOS},
-            "counted": self.counted,
-            "scenarios": {name: asdict(scenario) for name, scenario in SCENARIOS.items()},
-            "rounds": self.rounds,
-        }
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
@@ -117,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--check", type=float, metavar="RATIO", help="highest ratio of p99, such as 1.10")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=positive, default=ROUNDS, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
     parser.add_argument("--quick", action="store_true", help="one round of a few seconds; too short to quote")
     options = parser.parse_args(arguments)
@@ -135,12 +70,13 @@ def main(arguments: list[str] | None = None) -> int:
 def compare(rounds: int, factor: float) -> ShadowComparison:
     """Start, load and stop a server with each kind of shadow in turn.
 
-    Raises BenchmarkError or ScoringError where that cannot be done, or a line of the log is missing.
+    Raises BenchmarkError or ScoringError where that cannot be done.
     """
     require_model()
     cores = choose_cores()
     measured: dict[str, list[dict[str, Measured]]] = {kind: [] for kind in KINDS}
     counted = {kind: dict.fromkeys(COUNTED, 0.0) for kind in KINDS if kind != NONE}
+    missing = dict.fromkeys(KINDS, 0)
     with scratch_folder() as folder, steps(1 + rounds * len(KINDS)) as step:
         step("reading flights")
         load_asked().write(folder / "rows.jsonl")
@@ -159,17 +95,21 @@ def compare(rounds: int, factor: float) -> ShadowComparison:
                         }
                     )
                     figures = _figures(server.url)
-                    _check_log(own / "traffic", figures["door_rows_total"])
+                    missing[kind] += missing_rows(own / "traffic", figures["door_rows_total"])
                 if misbehaviour is not None:
                     for name in COUNTED:
                         counted[kind][name] += figures[f"shadow_{name}_total"]
                 shutil.rmtree(own)
-    return ShadowComparison(measured, counted, cores)
+    return ShadowComparison(measured, counted, cores, missing)
 
 
 def judge(comparison: ShadowComparison, highest: float | None) -> int:
     """The exit code of a finished comparison, with a sentence where it is not 0."""
     code = 1 if tell_errors("benchmarks.shadow", comparison.rounds) else 0
+    for kind, rows in comparison.missing.items():
+        if rows:
+            print(f"benchmarks.shadow: {rows:,} rows answered with {named(kind)} are not in the log", file=sys.stderr)
+            code = 1
     for kind in comparison.rounds if highest is not None else ():
         for scenario in SCENARIOS:
             ratio = comparison.ratio(kind, scenario, "p99")
@@ -239,10 +179,14 @@ def _figures(url: str) -> dict[str, float]:
     return figures
 
 
-def _check_log(traffic: Path, answered: float) -> None:
-    lines = sum(path.read_bytes().count(b"\n") for path in (traffic / "predictions").glob("*.jsonl"))
-    if lines < answered:
-        raise BenchmarkError(f"{answered:,.0f} rows were answered, and {lines:,} are in the log.")
+def missing_rows(traffic: Path, answered: float) -> int:
+    """How many of the rows that were answered the log lacks: it counts each prediction_id of a whole line once."""
+    ids = {
+        json.loads(line)["prediction_id"]
+        for path in (traffic / PREDICTIONS).glob("*.jsonl")
+        for line in path.read_bytes().split(b"\n")[:-1]
+    }
+    return max(int(answered) - len(ids), 0)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def stored_model(tag: str) -> bentoml.Model:
         return bentoml.models.get(tag_of(tag))
     except PackageError as error:
         raise PackageReferenceError(str(error)) from error
-    except BentoMLException as error:
+    except (BentoMLException, ValueError) as error:
         raise PackageReferenceError(
             f"The model {tag} is not in the BentoML store ({error}): run this where the model was trained, or "
             "import it with `bentoml models import`."

@@ -26,6 +26,7 @@ from monitoring.errors import SkewError
 from monitoring.files import write_whole
 from monitoring.reference import stored_model
 from monitoring.skew_result import EXIT_CODES, ColumnSkew, Example, SkewResult, Verdict
+from monitoring.whole import whole
 from monitoring.window import Query
 from scoring.errors import PackageError
 from scoring.package import ModelPackage
@@ -36,7 +37,6 @@ RESULT_FILE = "skew.json"
 EXAMPLES = 20
 BATCH_ROWS = 16_384
 
-_REQUIRED = tuple(item.name for item in FIELDS if not item.optional)
 _COLUMNS = (*FEATURE_NAMES, TARGET.name)
 _LOGGED = (*(FEATURE_PREFIX + name for name in FEATURE_NAMES), TARGET.name)
 
@@ -103,13 +103,12 @@ def check(query: Query, tag: str, predictor: Predictor, tally: Tally, lines: Sca
     names = ["prediction_id", "time", "model", *(item.name for item in FIELDS), *_LOGGED]
     for batch in query.log.scan(query.start, query.end, names, query.on, lines, BATCH_ROWS):
         named = batch.filter(pc.fill_null(pc.equal(batch.column("model"), pa.scalar(tag)), False))
-        table = pa.Table.from_batches([named])
-        whole = _whole(table)
-        tally.unusable += table.num_rows - whole.num_rows
-        if whole.num_rows:
-            found = predictor.predict_columns(columns_of_table(whole, FIELDS))
+        table = pa.Table.from_batches([whole(named)])
+        tally.unusable += named.num_rows - table.num_rows
+        if table.num_rows:
+            found = predictor.predict_columns(columns_of_table(table, FIELDS))
             recomputed = np.column_stack([found.features.astype(np.float64), found.target])
-            tally.add(whole, _logged(whole), recomputed)
+            tally.add(table, _logged(table), recomputed)
 
 
 def _models_in(query: Query) -> Counter[str]:
@@ -119,14 +118,6 @@ def _models_in(query: Query) -> Counter[str]:
         for pair in batch.column(0).drop_null().value_counts().to_pylist():
             models[pair["values"]] += pair["counts"]
     return models
-
-
-def _whole(table: pa.Table) -> pa.Table:
-    """The rows that have all that a request must have."""
-    mask = np.ones(table.num_rows, dtype=np.bool_)
-    for name in _REQUIRED:
-        mask &= table[name].is_valid().to_numpy()
-    return table.filter(pa.array(mask))
 
 
 def _logged(table: pa.Table) -> Array:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from data.errors import DataError
 from monitoring.arguments import FAILED, add_window, fail
 from monitoring.errors import MonitoringError
+from scoring.errors import ScoringError
 
 if TYPE_CHECKING:
     from monitoring.skew_result import SkewResult
@@ -53,7 +54,7 @@ def _skew(arguments: argparse.Namespace) -> int:
     query = Query(arguments.traffic_dir, arguments.start, arguments.end, arguments.on)
     try:
         result = run(query, arguments.out, arguments.model)
-    except (MonitoringError, DataError, OSError) as error:
+    except (MonitoringError, DataError, ScoringError, OSError) as error:
         return fail(f"The skew check failed: {error}", FAILED)
     print(table(result))
     print(f"result    {arguments.out / RESULT_FILE}")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from collections.abc import Sequence
 
 
 def is_taken(port: int, host: str = "0.0.0.0") -> bool:  # noqa: S104
-    """Whether something listens on `port` already."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    """Whether something listens on `port` already. Raises OSError where nothing can, for another reason."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return True
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise
     return False
 
 
@@ -27,11 +30,19 @@ def free_port() -> int:
 
 
 def tell_taken(ports: Sequence[int]) -> bool:
-    """Print a sentence for each of `ports` that is taken or stands twice, and say whether there is one."""
-    taken = [port for index, port in enumerate(ports) if port and (port in ports[:index] or is_taken(port))]
-    for port in taken:
-        print(f"Port {port} is in use: stop what listens there, or set PORT or GRPC_PORT to another.", file=sys.stderr)
-    return bool(taken)
+    """Print a sentence for each of `ports` that cannot be had or stands twice, and say whether there is one."""
+    told = False
+    for index, port in enumerate(ports):
+        try:
+            if port and (port in ports[:index] or is_taken(port)):
+                fault = "is in use: stop what listens there"
+            else:
+                continue
+        except OSError as error:
+            fault = f"cannot be opened: {error.strerror}"
+        print(f"Port {port} {fault}, or set PORT or GRPC_PORT to another.", file=sys.stderr)
+        told = True
+    return told
 
 
 if __name__ == "__main__":

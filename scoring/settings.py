@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scoring.limits import usual_workers
 from scoring.release import CHAMPION
+
+
+def _http_host() -> str:
+    """Where BentoML listens, unless its command is told otherwise."""
+    return os.environ.get("BENTOML_HOST") or "0.0.0.0"  # noqa: S104
 
 
 class ServingSettings(BaseSettings):
@@ -42,6 +48,12 @@ class ServingSettings(BaseSettings):
     max_body_mb: int = Field(16, ge=1, description="Size of one request's body in MiB; more is refused with 413.")
     max_batch_rows: int = Field(1_000, ge=1, description="Rows of concurrent requests that are merged into one batch.")
     max_queue_rows: int = Field(50_000, ge=1, description="Rows that may wait; more are refused with 503.")
+    grpc_host: str = Field(
+        default_factory=_http_host,
+        min_length=1,
+        description="Address that the gRPC door listens at, as BENTOML_HOST is for HTTP, and the same without; `::` is "
+        "every address of IPv6 and IPv4.",
+    )
     grpc_port: int = Field(3001, ge=0, le=65_535, description="Port of the gRPC door; 0 leaves it shut.")
     grpc_max_concurrent: int = Field(1_000, ge=1, description="Calls at once; more are refused as RESOURCE_EXHAUSTED.")
     grpc_tls_cert: Path | None = Field(None, description="The gRPC door's certificate chain, PEM; TLS is off without.")

@@ -88,3 +88,11 @@ def test_the_first_image_is_shipped_where_none_is_in_service() -> None:
         step for step in steps(ROOT / ".github" / "workflows" / "ship.yml") if step.get("run") == "make in-service"
     )
     assert fetch["if"] == "vars.IN_SERVICE != ''"
+
+
+def test_the_report_of_a_refused_release_is_kept_with_all_else_that_was_made() -> None:
+    (kept,) = (step for step in steps(ROOT / ".github" / "workflows" / "ship.yml") if "upload-artifact" in str(step))
+    assert (kept["if"], kept["with"]["path"]) == ("always()", "var/ship")
+    makefile = (ROOT / "Makefile").read_text()
+    assert "SHIP_DIR  ?= var/ship" in makefile
+    assert "release latest --out $(SHIP_DIR)/compare" in makefile

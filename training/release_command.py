@@ -12,15 +12,19 @@ from typing import Any
 from features.definition import NAME
 from scoring.bento import find_model, store_home
 from scoring.errors import PackageError, ScoringError
+from scoring.manifest import verify_manifest
 from scoring.release import Release
 from training.errors import ReleaseError
-from training.release_gate import compare_with_champion
+from training.release_gate import check_serves, compare_with_champion
 from training.releases import ReleaseLedger, before
 
 RELEASE = """Make a model the champion, which servers take on restart or on SIGHUP to `bentoml serve`.
 
 The package is verified as a server verifies it, then compared with the champion on the test months: it must be not
-worse, overall and in each segment. The first model has nothing to be compared with."""
+worse, overall and in each segment. The first model has nothing to be compared with.
+
+A champion of other feature code cannot be computed by this checkout: --baseline names a server that runs it, and that
+logs the rows of the comparison like any others."""
 
 RELEASE_EPILOG = """\
 exit codes: 0 it is the champion; 1 refused, it is worse; 2 the comparison cannot tell, or the arguments are wrong;
@@ -45,7 +49,8 @@ def add_commands(commands: Any) -> None:
     command = _add(commands, "release", "make a model the champion, if it is not worse", RELEASE, RELEASE_EPILOG)
     command.add_argument("tag", metavar="TAG", help=f"the model: {NAME}:VERSION, VERSION or latest")
     command.add_argument("--force", metavar="REASON", help="release without a comparison; the reason is recorded")
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="the report (default: beside the records)")
+    command.add_argument("--baseline", metavar="URL", help="a server that runs the champion (default: its package)")
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="for a copy of the report")
     _add_json(command)
     command.set_defaults(run=release)
 
@@ -76,15 +81,21 @@ def release(options: argparse.Namespace) -> int:
         print(f"{tag} is the champion already, since {champion.time}.")
         _print_json(options, champion)
         return 0
+    if options.baseline and (force or champion is None):
+        print("training: --baseline has no use where nothing is compared: leave it out.", file=sys.stderr)
+        return 2
     if force:
         evidence = {"kind": "forced", "reason": options.force.strip()}
     elif champion is None:
         evidence = {"kind": "first release"}
     else:
-        _require(ledger, champion)
+        if options.baseline:
+            check_serves(options.baseline, champion)
+        else:
+            _require(ledger, champion)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        out = options.out or ledger.evidence_folder / f"{moment}-{tag.split(':')[1]}"
-        found = compare_with_champion(champion.tag, tag, out)
+        folder = ledger.evidence_folder / f"{moment}-{tag.split(':')[1]}"
+        found = compare_with_champion(options.baseline or champion.tag, tag, folder, options.out)
         if found.exit_code:
             verdict = "is refused" if found.verdict == "refused" else "is not released, for the comparison cannot tell"
             reasons = "; ".join(reason.rstrip(".") for reason in found.reasons)
@@ -147,12 +158,14 @@ def _champion(ledger: ReleaseLedger, force: bool) -> Release | None:
 
 
 def _require(ledger: ReleaseLedger, champion: Release) -> None:
-    """The champion's package must be there to be compared with."""
-    if not ledger.package_folder(champion.tag).is_dir():
+    """The champion's package must be there, and be the one that was released, to be compared with."""
+    folder = ledger.package_folder(champion.tag)
+    if not folder.is_dir():
         raise ReleaseError(
             f"The champion {champion.tag} is not in the store any more, so nothing can be compared with it: restore "
             "its package from a copy, roll back, or release with --force REASON."
         )
+    ledger.check(champion, verify_manifest(folder))
 
 
 def _target(records: list[Release], wanted: str | None) -> Release:
@@ -217,7 +230,7 @@ def run_command(options: argparse.Namespace) -> int:
     """Run the command that was chosen; what it raises is told in one sentence."""
     try:
         code: int = options.run(options)
-    except (ReleaseError, ScoringError) as error:
+    except (ReleaseError, ScoringError, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 3
     return code

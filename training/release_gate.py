@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scoring.release import Release
 from training.errors import ReleaseError
-
-REPORT = "compare.json"
-PAGE = "compare.html"
 
 
 @dataclass(frozen=True)
@@ -28,18 +27,39 @@ class Evidence:
         return {"kind": "compare", "verdict": self.verdict, "report": str(self.report), "sha256": digest}
 
 
-def compare_with_champion(champion: str, candidate: str, out: Path) -> Evidence:
-    """Compare two packages by their tags on the test months, and leave the report in `out`.
+def check_serves(url: str, champion: Release) -> None:
+    """Raise ReleaseError where no server answers at `url`, or one that serves another package than the champion's."""
+    from monitoring.compare.sides import describe, is_url
+    from monitoring.errors import MonitoringError
 
-    Raises ReleaseError where they cannot be compared.
+    if not is_url(url):
+        raise ReleaseError(f"--baseline {url} is no URL: name a server that runs {champion.tag}, or leave it out.")
+    try:
+        served = describe(url.rstrip("/"))
+    except MonitoringError as error:
+        raise ReleaseError(str(error)) from error
+    if served.get("fingerprint") != champion.fingerprint:
+        raise ReleaseError(
+            f"{url} serves {served.get('tag')}, which is not the package of the champion {champion.tag}: name a server "
+            "that runs that."
+        )
+
+
+def compare_with_champion(champion: str, candidate: str, folder: Path, copy: Path | None = None) -> Evidence:
+    """Compare two models on the test months, and leave the report in `folder`, and a copy in `copy`.
+
+    The candidate is named by its tag, the champion by its own or by the URL of a server. Raises ReleaseError where they
+    cannot be compared or the report cannot be written.
     """
     from data.errors import DataError
-    from monitoring.compare.job import run
+    from monitoring.compare.job import RESULT_FILE, run
     from monitoring.errors import MonitoringError
     from scoring.errors import ScoringError
 
     try:
-        result = run(champion, candidate, "test", "not_worse", out)
-    except (MonitoringError, DataError, ScoringError) as error:
+        result = run(champion, candidate, "test", "not_worse", folder)
+        if copy is not None:
+            shutil.copytree(folder, copy, dirs_exist_ok=True)
+    except (MonitoringError, DataError, ScoringError, OSError) as error:
         raise ReleaseError(f"{candidate} cannot be compared with {champion}: {error}") from error
-    return Evidence(result.verdict, result.exit_code, list(result.reasons), (out / REPORT).absolute())
+    return Evidence(result.verdict, result.exit_code, list(result.reasons), (folder / RESULT_FILE).absolute())

@@ -8,11 +8,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from data.errors import DataError
-from monitoring.arguments import FAILED, MOMENT, fail, first_error, moment
-from monitoring.errors import MonitoringError
+from monitoring.arguments import FAILED, MOMENT, fail, moment
+from monitoring.errors import CompareError, MonitoringError
+from scoring.errors import ScoringError
 
 if TYPE_CHECKING:
     from monitoring.compare.result import CompareResult
@@ -90,7 +89,10 @@ def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _compare(arguments: argparse.Namespace) -> int:
     from monitoring.compare.job import REPORT_FILE, RESULT_FILE, run
-    from monitoring.compare.settings import CompareSettings
+    from monitoring.compare.settings import read_settings
+
+    if unused := _unused(arguments):
+        return fail(unused, 2)
 
     names = ("start", "end", "door", "baseline_grpc", "candidate_grpc", "sample", "margin", "traffic_dir")
     given: dict[str, Any] = {name: value for name in names if (value := getattr(arguments, name)) is not None}
@@ -99,18 +101,41 @@ def _compare(arguments: argparse.Namespace) -> int:
     if "traffic_dir" not in given and os.environ.get("TRAFFIC_DIR"):
         given["traffic_dir"] = os.environ["TRAFFIC_DIR"]
     try:
-        settings = CompareSettings(**given)
-    except ValidationError as error:
-        return fail(first_error(error) if error.errors()[0]["loc"] else "--from must be before --to", 2)
+        settings = read_settings(**given)
+    except CompareError as error:
+        return fail(error, 2)
     try:
         result = run(arguments.baseline, arguments.candidate, arguments.on, arguments.mode, arguments.out, settings)
-    except (MonitoringError, DataError, OSError) as error:
+    except (MonitoringError, DataError, ScoringError, OSError) as error:
         return fail(f"The comparison failed: {error}", FAILED)
     print(table(result))
     print(f"result     {arguments.out / RESULT_FILE}\nreport     {arguments.out / REPORT_FILE}")
     if arguments.json:
         print(json.dumps(_summary(result, arguments.out / RESULT_FILE, arguments.out / REPORT_FILE), allow_nan=False))
     return result.exit_code
+
+
+def _unused(arguments: argparse.Namespace) -> str | None:
+    """What to say of the first option that has no use beside the others: it would be dropped silently."""
+    from monitoring.compare.sides import is_url
+
+    logged = arguments.on in ("traffic", "shadow")
+    ours, theirs = is_url(arguments.baseline), is_url(arguments.candidate)
+    uses = (
+        ("start", "--from", logged, "a window of the log, with --on traffic or shadow"),
+        ("end", "--to", logged, "a window of the log, with --on traffic or shadow"),
+        ("window_on", "--window-on", logged, "a window of the log, with --on traffic or shadow"),
+        ("traffic_dir", "--traffic-dir", logged, "the log, with --on traffic or shadow"),
+        ("sample", "--sample", not logged, "--on test and Parquet; of the log, name a window"),
+        ("margin", "--margin", arguments.mode == "not_worse", "--not-worse"),
+        ("door", "--door", ours or theirs, "servers, which are named by their URLs"),
+        ("baseline_grpc", "--baseline-grpc", ours, "a baseline that is named by its URL"),
+        ("candidate_grpc", "--candidate-grpc", theirs, "a candidate that is named by its URL"),
+    )
+    for name, option, used, what in uses:
+        if getattr(arguments, name) is not None and not used:
+            return f"{option} is for {what}: leave it out."
+    return None
 
 
 def table(result: CompareResult) -> str:
@@ -127,7 +152,7 @@ def table(result: CompareResult) -> str:
             (
                 "moved",
                 f"{found.rows_differing:,} rows differ in any bit, {found.rows_beyond:,} beyond tolerance, "
-                f"{found.moved_share or 0:.1%} by more than {result.settings['moved_minutes']:g}",
+                f"{found.moved_share:.1%} by more than {result.settings['moved_minutes']:g}",
             )
         )
     for metric in result.metrics:

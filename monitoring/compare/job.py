@@ -7,16 +7,19 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from monitoring.compare.agreement import agreement, judge_equivalence
 from monitoring.compare.batches import Batch, Found
 from monitoring.compare.cost import costs
 from monitoring.compare.log import logged
 from monitoring.compare.page import page
 from monitoring.compare.pairs import Pairs, Worst, gather
 from monitoring.compare.result import EXIT_CODES, CompareResult, Mode, Party, Rows, Source
-from monitoring.compare.settings import CompareSettings
-from monitoring.compare.sides import Side, check_apart, open_side, resolved
+from monitoring.compare.ruling import Ruling
+from monitoring.compare.settings import CompareSettings, read_settings
+from monitoring.compare.sides import Side, check_apart, is_url, open_side, resolved
 from monitoring.compare.sources import parquet, unseen_months, window_of
-from monitoring.compare.verdict import DAY, Evidence, Ruling, agreement, judge_equivalence, judge_errors, judge_figures
+from monitoring.compare.sums import DAY, ErrorSums
+from monitoring.compare.verdict import Evidence, judge_errors, judge_figures
 from monitoring.errors import CompareError, UnreadableModelError
 from monitoring.files import write_whole
 from monitoring.reference import stored_model
@@ -45,7 +48,7 @@ def run(
     Raises MonitoringError where a model is not there, the candidate cannot be computed, a server does not answer or the
     rows are not there; DataError where they cannot be read; OSError where `out` cannot be written.
     """
-    settings = settings or CompareSettings()
+    settings = settings or read_settings()
     with ExitStack() as stack:
         try:
             result, pairs = _compare(stack, baseline, candidate, source, mode, settings)
@@ -82,7 +85,7 @@ def _compare(
     pairs = gather(batches, ours, theirs, worst)
     measured = costs(ours, theirs, pairs.asked, settings) if ours and theirs and len(pairs) else []
     found_agreement = agreement(pairs, settings, worst.rows(ours, theirs))
-    ruling, evidence = judge_errors(pairs, settings)
+    ruling, evidence = judge_errors(ErrorSums.of_pairs(pairs), settings)
     if mode == "equivalent":
         ruling = judge_equivalence(found_agreement, len(pairs), settings)
         measured = [cost.model_copy(update={"limit": None}) for cost in measured]
@@ -131,7 +134,7 @@ def _baseline(
 
 def _from_log(name: str) -> Party:
     """A model known by what it logged; a tag without a version is looked up in the store."""
-    if name.startswith(("http://", "https://")):
+    if is_url(name):
         raise CompareError(f"{name}: the log names models by their tags; give the tag in place of the URL.")
     tag = resolved(name)
     if name.endswith(":latest") or not (":" in name or Path(name).exists()):
@@ -199,8 +202,10 @@ def _notes(evidence: Evidence) -> list[str]:
         return ", ".join(f"{part.field} {part.value} ({part.outcomes:,})" for part in parts)
 
     notes = []
+    if harmed := named("harmed"):
+        notes.append(f"These segments are shown to lose more than is allowed: {harmed}.")
     if few := named("too_few"):
-        notes.append(f"Too few outcomes to judge these segments by themselves: {few}.")
+        notes.append(f"Too few outcomes, or on too few days, to judge these segments by themselves: {few}.")
     if unclear := named("unclear"):
         notes.append(f"A loss beyond what is allowed is neither shown nor ruled out for {unclear}.")
     return notes

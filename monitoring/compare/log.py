@@ -18,6 +18,7 @@ from data.events import EventLog, ScanCounts
 from features.definition import FIELD_NAMES, FIELDS, TARGET
 from monitoring.compare.batches import Batch, Found, numbers
 from monitoring.ids import Keys, contains, keys_of
+from monitoring.whole import whole
 from monitoring.window import Query
 from scoring.traffic import OUTCOMES, SHADOW
 
@@ -42,7 +43,8 @@ def logged(query: Query, model: str | None, shadow_of: str | None, found: Found)
     taken, lines = np.zeros(len(keys), dtype=np.bool_), ScanCounts()
     names = ["prediction_id", "model", *FIELD_NAMES, TARGET.name]
     for batch in query.log.scan(query.start, query.end, names, query.on, lines):
-        table, places = _fresh(_counted(batch, model, found), keys, taken, found)
+        usable = _usable(_counted(batch, model, found), model, found)
+        table, places = _fresh(usable, keys, taken, found)
         if theirs is not None:
             shadowed = ~np.isnan(theirs[places])
             found.leave_out("not in the shadow log", int((~shadowed).sum()))
@@ -63,11 +65,22 @@ def _counted(batch: pa.RecordBatch, model: str | None, found: Found | None) -> p
     kept = batch
     if model is not None:
         kept = batch.filter(pc.fill_null(pc.equal(batch.column("model"), pa.scalar(model)), False))
-    whole = kept.filter(pc.is_valid(kept.column("prediction_id")))
+    named = kept.filter(pc.is_valid(kept.column("prediction_id")))
     if found is not None:
         found.leave_out("of other models", batch.num_rows - kept.num_rows)
-        found.leave_out("without an id", kept.num_rows - whole.num_rows)
-    return whole
+        found.leave_out("without an id", kept.num_rows - named.num_rows)
+    return named
+
+
+def _usable(batch: pa.RecordBatch, model: str | None, found: Found) -> pa.RecordBatch:
+    """The rows that can be predicted again or, where a model is named, that say what it predicted."""
+    kept = whole(batch)
+    found.leave_out("without a value that every request has", batch.num_rows - kept.num_rows)
+    if model is None:
+        return kept
+    predicted = kept.filter(pc.is_finite(kept.column(TARGET.name).fill_null(np.nan)))
+    found.leave_out("without a prediction", kept.num_rows - predicted.num_rows)
+    return predicted
 
 
 def _fresh(
@@ -97,11 +110,12 @@ def _outcomes(query: Query, keys: Keys) -> Array:
 
 
 def _keep_latest(batch: pa.RecordBatch, keys: Keys, latest: Array, received: NDArray[np.int64]) -> None:
-    whole = batch.filter(pc.and_(pc.is_valid(batch.column(0)), pc.is_finite(batch.column(2).fill_null(np.nan))))
-    own = keys_of(whole.column(0))
+    dated = pc.and_(pc.is_valid(batch.column(0)), pc.is_valid(batch.column(1)))
+    said = batch.filter(pc.and_(dated, pc.is_finite(batch.column(2).fill_null(np.nan))))
+    own = keys_of(said.column(0))
     known = contains(keys, own)
     place = np.searchsorted(keys, own[known])
-    time, value = whole.column(1).cast(pa.int64()).to_numpy()[known], whole.column(2).to_numpy()[known]
+    time, value = said.column(1).cast(pa.int64()).to_numpy()[known], said.column(2).to_numpy()[known]
     order = np.lexsort((time, place))
     place, time, value = place[order], time[order], value[order]
     newer = time >= received[place]

@@ -7,7 +7,7 @@ The jackknife and the bootstrap for general stationary observations, Annals of S
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Literal
 
@@ -22,20 +22,12 @@ METRICS: tuple[MetricName, ...] = ("rmse", "mae")
 FAMILY = 0.95
 """Coverage of the intervals of all segments together."""
 
+LEAST_DAYS = 11
+"""Fewer are not judged by: the quantiles of Student's t are good from ten degrees of freedom."""
+
 _ROWS, _SQUARES, _OTHER_SQUARES, _ABSOLUTE, _OTHER_ABSOLUTE = range(5)
 _CHUNK = 512
 """Resamples at a time, so that many segments do not take much memory."""
-
-
-@dataclass(frozen=True)
-class Segments:
-    """Differences by segment: `delta` and `interval` of shape [s, 2] and [s, 2, 2], the second axis being METRICS.
-
-    The intervals hold together: all of them cover in `FAMILY` of cases.
-    """
-
-    delta: Array
-    interval: Array
 
 
 def day_sums(baseline: Array, candidate: Array, days: NDArray[np.int64]) -> tuple[NDArray[np.int64], Array]:
@@ -75,9 +67,12 @@ def differences(sums: Array) -> Array:
     return np.asarray(both[..., 1, :] - both[..., 0, :])
 
 
+@lru_cache(maxsize=1)
 def draw_days(days: int, resamples: int, seed: int) -> Array:
-    """How often each of d days is drawn in each resample: shape [resamples, d]."""
-    return np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), resamples).astype(np.float64)
+    """How often each of d days is drawn in each resample: shape [resamples, d], not to be written to."""
+    drawn = np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), resamples).astype(np.float64)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def interval(sums: Array, drawn: Array, level: float) -> Array:
@@ -98,16 +93,17 @@ def tail_share(days: int, level: float) -> float:
     return NormalDist().cdf(-np.sqrt(days / (days - 1)) * _student((1 + level) / 2, days - 1))
 
 
-def simultaneous(sums: Array, drawn: Array) -> Segments:
-    """Differences by segment with intervals that hold together, of sums [s, d, 5].
+def simultaneous(sums: Array, drawn: Array) -> Array:
+    """Intervals of the differences by segment that hold together, of sums [s, d, 5]: shape [s, 2, 2], as `interval`.
 
-    The largest standardized deviation over all segments and both metrics, resample by resample, gives one factor for
-    all (max-t: Westfall and Young, Resampling-Based Multiple Testing, 1993; Romano and Wolf, Econometrica 2005), which
-    Student's t widens for the days of each segment.
+    All of them cover in `FAMILY` of cases. The largest standardized deviation over all segments and both metrics,
+    resample by resample, gives one factor for all (max-t: Westfall and Young, Resampling-Based Multiple Testing, 1993;
+    Romano and Wolf, Econometrica 2005), which Student's t widens for the days of each segment.
     """
     delta = differences(sums.sum(axis=1))
+    flat = sums.transpose(1, 0, 2).reshape(sums.shape[1], -1)  # by day, so that one matrix product sums all resamples
     parts = [
-        differences(np.einsum("rd,sdk->rsk", drawn[start : start + _CHUNK], sums, optimize=True))
+        differences((drawn[start : start + _CHUNK] @ flat).reshape(-1, len(sums), sums.shape[2]))
         for start in range(0, len(drawn), _CHUNK)
     ]
     draws = np.concatenate(parts)
@@ -118,7 +114,7 @@ def simultaneous(sums: Array, drawn: Array) -> Segments:
     factor = np.quantile(deviations.reshape(len(draws), -1).max(axis=1), FAMILY)
     level = NormalDist().cdf(factor)
     spread = np.array([_student(level, int(count) - 1) for count in days])[:, None] * error
-    return Segments(delta, np.stack([delta - spread, delta + spread], axis=-1))
+    return np.stack([delta - spread, delta + spread], axis=-1)
 
 
 def standing(low: float, high: float, margin: float) -> Standing:

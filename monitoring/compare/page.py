@@ -132,9 +132,9 @@ def _numbers(result: CompareResult) -> str:
         found = result.agreement
         parts.append(
             f"<p>{found.rows_differing:,} of {result.rows.compared:,} predictions differ in any bit, "
-            f"{found.rows_beyond:,} by more than the tolerance, {found.moved:,} ({found.moved_share or 0:.2%}) by more "
-            f"than {result.settings['moved_minutes']:g} {_UNIT}. The largest difference is {found.largest or 0:.6g} "
-            f"{_UNIT}{_ulps(found)}, the mean {found.mean or 0:+.4g}.</p>"
+            f"{found.rows_beyond:,} by more than the tolerance, {found.moved:,} ({found.moved_share:.2%}) by more "
+            f"than {result.settings['moved_minutes']:g} {_UNIT}. The largest difference is {found.largest:.6g} "
+            f"{_UNIT}{_ulps(found)}, the mean {found.mean:+.4g}.</p>"
         )
     if result.metrics:
         rows = [
@@ -172,7 +172,7 @@ def _numbers(result: CompareResult) -> str:
 
 def _ulps(found: Agreement) -> str:
     """Units in the last place say something where there are few of them."""
-    few = found.largest_ulps is not None and 0 < found.largest_ulps < _FEW_ULPS
+    few = 0 < found.largest_ulps < _FEW_ULPS
     return f" ({found.largest_ulps:,} units in the last place)" if few else ""
 
 

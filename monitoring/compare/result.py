@@ -75,11 +75,11 @@ class Agreement(_Part):
 
     rows_differing: Annotated[int, Field(description="Rows of which any bit differs")]
     rows_beyond: Annotated[int, Field(description="Rows beyond absolute plus relative tolerance")]
-    largest: Annotated[float | None, Field(description="Largest difference, absolute")]
-    largest_ulps: Annotated[int | None, Field(description="The same in units of the last place of float64")]
-    mean: Annotated[float | None, Field(description="Mean difference, candidate less baseline")]
+    largest: Annotated[float, Field(description="Largest difference, absolute")]
+    largest_ulps: Annotated[int, Field(description="The same in units of the last place of float64")]
+    mean: Annotated[float, Field(description="Mean difference, candidate less baseline")]
     moved: Annotated[int, Field(description="Rows that moved by more than `moved_minutes`")]
-    moved_share: float | None
+    moved_share: float
     worst: list[WorstRow]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, NaiveDatetime, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from monitoring.compare.noninferiority import LEAST_DAYS
+from monitoring.errors import CompareError
 from monitoring.replay.config import DoorName
+
+_OPTIONS = {"start": "--from", "end": "--to", "on": "--window-on"}
+"""Of the command, where they are not named as the setting."""
 
 
 class CompareSettings(BaseSettings):
@@ -33,25 +37,34 @@ class CompareSettings(BaseSettings):
     confidence: float = Field(0.99, ge=0.8, lt=1, description="Not worse: of the intervals of RMSE and MAE, two-sided.")
     min_outcomes: int = Field(1_000, ge=1, description="Not worse: with fewer outcomes there is no verdict.")
     min_days: int = Field(
-        35, ge=2, description="Not worse: nor with fewer days; what goes wrong on a few days needs days to be seen on."
+        35,
+        ge=LEAST_DAYS,
+        description="Not worse: nor with fewer days; what goes wrong on a few days needs days to be seen on.",
     )
-    min_segment_outcomes: int = Field(50, ge=2, description="Segments of fewer outcomes are shown, and not judged.")
+    min_segment_outcomes: int = Field(
+        50,
+        ge=2,
+        description=f"Segments of fewer outcomes, or on fewer than {LEAST_DAYS} days, are shown, not judged.",
+    )
     resamples: int = Field(2_000, ge=200, description="Bootstrap resamples behind each interval.")
-    seed: int = Field(20130101, ge=0, description="Of the bootstrap, and of a sample.")
+    seed: int = Field(20130101, ge=0, description="Of the bootstrap.")
 
     moved_minutes: float = Field(
         5.0, gt=0, description="A prediction has moved when the two differ by more than this, in the target's unit."
     )
     max_moved_share: float | None = Field(None, ge=0, le=1, description="Refuse when a larger share has moved.")
     max_latency_ratio: float | None = Field(
-        3.0, gt=0, description="Not worse: refuse when one row, or a thousand, takes more than this times as long."
+        3.0,
+        gt=0,
+        description="Not worse: refuse when one row, or a thousand, takes more than this times as long; not where "
+        "one is a package and the other a server.",
     )
     max_size_ratio: float | None = Field(
         3.0, gt=0, description="Not worse: refuse when the package is larger than this times the baseline's."
     )
 
-    start: datetime | None = Field(None, description="Of a window of logged traffic.")
-    end: datetime | None = Field(None, description="Its end, not included.")
+    start: NaiveDatetime | None = Field(None, description="Of a window of logged traffic.")
+    end: NaiveDatetime | None = Field(None, description="Its end, not included.")
     on: str = Field("time", description="`time` of the prediction in UTC, or a local time of the row.")
     traffic_dir: Path | str = Field(Path("var/traffic"), description="The traffic log: a folder, or a URI of one.")
 
@@ -66,5 +79,21 @@ class CompareSettings(BaseSettings):
     @model_validator(mode="after")
     def _check_window(self) -> Self:
         if self.start and self.end and self.start >= self.end:
-            raise ValueError("start must be before end")
+            raise ValueError("--from must be before --to")
         return self
+
+
+def read_settings(**given: Any) -> CompareSettings:
+    """The settings of the environment, but for those that are `given`.
+
+    Raises CompareError for the first that is wrong, named as the option or the variable that it came from.
+    """
+    try:
+        return CompareSettings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:
+            raise CompareError(first["msg"].removeprefix("Value error, ")) from error
+        name = str(first["loc"][0])
+        option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+        raise CompareError(f"{option if name in given else f'COMPARE_{name.upper()}'}: {first['msg']}") from error

@@ -6,27 +6,25 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from data.schema import Kind
-from features.definition import FIELDS, NAME, TARGET
+from features.definition import NAME, TARGET
 from features.values import Columns
 from monitoring.compare.result import Party
 from monitoring.compare.settings import CompareSettings
 from monitoring.errors import CompareError, UnreachableError, UnreadableModelError
 from monitoring.reference import stored_model
-from monitoring.replay.client import Client, paced
-from monitoring.replay.doors import GRPCDoor, HTTPDoor, RESTDoor
+from monitoring.replay.client import Client, connect, paced
+from monitoring.replay.config import grpc_address
+from monitoring.replay.requests import requests_of
 from scoring.bento import store_home
 from scoring.errors import PackageError
 from scoring.manifest import FILE as MANIFEST
 from scoring.package import ModelPackage
 from scoring.release import CHAMPION, Releases
-from scoring.settings import settings as serving
 
 Role = Literal["baseline", "candidate"]
 Array = NDArray[np.float64]
@@ -54,9 +52,12 @@ def open_side(name: str, role: Role, settings: CompareSettings) -> Side:
     Raises UnreachableError, PackageReferenceError for a tag that is not there, UnreadableModelError for a package that
     is there and cannot be computed by this checkout.
     """
-    if name.startswith(("http://", "https://")):
-        return ServerSide(name, role, settings)
-    return PackageSide.load(name)
+    return ServerSide(name, role, settings) if is_url(name) else PackageSide.load(name)
+
+
+def is_url(name: str) -> bool:
+    """Whether a model is named by the URL of a server."""
+    return name.startswith(("http://", "https://"))
 
 
 class PackageSide:
@@ -87,7 +88,7 @@ class PackageSide:
         except PackageError as error:
             raise UnreadableModelError(
                 f"{name} cannot be computed here: {error} To compare it all the same, serve it from where it runs and "
-                "give its URL in place of its tag, or compare on what it logged (--on shadow)."
+                "name it by its URL (--baseline URL), or compare on what it logged (--on shadow)."
             ) from error
 
     def predict(self, columns: Columns) -> Array:
@@ -105,7 +106,7 @@ class ServerSide:
 
     def __init__(self, url: str, role: Role, settings: CompareSettings) -> None:
         self._url, self._settings = url.rstrip("/"), settings
-        described = _describe(self._url)
+        described = describe(self._url)
         self.provenance: Mapping[str, Any] = described.get("provenance") or {}
         self.party = Party(
             name=url,
@@ -115,17 +116,18 @@ class ServerSide:
             trained_at=self.provenance.get("trained_at"),
             size_bytes=None,
         )
-        self._loop = asyncio.Runner()
         grpc = settings.baseline_grpc if role == "baseline" else settings.candidate_grpc
-        self.address = grpc or f"{urlsplit(self._url).hostname}:{serving.grpc_port}"
-        self._client = self._loop.run(self._connect())
+        self.address = grpc or grpc_address(self._url)
+        self._loop = asyncio.Runner()
+        try:
+            self._client = self._loop.run(self._connect())
+        except UnreachableError:
+            self._loop.close()
+            raise
 
     async def _connect(self) -> Client:
         settings = self._settings
-        kind = RESTDoor if settings.door == "rest" else HTTPDoor
-        http = kind(self._url, settings.concurrency, settings.timeout)
-        door = GRPCDoor(self.address, settings.concurrency, settings.timeout) if settings.door == "grpc" else http
-        client = Client(door, http, settings.concurrency)
+        client = connect(self._url, settings.door, self.address, settings.concurrency, settings.timeout)
         try:
             await client.check()
         except UnreachableError:
@@ -134,7 +136,10 @@ class ServerSide:
         return client
 
     def predict(self, columns: Columns) -> Array:
-        return self._loop.run(self._predict(requests_of(columns)))
+        rows = requests_of(columns)
+        for place, row in enumerate(rows):
+            row["id"] = f"compare-{place}"
+        return self._loop.run(self._predict(rows))
 
     async def _predict(self, rows: Sequence[dict[str, Any]]) -> Array:
         size, predicted = self._settings.rows_per_request, np.full(len(rows), np.nan)
@@ -186,32 +191,16 @@ def check_apart(baseline: Side, candidate: Side, settings: CompareSettings) -> N
         )
 
 
-def requests_of(columns: Columns) -> list[dict[str, Any]]:
-    """n rows held as columns as rows of a request, of plain JSON values; what is missing is left out."""
-    values = {field.name: _plain(columns[field.name], field.kind) for field in FIELDS}
-    rows = [
-        {name: value for name, value in zip(values, row, strict=True) if value is not None and value == value}
-        for row in zip(*values.values(), strict=True)
-    ]
-    for place, row in enumerate(rows):
-        row["id"] = f"compare-{place}"
-    return rows
-
-
-def _plain(values: Any, kind: Kind) -> list[Any]:
-    if kind is Kind.LOCAL_TIME:
-        times: list[str] = np.datetime_as_string(np.asarray(values).astype("datetime64[s]")).tolist()
-        return times
-    return values.tolist() if isinstance(values, np.ndarray) else list(values)
-
-
-def _describe(url: str) -> dict[str, Any]:
+def describe(url: str) -> dict[str, Any]:
+    """What the server at `url` says of the model that it serves. Raises UnreachableError."""
     try:
         answer = httpx.get(f"{url}/model", timeout=30, trust_env=False)
         answer.raise_for_status()
-        described: dict[str, Any] = answer.json()
+        described = answer.json()
+        if not isinstance(described, dict):
+            raise ValueError("its answer describes no model")
         return described
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UnreachableError(
             f"{url}/model does not answer ({type(error).__name__}: {error}): is a server of this project running there?"
         ) from error

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from data.errors import DataError
 from features.definition import NAME
 from monitoring.arguments import FAILED, fail
-from monitoring.errors import MonitoringError
+from monitoring.errors import CompareError, MonitoringError
+from scoring.errors import ScoringError
 
 if TYPE_CHECKING:
     from monitoring.compare.settings import CompareSettings
@@ -27,7 +28,7 @@ Takes the errors of two real models on their test months, makes candidates that 
 from the plain to the malicious, and counts how many are accepted; then how many equal ones are; then how often a
 segment is defended. It takes some three minutes."""
 
-_EPILOG = """exit code: 0 done; 2 wrong arguments; 3 the models or their flights cannot be used.
+_EPILOG = """exit code: 0 done; 2 wrong arguments or settings; 3 the models or their flights cannot be used.
 
 environment: BENTOML_HOME, and COMPARE_<NAME> for each setting of monitoring/compare/settings.py.
 
@@ -58,19 +59,23 @@ def add_compare_simulation(commands: argparse._SubParsersAction[argparse.Argumen
 def _simulate(arguments: argparse.Namespace) -> int:
     from monitoring import backtest_tables
     from monitoring.compare import simulation
-    from monitoring.compare.settings import CompareSettings
+    from monitoring.compare.candidates import Grounds
+    from monitoring.compare.settings import read_settings
 
-    settings = CompareSettings()
     try:
-        grounds = simulation.Grounds.of(arguments.baseline, arguments.candidate)
-        worse = simulation.Grounds.of(arguments.baseline, arguments.worse) if arguments.worse else None
+        settings = read_settings()
+    except CompareError as error:
+        return fail(error, 2)
+    try:
+        grounds = Grounds.of(arguments.baseline, arguments.candidate)
+        worse = Grounds.of(arguments.baseline, arguments.worse) if arguments.worse else None
         sizes = simulation.QUICK if arguments.quick else simulation.Sizes()
         with tqdm(disable=not sys.stderr.isatty(), bar_format="{desc:<60} {elapsed}") as bar:
             found = simulation.run(grounds, sizes, settings, worse, bar.set_description)
         text = tables(found, settings)
         if arguments.out:
             backtest_tables.write(arguments.out, text, MARKS)
-    except (MonitoringError, DataError, OSError, ValueError) as error:
+    except (MonitoringError, DataError, ScoringError, OSError, ValueError) as error:
         return fail(f"The simulation failed: {error}", FAILED)
     print(text)
     return 0

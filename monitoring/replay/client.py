@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from features.definition import TARGET
-from monitoring.replay.doors import WRONG, Door, HTTPDoor, RefusedError
+from monitoring.replay.config import DoorName
+from monitoring.replay.doors import WRONG, Door, GRPCDoor, HTTPDoor, RefusedError, RESTDoor
 
 TRIES = 5
 """How often a request is sent at most: when the server is overloaded, or the connection breaks."""
@@ -82,6 +83,13 @@ class Client:
                 self.failures.add(len(outcomes), error)
                 return 0
             return len(outcomes)
+
+
+def connect(url: str, door: DoorName, grpc: str, concurrency: int, timeout: float) -> Client:
+    """A client of the server at `url` through `door`, `grpc` being HOST:PORT of that for gRPC; in a running loop."""
+    kind = RESTDoor if door == "rest" else HTTPDoor
+    http = kind(url, concurrency, timeout)
+    return Client(GRPCDoor(grpc, concurrency, timeout) if door == "grpc" else http, http, concurrency)
 
 
 async def _patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:

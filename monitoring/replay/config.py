@@ -67,13 +67,18 @@ class ReplayConfig(BaseModel):
     @property
     def grpc_address(self) -> str:
         """HOST:PORT of the gRPC door."""
-        host = urlsplit(self.url).hostname or "127.0.0.1"
-        return self.grpc or f"{f'[{host}]' if ':' in host else host}:{settings.grpc_port}"
+        return self.grpc or grpc_address(self.url)
 
     @property
     def days(self) -> tuple[date, date]:
         """The first day, and the first after the last."""
         return _days(self.months)
+
+
+def grpc_address(url: str) -> str:
+    """HOST:PORT of the gRPC door of the server at `url`, where none is named: its host, and GRPC_PORT."""
+    host = urlsplit(url).hostname or "127.0.0.1"
+    return f"{f'[{host}]' if ':' in host else host}:{settings.grpc_port}"
 
 
 def _days(months: str) -> tuple[date, date]:

@@ -15,13 +15,13 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 from tqdm import tqdm
 
+from data.columns import columns_of_table
 from data.flights import load_flights
-from data.schema import Kind
 from features.definition import EVENT_TIME, FIELDS, KNOWN_PART, TARGET
 from monitoring.errors import ReplayError
-from monitoring.replay.client import Client, paced
+from monitoring.replay.client import Client, connect, paced
 from monitoring.replay.config import DoorName, ReplayConfig
-from monitoring.replay.doors import GRPCDoor, HTTPDoor, RESTDoor
+from monitoring.replay.requests import requests_of
 
 OUTCOMES_PER_REQUEST = 1_000
 
@@ -98,22 +98,14 @@ def replay(config: ReplayConfig) -> ReplayResult:
     flights = flights.take(pa.array(range(flights.num_rows)[config.turns], pa.int64()))
     if not flights.num_rows:
         raise ReplayError(f"There are no flights in part {config.part}: ask for more flights, or for fewer parts.")
-    progress = asyncio.run(_send(requests_of(flights), flights[TARGET.name].to_pylist(), config))
+    progress = asyncio.run(_send(named_requests_of(flights), flights[TARGET.name].to_pylist(), config))
     return _result(config.door, flights, progress)
 
 
-def requests_of(flights: pa.Table) -> list[dict[str, Any]]:
-    """The flights as rows of a request, of plain JSON values; what is missing is left out."""
-    columns = {}
-    for declared in FIELDS:
-        if declared.name in flights.column_names:
-            values = flights[declared.name].to_pylist()
-            is_time = declared.kind is Kind.LOCAL_TIME
-            columns[declared.name] = [value.isoformat() for value in values] if is_time else values
-    rows = [
-        {name: value for name, value in zip(columns, values, strict=True) if value is not None and value == value}
-        for values in zip(*columns.values(), strict=True)
-    ]
+def named_requests_of(flights: pa.Table) -> list[dict[str, Any]]:
+    """The flights as rows of a request, each with an id that says which flight it is."""
+    fields = [declared for declared in FIELDS if declared.name in flights.column_names]
+    rows = requests_of(columns_of_table(flights, fields))
     for row in rows:
         row["id"] = f"{row['sched_dep'][:16]}-{row['carrier']}{row['flight']}-{row['origin']}"
     return rows
@@ -132,7 +124,7 @@ def _choose(flights: pa.Table, config: ReplayConfig) -> pa.Table:
 
 async def _send(rows: Sequence[dict[str, Any]], outcomes: Sequence[float | None], config: ReplayConfig) -> _Progress:
     progress = _Progress([None] * len(rows), [math.nan] * len(rows))
-    async with _connect(config) as client:
+    async with connect(config.url, config.door, config.grpc_address, config.concurrency, config.timeout) as client:
         await client.check()
         starts = range(0, len(rows), config.rows_per_request)
         with _bar("flights", len(rows)) as bar:
@@ -154,14 +146,6 @@ async def _send(rows: Sequence[dict[str, Any]], outcomes: Sequence[float | None]
         progress.outcomes_failed = client.failures.rows - progress.errors
         progress.by_status, progress.first_error = dict(client.failures.by_status), client.failures.first
     return progress
-
-
-def _connect(config: ReplayConfig) -> Client:
-    kind = RESTDoor if config.door == "rest" else HTTPDoor
-    http = kind(config.url, config.concurrency, config.timeout)
-    if config.door == "grpc":
-        return Client(GRPCDoor(config.grpc_address, config.concurrency, config.timeout), http, config.concurrency)
-    return Client(http, http, config.concurrency)
 
 
 async def _post_outcomes(

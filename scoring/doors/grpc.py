@@ -35,10 +35,15 @@ LINGER_SECONDS = 0.5
 
 def check_door() -> None:
     """Raise ScoringError where no worker could open the door: its port is taken, or its certificates are no good."""
-    if settings.grpc_port and is_taken(settings.grpc_port):
+    if not settings.grpc_port:
+        return
+    try:
+        taken = is_taken(settings.grpc_port, settings.grpc_host)
+    except OSError as error:
+        raise ScoringError(f"The gRPC port cannot be opened at {_address()}: {error.strerror}.") from error
+    if taken:
         raise ScoringError(f"The gRPC port {settings.grpc_port} is in use: free it, or set GRPC_PORT to another.")
-    if settings.grpc_port:
-        server_credentials()
+    server_credentials()
 
 
 class GRPCDoor:
@@ -67,7 +72,7 @@ class GRPCDoor:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        address = f"0.0.0.0:{settings.grpc_port}"
+        address = _address()
         credentials = server_credentials()
         try:
             if credentials is None:
@@ -75,7 +80,7 @@ class GRPCDoor:
             else:
                 self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
-            raise ScoringError(f"The gRPC port {settings.grpc_port} cannot be opened: {error}") from error
+            raise ScoringError(f"The gRPC port cannot be opened at {address}: {error}") from error
         await self._server.start()
 
     async def drain(self) -> None:
@@ -103,6 +108,11 @@ class GRPCDoor:
             await asyncio.sleep(0)
             quiet = quiet + 1 if self._servicer.taken == seen else 0
             seen = self._servicer.taken
+
+
+def _address() -> str:
+    host = f"[{settings.grpc_host}]" if ":" in settings.grpc_host else settings.grpc_host
+    return f"{host}:{settings.grpc_port}"
 
 
 @contextmanager

@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.shadow import KINDS, NONE, ShadowComparison, judge
+from benchmarks.shadow import judge, main, missing_rows
+from benchmarks.shadow_comparison import KINDS, NONE, ShadowComparison
+from scoring.traffic import PREDICTIONS
 from tests.conftest import ROOT
 
 
@@ -16,11 +19,11 @@ def measured(p99: float, reasons: dict[str, int] | None = None) -> dict[str, Any
     return {"one_row": one, "lone": one}
 
 
-def comparison(p99: float, reasons: dict[str, int] | None = None) -> ShadowComparison:
+def comparison(p99: float, reasons: dict[str, int] | None = None, missing: int = 0) -> ShadowComparison:
     """Three rounds in which p99 is 10 ms without a shadow, and `p99` with one."""
     rounds = {kind: [measured(10.0 if kind == NONE else p99, reasons)] * 3 for kind in KINDS}
     counted = {kind: {"rows": 5.0, "dropped": 2.0, "failures": 1.0} for kind in KINDS if kind != NONE}
-    return ShadowComparison(rounds, counted, (0, 1))
+    return ShadowComparison(rounds, counted, (0, 1), dict.fromkeys(KINDS, 0) | {"that raises": missing})
 
 
 def test_ratios_are_over_the_server_without_a_shadow() -> None:
@@ -48,6 +51,26 @@ def test_a_ratio_above_what_is_asked_for_is_told(capsys: pytest.CaptureFixture[s
 def test_failed_requests_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(comparison(10.0, {"status 500": 2}), None) == 1
     assert "requests failed: status 500" in capsys.readouterr().err
+
+
+def test_rows_that_the_log_lacks_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(comparison(10.0, missing=3), None) == 1
+    assert "3 rows answered with a shadow that raises are not in the log" in capsys.readouterr().err
+
+
+def test_a_row_is_in_the_log_once_however_often_and_a_torn_line_is_none(tmp_path: Path) -> None:
+    folder = tmp_path / PREDICTIONS
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"prediction_id": "1"}\n{"prediction_id": "2"}\n{"prediction_id": "2"}\n')
+    (folder / "b.jsonl").write_text('{"prediction_id": "3"}\n{"prediction_id": "4"')
+    assert missing_rows(tmp_path, 3.0) == 0
+    assert missing_rows(tmp_path, 4.0) == 1
+
+
+def test_no_rounds_are_a_wrong_argument() -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--rounds", "0"])
+    assert ended.value.code == 2
 
 
 def test_help_tells_every_exit_code() -> None:

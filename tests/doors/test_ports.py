@@ -1,26 +1,36 @@
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
 
+import grpc
 import psutil
+import pytest
 
 from features.definition import EXAMPLE
+from scoring.doors import open_inference_pb2 as messages
+from scoring.doors import open_inference_pb2_grpc as services
 from tests.conftest import ROOT
 from tests.doors.clients import by_grpc, by_http
 from tests.serving import ServedPort, logged, refused, serve
 
 
-def listening(server: ServedPort) -> set[int]:
-    """The ports that the server and its workers listen on for everyone."""
+def addresses(server: ServedPort) -> set[tuple[str, int]]:
+    """The addresses and ports that the server and its workers listen at."""
     process = psutil.Process(server.process.process.pid)
     return {
-        connection.laddr.port
+        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
         for one in (process, *process.children(recursive=True))
         for connection in one.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.ip in ("0.0.0.0", "::")
+        if connection.status == psutil.CONN_LISTEN
     }
+
+
+def listening(server: ServedPort) -> set[int]:
+    """The ports that the server and its workers listen on for everyone."""
+    return {port for address, port in addresses(server) if address in ("0.0.0.0", "::")}
 
 
 def test_a_second_server_on_the_same_grpc_port_is_refused_with_a_sentence(
@@ -60,3 +70,31 @@ def test_grpc_port_0_leaves_the_door_shut(trained: dict[str, Any], server: Serve
         assert by_http(served, [EXAMPLE])[0][0] == by_http(server, [EXAMPLE])[0][0]
 
     assert listening(server) == {server.process.port, server.grpc_port}
+
+
+def test_a_server_told_to_keep_to_the_loopback_does_so_behind_each_door(
+    trained: dict[str, Any], tmp_path: Path
+) -> None:
+    with serve(tmp_path, MODEL_TAG=trained["tag"], BENTOML_HOST="127.0.0.1") as served:
+        wanted = {("127.0.0.1", served.process.port), ("127.0.0.1", served.grpc_port)}
+        assert wanted <= addresses(served)
+        assert not listening(served)
+        assert by_grpc(served, [EXAMPLE])[0][0] == by_http(served, [EXAMPLE])[0][0]
+
+
+def test_the_door_listens_over_both_versions_of_ip(trained: dict[str, Any], tmp_path: Path) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("This machine has no IPv6.")
+    with serve(tmp_path, MODEL_TAG=trained["tag"], GRPC_HOST="::") as served:
+        for host in ("[::1]", "127.0.0.1"):
+            with grpc.insecure_channel(f"{host}:{served.grpc_port}") as opened:
+                calls = services.GRPCInferenceServiceStub(opened)  # type: ignore[no-untyped-call]
+                assert calls.ServerLive(messages.ServerLiveRequest(), timeout=10).live
+
+
+def test_an_address_that_the_machine_does_not_have_is_told(trained: dict[str, Any]) -> None:
+    result = refused(ROOT, MODEL_TAG=trained["tag"], GRPC_HOST="192.0.2.1", GRPC_PORT="3999")
+    assert result.returncode != 0
+    said = result.stdout + result.stderr
+    assert "The gRPC port cannot be opened at 192.0.2.1:3999: Cannot assign requested address." in said
+    assert "Traceback" not in said

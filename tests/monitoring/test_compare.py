@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,17 @@ from data.flights import Flights
 from features.definition import FIELDS, TARGET
 from features.functions import FEATURE_NAMES
 from monitoring.__main__ import main
+from monitoring.compare.agreement import agreement, judge_equivalence
 from monitoring.compare.batches import Found
 from monitoring.compare.job import run
 from monitoring.compare.pairs import Pairs, Worst, gather
 from monitoring.compare.result import CompareResult, Cost
+from monitoring.compare.ruling import Ruling
 from monitoring.compare.settings import CompareSettings
 from monitoring.compare.sides import PackageSide, resolved
 from monitoring.compare.sources import unseen_months
-from monitoring.compare.verdict import Ruling, agreement, judge_equivalence, judge_errors, judge_figures
+from monitoring.compare.sums import ErrorSums
+from monitoring.compare.verdict import Evidence, judge_errors, judge_figures
 from monitoring.errors import CompareError, PackageReferenceError, UnreadableModelError
 from scoring.manifest import write_manifest
 from scoring.package import DECLARATION_FILE, PROVENANCE_FILE
@@ -54,6 +58,10 @@ def pairs(variants: Variants) -> Pairs:
 
 def altered(pairs: Pairs, candidate: np.ndarray[Any, Any]) -> Pairs:
     return Pairs(pairs.baseline, candidate, pairs.outcome, pairs.event, pairs.segments, pairs.asked)
+
+
+def judged(pairs: Pairs) -> tuple[Ruling, Evidence]:
+    return judge_errors(ErrorSums.of_pairs(pairs), NO_LATENCY)
 
 
 def test_a_model_saved_and_loaded_again_is_equivalent_to_the_bit(variants: Variants, tmp_path: Path) -> None:
@@ -150,7 +158,7 @@ def test_many_outcomes_of_few_days_are_too_few_to_tell(pairs: Pairs) -> None:
         {name: values[week] for name, values in pairs.segments.items()},
         {},
     )
-    ruling, evidence = judge_errors(part, NO_LATENCY)
+    ruling, evidence = judged(part)
     assert ruling.verdict == "cannot_tell"
     assert "7 days" in ruling.reasons[0]
     assert evidence.metrics[0].interval is not None, "what was measured is shown all the same"
@@ -159,7 +167,7 @@ def test_many_outcomes_of_few_days_are_too_few_to_tell(pairs: Pairs) -> None:
 def test_a_wide_interval_cannot_tell(pairs: Pairs) -> None:
     turns = np.where(pairs.event // 86_400 % 2, 0.7, 1.3)
     known = np.where(np.isnan(pairs.outcome), pairs.baseline, pairs.outcome)
-    ruling, evidence = judge_errors(altered(pairs, known + turns * (pairs.baseline - known)), NO_LATENCY)
+    ruling, evidence = judged(altered(pairs, known + turns * (pairs.baseline - known)))
     assert {metric.standing for metric in evidence.metrics} == {"unclear"}
     assert ruling.verdict == "cannot_tell"
     assert "too wide to tell" in ruling.reasons[0]
@@ -168,7 +176,7 @@ def test_a_wide_interval_cannot_tell(pairs: Pairs) -> None:
 def test_no_carrier_can_be_sacrificed_silently(pairs: Pairs) -> None:
     theirs = pairs.segments["carrier"] == "FL"
     assert 500 < theirs.sum() < 1_000, "less than one flight in a hundred"
-    ruling, evidence = judge_errors(altered(pairs, pairs.candidate + 12.0 * theirs), NO_LATENCY)
+    ruling, evidence = judged(altered(pairs, pairs.candidate + 12.0 * theirs))
     assert {metric.standing for metric in evidence.metrics} == {"not_worse"}, "overall nobody would notice"
     assert ruling.verdict == "refused"
     assert re.match(r"carrier FL is worse on its \d+ outcomes: RMSE \+", ruling.reasons[0])
@@ -176,9 +184,52 @@ def test_no_carrier_can_be_sacrificed_silently(pairs: Pairs) -> None:
     assert harmed == [("carrier", "FL")]
 
 
+def test_a_harmed_carrier_refuses_though_overall_it_cannot_be_told(pairs: Pairs) -> None:
+    turns = np.where(pairs.event // 86_400 % 2, 0.7, 1.3)
+    known = np.where(np.isnan(pairs.outcome), pairs.baseline, pairs.outcome)
+    candidate = known + turns * (pairs.baseline - known) + 30.0 * (pairs.segments["carrier"] == "FL")
+    ruling, evidence = judged(altered(pairs, candidate))
+    assert {metric.standing for metric in evidence.metrics} == {"unclear"}
+    assert ruling.verdict == "refused"
+    assert ruling.reasons[0].startswith("carrier FL is worse on its ")
+
+
+def test_a_segment_of_few_days_is_shown_and_not_judged(pairs: Pairs) -> None:
+    theirs = pairs.segments["carrier"] == "FL"
+    early = pairs.event < pairs.event.min() + 10 * 86_400
+    outcome = np.where(theirs & ~early, np.nan, pairs.outcome)
+    part = replace(altered(pairs, pairs.candidate + 60.0 * theirs), outcome=outcome)
+    ruling, evidence = judged(part)
+    (found,) = (segment for segment in evidence.segments if segment.value == "FL")
+    assert found.outcomes >= NO_LATENCY.min_segment_outcomes
+    assert (found.days, found.standing, found.rmse.interval) == (10, "too_few", None)
+    assert found.rmse.delta > 10 * found.rmse.margin
+    assert not [reason for reason in ruling.reasons if "FL" in reason]
+
+
+def test_a_loss_that_no_segment_shows_by_itself_refuses_by_all_of_them(pairs: Pairs) -> None:
+    known = np.where(np.isnan(pairs.outcome), pairs.baseline, pairs.outcome)
+    ruling, evidence = judged(altered(pairs, known + 1.02 * (pairs.baseline - known)))
+    assert not [part for part in evidence.segments if part.standing == "harmed"]
+    assert {metric.standing for metric in evidence.metrics} == {"worse"}
+    assert [reason.split()[0] for reason in ruling.reasons] == ["RMSE", "MAE"]
+
+
+def test_a_harmed_segment_is_named_where_there_is_too_little_to_judge(
+    variants: Variants, flights: Flights, pairs: Pairs, tmp_path: Path
+) -> None:
+    table = flights.between(date(2013, 9, 1), date(2013, 9, 29))
+    as_predicted = np.where(pairs.segments["carrier"] == "EV", pairs.baseline, pairs.outcome)[: table.num_rows]
+    pq.write_table(table.append_column("outcome", pa.array(as_predicted, from_pandas=True)), tmp_path / "month.parquet")
+    result = compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "month.parquet"))
+    assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
+    assert "28 days with outcomes" in result.reasons[0]
+    assert "carrier EV" in next(note for note in result.notes if "shown to lose more than is allowed" in note)
+
+
 def test_a_better_candidate_is_accepted(pairs: Pairs) -> None:
     known = np.where(np.isnan(pairs.outcome), pairs.candidate, pairs.outcome)
-    ruling, evidence = judge_errors(altered(pairs, 0.9 * pairs.candidate + 0.1 * known), NO_LATENCY)
+    ruling, evidence = judged(altered(pairs, 0.9 * pairs.candidate + 0.1 * known))
     assert ruling.verdict == "accepted"
     assert all(metric.delta < 0 for metric in evidence.metrics)
 
@@ -200,7 +251,6 @@ def test_a_figure_beyond_its_limit_refuses(pairs: Pairs, cost: Cost, refused: bo
 def test_too_many_moved_predictions_refuse_when_that_is_asked_for(pairs: Pairs) -> None:
     found = agreement(pairs, NO_LATENCY, [])
     assert found is not None
-    assert found.moved_share is not None
     assert 0.005 < found.moved_share < 0.05
     for limit, verdict in ((0.5, "accepted"), (0.005, "refused")):
         ruling = Ruling()
@@ -327,8 +377,55 @@ def test_the_command_takes_tags_and_ends_with_its_verdict(
     assert main([*arguments, "--candidate", variants.again, "--equivalent"]) == 0
     assert main([*arguments, "--candidate", "flights:nowhere", "--equivalent"]) == 3
     assert "flights:nowhere" in capsys.readouterr().err
-    assert main([*arguments, "--candidate", variants.seed, "--equivalent", "--margin", "-1"]) == 2
-    assert "margin" in capsys.readouterr().err
+    assert main([*arguments, "--candidate", variants.seed, "--not-worse", "--margin", "-1"]) == 2
+    assert "--margin: Input should be greater than 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("COMPARE_MARGIN", "-1", "COMPARE_MARGIN: Input should be greater than 0"),
+        ("COMPARE_END", "2026-01-02T00:00Z", "COMPARE_END: Input should not have timezone info"),
+        ("COMPARE_END", "2020-01-01", "--from must be before --to"),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    arguments = ["--baseline", "x", "--candidate", "y", "--on", "shadow", "--from", "2026-01-01", "--out", "nowhere"]
+    assert main(["compare", *arguments, "--equivalent"]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("on", "option", "value"),
+    [
+        ("test", "--from", "2013-07-01"),
+        ("examples.parquet", "--to", "2013-07-01"),
+        ("test", "--window-on", "sched_dep"),
+        ("test", "--traffic-dir", "var/traffic"),
+        ("traffic", "--sample", "100"),
+        ("shadow", "--sample", "100"),
+        ("test", "--margin", "0.02"),
+        ("test", "--door", "grpc"),
+        ("test", "--candidate-grpc", "127.0.0.1:3001"),
+    ],
+)
+def test_an_option_that_would_be_dropped_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, on: str, option: str, value: str
+) -> None:
+    arguments = ["--baseline", "x", "--candidate", "y", "--on", on, option, value, "--out", str(tmp_path / "out")]
+    assert main(["compare", *arguments, "--equivalent"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{option} is for ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_tag_at_all_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--candidate", "no tag!", "--on", "test", "--equivalent", "--out", str(tmp_path)]
+    assert main(["compare", "--baseline", "x", *arguments]) == 3
+    assert "The model no tag! is not in the BentoML store" in capsys.readouterr().err
 
 
 def test_every_field_of_a_request_is_asked_for(pairs: Pairs) -> None:

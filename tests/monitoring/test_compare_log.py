@@ -20,8 +20,8 @@ from monitoring.compare.settings import CompareSettings
 from monitoring.compare.sides import PackageSide
 from monitoring.errors import CompareError
 from scoring.package import ModelPackage
-from scoring.traffic import SHADOW, SHADOW_SCHEMA
-from tests.monitoring.logs import AUGUST, JULY, append, drawn, outcomes_of, post, record
+from scoring.traffic import OUTCOMES, SHADOW, SHADOW_SCHEMA
+from tests.monitoring.logs import AUGUST, JULY, append, drawn, outcomes_of, post, record, rewrite
 from tests.monitoring.test_compare import other_code
 from tests.monitoring.variants import Variants
 
@@ -53,16 +53,21 @@ def shadow(directory: Path, rows: Sequence[tuple[str, float]], model: str) -> No
         writer.append(b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines))
 
 
-@pytest.mark.usefixtures("answers")
-def test_logged_requests_are_predicted_again_by_both(variants: Variants, tmp_path: Path) -> None:
+def test_logged_requests_are_predicted_again_by_both(
+    variants: Variants, flights: Flights, answers: list[dict[str, Any]], tmp_path: Path
+) -> None:
     result = run(variants.own, variants.seed, "traffic", "not_worse", tmp_path / "out", settings(tmp_path))
     assert result.rows.compared == COUNT
     assert 0.95 * COUNT < result.rows.outcomes < COUNT, "some never arrived"
     assert result.rows.left_out == {"repeated": 1}
     assert result.source.first is not None
     assert result.source.first >= datetime(2013, 7, 1)
+    outcomes = dict(outcomes_of(drawn(flights, JULY, AUGUST, COUNT), answers))
+    errors = [one[TARGET.name] - outcomes[key] for one in answers if (key := one["prediction_id"]) in outcomes]
+    assert result.metrics[0].baseline == pytest.approx(np.sqrt(np.mean(np.square(errors))))
     assert result.metrics[0].interval is not None
-    assert result.verdict in ("accepted", "cannot_tell")
+    assert (result.verdict, len(result.reasons)) == ("cannot_tell", 1)
+    assert "31 days with outcomes" in result.reasons[0]
     again = run(variants.own, variants.again, "traffic", "equivalent", tmp_path / "out", settings(tmp_path))
     assert again.verdict == "accepted"
 
@@ -74,6 +79,30 @@ def test_a_window_is_what_it_says(variants: Variants, tmp_path: Path) -> None:
     assert 0.2 * COUNT < result.rows.compared < 0.5 * COUNT
     assert result.verdict == "cannot_tell"
     assert "10 days" in " ".join(result.reasons)
+
+
+def test_rows_that_lack_what_every_request_has_are_left_out_and_counted(
+    package: ModelPackage, variants: Variants, answers: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    lacking = {answers[3]["prediction_id"]: "dest", answers[4]["prediction_id"]: "carrier"}
+    untold = answers[5]["prediction_id"]
+
+    def alter(line: dict[str, Any]) -> dict[str, Any]:
+        if name := lacking.get(line["prediction_id"]):
+            return {**line, name: None}
+        return {**line, TARGET.name: None} if line["prediction_id"] == untold else line
+
+    rewrite(tmp_path, alter)
+    with next((tmp_path / OUTCOMES).glob("*.jsonl")).open("ab") as file:
+        file.write(orjson.dumps({"prediction_id": untold, "time": None, TARGET.name: 3.0}) + b"\n")
+    shadow(tmp_path, [(answer["prediction_id"], answer[TARGET.name]) for answer in answers], "flights:candidate")
+    why = "without a value that every request has"
+    again = run(variants.own, variants.again, "traffic", "equivalent", tmp_path / "out", settings(tmp_path))
+    assert (again.verdict, again.rows.compared) == ("accepted", COUNT - 2)
+    assert again.rows.left_out == {why: 2, "repeated": 1}
+    beside = run(package.tag, "flights:candidate", "shadow", "equivalent", tmp_path / "out", settings(tmp_path))
+    assert (beside.verdict, beside.rows.compared) == ("accepted", COUNT - 3)
+    assert beside.rows.left_out == {why: 2, "without a prediction": 1, "repeated": 1}
 
 
 def test_what_an_unreadable_baseline_logged_stands_for_it(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,16 @@ from features.columns import columns_of
 from features.definition import EXAMPLE
 from monitoring.__main__ import main
 from monitoring.compare.job import run
+from monitoring.compare.result import CompareResult
 from monitoring.compare.settings import CompareSettings
 from monitoring.compare.sides import open_side
 from monitoring.errors import CompareError, UnreachableError
 from scoring.ports import free_port
+from tests.conftest import copy_of_store
 from tests.monitoring.variants import Variants
+from tests.releases import CANDIDATE, add_candidate
 from tests.rows import from_json
-from tests.serving import ServedPort
+from tests.serving import ServedPort, logged, serve
 
 
 def settings(server: ServedPort, door: str, **changed: Any) -> CompareSettings:
@@ -27,8 +33,7 @@ def settings(server: ServedPort, door: str, **changed: Any) -> CompareSettings:
         baseline_grpc=address,
         candidate_grpc=address,
         sample=1_500,
-        max_latency_ratio=None,
-        **changed,
+        **{"max_latency_ratio": None, **changed},
     )
 
 
@@ -52,9 +57,50 @@ def test_two_servers_by_their_urls(server: ServedPort, tmp_path: Path, capsys: p
     assert "to the bit" in capsys.readouterr().out
 
 
+@pytest.fixture
+def worse(trained: dict[str, Any], tmp_path: Path) -> Iterator[ServedPort]:
+    """A server of the session's model with three of its trees."""
+    store = copy_of_store(trained["tag"], tmp_path / "store")
+    add_candidate(store, trained["tag"], CANDIDATE, share=0.01)
+    with serve(tmp_path, BENTOML_HOME=str(store), MODEL_TAG=CANDIDATE) as served:
+        yield served
+
+
+def test_two_servers_of_two_models_each_way_round(server: ServedPort, worse: ServedPort, tmp_path: Path) -> None:
+    def judged(baseline: ServedPort, candidate: ServedPort) -> CompareResult:
+        ours, theirs = (f"127.0.0.1:{served.grpc_port}" for served in (baseline, candidate))
+        own = CompareSettings(
+            door="grpc", baseline_grpc=ours, candidate_grpc=theirs, sample=12_000, max_latency_ratio=None
+        )
+        return run(baseline.process.url, candidate.process.url, "test", "not_worse", tmp_path / "out", own)
+
+    result = judged(server, worse)
+    assert (result.verdict, result.exit_code, result.rows.compared) == ("refused", 1, 12_000)
+    assert result.reasons[0].startswith("RMSE is ")
+    assert (result.baseline.kind, result.candidate.kind, result.candidate.model) == ("server", "server", CANDIDATE)
+    assert len(logged(worse.traffic)) >= 12_000
+    back = judged(worse, server)
+    assert (back.verdict, back.exit_code) == ("accepted", 0)
+    assert [metric.delta for metric in back.metrics] == [-metric.delta for metric in result.metrics]
+
+
 def test_a_server_of_another_model_is_told_apart(server: ServedPort, variants: Variants, tmp_path: Path) -> None:
     result = run(variants.seed, server.process.url, "test", "equivalent", tmp_path, settings(server, "rest"))
     assert result.verdict == "refused"
+
+
+def test_the_times_of_a_package_have_no_limit_beside_those_of_a_server(
+    server: ServedPort, variants: Variants, tmp_path: Path
+) -> None:
+    strict = settings(server, "http", max_latency_ratio=1e-9)
+    result = run(variants.own, server.process.url, "test", "not_worse", tmp_path, strict)
+    assert (result.baseline.kind, result.candidate.kind) == ("package", "server")
+    assert {metric.delta for metric in result.metrics} == {0.0}
+    assert [cost.limit for cost in result.costs] == [None, None]
+    assert not [reason for reason in result.reasons if "microseconds" in reason]
+    alike = run(variants.own, variants.seed, "test", "not_worse", tmp_path, strict)
+    assert [cost.limit for cost in alike.costs] == [1e-9, 1e-9, strict.max_size_ratio]
+    assert alike.verdict == "refused"
 
 
 def test_two_servers_at_one_grpc_address_are_refused(server: ServedPort, tmp_path: Path) -> None:
@@ -70,6 +116,26 @@ def test_no_server_is_told(variants: Variants, tmp_path: Path, capsys: pytest.Ca
     arguments = ["compare", "--baseline", variants.own, "--candidate", url, "--on", "test", "--equivalent"]
     assert main([*arguments, "--out", str(tmp_path)]) == 3
     assert url in capsys.readouterr().err
+
+
+def test_a_server_without_its_grpc_door_is_told_and_nothing_stays_open(server: ServedPort) -> None:
+    def open_loops() -> int:
+        loops = [one for one in gc.get_objects() if isinstance(one, asyncio.BaseEventLoop)]
+        return sum(not loop.is_closed() for loop in loops)
+
+    nobody, before = CompareSettings(door="grpc", candidate_grpc=f"127.0.0.1:{free_port()}"), open_loops()
+    with pytest.raises(UnreachableError, match="No gRPC server answers"):
+        open_side(server.process.url, "candidate", nobody)
+    assert open_loops() == before
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://[::1"])
+def test_what_is_no_url_is_told(
+    variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    arguments = ["compare", "--baseline", variants.own, "--candidate", url, "--on", "test", "--equivalent"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 3
+    assert f"{url}/model does not answer" in capsys.readouterr().err
 
 
 def test_rows_that_a_server_refuses_are_a_failure_that_names_them(server: ServedPort) -> None:

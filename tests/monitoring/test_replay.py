@@ -19,7 +19,7 @@ from monitoring.__main__ import main
 from monitoring.errors import ReplayError, UnreachableError
 from monitoring.job import judge
 from monitoring.replay.doors import Door, GRPCDoor, HTTPDoor, RESTDoor
-from monitoring.replay.job import replay, requests_of
+from monitoring.replay.job import named_requests_of, replay
 from monitoring.settings import DriftSettings
 from monitoring.window import Query
 from scoring.ports import free_port
@@ -185,7 +185,7 @@ def test_command(bad: Misbehaving, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_requests_are_what_the_service_takes(flights: Flights) -> None:
     table = flights.between(*config("http://127.0.0.1:1").days)
-    rows = requests_of(table)
+    rows = named_requests_of(table)
     assert rows[0]["id"].startswith("2013-07-01T05:00-")
     assert set().union(*rows) == set(FIELD_NAMES)
     assert len({row["id"] for row in rows}) == len(rows)
@@ -215,7 +215,7 @@ def test_real_server(server: ServedPort) -> None:
 
 
 def test_every_door_predicts_the_same_bits(server: ServedPort, flights: Flights) -> None:
-    rows = requests_of(flights.between(*config(server.process.url).days).slice(0, 10_000))
+    rows = named_requests_of(flights.between(*config(server.process.url).days).slice(0, 10_000))
     for place, name in enumerate(("tailnum", "flight", "temp"), 1):
         del rows[place][name]
 

@@ -167,6 +167,15 @@ def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
     assert (result.verdict, result.bad) == ("no_skew", 2)
 
 
+def test_rows_that_lack_what_every_request_has_are_counted_and_not_checked(
+    tmp_path: Path, log: list[dict[str, Any]]
+) -> None:
+    victim = log[11]["prediction_id"]
+    rewrite(tmp_path, lambda line: {**line, "dest": None} if line["prediction_id"] == victim else line)
+    result = skew(tmp_path)
+    assert (result.verdict, result.checked, result.unusable) == ("no_skew", ROWS - 1, 1)
+
+
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
 @settings(deadline=None, max_examples=60)
 def test_a_float32_comes_back_from_the_log_to_the_bit(
@@ -226,3 +235,5 @@ def test_the_command_s_exit_codes(
     assert "pad" in capsys.readouterr().out
     assert main([*arguments, *window, "--model", "flights:nowhere"]) == 3
     assert "flights:nowhere" in capsys.readouterr().err
+    assert main([*arguments, *window, "--model", "no tag!"]) == 3
+    assert "no tag!" in capsys.readouterr().err

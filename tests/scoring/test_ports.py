@@ -26,6 +26,14 @@ def test_the_command_names_each_port_that_is_taken(capsys: pytest.CaptureFixture
     assert all("PORT" in line for line in said)
 
 
+def test_a_port_that_cannot_be_had_for_another_reason_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OSError, match="assign"):
+        is_taken(free_port(), "192.0.2.1")
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as listener:
+        assert is_taken(listener.getsockname()[1], "::")
+    assert not capsys.readouterr().err
+
+
 def test_the_command_is_silent_about_free_ports() -> None:
     command = [sys.executable, "-m", "scoring.ports", str(free_port())]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

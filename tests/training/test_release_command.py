@@ -44,12 +44,13 @@ def test_the_first_release_has_nothing_to_be_compared_with_and_is_recorded(
 
 
 def test_a_model_that_is_not_worse_is_released_with_its_report_as_evidence(
-    trained: dict[str, Any], store: Path
+    trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     release(store, trained["tag"])
     same = "flights:rebuilt"
     add_candidate(store, trained["tag"], same, share=0.99)
-    record = json.loads(command(store, "release", same, "--json").stdout.splitlines()[-1])
+    result = command(store, "release", same, "--json", "--out", str(tmp_path / "report"))
+    record = json.loads(result.stdout.splitlines()[-1])
 
     evidence = record["evidence"]
     report = Path(evidence["report"])
@@ -60,6 +61,7 @@ def test_a_model_that_is_not_worse_is_released_with_its_report_as_evidence(
     assert evidence["sha256"] == hashlib.sha256(report.read_bytes()).hexdigest()
     assert json.loads(report.read_text())["verdict"] == "accepted"
     assert report.with_name("compare.html").exists()
+    assert (tmp_path / "report" / "compare.json").read_bytes() == report.read_bytes()
     shown = command(store, "history").stdout
     assert f"compare: accepted, evidence/{report.parent.name}/compare.json" in shown
 
@@ -73,7 +75,9 @@ def test_a_worse_model_is_refused_with_reasons_and_the_report_unless_forced(
 
     check_one_sentence(result, f"{POOR} is refused: ")
     assert "RMSE" in result.stderr
-    assert f"The report is {tmp_path / 'report' / 'compare.json'}." in result.stderr
+    (report,) = ReleaseLedger(store).evidence_folder.glob("*-poor/compare.json")
+    assert f"The report is {report}." in result.stderr
+    assert (tmp_path / "report" / "compare.json").read_bytes() == report.read_bytes()
     assert (tmp_path / "report" / "compare.html").exists()
     assert champion(store) == trained["tag"]
 
@@ -93,7 +97,20 @@ def test_where_the_comparison_cannot_tell_the_command_ends_with_2(
     assert champion(store) == trained["tag"]
 
 
-@pytest.mark.parametrize("arguments", [["flights:nothing"], ["other:model"], ["latest", "--force", " "]])
+def test_what_keeps_the_comparison_from_being_made_ends_with_3(
+    trained: dict[str, Any], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(store, trained["tag"])
+    (tmp_path / "file").write_text("in the way")
+    result = command(store, "release", CANDIDATE, "--out", str(tmp_path / "file" / "report"), expect=3)
+    check_one_sentence(result, "Not a directory")
+    monkeypatch.setenv("COMPARE_MARGIN", "-1")
+    result = command(store, "release", CANDIDATE, expect=3)
+    check_one_sentence(result, f"{CANDIDATE} cannot be compared with {trained['tag']}: COMPARE_MARGIN: ")
+    assert champion(store) == trained["tag"]
+
+
+@pytest.mark.parametrize("arguments", [["flights:nothing"], ["other:model"], ["no tag!"], ["latest", "--force", " "]])
 def test_what_cannot_be_released_is_told_in_one_sentence(store: Path, arguments: list[str]) -> None:
     result = command(store, "release", *arguments, expect=2 if "--force" in arguments else 3)
     check_one_sentence(result, "--force wants a reason" if "--force" in arguments else arguments[0])
@@ -153,6 +170,20 @@ def test_a_champion_whose_package_was_deleted_cannot_be_compared_with_but_can_be
     check_one_sentence(result, f"The champion {trained['tag']} is not in the store any more")
     command(store, "release", CANDIDATE, "--force", "the champion was deleted")
     assert champion(store) == CANDIDATE
+
+
+def test_a_champion_s_package_that_was_altered_is_not_compared_with(trained: dict[str, Any], store: Path) -> None:
+    release(store, trained["tag"])
+    folder = folder_of(store, trained["tag"])
+    weights = folder / "model.ubj"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + b"?")
+    check_one_sentence(command(store, "release", CANDIDATE, expect=3), "model.ubj is damaged")
+
+    shutil.rmtree(folder)
+    add_candidate(store, CANDIDATE, trained["tag"], share=0.5)
+    check_one_sentence(command(store, "release", CANDIDATE, expect=3), "is not the one that was released")
+    assert champion(store) == trained["tag"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1, "tag": "flights:x"}', b"\xff"])
