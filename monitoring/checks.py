@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from monitoring.bins import OTHER
+from monitoring.markup import LONGEST
 from monitoring.reference import Reference, ReferenceColumn
 from monitoring.result import Column, Finding, Severity
 from monitoring.settings import DriftSettings
@@ -60,7 +61,7 @@ def size_finding(
     hours = data.blocks.hours
     if rows.scored < needed:
         text = f"the window has {rows.scored:,} rows; {needed:,} are needed to tell drift from chance"
-        if not rows.scored:
+        if not (rows.scored or rows.bad or rows.other_models or rows.without_id):
             text = f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
         return Finding(severity="alarm", kind="few_rows", column=None, text=text)
     if days < _ONE_DAY and hours < _MOST * reference.day_hours:
@@ -157,7 +158,7 @@ def text_findings(data: WindowData, settings: DriftSettings) -> Iterator[Finding
 
 def _new(values: NewValues) -> str:
     named = values.most_common(_NAMED)
-    listed = ", ".join(f"{value[:40]!r} ({count:,})" for value, count in named)
+    listed = ", ".join(f"{value[:LONGEST]!r} ({count:,})" for value, count in named)
     more = ", ..." if len(values.counts) > len(named) else ""
     share = values.unknown / values.rows
     return f"{values.unknown:,} of {values.rows:,} values ({share:.2%}) were never seen in training: {listed}{more}"

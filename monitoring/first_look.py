@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from data.parts import Shape
 from monitoring.bins import Bins
 from monitoring.readable import unreadable
-from monitoring.reading import NEEDED, Lot, RowsRead, Watched, batches_of, over_log
+from monitoring.reading import NEEDED, Lot, RowsRead, batches_of, over_log
+from monitoring.records import Watched
 from monitoring.reference import Reference
 from monitoring.vocabulary import NewValues
 from monitoring.window import Query

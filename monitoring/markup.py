@@ -7,6 +7,9 @@ from html import escape
 
 from monitoring.result import Interval
 
+LONGEST = 40
+"""Characters that are shown of a value of the log, which may be of any length."""
+
 
 def interval_text(interval: Interval | None, digits: int) -> str:
     """An interval in words; nothing where there is none."""

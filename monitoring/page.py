@@ -8,7 +8,7 @@ from html import escape
 from monitoring.drift import SMALL_KINDS
 from monitoring.error_section import error_section
 from monitoring.history import Entry
-from monitoring.markup import table
+from monitoring.markup import LONGEST, table
 from monitoring.result import DriftResult, Finding, Verdict
 from monitoring.trend import trend
 
@@ -21,7 +21,7 @@ _HEADLINES: dict[Verdict, tuple[str, str]] = {
 
 _STYLE = """
 #verdict { font: 15px/1.5 system-ui, sans-serif; color: #1f2328; background: #fff; max-width: 1160px; margin: 0 auto;
-  padding: 24px; box-sizing: border-box; }
+  padding: 24px; box-sizing: border-box; overflow-wrap: break-word; }
 #verdict h1 { color: #fff; font-size: 26px; margin: 0; padding: 14px 20px; border-radius: 8px; }
 #verdict h1 small { display: block; font-size: 15px; font-weight: 400; }
 #verdict h2 { font-size: 18px; margin: 28px 0 8px; }
@@ -36,6 +36,7 @@ _STYLE = """
 #verdict table { border-collapse: collapse; width: 100%; font-size: 14px; }
 #verdict td, #verdict th { text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid #eee;
   vertical-align: top; }
+#verdict td:last-child { overflow-wrap: anywhere; }
 #verdict .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 #verdict tr.drifted td:first-child { color: #b3261e; font-weight: 600; }
 #verdict tr.guess td { color: #8a5a00; font-style: italic; }
@@ -158,7 +159,7 @@ def _segments(result: DriftResult) -> str:
         return ""
     lines = (
         [
-            segment.value,
+            segment.value[:LONGEST],
             f"{segment.rows:,}",
             f"{segment.share:.1%}",
             f"{segment.outcomes:,}",

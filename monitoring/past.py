@@ -22,8 +22,9 @@ from monitoring.job import judge_window
 from monitoring.outcomes import Joined
 from monitoring.profile import monitored, profile
 from monitoring.ranges import Sums, add_up
-from monitoring.reading import OUTCOME_KIND, RowsRead, Watched, record_kind
+from monitoring.reading import RowsRead
 from monitoring.realised import limits
+from monitoring.records import OUTCOME_KIND, Watched, record_kind
 from monitoring.reference import Reference
 from monitoring.result import DriftResult
 from monitoring.settings import DriftSettings

@@ -16,7 +16,7 @@ from monitoring.bins import OTHER, Bins, Counts
 from monitoring.blocks import YOUNGEST, Blocks
 from monitoring.delays import CELLS, cells_of
 from monitoring.ids import Keys, contains
-from monitoring.reading import INFINITE, KEY_KIND, MEASURED, OUTCOME_KIND, measurable
+from monitoring.records import INFINITE, KEY_KIND, MEASURED, OUTCOME_KIND, measurable
 from monitoring.spill import Records, Run, Slice, Spill
 from monitoring.thresholds import HOUR
 
@@ -61,7 +61,7 @@ class RangeSums:
     """What rows and outcomes add up to; `counts` holds the rows by code, and `infinite` how many of these are.
 
     `strange` outcomes are of no prediction among the rows; `strange_runs` is where their keys are. `unusable` are rows
-    with no number to measure an error by, by the fields of `monitoring.reading.MEASURED`: as without an outcome. `true`
+    with no number to measure an error by, by the fields of `monitoring.records.MEASURED`: as without an outcome. `true`
     is what came true by age, shape [ages, bins]. `by_segment` holds `counts` for each value of the segment, shape
     [values, codes], and `segment_blocks` its rows and errors.
     """

@@ -7,7 +7,7 @@ is known only when all rows of its key are together, so nothing is counted here 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from data.events import EventLog, ScanCounts
 from data.parts import PART_BYTES, Part, Shape, read_part
 from features.definition import EVENT_TIME, KNOWN_PART, TARGET
-from monitoring.bins import Bins
 from monitoring.ids import Keys, keys_of
+from monitoring.records import INFINITE, KEY_KIND, MEASURED, OUTCOME_KIND, Watched, measurable, record_kind
 from monitoring.sample import Sample
 from monitoring.spill import Records, Run, Spill, Writer
 from monitoring.tally import finite_range
@@ -29,24 +29,10 @@ from monitoring.vocabulary import NewValues
 from monitoring.workers import Workers
 from scoring.traffic import PREDICTION_SCHEMA
 
-OUTCOME_KIND = np.dtype([("key", "<u8"), ("time", "<i8"), ("value", "<f8")])
-"""An outcome: the key of its prediction's id, when it was received in us UTC, and what came true."""
-
-KEY_KIND = np.dtype([("key", "<u8")])
-
 _NAMES = ("prediction_id", "model", "time", EVENT_TIME, KNOWN_PART, TARGET.name)
 
 NEEDED = tuple(item for item in PREDICTION_SCHEMA if item.name in _NAMES)
 """Columns that the log must have for any of its rows to be judged."""
-
-MEASURED = {"predicted": TARGET.name, "baseline": KNOWN_PART}
-"""What errors are measured by, of each row: the field of the record, and the column of the log."""
-
-LARGEST = 1e30
-"""Numbers beyond it, of either sign, are none that an error can be measured by: sums of squares must stay finite."""
-
-INFINITE = 255
-"""The code of an infinite value in a row's `codes`; it is in the bin OTHER. All other codes are bins."""
 
 LOTS = 16
 """As many, about, of a small log, so that a few workers have something to do each."""
@@ -61,15 +47,6 @@ class Read(Protocol):
 
 
 R = TypeVar("R", bound=Read)
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A column to look at: its name, its name in the log, and its bins."""
-
-    name: str
-    log_name: str
-    bins: Bins
 
 
 @dataclass(frozen=True)
@@ -94,14 +71,6 @@ class Plan:
     def kind(self) -> np.dtype[Any]:
         """The type of a row that is set aside."""
         return record_kind(self.columns, len(self.texts) + (self.segment is not None))
-
-
-def record_kind(columns: Sequence[Watched], texts: int = 0) -> np.dtype[Any]:
-    """The type of a row: `codes` holds its bin in each column, by place, and then what kind of text each field has."""
-    assert all(column.bins.size <= INFINITE for column in columns), "a profile has some dozens of bins a column"
-    codes = ("codes", np.uint8, (len(columns) + texts,))
-    floats = [("predicted", "<f8"), ("baseline", "<f8"), ("gain", "<f4")]
-    return np.dtype([("key", "<u8"), ("time", "<i8"), ("event", "<i8"), *floats, codes])
 
 
 @dataclass
@@ -251,11 +220,6 @@ def _codes(column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float
     ranges[column.name] = min(low, before[0]), max(high, before[1])
     found[np.isinf(values)] = INFINITE
     return found
-
-
-def measurable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of n numbers an error can be measured by: neither missing, nor infinite, nor beyond LARGEST; shape [n]."""
-    return np.asarray(np.abs(values) <= LARGEST)
 
 
 def _floats(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:

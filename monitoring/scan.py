@@ -25,17 +25,16 @@ from monitoring.profile import OUTCOME
 from monitoring.ranges import Range, RangeSums, Sums, sum_range, unknown_in_range
 from monitoring.readable import Kinds, unreadable, why_unreadable
 from monitoring.reading import (
-    MEASURED,
     NEEDED,
     Plan,
     RowsRead,
-    Watched,
     all_keys,
     over_log,
     read_outcomes,
     read_rows,
 )
 from monitoring.realised import limits
+from monitoring.records import MEASURED, Watched
 from monitoring.reference import Reference, ReferenceColumn
 from monitoring.sample import Sample
 from monitoring.segments import segments_of

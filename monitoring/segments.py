@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from monitoring.bins import FIRST, OTHER, contributions
 from monitoring.blocks import MODEL, SQUARE, ZERO_GAIN, Blocks
 from monitoring.ranges import RangeSums
-from monitoring.reading import Watched
 from monitoring.realised import due_from
+from monitoring.records import Watched
 from monitoring.reference import Reference, ReferenceColumn
 from monitoring.result import Segment
 from monitoring.settings import DriftSettings

@@ -15,7 +15,7 @@ from monitoring.bins import Counts
 from monitoring.blocks import Blocks
 from monitoring.outcomes import Joined
 from monitoring.ranges import RangeSums
-from monitoring.reading import Watched
+from monitoring.records import Watched
 from monitoring.segments import SegmentData
 from monitoring.tally import Tally
 from monitoring.vocabulary import NewValues

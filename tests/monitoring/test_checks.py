@@ -195,6 +195,7 @@ def test_a_window_of_bad_lines_alone(log: Path) -> None:
     result = verdict(log)
     assert (result.verdict, result.exit_code) == ("invalid_data", 2)
     assert (result.rows.scored, result.rows.bad) == (0, ROWS)
+    assert finding(result, "few_rows").text == "the window has 0 rows; 500 are needed to tell drift from chance"
 
 
 def test_torn_and_few_broken_lines(log: Path) -> None:

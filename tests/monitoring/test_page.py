@@ -16,8 +16,9 @@ from monitoring.history import Entry
 from monitoring.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE, Judgement, judge, run
 from monitoring.page import page
 from monitoring.settings import DriftSettings, OutputSettings
+from monitoring.window import Query
 from scoring.package import ModelPackage
-from tests.browser import rendered
+from tests.browser import LAPTOP, measured, rendered
 from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
 from tests.monitoring.test_history import windowed
 from tests.monitoring.verdicts import kinds, strict
@@ -58,6 +59,30 @@ def test_a_browser_without_a_network_renders_it(out: Path, tmp_path: Path) -> No
     assert body[opening[2] : opening[3]].count("<circle") == 5, "a window's point in each chart, and the estimate's"
     assert len(re.findall(r'class="[^"]*js-plotly-plot', body[opening[4] :])) > 20, "Evidently's plots are drawn"
     assert "Drift in column 'wind_dir'" not in body
+
+
+def test_it_is_as_wide_as_a_laptop(out: Path, tmp_path: Path) -> None:
+    width, beyond = measured(out / REPORT_FILE, tmp_path / "profile")
+    assert (width <= LAPTOP, beyond) == (True, None)
+
+
+def test_words_without_end_are_broken(july_log: Path, july: Judgement, tmp_path: Path) -> None:
+    """Names from outside are of any length: of models, logs, columns and values."""
+    query, endless = year(july_log), "x" * 400
+    result = judge(Query(july_log, query.start, query.end, query.on, "carrier"), None, DriftSettings()).result
+    told = july.result.findings[0].model_copy(update={"text": endless, "look_at": endless})
+    result = result.model_copy(
+        update={
+            "model": endless,
+            "window": result.window.model_copy(update={"log": endless}),
+            "findings": [told, *result.findings],
+            "columns": [one.model_copy(update={"reason": endless}) for one in result.columns],
+            "segments": [one.model_copy(update={"value": f"{endless}{i}"}) for i, one in enumerate(result.segments)],
+        }
+    )
+    (tmp_path / "page.html").write_text(page(result, None, [Entry.of(result)]))
+    width, beyond = measured(tmp_path / "page.html", tmp_path / "profile")
+    assert (width <= LAPTOP, beyond) == (True, None)
 
 
 def test_plots_come_in_order_of_importance(out: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from monitoring import spill as module
 from monitoring.errors import SpillError
-from monitoring.reading import OUTCOME_KIND
+from monitoring.records import OUTCOME_KIND
 from monitoring.spill import BUCKETS, RANGE_ROWS, Spill, Writer, cut, ranges, spill_folder
 
 rng = np.random.default_rng(0)
