@@ -19,7 +19,7 @@ from benchmarks.drift_log import END, START, real_rows, write_log
 from benchmarks.errors import BenchmarkError
 from benchmarks.report import describe_hardware, hardware, show_number
 from benchmarks.servers import require_model
-from monitoring.job import RESULT_FILE
+from monitoring.drift.job import RESULT_FILE
 from scoring.settings import settings
 
 SIZES, QUICK_SIZES = (100_000, 1_000_000, 10_000_000), (2_000, 5_000, 10_000)

@@ -18,7 +18,7 @@ from data.flights import load_flights, month_range
 from data.segments import FINGERPRINT_CHARS, encode_schema, schema_fingerprint
 from features.columns import rows_of
 from features.definition import EVENT_TIME, FIELDS, TARGET
-from monitoring.reference import stored_model
+from monitoring.reference.package import stored_model
 from scoring.errors import ScoringError
 from scoring.package import ModelPackage
 from scoring.traffic import OUTCOME_SCHEMA, OUTCOMES, PREDICTION_SCHEMA, PREDICTIONS, TrafficLog

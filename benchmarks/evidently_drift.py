@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.drift_log import END, START
 from data.events import EventLog
-from monitoring.reference import Reference
+from monitoring.reference.package import Reference
 from scoring.traffic import PREDICTIONS
 
 

@@ -18,10 +18,10 @@ from features.columns import rows_of
 from features.definition import EVENT_TIME, FIELDS, KNOWN_PART, NAME, TARGET
 from features.functions import FEATURE_NAMES
 from features.values import Row
-from monitoring.calibration import usual_ratios
-from monitoring.importance import importance
-from monitoring.profile import OUTCOME, monitored, profile
-from monitoring.vocabulary import vocabularies
+from monitoring.reference.calibration import usual_ratios
+from monitoring.reference.importance import importance
+from monitoring.reference.profile import OUTCOME, monitored, profile
+from monitoring.reference.vocabulary import vocabularies
 from scoring.manifest import write_manifest
 from scoring.package import (
     ERROR_MODEL_FILE,

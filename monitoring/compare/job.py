@@ -22,7 +22,7 @@ from monitoring.compare.sums import DAY, ErrorSums
 from monitoring.compare.verdict import Evidence, judge_errors, judge_figures
 from monitoring.errors import CompareError, UnreadableModelError
 from monitoring.files import write_whole
-from monitoring.reference import stored_model
+from monitoring.reference.package import stored_model
 
 RESULT_FILE = "compare.json"
 REPORT_FILE = "compare.html"

@@ -17,9 +17,9 @@ from data.columns import columns_of_table
 from data.events import EventLog, ScanCounts
 from features.definition import FIELD_NAMES, FIELDS, TARGET
 from monitoring.compare.batches import Batch, Found, numbers
-from monitoring.ids import Keys, contains, keys_of
-from monitoring.whole import whole
-from monitoring.window import Query
+from monitoring.window.data import Query
+from monitoring.window.ids import Keys, contains, keys_of
+from monitoring.window.whole import whole
 from scoring.traffic import SHADOW
 
 Array = NDArray[np.float64]

@@ -16,7 +16,7 @@ from features.values import Columns
 from monitoring.compare.result import Party
 from monitoring.compare.settings import CompareSettings
 from monitoring.errors import CompareError, UnreachableError, UnreadableModelError
-from monitoring.reference import stored_model
+from monitoring.reference.package import stored_model
 from monitoring.replay.client import Client, connect, paced
 from monitoring.replay.config import grpc_address
 from monitoring.replay.requests import requests_of

@@ -57,7 +57,7 @@ def add_compare_simulation(commands: argparse._SubParsersAction[argparse.Argumen
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from monitoring import backtest_tables
+    from monitoring.backtest import tables as backtest_tables
     from monitoring.compare import simulation
     from monitoring.compare.candidates import Grounds
     from monitoring.compare.settings import read_settings

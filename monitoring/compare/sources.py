@@ -21,7 +21,7 @@ from monitoring.compare.batches import Batch, Found, numbers
 from monitoring.compare.settings import CompareSettings
 from monitoring.compare.sides import Side
 from monitoring.errors import CompareError
-from monitoring.window import Query
+from monitoring.window.data import Query
 
 OUTCOME = "outcome"
 """A column of this name is the outcome of an example; else the target's own name is."""

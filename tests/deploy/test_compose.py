@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.settings import OutputSettings
+from monitoring.drift.settings import OutputSettings
 from scoring.settings import ServingSettings
 from tests.conftest import ROOT
 from tests.deploy.tools import DEPLOY, OBSERVABILITY, tool

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from data.flights import Flights
-from monitoring.job import Judgement, judge
-from monitoring.reference import Reference
-from monitoring.settings import DriftSettings
+from monitoring.drift.job import Judgement, judge
+from monitoring.drift.settings import DriftSettings
+from monitoring.reference.package import Reference
 from scoring.package import ModelPackage
 from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
 from tests.monitoring.misbehaving import bad, bad_grpc  # noqa: F401

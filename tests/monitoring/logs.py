@@ -17,7 +17,7 @@ from data.schema import Field
 from data.segments import SegmentWriter
 from features.columns import rows_of
 from features.definition import FIELDS, TARGET
-from monitoring.window import Query
+from monitoring.window.data import Query
 from scoring.package import ModelPackage
 from scoring.traffic import PREDICTION_SCHEMA, PREDICTIONS, TrafficLog
 

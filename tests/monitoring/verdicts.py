@@ -7,11 +7,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from monitoring.history import Entry
-from monitoring.job import judge
-from monitoring.page import page
-from monitoring.result import Column, DriftResult, Finding
-from monitoring.settings import DriftSettings
+from monitoring.drift.history import Entry
+from monitoring.drift.job import judge
+from monitoring.drift.page import page
+from monitoring.drift.result import Column, DriftResult, Finding
+from monitoring.drift.settings import DriftSettings
 from tests.monitoring.logs import year
 
 SETTINGS = DriftSettings()

@@ -1,0 +1,1 @@
+"""The back-test: the drift job on windows whose truth is known."""

@@ -1,0 +1,1 @@
+"""Training-serving skew: logged rows recomputed by the model's own package."""

@@ -1,0 +1,1 @@
+"""One pass over a window of the traffic log, in bounded memory: what its rows and their outcomes add up to."""

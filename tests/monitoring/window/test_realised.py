@@ -1,0 +1,185 @@
+"""How late outcomes come, which predictions are mature, and what is wrong with outcomes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+
+from data.flights import Flights
+from monitoring.drift.job import REPORT_FILE, judge, run
+from monitoring.drift.result import Outcomes
+from monitoring.drift.settings import DriftSettings
+from monitoring.window.blocks import Blocks
+from monitoring.window.data import RowCounts, WindowData
+from monitoring.window.delays import CELLS, GRID, NEARLY_ALL, cells_of, usual_cell
+from monitoring.window.outcomes import Joined
+from monitoring.window.realised import limits, summarize
+from scoring.package import ModelPackage
+from tests.monitoring.logs import AUGUST, JANUARY, JULY, drawn, outcomes_of, post, record, rewrite, year
+from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, verdict
+
+ROWS = 2_000
+Array = NDArray[np.float64]
+rng = np.random.default_rng(0)
+
+
+def summary(age: Array, delay: Array, error: Array, gain: float = 0.0, **settings: float) -> Outcomes:
+    """Of predictions so many hours old, whose outcomes come so many hours after them, if they have come yet.
+
+    The model's error is as given; zero gain's is off by `gain` more, and historical gain's is the model's.
+    """
+    chosen = DriftSettings(**settings)  # type: ignore[arg-type]
+    error = np.where(delay <= age, error, np.nan)
+    event = np.arange(len(age)) * 86_400 * 20 // len(age)
+    errors = (error, error - gain, error)
+    blocks = Blocks.of(event, cells_of(age, limits(chosen)), errors, np.full(len(age), True))
+    came = np.bincount(cells_of(delay[delay <= age]), minlength=CELLS)
+    now = datetime.now(UTC)
+    return summarize(WindowData(now, RowCounts(len(age)), {}, {}, blocks, Joined(came), None, pa.table({})), chosen)
+
+
+def usual_delay(came: Array, waiting: Array) -> float:
+    counts = (np.bincount(cells_of(hours), minlength=CELLS) for hours in (came, waiting))
+    return float(GRID[usual_cell(*counts) - 1])
+
+
+def test_the_delay_is_that_of_nearly_all() -> None:
+    delay = rng.exponential(5, 20_000)
+    assert usual_delay(delay, np.empty(0)) == pytest.approx(np.quantile(delay, NEARLY_ALL), rel=0.06)
+
+
+def test_outcomes_that_have_not_come_yet_do_not_shorten_the_delay() -> None:
+    delay, age = rng.exponential(5, 20_000), rng.uniform(0, 40, 20_000)
+    came = delay <= age
+    naive = np.quantile(delay[came], NEARLY_ALL)
+    found = usual_delay(delay[came], age[~came])
+    assert found == pytest.approx(np.quantile(delay, NEARLY_ALL), rel=0.1)
+    assert naive < 0.9 * found
+
+
+def test_outcomes_that_never_come_do_not_lengthen_it() -> None:
+    delay, never = rng.exponential(5, 20_000), np.full(2_000, 500.0)
+    assert usual_delay(delay, never) == pytest.approx(np.quantile(delay, NEARLY_ALL), rel=0.06)
+
+
+def test_errors_are_of_the_mature_alone() -> None:
+    """Outcomes that come late are worse: those that came early of young predictions would flatter the model."""
+    age, delay = rng.uniform(0, 40, 20_000), rng.uniform(0, 20, 20_000)
+    error = rng.normal(0, 1 + delay)
+    outcomes = summary(age, delay, error)
+    assert outcomes.maturity is not None
+    assert outcomes.model is not None
+    assert outcomes.maturity.source == "observed"
+    assert outcomes.maturity.hours == pytest.approx(19, rel=0.06)
+    assert outcomes.maturity.coverage == pytest.approx(1, abs=0.01)
+    assert outcomes.model.n == outcomes.maturity.matched < outcomes.matched
+    assert outcomes.model.rmse == pytest.approx(np.sqrt((error**2).mean()), rel=0.03)
+    assert np.sqrt((error[delay <= age] ** 2).mean()) < 0.97 * outcomes.model.rmse
+
+
+def test_a_setting_takes_the_place_of_what_was_observed() -> None:
+    age = np.linspace(0, 100, 10_000)
+    outcomes = summary(age, np.full(10_000, 1.0), rng.normal(0, 1, 10_000), maturity_hours=50)
+    assert outcomes.maturity is not None
+    assert (outcomes.maturity.source, outcomes.maturity.hours, outcomes.maturity.predictions) == ("setting", 50, 5_000)
+
+
+def test_few_that_came_are_not_judged() -> None:
+    delay = np.where(np.arange(10_000) % 10 < 3, 1.0, 1e6)
+    outcomes = summary(np.full(10_000, 100.0), delay, rng.normal(0, 1, 10_000), maturity_hours=24)
+    assert outcomes.maturity is not None
+    assert outcomes.maturity.coverage == pytest.approx(0.3)
+    assert outcomes.maturity.matched > 200
+    assert not outcomes.maturity.judged
+
+
+def test_all_baselines_beside_the_model() -> None:
+    outcomes = summary(np.full(5_000, 100.0), np.full(5_000, 1.0), rng.normal(0, 3, 5_000), gain=-8.0)
+    assert outcomes.zero_gain is not None
+    assert outcomes.historical_gain is not None
+    assert outcomes.model is not None
+    assert outcomes.historical_gain.rmse == outcomes.model.rmse, "the model is the history here"
+    assert outcomes.zero_gain.bias == pytest.approx(8, abs=0.2)
+    assert outcomes.ratio_to_historical_gain == 1
+    for errors in (outcomes.model, outcomes.zero_gain):
+        for value, interval in (
+            (errors.rmse, errors.rmse_interval),
+            (errors.mae, errors.mae_interval),
+            (errors.bias, errors.bias_interval),
+        ):
+            assert interval is not None
+            assert interval[0] < value < interval[1]
+
+
+def test_no_outcomes(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS))
+    result = verdict(tmp_path)
+    assert (result.verdict, result.outcomes.matched, result.outcomes.coverage) == ("no_drift", 0, 0)
+    assert (result.outcomes.model, result.outcomes.maturity) == (None, None)
+    assert "no_outcomes" in kinds(result)
+    assert result.estimate is not None
+
+
+def test_overdue_outcomes(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS))
+    result = verdict(tmp_path, settings=DriftSettings(maturity_hours=0))
+    assert result.verdict == "no_drift"
+    told = finding(result, "low_coverage")
+    assert "0 of 2,000 predictions older than 0.0 seconds have an outcome" in told.text
+    assert told.look_at == "what posts outcomes: it lags, or has stopped"
+
+
+def test_young_outcomes_are_not_measured(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    table = drawn(flights, JANUARY, JULY, ROWS)
+    post(tmp_path, outcomes_of(table, record(tmp_path, package, table)))
+    result = verdict(tmp_path, settings=DriftSettings(maturity_hours=24))
+    assert result.outcomes.matched > 1_900
+    assert result.outcomes.model is None
+    assert "older than 24.0 hours" in finding(result, "no_mature_outcomes").text
+    assert not [one for one in result.columns if one.role == "outcome"]
+
+
+def test_outcomes_before_their_prediction(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    table = drawn(flights, JANUARY, JULY, ROWS)
+    answers = record(tmp_path, package, table)
+    rewrite(tmp_path, lambda line: {**line, "time": "2030-01-01T00:00:00Z"} if line["carrier"] == "UA" else line)
+    post(tmp_path, outcomes_of(table, answers))
+    result = verdict(tmp_path)
+    assert (result.verdict, result.exit_code) == ("no_drift", 0)
+    assert kinds(result, "time") == {"clock_ahead", "outcome_before_prediction"}
+    assert 0 < result.outcomes.before_prediction <= result.rows.future
+
+
+def test_late_repeated_contradictory_and_unknown(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    answers = record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS))
+    elsewhere = record(tmp_path, package, drawn(flights, JULY, AUGUST, 50), tag="flights:other")
+    ids = [answer["prediction_id"] for answer in answers]
+    post(tmp_path, [(ids[0], 1.0), (ids[1], 2.0), (ids[2], 3.0)])
+    post(tmp_path, [(ids[1], 2.0), (ids[2], 4.0), ("nobody", 1.0), (elsewhere[0]["prediction_id"], 1.0)])
+    judgement = judge(year(tmp_path), package.tag, SETTINGS)
+    outcomes = judgement.result.outcomes
+    assert (judgement.result.verdict, judgement.result.exit_code) == ("no_drift", 0)
+    assert (outcomes.matched, outcomes.repeated, outcomes.contradictory) == (3, 1, 1)
+    assert (outcomes.unknown, outcomes.elsewhere) == (1, 1)
+    assert sorted(judgement.data.sample["outcome"].drop_null().to_pylist()) == [1.0, 2.0, 4.0]
+    done = run(year(tmp_path), tmp_path / "out", package.tag)
+    assert (done.exit_code, done.complaints) == (0, [])
+    page = (tmp_path / "out" / REPORT_FILE).read_text()
+    section = page[: page.index("</section>")]
+    for kind in ("contradictory_outcomes", "unknown_outcomes"):
+        told = finding(done.result, kind)
+        assert told.severity == "warning"
+        assert f"<b>warning</b><span>{escape(told.text)}<em>Look first at {told.look_at}" in section
+    assert "3 matched, 1 repeated, 1 contradictory; 1 of predictions elsewhere in the log, 1 of unknown ones" in section
+
+
+def test_the_shift_of_outcomes_is_of_the_mature(july_log: Path) -> None:
+    result = verdict(july_log)
+    assert result.outcomes.maturity is not None
+    assert column(result, "outcome").n == result.outcomes.maturity.matched
