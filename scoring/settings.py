@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scoring.limits import usual_workers
@@ -67,4 +68,15 @@ class ServingSettings(BaseSettings):
     )
 
 
-settings = ServingSettings()
+def read_settings() -> ServingSettings:
+    """The settings of the environment. A process with one that is wrong ends with 2, and a sentence for each."""
+    try:
+        return ServingSettings()
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            name = str(item["loc"][0]).upper()
+            print(f"{name}={item['input']} in the environment: {item['msg']}.", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+settings = read_settings()
