@@ -68,7 +68,7 @@ def test_every_expression_has_an_answer(expression: str, answers: dict[str, list
 
 
 def test_every_drift_figure_is_one_that_the_job_writes() -> None:
-    written = (ROOT / "monitoring" / "textfile.py").read_text()
+    written = (ROOT / "monitoring" / "drift" / "textfile.py").read_text()
     assert DRIFT
     for name in DRIFT:
         assert f'"{name}"' in written, name
