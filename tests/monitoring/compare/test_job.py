@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,26 +17,16 @@ from data.errors import TableError
 from data.flights import Flights
 from features.definition import FIELDS, TARGET
 from features.functions import FEATURE_NAMES
-from monitoring.__main__ import main
-from monitoring.compare.agreement import agreement, judge_equivalence
-from monitoring.compare.batches import Found
 from monitoring.compare.job import run
-from monitoring.compare.pairs import Pairs, Worst, gather
-from monitoring.compare.result import CompareResult, Cost
-from monitoring.compare.ruling import Ruling
-from monitoring.compare.settings import CompareSettings
-from monitoring.compare.sides import PackageSide, resolved
-from monitoring.compare.sources import unseen_months
-from monitoring.compare.sums import ErrorSums
-from monitoring.compare.verdict import Evidence, judge_errors, judge_figures
+from monitoring.compare.pairs import Pairs
+from monitoring.compare.result import CompareResult
+from monitoring.compare.sides import resolved
 from monitoring.errors import CompareError, PackageReferenceError, UnreadableModelError
 from scoring.manifest import write_manifest
 from scoring.package import DECLARATION_FILE, PROVENANCE_FILE
 from tests.browser import rendered
+from tests.monitoring.compare.conftest import NO_LATENCY
 from tests.monitoring.variants import Variants
-
-NO_LATENCY = CompareSettings(max_latency_ratio=None)
-"""Times of a busy machine are no part of a test."""
 
 
 def compare(
@@ -47,21 +36,6 @@ def compare(
     assert CompareResult.model_validate_json((out / "compare.json").read_text()) == result
     json.loads((out / "compare.json").read_text(), parse_constant=lambda token: pytest.fail(f"{token} is no JSON"))
     return result
-
-
-@pytest.fixture(scope="module")
-def pairs(variants: Variants) -> Pairs:
-    """The test months, predicted by the session's model and by one of another seed."""
-    sides = PackageSide.load(variants.own), PackageSide.load(variants.seed)
-    return gather(unseen_months(*sides, NO_LATENCY, Found("")), *sides, Worst(0))
-
-
-def altered(pairs: Pairs, candidate: np.ndarray[Any, Any]) -> Pairs:
-    return Pairs(pairs.baseline, candidate, pairs.outcome, pairs.event, pairs.segments, pairs.asked)
-
-
-def judged(pairs: Pairs) -> tuple[Ruling, Evidence]:
-    return judge_errors(ErrorSums.of_pairs(pairs), NO_LATENCY)
 
 
 def test_a_model_saved_and_loaded_again_is_equivalent_to_the_bit(variants: Variants, tmp_path: Path) -> None:
@@ -148,73 +122,6 @@ def test_five_outcomes_are_too_few_to_tell(variants: Variants, flights: Flights,
     assert "id: missing in every row" in result.notes[0]
 
 
-def test_many_outcomes_of_few_days_are_too_few_to_tell(pairs: Pairs) -> None:
-    week = pairs.event < pairs.event.min() + 7 * 86_400
-    part = Pairs(
-        pairs.baseline[week],
-        pairs.candidate[week],
-        pairs.outcome[week],
-        pairs.event[week],
-        {name: values[week] for name, values in pairs.segments.items()},
-        {},
-    )
-    ruling, evidence = judged(part)
-    assert ruling.verdict == "cannot_tell"
-    assert "7 days" in ruling.reasons[0]
-    assert evidence.metrics[0].interval is not None, "what was measured is shown all the same"
-
-
-def test_a_wide_interval_cannot_tell(pairs: Pairs) -> None:
-    turns = np.where(pairs.event // 86_400 % 2, 0.7, 1.3)
-    known = np.where(np.isnan(pairs.outcome), pairs.baseline, pairs.outcome)
-    ruling, evidence = judged(altered(pairs, known + turns * (pairs.baseline - known)))
-    assert {metric.standing for metric in evidence.metrics} == {"unclear"}
-    assert ruling.verdict == "cannot_tell"
-    assert "too wide to tell" in ruling.reasons[0]
-
-
-def test_no_carrier_can_be_sacrificed_silently(pairs: Pairs) -> None:
-    theirs = pairs.segments["carrier"] == "FL"
-    assert 500 < theirs.sum() < 1_000, "less than one flight in a hundred"
-    ruling, evidence = judged(altered(pairs, pairs.candidate + 12.0 * theirs))
-    assert {metric.standing for metric in evidence.metrics} == {"not_worse"}, "overall nobody would notice"
-    assert ruling.verdict == "refused"
-    assert re.match(r"carrier FL is worse on its \d+ outcomes: RMSE \+", ruling.reasons[0])
-    harmed = [(part.field, part.value) for part in evidence.segments if part.standing == "harmed"]
-    assert harmed == [("carrier", "FL")]
-
-
-def test_a_harmed_carrier_refuses_though_overall_it_cannot_be_told(pairs: Pairs) -> None:
-    turns = np.where(pairs.event // 86_400 % 2, 0.7, 1.3)
-    known = np.where(np.isnan(pairs.outcome), pairs.baseline, pairs.outcome)
-    candidate = known + turns * (pairs.baseline - known) + 30.0 * (pairs.segments["carrier"] == "FL")
-    ruling, evidence = judged(altered(pairs, candidate))
-    assert {metric.standing for metric in evidence.metrics} == {"unclear"}
-    assert ruling.verdict == "refused"
-    assert ruling.reasons[0].startswith("carrier FL is worse on its ")
-
-
-def test_a_segment_of_few_days_is_shown_and_not_judged(pairs: Pairs) -> None:
-    theirs = pairs.segments["carrier"] == "FL"
-    early = pairs.event < pairs.event.min() + 10 * 86_400
-    outcome = np.where(theirs & ~early, np.nan, pairs.outcome)
-    part = replace(altered(pairs, pairs.candidate + 60.0 * theirs), outcome=outcome)
-    ruling, evidence = judged(part)
-    (found,) = (segment for segment in evidence.segments if segment.value == "FL")
-    assert found.outcomes >= NO_LATENCY.min_segment_outcomes
-    assert (found.days, found.standing, found.rmse.interval) == (10, "too_few", None)
-    assert found.rmse.delta > 10 * found.rmse.margin
-    assert not [reason for reason in ruling.reasons if "FL" in reason]
-
-
-def test_a_loss_that_no_segment_shows_by_itself_refuses_by_all_of_them(pairs: Pairs) -> None:
-    known = np.where(np.isnan(pairs.outcome), pairs.baseline, pairs.outcome)
-    ruling, evidence = judged(altered(pairs, known + 1.02 * (pairs.baseline - known)))
-    assert not [part for part in evidence.segments if part.standing == "harmed"]
-    assert {metric.standing for metric in evidence.metrics} == {"worse"}
-    assert [reason.split()[0] for reason in ruling.reasons] == ["RMSE", "MAE"]
-
-
 def test_a_harmed_segment_is_named_where_there_is_too_little_to_judge(
     variants: Variants, flights: Flights, pairs: Pairs, tmp_path: Path
 ) -> None:
@@ -225,55 +132,6 @@ def test_a_harmed_segment_is_named_where_there_is_too_little_to_judge(
     assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
     assert "28 days with outcomes" in result.reasons[0]
     assert "carrier EV" in next(note for note in result.notes if "shown to lose more than is allowed" in note)
-
-
-def test_a_better_candidate_is_accepted(pairs: Pairs) -> None:
-    known = np.where(np.isnan(pairs.outcome), pairs.candidate, pairs.outcome)
-    ruling, evidence = judged(altered(pairs, 0.9 * pairs.candidate + 0.1 * known))
-    assert ruling.verdict == "accepted"
-    assert all(metric.delta < 0 for metric in evidence.metrics)
-
-
-@pytest.mark.parametrize(
-    ("cost", "refused"),
-    [
-        (Cost(name="one_row_microseconds", baseline=100, candidate=301, ratio=3.01, limit=3), True),
-        (Cost(name="one_row_microseconds", baseline=100, candidate=300, ratio=3.0, limit=3), False),
-        (Cost(name="package_bytes", baseline=100, candidate=900, ratio=9.0, limit=None), False),
-    ],
-)
-def test_a_figure_beyond_its_limit_refuses(pairs: Pairs, cost: Cost, refused: bool) -> None:
-    ruling = Ruling(unclear=["too few"])
-    judge_figures(agreement(pairs, NO_LATENCY, []), [cost], NO_LATENCY, ruling)
-    assert ruling.verdict == ("refused" if refused else "cannot_tell")
-
-
-def test_too_many_moved_predictions_refuse_when_that_is_asked_for(pairs: Pairs) -> None:
-    found = agreement(pairs, NO_LATENCY, [])
-    assert found is not None
-    assert 0.005 < found.moved_share < 0.05
-    for limit, verdict in ((0.5, "accepted"), (0.005, "refused")):
-        ruling = Ruling()
-        judge_figures(found, [], CompareSettings(max_moved_share=limit), ruling)
-        assert ruling.verdict == verdict
-
-
-def test_one_row_beyond_tolerance_is_enough(pairs: Pairs) -> None:
-    nearly = pairs.baseline + 5e-5
-    nearly[3] += 0.01
-    for candidate, beyond in ((pairs.baseline + 5e-5, 0), (nearly, 1)):
-        found = agreement(altered(pairs, candidate), NO_LATENCY, [])
-        assert found is not None
-        assert (found.rows_beyond, found.rows_differing) == (beyond, len(pairs))
-        assert judge_equivalence(found, len(pairs), NO_LATENCY).verdict == ("refused" if beyond else "accepted")
-
-
-def test_neighbouring_numbers_are_one_unit_in_the_last_place_apart(pairs: Pairs) -> None:
-    candidate = pairs.baseline.copy()
-    candidate[7] = np.nextafter(candidate[7], np.inf)
-    found = agreement(altered(pairs, candidate), NO_LATENCY, [])
-    assert found is not None
-    assert (found.rows_differing, found.largest_ulps, found.rows_beyond) == (1, 1, 0)
 
 
 def test_a_few_rows_that_agree_prove_no_equivalence(variants: Variants, flights: Flights, tmp_path: Path) -> None:
@@ -363,71 +221,6 @@ def test_what_is_not_there_is_told(variants: Variants, tmp_path: Path) -> None:
     (tmp_path / "bad.parquet").write_text("not Parquet")
     with pytest.raises(CompareError, match="cannot be read as Parquet"):
         compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "bad.parquet"))
-
-
-def test_the_command_takes_tags_and_ends_with_its_verdict(
-    trained: dict[str, Any], variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["compare", "--baseline", trained["tag"], "--on", "test", "--sample", "2000", "--out", str(tmp_path)]
-    assert main([*arguments, "--candidate", variants.seed, "--equivalent", "--json"]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    summary = json.loads(lines[-1])
-    assert summary["verdict"] == "refused"
-    assert Path(summary["report"]).exists()
-    assert sum(line.startswith("worst ") for line in lines) == NO_LATENCY.worst_rows
-    assert '"features": {' in next(line for line in lines if line.startswith("worst "))
-    assert main([*arguments, "--candidate", variants.again, "--equivalent"]) == 0
-    assert main([*arguments, "--candidate", "flights:nowhere", "--equivalent"]) == 3
-    assert "flights:nowhere" in capsys.readouterr().err
-    assert main([*arguments, "--candidate", variants.seed, "--not-worse", "--margin", "-1"]) == 2
-    assert "--margin: Input should be greater than 0" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("COMPARE_MARGIN", "-1", "COMPARE_MARGIN: Input should be greater than 0"),
-        ("COMPARE_END", "2026-01-02T00:00Z", "COMPARE_END: Input should not have timezone info"),
-        ("COMPARE_END", "2020-01-01", "--from must be before --to"),
-    ],
-)
-def test_a_variable_that_is_wrong_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, said: str
-) -> None:
-    monkeypatch.setenv(name, value)
-    arguments = ["--baseline", "x", "--candidate", "y", "--on", "shadow", "--from", "2026-01-01", "--out", "nowhere"]
-    assert main(["compare", *arguments, "--equivalent"]) == 2
-    assert said in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("on", "option", "value"),
-    [
-        ("test", "--from", "2013-07-01"),
-        ("examples.parquet", "--to", "2013-07-01"),
-        ("test", "--window-on", "sched_dep"),
-        ("test", "--traffic-dir", "var/traffic"),
-        ("traffic", "--sample", "100"),
-        ("shadow", "--sample", "100"),
-        ("test", "--margin", "0.02"),
-        ("test", "--door", "grpc"),
-        ("test", "--candidate-grpc", "127.0.0.1:3001"),
-    ],
-)
-def test_an_option_that_would_be_dropped_is_told(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, on: str, option: str, value: str
-) -> None:
-    arguments = ["--baseline", "x", "--candidate", "y", "--on", on, option, value, "--out", str(tmp_path / "out")]
-    assert main(["compare", *arguments, "--equivalent"]) == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith(f"{option} is for ")
-    assert not (tmp_path / "out").exists()
-
-
-def test_what_is_no_tag_at_all_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--candidate", "no tag!", "--on", "test", "--equivalent", "--out", str(tmp_path)]
-    assert main(["compare", "--baseline", "x", *arguments]) == 3
-    assert "The model no tag! is not in the BentoML store" in capsys.readouterr().err
 
 
 def test_every_field_of_a_request_is_asked_for(pairs: Pairs) -> None:
