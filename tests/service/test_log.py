@@ -76,12 +76,12 @@ def test_every_answered_prediction_is_in_the_log_with_what_was_answered(server: 
     assert in_log(answers, logged(server.traffic))
 
 
-def test_at_any_moment_of_a_load_the_log_holds_what_is_answered(server: ServedPort) -> None:
-    with Load(server.process.url) as load:
+def test_at_any_moment_of_a_load_the_log_holds_what_is_answered(trained: dict[str, Any], tmp_path: Path) -> None:
+    with serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"]) as served, Load(served.process.url) as load:
         for answers in range(100, 1001, 100):
             load.wait_for(answers)
             so_far = list(load.answers)
-            assert in_log(so_far, logged(server.traffic)), f"after {answers} answers"
+            assert in_log(so_far, logged(served.traffic)), f"after {answers} answers"
 
 
 def test_a_killed_server_loses_no_prediction_that_it_answered(trained: dict[str, Any], tmp_path: Path) -> None:
