@@ -1,11 +1,13 @@
-"""What the commands' arguments have in common: their types, and how a wrong one is told."""
+"""What the commands have in common: how they are added, their arguments' types, and how a wrong one is told."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
@@ -16,6 +18,23 @@ FAILED = 3
 
 MOMENT = "ISO 8601; with an offset it is converted to UTC, so a local time has none"
 """What `moment` reads, for --help."""
+
+
+def add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    description: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    """Add a command; `summary` is its line in the list of them, the other texts stand in its own --help as they are."""
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def add_window(command: argparse.ArgumentParser) -> None:
@@ -54,11 +73,20 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def first_error(error: ValidationError) -> str:
-    """What is wrong with the first of the settings that are wrong, by the argument's name if it is one of them."""
+def first_error(
+    error: ValidationError, given: Collection[str], prefix: str = "", options: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """What is wrong with the first of the settings that are wrong, by the argument or the variable that it came from.
+
+    `given` are the settings that came as arguments; others are the environment's, after `prefix`. `options` names the
+    arguments that are not named as their setting.
+    """
     first = error.errors()[0]
-    name = ".".join(map(str, first["loc"])).replace("_", "-")
-    return f"--{name}: {first['msg']}" if name else first["msg"]
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ")
+    name = str(first["loc"][0])
+    option = options.get(name, f"--{name.replace('_', '-')}")
+    return f"{option if name in given else prefix + name.upper()}: {first['msg']}"
 
 
 def fail(message: object, code: int) -> int:

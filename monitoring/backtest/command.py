@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from data.errors import DataError
 from features.definition import NAME
-from monitoring.arguments import FAILED, fail
+from monitoring.arguments import FAILED, add_command, fail
 from monitoring.errors import MonitoringError
 
 _DESCRIPTION = """Ask what the drift job would have said of windows whose truth is known, on the model's own flights.
@@ -25,12 +25,8 @@ example: python -m monitoring backtest --out docs/drift.md"""
 
 def add_backtest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of the evaluation layer."""
-    command = commands.add_parser(
-        "backtest",
-        help="measure false alarms and power of the drift job",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = add_command(
+        commands, "backtest", "measure false alarms and power of the drift job", _DESCRIPTION, _EPILOG
     )
     command.add_argument("--model", default=f"{NAME}:latest", metavar="TAG", help="(default: %(default)s)")
     command.add_argument(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import DataError
-from monitoring.arguments import FAILED, MOMENT, fail, moment
+from monitoring.arguments import FAILED, MOMENT, add_command, fail, moment
 from monitoring.errors import CompareError, MonitoringError
 from scoring.errors import ScoringError
 
@@ -44,12 +44,8 @@ examples: python -m monitoring compare --baseline flights:v1 --candidate flights
 
 def add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of the evaluation layer."""
-    command = commands.add_parser(
-        "compare",
-        help="say whether a candidate may replace the model in service",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = add_command(
+        commands, "compare", "say whether a candidate may replace the model in service", _DESCRIPTION, _EPILOG
     )
     who = "a tag of the BentoML store, the folder of a package, or the URL of a running server"
     command.add_argument("--baseline", required=True, metavar="MODEL", help=f"the model in service: {who}")

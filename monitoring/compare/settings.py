@@ -8,6 +8,7 @@ from typing import Any, Self
 from pydantic import Field, NaiveDatetime, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from monitoring.arguments import first_error
 from monitoring.compare.noninferiority import LEAST_DAYS
 from monitoring.errors import CompareError
 from monitoring.replay.config import DoorName
@@ -91,9 +92,4 @@ def read_settings(**given: Any) -> CompareSettings:
     try:
         return CompareSettings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:
-            raise CompareError(first["msg"].removeprefix("Value error, ")) from error
-        name = str(first["loc"][0])
-        option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-        raise CompareError(f"{option if name in given else f'COMPARE_{name.upper()}'}: {first['msg']}") from error
+        raise CompareError(first_error(error, given, "COMPARE_", _OPTIONS)) from error

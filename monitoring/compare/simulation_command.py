@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from data.errors import DataError
 from features.definition import NAME
-from monitoring.arguments import FAILED, fail
+from monitoring.arguments import FAILED, add_command, fail
 from monitoring.errors import CompareError, MonitoringError
 from scoring.errors import ScoringError
 
@@ -39,13 +39,7 @@ example: python -m training --seed 7
 
 def add_compare_simulation(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of the evaluation layer."""
-    command = commands.add_parser(
-        "compare-simulation",
-        help="measure how often compare is wrong",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command = add_command(commands, "compare-simulation", "measure how often compare is wrong", _DESCRIPTION, _EPILOG)
     command.add_argument("--baseline", default=f"{NAME}:latest", metavar="MODEL", help="(default: %(default)s)")
     command.add_argument("--candidate", required=True, metavar="MODEL", help="about as good, such as of another seed")
     command.add_argument("--worse", metavar="MODEL", help="a worse one, such as trained without weather, to mix in")

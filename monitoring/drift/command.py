@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from data.errors import DataError
 from features.definition import SEGMENTS
-from monitoring.arguments import FAILED, add_window, fail, first_error, positive
+from monitoring.arguments import FAILED, add_command, add_window, fail, first_error, positive
 from monitoring.drift.means_arguments import add_means, means_of
 from monitoring.drift.result import DriftResult
 from monitoring.errors import MonitoringError
@@ -57,12 +57,8 @@ class _PrintSchema(argparse.Action):
 
 def add_drift(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of the evaluation layer."""
-    command = commands.add_parser(
-        "drift",
-        help="compare a window of traffic with the model's reference",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = add_command(
+        commands, "drift", "compare a window of traffic with the model's reference", _DESCRIPTION, _EPILOG
     )
     add_window(command)
     command.add_argument(
@@ -107,7 +103,7 @@ def _drift(arguments: argparse.Namespace) -> int:
         settings = DriftSettings(**{name: given[name] for name in _SETTINGS if name in given})
         outputs = OutputSettings(**{name: given[name] for name in _OUTPUTS if name in given})
     except ValidationError as error:
-        return fail(first_error(error), 2)
+        return fail(first_error(error, given, "DRIFT_"), 2)
     try:
         return _judge(arguments, settings, outputs)
     except Exception as error:  # Python's own exit code for it, 1, would mean drift

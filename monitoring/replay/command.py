@@ -7,7 +7,7 @@ import argparse
 from pydantic import ValidationError
 
 from data.errors import DataError
-from monitoring.arguments import FAILED, fail, first_error, positive
+from monitoring.arguments import FAILED, add_command, fail, first_error, positive
 from monitoring.errors import MonitoringError, UnreachableError
 
 _DESCRIPTION = """Send the flights of some months to a running server as if they were live, then what came true of them.
@@ -26,12 +26,8 @@ examples: python -m monitoring replay --months 2013-07:2013-09 --sample 6000
 
 def add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of the evaluation layer."""
-    command = commands.add_parser(
-        "replay",
-        help="send past flights to a server, and their outcomes",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = add_command(
+        commands, "replay", "send past flights to a server, and their outcomes", _DESCRIPTION, _EPILOG
     )
     command.add_argument("--months", required=True, metavar="FIRST:LAST", help="such as 2013-07:2013-09, or one month")
     size = command.add_mutually_exclusive_group()
@@ -66,7 +62,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     try:
         config = ReplayConfig(**{name: value for name, value in given.items() if name in ReplayConfig.model_fields})
     except ValidationError as error:
-        return fail(first_error(error), 2)
+        return fail(first_error(error, given), 2)
     try:
         result = replay(config)
     except UnreachableError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import DataError
-from monitoring.arguments import FAILED, add_window, fail
+from monitoring.arguments import FAILED, add_command, add_window, fail
 from monitoring.errors import MonitoringError
 from scoring.errors import ScoringError
 
@@ -32,12 +32,8 @@ example: python -m monitoring skew --from 2013-07-01 --to 2013-10-01 --on sched_
 
 def add_skew(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to those of the evaluation layer."""
-    command = commands.add_parser(
-        "skew",
-        help="recompute logged traffic offline and compare to the bit",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    command = add_command(
+        commands, "skew", "recompute logged traffic offline and compare to the bit", _DESCRIPTION, _EPILOG
     )
     add_window(command)
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for skew.json")

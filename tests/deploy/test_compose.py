@@ -102,7 +102,7 @@ def test_the_drift_script_says_well_done_for_any_verdict_and_removes_what_is_old
 def test_the_drift_script_fails_where_there_is_no_verdict(tmp_path: Path) -> None:
     result = run_drift(tmp_path, DRIFT_SAMPLE="many")
     assert result.returncode == 3
-    assert "sample: Input should be a valid integer" in result.stderr
+    assert "DRIFT_SAMPLE: Input should be a valid integer" in result.stderr
 
     assert run_drift(tmp_path).returncode == 0
     assert run_drift(tmp_path, DRIFT_SAMPLE="many").returncode == 3, "yesterday's verdict is none of today's"

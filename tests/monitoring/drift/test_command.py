@@ -86,13 +86,22 @@ def test_no_result_file_is_a_failure_that_tells_the_verdict(
     ("arguments", "name"),
     [
         (["--sample", "1"], "--sample"),
-        (["--alert-after", "3", "--of", "2"], "Value error, alert_after is 3, more than the 2 windows"),
+        (["--alert-after", "3", "--of", "2"], "alert_after is 3, more than the 2 windows"),
         (["--maturity-hours", "-1"], "--maturity-hours: "),
     ],
 )
 def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], name: str) -> None:
     assert command(tmp_path, tmp_path / "out", *arguments) == 2
     assert capsys.readouterr().err.startswith(name)
+
+
+@pytest.mark.parametrize(("variable", "value"), [("DRIFT_SAMPLE", "many"), ("DRIFT_ALERT_AFTER", "0")])
+def test_a_variable_that_is_wrong_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert command(tmp_path, tmp_path / "out") == 2
+    assert capsys.readouterr().err.startswith(f"{variable}: Input should be ")
 
 
 def test_a_failed_job_is_one_sentence(
