@@ -7,18 +7,18 @@ import socket
 import sys
 from collections.abc import Sequence
 
+_IN_USE = "is in use: stop what listens there"
 
-def is_taken(port: int, host: str = "0.0.0.0") -> bool:  # noqa: S104
-    """Whether something listens on `port` already. Raises OSError where nothing can, for another reason."""
+
+def why_not(port: int, host: str = "0.0.0.0") -> str | None:  # noqa: S104
+    """Why nothing more can listen on `port` of `host`, to follow its name; None where it can."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return True
-            raise
-    return False
+            return _IN_USE if error.errno == errno.EADDRINUSE else f"cannot be opened at {host}: {error.strerror}"
+    return None
 
 
 def free_port() -> int:
@@ -31,18 +31,13 @@ def free_port() -> int:
 
 def tell_taken(ports: Sequence[int]) -> bool:
     """Print a sentence for each of `ports` that cannot be had or stands twice, and say whether there is one."""
-    told = False
+    faults = {}
     for index, port in enumerate(ports):
-        try:
-            if port and (port in ports[:index] or is_taken(port)):
-                fault = "is in use: stop what listens there"
-            else:
-                continue
-        except OSError as error:
-            fault = f"cannot be opened: {error.strerror}"
+        if port and (fault := _IN_USE if port in ports[:index] else why_not(port)):
+            faults[port] = fault
+    for port, fault in faults.items():
         print(f"Port {port} {fault}, or set PORT or GRPC_PORT to another.", file=sys.stderr)
-        told = True
-    return told
+    return bool(faults)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Self
 import psutil
 
 from scoring.errors import ScoringError
-from scoring.ports import is_taken
+from scoring.ports import why_not
 
 STARTUP_SECONDS = 120.0
 STOP_SECONDS = 60.0
@@ -60,8 +60,8 @@ class ServerProcess:
 
     def start(self) -> Self:
         """Start and wait for readiness."""
-        if is_taken(self.port):
-            raise ScoringError(f"Port {self.port} is in use: stop what listens there, or set PORT to another.")
+        if fault := why_not(self.port):
+            raise ScoringError(f"Port {self.port} {fault}, or set PORT to another.")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(

@@ -19,7 +19,7 @@ from scoring.doors.certificates import server_credentials
 from scoring.doors.entrance import Entrance
 from scoring.doors.servicer import InferenceServicer
 from scoring.errors import ScoringError
-from scoring.ports import is_taken
+from scoring.ports import why_not
 from scoring.settings import settings
 
 SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
@@ -37,12 +37,8 @@ def check_door() -> None:
     """Raise ScoringError where no worker could open the door: its port is taken, or its certificates are no good."""
     if not settings.grpc_port:
         return
-    try:
-        taken = is_taken(settings.grpc_port, settings.grpc_host)
-    except OSError as error:
-        raise ScoringError(f"The gRPC port cannot be opened at {_address()}: {error.strerror}.") from error
-    if taken:
-        raise ScoringError(f"The gRPC port {settings.grpc_port} is in use: free it, or set GRPC_PORT to another.")
+    if fault := why_not(settings.grpc_port, settings.grpc_host):
+        raise ScoringError(f"The gRPC port {settings.grpc_port} {fault}, or set GRPC_PORT or GRPC_HOST to another.")
     server_credentials()
 
 
@@ -72,7 +68,8 @@ class GRPCDoor:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        address = _address()
+        host = f"[{settings.grpc_host}]" if ":" in settings.grpc_host else settings.grpc_host
+        address = f"{host}:{settings.grpc_port}"
         credentials = server_credentials()
         try:
             if credentials is None:
@@ -108,11 +105,6 @@ class GRPCDoor:
             await asyncio.sleep(0)
             quiet = quiet + 1 if self._servicer.taken == seen else 0
             seen = self._servicer.taken
-
-
-def _address() -> str:
-    host = f"[{settings.grpc_host}]" if ":" in settings.grpc_host else settings.grpc_host
-    return f"{host}:{settings.grpc_port}"
 
 
 @contextmanager

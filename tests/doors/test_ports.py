@@ -40,7 +40,7 @@ def test_a_second_server_on_the_same_grpc_port_is_refused_with_a_sentence(
 
     assert result.returncode != 0
     said = result.stdout + result.stderr
-    assert f"The gRPC port {server.grpc_port} is in use: free it, or set GRPC_PORT to another." in said
+    assert f"The gRPC port {server.grpc_port} is in use: stop what listens there, or set GRPC_PORT or GRPC_HOST" in said
     assert "Traceback" not in said
     assert by_grpc(server, [EXAMPLE])[0][0] == by_http(server, [EXAMPLE])[0][0]
 
@@ -96,5 +96,5 @@ def test_an_address_that_the_machine_does_not_have_is_told(trained: dict[str, An
     result = refused(ROOT, MODEL_TAG=trained["tag"], GRPC_HOST="192.0.2.1", GRPC_PORT="3999")
     assert result.returncode != 0
     said = result.stdout + result.stderr
-    assert "The gRPC port cannot be opened at 192.0.2.1:3999: Cannot assign requested address." in said
+    assert "The gRPC port 3999 cannot be opened at 192.0.2.1: Cannot assign requested address, or set GRPC_PORT" in said
     assert "Traceback" not in said

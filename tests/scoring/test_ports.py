@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from scoring.ports import free_port, is_taken, tell_taken
+from scoring.ports import free_port, tell_taken, why_not
 from tests.conftest import ROOT
 
 
 def test_a_port_is_taken_while_something_listens_on_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        assert is_taken(port)
-    assert not is_taken(port)
+        assert why_not(port) == "is in use: stop what listens there"
+    assert why_not(port) is None
 
 
 def test_the_command_names_each_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,12 +26,11 @@ def test_the_command_names_each_port_that_is_taken(capsys: pytest.CaptureFixture
     assert all("PORT" in line for line in said)
 
 
-def test_a_port_that_cannot_be_had_for_another_reason_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(OSError, match="assign"):
-        is_taken(free_port(), "192.0.2.1")
+def test_a_port_that_cannot_be_had_for_another_reason_is_told_too() -> None:
+    assert why_not(free_port(), "192.0.2.1") == "cannot be opened at 192.0.2.1: Cannot assign requested address"
+    assert "cannot be opened at nowhere.invalid" in str(why_not(free_port(), "nowhere.invalid"))
     with socket.create_server(("::", 0), family=socket.AF_INET6) as listener:
-        assert is_taken(listener.getsockname()[1], "::")
-    assert not capsys.readouterr().err
+        assert str(why_not(listener.getsockname()[1], "::")).startswith("is in use")
 
 
 def test_the_command_is_silent_about_free_ports() -> None:
