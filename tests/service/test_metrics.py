@@ -62,7 +62,8 @@ def pair(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> I
 def test_everything_declared_is_exported_with_its_labels_and_nothing_else(pair: ServedPort) -> None:
     by_http(pair, [EXAMPLE])
     post_outcomes(pair, 1)
-    figures = wait_for(pair, lambda figures: ("outcomes_received_total", frozenset()) in figures)
+    last = {("log_last_line_seconds", frozenset({("stream", stream)})) for stream in ("predictions", "outcomes")}
+    figures = wait_for(pair, lambda figures: last <= figures.keys())
     exported: dict[str, set[frozenset[str]]] = {}
     for name, labels in figures:
         if not name.startswith("bentoml_"):
