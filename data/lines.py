@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import groupby
 from types import NoneType
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import orjson
 import pyarrow as pa
@@ -34,8 +35,8 @@ _JSON: dict[Kind, set[type]] = {
 _CHUNK_BYTES = 1024 * 1024  # measured: less pays for many small batches, more for rows that leave the cache
 
 
-_NO_NUMBER = re.compile(rb'"([^"\\]+)"\s*:\s*(-?(?:NaN|Infinity))\b')
-"""What other writers put where JSON has no word: the name and the value."""
+_NO_NUMBER = re.compile(rb'"([^"\\]+)"\s*:\s*(?:\[([^\]"]*?))?(-?(?:NaN|Infinity))\b')
+"""What other writers put where JSON has no word: the name, what precedes it in a list, and the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ def read_lines(
     """The first `size` bytes of a segment as batches of some thousand rows; what cannot be read goes to `reject`.
 
     A line is read or rejected as a whole: it must be one JSON object, `time` must be set, and every field of the
-    schema must be of its kind, null or left out. Names outside the schema are ignored.
+    schema must be of its kind, null or left out; a list that fields are within holds each of them, or is null or left
+    out. Names outside the schema are ignored.
     """
     number, tail = 1, b""
     while size > 0 and (block := file.read(min(_CHUNK_BYTES, size))):
@@ -108,8 +110,7 @@ def _decode(lines: list[bytes], fields: Sequence[Field]) -> pa.RecordBatch:
         rows = orjson.loads(b"[%b]" % b",".join(lines))
     except orjson.JSONDecodeError as error:
         if token := _NO_NUMBER.search(lines[0]):
-            name, value = (part.decode(errors="replace") for part in token.groups())
-            raise ValueError(f"{name} is {value}, so the line is not JSON") from None
+            raise ValueError(f"{_named(token, fields)} is {token[3].decode()}, so the line is not JSON") from None
         raise ValueError(f"the line is not JSON: {error.msg}") from None
     if len(rows) != len(lines) or any(type(row) is not dict for row in rows):
         raise ValueError("the line is not one JSON object")
@@ -117,14 +118,43 @@ def _decode(lines: list[bytes], fields: Sequence[Field]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=arrow_schema(fields))
 
 
+def _named(token: re.Match[bytes], fields: Sequence[Field]) -> str:
+    """The field that `_NO_NUMBER` met; the list, where that holds more than the schema says."""
+    name, before = token[1].decode(errors="replace"), token[2]
+    if before is None:
+        return name
+    members = [field.name for field in fields if field.within == name]
+    place = before.count(b",")
+    return members[place] if place < len(members) else name
+
+
 def _values(rows: list[dict[str, object]], fields: Sequence[Field]) -> Iterator[Sequence[object]]:
     """The values of each field, shape (rows,), with None where a row lacks it."""
+    get = _getter(rows)
+    for within, members in groupby(fields, key=lambda field: field.within):
+        if within is None:
+            yield from (get(field.name) for field in members)
+        else:
+            yield from _elements(within, get(within), len(list(members)))
+
+
+def _getter(rows: list[dict[str, object]]) -> Callable[[str], Sequence[object]]:
+    """What gives the values of a name, shape (rows,)."""
     names = list(rows[0])
     if all(list(row) == names for row in rows):  # the usual case, three times as fast
         columns = dict(zip(names, zip(*map(dict.values, rows), strict=True), strict=True))
         absent = (None,) * len(rows)
-        return (columns.get(field.name, absent) for field in fields)
-    return ([row.get(field.name) for row in rows] for field in fields)
+        return lambda name: columns.get(name, absent)
+    return lambda name: [row.get(name) for row in rows]
+
+
+def _elements(name: str, lists: Sequence[object], size: int) -> Iterator[tuple[object, ...]]:
+    """The values of the `size` fields within a list, each of shape (rows,)."""
+    none = [None] * size
+    whole = [none if values is None else values for values in lists]
+    if any(type(values) is not list or len(values) != size for values in whole):
+        raise ValueError(f"{name} is not a list of {size} values")
+    return zip(*cast(list[list[object]], whole), strict=True)
 
 
 def _column(values: Sequence[object], field: Field) -> pa.Array:

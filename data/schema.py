@@ -31,7 +31,8 @@ class Field:
     """One column of a table, a request or a log.
 
     `minimum` and `maximum` are inclusive; for TEXT they bound the number of characters. `optional` fields may be
-    null or left out.
+    null or left out. Fields of one `within` stand beside each other; in a line of a log they are the elements of the
+    list of that name, which is less to write than a name each, and whoever reads the log gets columns all the same.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     optional: bool = False
+    within: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The field as plain JSON values, without what is not set."""

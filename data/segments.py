@@ -87,15 +87,15 @@ class SegmentWriter:
         self._opened = 0.0
         _writers.add(self)
 
-    def append(self, lines: bytes) -> None:
-        """Writes one or more JSON lines, each ended by a newline, in one write.
+    def append(self, lines: bytes, count: int | None = None) -> None:
+        """Writes one or more JSON lines, each ended by a newline, in one write; `count` is their number, if known.
 
         Raises LogError if they cannot be written; none of them is then in the log unless the file system refuses
         even to truncate, and the next append starts a new segment. Raises ValueError if the last line is not ended.
         """
         if not lines.endswith(b"\n"):
             raise ValueError("Every line must end with a newline.")
-        count = lines.count(b"\n")
+        count = lines.count(b"\n") if count is None else count
         start = time.perf_counter()
         with self._lock:
             try:

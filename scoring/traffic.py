@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from data.schema import Field, Kind
 from data.segments import SegmentWriter
@@ -27,6 +28,7 @@ PREDICTIONS = "predictions"
 OUTCOMES = "outcomes"
 SHADOW = "shadow"
 FEATURE_PREFIX = "feature_"
+_FEATURES = "features"
 
 PREDICTION_SCHEMA: tuple[Field, ...] = (
     Field("prediction_id", Kind.TEXT, "UUIDv7 made by the server"),
@@ -34,7 +36,10 @@ PREDICTION_SCHEMA: tuple[Field, ...] = (
     Field("model", Kind.TEXT, "Tag of the model"),
     Field("declaration", Kind.TEXT, "Fingerprint of the declaration"),
     *FIELDS,
-    *(Field(FEATURE_PREFIX + item.name, Kind.NUMBER, item.description, item.unit, optional=True) for item in FEATURES),
+    *(
+        Field(FEATURE_PREFIX + item.name, Kind.NUMBER, item.description, item.unit, optional=True, within=_FEATURES)
+        for item in FEATURES
+    ),
     Field(TARGET.name, Kind.NUMBER, "What was predicted", TARGET.unit),
 )
 """A line of the predictions' log."""
@@ -59,7 +64,8 @@ _SECOND = timedelta(seconds=1)
 FEW_ROWS = 12
 """Times of up to this many rows are written in plain Python, which is faster than NumPy's fixed cost."""
 
-_Line = msgspec.defstruct("_Line", [(field.name, Any) for field in PREDICTION_SCHEMA], gc=False)
+_NAMES = dict.fromkeys(field.within or field.name for field in PREDICTION_SCHEMA)
+_Line = msgspec.defstruct("_Line", [(name, Any) for name in _NAMES], gc=False)
 _ENCODER = msgspec.json.Encoder()
 _TIMES = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.LOCAL_TIME)
 _NUMBERS = tuple(index for index, field in enumerate(FIELDS) if field.kind is Kind.NUMBER)
@@ -91,8 +97,8 @@ class TrafficLog:
         for index in _TIMES:
             fields[index] = _local_times(fields[index])
         same = ((value,) * count for value in (_now(), model, self._declaration))
-        lines = map(_Line, ids, *same, *fields, *predictions.features.T.tolist(), targets)
-        self._predictions.append(_ENCODER.encode_lines(list(lines)))
+        lines = list(map(_Line, ids, *same, *fields, _lists(predictions.features), targets))
+        self._predictions.append(_ENCODER.encode_lines(lines), count)
         self.on_recorded(predictions)
         return [
             {"prediction_id": prediction_id, "id": own_id, TARGET.name: target, "model": model}
@@ -137,6 +143,12 @@ def prediction_ids(count: int) -> list[str]:
     head = f"{stamp[:8]}-{stamp[8:]}-7{noise[1:4]}-{variant}{noise[4:7]}-{noise[7:11]}"
     first = int(noise[11:19], 16) >> 1
     return [f"{head}{number:08x}" for number in range(first, first + count)]
+
+
+def _lists(features: NDArray[np.float32]) -> Iterator[msgspec.Raw]:
+    """Each row of features as a JSON list, to the bit, missing ones null."""
+    encoded = orjson.dumps(np.ascontiguousarray(features, np.float64), option=orjson.OPT_SERIALIZE_NUMPY)
+    return map(msgspec.Raw, encoded[1:-1].replace(b"],[", b"]\n[").split(b"\n"))
 
 
 def _local_times(seconds: Sequence[int]) -> Sequence[datetime]:

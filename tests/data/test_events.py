@@ -4,6 +4,7 @@ import io
 import threading
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -126,6 +127,49 @@ def test_columns_that_an_older_schema_lacks_are_null(tmp_path: Path) -> None:
         assert log.read(START, columns=["gate"]).num_rows == 2
         assert log.read().schema.names == [*arrow_schema(SCHEMA).names, "gate", "flight_hours"]
         seal(tmp_path)
+
+
+MEANS = tuple(replace(field, within="means") for field in (SCHEMA[-1], Field("mean_delay", Kind.NUMBER, "Mean")))
+LISTED = (*SCHEMA[:-1], *MEANS)
+
+
+def test_the_elements_of_a_list_are_columns_like_others_beside_older_lines_too(tmp_path: Path) -> None:
+    write(tmp_path, [0])
+    with SegmentWriter(tmp_path, LISTED) as writer:
+        writer.append(encode([row(1, means=[5.5, None]), row(2, means=None, dep_delay=9.0), row(3, flight=None)]))
+        writer.append(encode([{"time": row(4)["time"], "means": [1, 2.5]}]))
+    for _ in range(2):
+        table = EventLog(tmp_path).read(columns=["dep_delay", "mean_delay"], on="time").to_pydict()
+        assert sorted(zip(*table.values(), strict=True), key=str) == [
+            (0.0, None),
+            (1.0, 2.5),
+            (5.5, None),
+            (None, None),
+            (None, None),
+        ]
+        seal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"[1.0]", "means is not a list of 2 values"),
+        (b"[1.0,2.0,3.0]", "means is not a list of 2 values"),
+        (b"7", "means is not a list of 2 values"),
+        (b'{"dep_delay":1}', "means is not a list of 2 values"),
+        (b'[1.0,"late"]', "mean_delay is not of kind number"),
+        (b"[true,1.0]", "dep_delay is not of kind number"),
+        (b"[NaN,2.0]", "dep_delay is NaN, so the line is not JSON"),
+        (b"[1.0, -Infinity]", "mean_delay is -Infinity, so the line is not JSON"),
+        (b"[1.0,2.0,NaN]", "means is NaN, so the line is not JSON"),
+    ],
+)
+def test_a_list_that_is_not_as_declared_is_set_aside_with_its_reason(value: bytes, reason: str) -> None:
+    good, bad = encode([row(1, means=[1.0, 2.0])]), encode([row(2, means=0)]).replace(b'"means":0', b'"means":' + value)
+    rejected: list[RejectedLine] = []
+    batches = list(read_lines(io.BytesIO(good + bad + good), len(good + bad + good), LISTED, rejected.append))
+    assert sum(batch.num_rows for batch in batches) == 2
+    assert [(line.number, line.reason) for line in rejected] == [(2, reason)]
 
 
 def test_kinds_that_changed(tmp_path: Path) -> None:

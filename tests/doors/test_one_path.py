@@ -16,11 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.definition import EXAMPLE, FIELD_NAMES
-from features.functions import FEATURE_NAMES
 from features.values import Row
 from scoring.package import ModelPackage
 from scoring.parity import read_rows
-from scoring.traffic import FEATURE_PREFIX
 from tests.conftest import ROOT
 from tests.doors.clients import (
     INFER,
@@ -76,7 +74,7 @@ def assert_alike(server: ServedPort, package: ModelPackage, requests: list[dict[
         logged_here = lines[index * len(requests) : (index + 1) * len(requests)]
         assert bits([target for target, _ in answer]) == bits(offline.target.tolist()), door
         assert bits([line["arrival_delay"] for line in logged_here]) == bits(offline.target.tolist()), door
-        assert [[line[FEATURE_PREFIX + name] for name in FEATURE_NAMES] for line in logged_here] == features, door
+        assert [line["features"] for line in logged_here] == features, door
         assert [{name: line[name] for name in FIELD_NAMES} for line in logged_here] == fields, door
 
 

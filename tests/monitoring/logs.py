@@ -20,10 +20,9 @@ from features.definition import FIELDS, TARGET
 from monitoring.window.data import Query
 from scoring.package import ModelPackage
 from scoring.traffic import PREDICTION_SCHEMA, PREDICTIONS, TrafficLog
+from tests.lines import Line, fold, unfold
 
 JANUARY, JULY, AUGUST = date(2013, 1, 1), date(2013, 7, 1), date(2013, 8, 1)
-
-Line = dict[str, Any]
 
 
 def drawn(flights: Flights, start: date, end: date, count: int, seed: int = 0) -> pa.Table:
@@ -61,11 +60,12 @@ def outcomes_of(table: pa.Table, answers: list[dict[str, Any]]) -> list[tuple[st
 def rewrite(directory: Path, alter: Callable[[Line], Line], schema: Sequence[Field] = PREDICTION_SCHEMA) -> None:
     """Write the log of predictions again with every line altered, under `schema` alone."""
     folder = directory / PREDICTIONS
-    lines = [orjson.loads(line) for path in folder.glob("*.jsonl") for line in path.read_bytes().splitlines()]
+    lines = [unfold(orjson.loads(line)) for path in folder.glob("*.jsonl") for line in path.read_bytes().splitlines()]
     for path in folder.rglob("*.json*"):
         path.unlink()
     with SegmentWriter(folder, schema) as writer:
-        writer.append(b"".join(orjson.dumps(alter(line), option=orjson.OPT_APPEND_NEWLINE) for line in lines))
+        altered = (fold(alter(line), schema) for line in lines)
+        writer.append(b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in altered))
 
 
 def append(directory: Path, content: bytes) -> None:

@@ -30,6 +30,7 @@ from scoring.traffic import (
     TrafficLog,
     prediction_ids,
 )
+from tests.lines import unfold
 from tests.rows import from_json, rows
 from tests.serving import logged
 
@@ -74,7 +75,9 @@ def test_the_keys_of_a_line_are_the_schema_in_its_order(package: ModelPackage, t
     answers = log.record(from_json(EXAMPLE), package.predictor.predict(from_json(EXAMPLE)), TAG)
     log.record_outcomes([(answers[0]["prediction_id"], 4.0)])
 
-    assert list(logged(tmp_path)[0]) == [field.name for field in PREDICTION_SCHEMA]
+    line = logged(tmp_path)[0]
+    assert list(line) == list(dict.fromkeys(field.within or field.name for field in PREDICTION_SCHEMA))
+    assert unfold(line).keys() == {field.name for field in PREDICTION_SCHEMA}
     assert list(logged(tmp_path, OUTCOMES)[0]) == [field.name for field in OUTCOME_SCHEMA]
 
 
@@ -89,8 +92,9 @@ def test_features_and_predictions_are_in_the_log_to_the_bit(
 
     for line, features, target in zip(logged(folder), predictions.features, predictions.target, strict=True):
         assert struct.pack("<d", line[TARGET.name]) == struct.pack("<d", target)
+        values = unfold(line)
         for name, value in zip(FEATURE_NAMES, features, strict=True):
-            assert float_bits(line[FEATURE_PREFIX + name]) == float_bits(float(value)), name
+            assert float_bits(values[FEATURE_PREFIX + name]) == float_bits(float(value)), name
 
 
 @settings(deadline=None, max_examples=40)
@@ -181,4 +185,4 @@ def test_lines_are_strict_json_although_readings_are_missing(package: ModelPacka
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
-    assert json.loads(text, parse_constant=refuse)[FEATURE_PREFIX + "block"] is None
+    assert unfold(json.loads(text, parse_constant=refuse))[FEATURE_PREFIX + "block"] is None

@@ -35,6 +35,7 @@ from monitoring.window.scan import Means, _tasks, read_window
 from scoring.package import ModelPackage
 from scoring.traffic import PREDICTIONS
 from tests.conftest import ROOT
+from tests.lines import fold, unfold
 from tests.monitoring.logs import AUGUST, JULY, append, drawn, outcomes_of, post, record, rewrite, year
 from tests.monitoring.verdicts import SETTINGS
 
@@ -107,8 +108,8 @@ def test_a_row_in_several_files_counts_once(tmp_path: Path, package: ModelPackag
 def test_of_rows_with_one_id_the_first_by_time_counts(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     record(tmp_path, package, drawn(flights, JULY, AUGUST, 10))
     segment = next((tmp_path / PREDICTIONS).glob("*.jsonl"))
-    lines = [orjson.loads(line) for line in segment.read_bytes().splitlines()]
-    later = [{**line, "time": "2040-01-01T00:00:00Z", "feature_temp": 1e9} for line in lines]
+    lines = [unfold(orjson.loads(line)) for line in segment.read_bytes().splitlines()]
+    later = [fold({**line, "time": "2040-01-01T00:00:00Z", "feature_temp": 1e9}) for line in lines]
     append(tmp_path, b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in later))
     data = read_window(year(tmp_path), Reference.load(package.tag), SETTINGS)
     assert (data.rows.scored, data.rows.duplicates, data.rows.future) == (10, 10, 0)
