@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,7 @@ class Vocabulary:
         return self._codes.get(value, UNKNOWN)
 
     def codes(self, values: Iterable[str | None]) -> NDArray[np.int64]:
-        get = self._codes.get
-        return np.fromiter((get(value, UNKNOWN) for value in values), dtype=np.int64)
+        return np.fromiter(map(self._codes.get, values, repeat(UNKNOWN)), dtype=np.int64)
 
 
 @dataclass

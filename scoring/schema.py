@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import numpy as np
 import orjson
@@ -158,8 +158,8 @@ _ROW_VALIDATOR: Any = RowModel.__pydantic_validator__
 def rows_of_columns(columns: Mapping[str, Sequence[Any] | NDArray[Any]], count: int) -> Sequence[Row]:
     """Validate `count` rows held as columns by the rules of `RowModel`; many stay columns, a field at a time.
 
-    Missing values are None, or NaN among numbers; times are ISO strings. An optional field may be left out. Raises
-    pydantic's ValidationError, located as flights.<row>.<field>.
+    Missing values are None, or NaN among numbers; times are ISO strings, or more than FEW_ROWS of them an array of
+    seconds. An optional field may be left out. Raises pydantic's ValidationError, located as flights.<row>.<field>.
     """
     if 0 < count <= FEW_ROWS and not _any_infinite(columns):  # JSON has no word for it
         plain = (values.tolist() if isinstance(values, np.ndarray) else values for values in columns.values())
@@ -184,19 +184,23 @@ def _column(field: Field, values: Sequence[Any] | NDArray[Any]) -> Sequence[Any]
         match field.kind:
             case Kind.NUMBER:
                 numbers = np.asarray(values, dtype=np.float64)
-                if _all_allowed(field, numbers):
-                    return numbers
-                adapter.validate_python([None if math.isnan(value) else value for value in numbers.tolist()])
-                raise AssertionError(f"{field.name}: the check of the column and the check of its values disagree")
+                if not _all_allowed(field, numbers):
+                    _refuse(field, [None if math.isnan(value) else value for value in numbers.tolist()])
+                return numbers
+            case Kind.INTEGER if isinstance(values, np.ndarray):
+                if not _all_allowed(field, values):
+                    _refuse(field, values.tolist())
+                return values.astype(np.int64)
             case Kind.LOCAL_TIME:
-                seconds = _plain_seconds(values)
-                if seconds is not None:
+                seconds = values if isinstance(values, np.ndarray) else _seconds(values)
+                if seconds is not None and ((seconds >= EARLIEST) & (seconds < LATEST)).all():
                     return seconds
-                times = adapter.validate_json(orjson.dumps(values))
+                texts = _texts(values) if isinstance(values, np.ndarray) else values
+                times = adapter.validate_json(orjson.dumps(texts))
                 return np.array([_since_epoch(time) for time in times], dtype=np.int64)
             case _:
-                texts: list[Any] = adapter.validate_python(values)
-                return texts
+                checked: list[Any] = adapter.validate_python(values)
+                return checked
     except ValidationError as error:
         raise ValidationError.from_exception_data(
             "PredictRequest",
@@ -211,19 +215,38 @@ def _column(field: Field, values: Sequence[Any] | NDArray[Any]) -> Sequence[Any]
         ) from None
 
 
-def _plain_seconds(times: Any) -> NDArray[np.int64] | None:
-    """Seconds of times that are all spelt 2013-09-02T05:15:00 and allowed, at once; None where one is not."""
+def _refuse(field: Field, values: list[Any]) -> NoReturn:
+    """Raise the ValidationError for a column that was found to be at fault."""
+    _ADAPTERS[field.name].validate_python(values)
+    raise AssertionError(f"{field.name}: the check of the column and the check of its values disagree")
+
+
+def _seconds(times: Any) -> NDArray[np.int64] | None:
+    """Seconds since 1970 of texts that are all as `plain_seconds` reads them, else None."""
     try:
         content = "".join(times).encode("ascii")
         if set(map(len, times)) != {len(_PLAIN_TIME)}:
             return None
-        characters = np.frombuffer(content, np.uint8).reshape(-1, len(_PLAIN_TIME))
-        if (_digits_as_nines(characters) != _PLAIN_TIME).any():
-            return None
-        seconds = np.frombuffer(content, f"S{len(_PLAIN_TIME)}").astype("datetime64[s]").astype(np.int64)
     except (TypeError, ValueError):
         return None
-    return None if ((seconds < EARLIEST) | (seconds >= LATEST)).any() else seconds
+    return plain_seconds(np.frombuffer(content, np.uint8).reshape(-1, len(_PLAIN_TIME)))
+
+
+def _texts(seconds: NDArray[np.int64]) -> list[str]:
+    """The inverse of `plain_seconds`."""
+    texts: list[str] = np.datetime_as_string(seconds.astype("datetime64[s]")).tolist()
+    return texts
+
+
+def plain_seconds(characters: NDArray[np.uint8]) -> NDArray[np.int64] | None:
+    """Seconds since 1970 of n times by their characters, shape [n, length], if all are spelt 2013-09-02T05:15:00."""
+    if characters.shape[1] != len(_PLAIN_TIME) or (_digits_as_nines(characters) != _PLAIN_TIME).any():
+        return None
+    texts = np.ascontiguousarray(characters).view(f"S{len(_PLAIN_TIME)}").ravel()
+    try:
+        return texts.astype("datetime64[s]").astype(np.int64)
+    except ValueError:
+        return None  # no such day or hour
 
 
 def _digits_as_nines(characters: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -233,7 +256,7 @@ def _digits_as_nines(characters: NDArray[np.uint8]) -> NDArray[np.uint8]:
 _PLAIN_TIME = np.frombuffer(b"9999-99-99T99:99:99", np.uint8)
 
 
-def _all_allowed(field: Field, numbers: NDArray[np.float64]) -> bool:
+def _all_allowed(field: Field, numbers: NDArray[Any]) -> bool:
     low = -math.inf if field.minimum is None else field.minimum
     high = math.inf if field.maximum is None else field.maximum
     allowed = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)

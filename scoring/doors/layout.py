@@ -16,9 +16,18 @@ import numpy as np
 from data.schema import Field, Kind
 from features.definition import FIELDS
 from features.values import Row
-from scoring.doors.tensors import DATATYPES, STRUCT_CODES, Tensor, Values, count_rows, decode_values, shown
+from scoring.doors.tensors import (
+    DATATYPES,
+    STRUCT_CODES,
+    Tensor,
+    Values,
+    count_rows,
+    decode_values,
+    equal_texts,
+    shown,
+)
 from scoring.errors import RequestError
-from scoring.schema import rows_of_columns, valid_row
+from scoring.schema import FEW_ROWS, plain_seconds, rows_of_columns, valid_row
 
 LARGEST = 2.0**63
 """Whole numbers from here on are no INT64, and are refused as they are."""
@@ -35,7 +44,7 @@ class Layout:
 
     def __init__(self, inputs: Iterable[tuple[str, str, Sequence[int]]]) -> None:
         """`inputs` are name, datatype and shape of each tensor."""
-        self._inputs: list[tuple[str, str, int, Callable[[Any], list[Any]] | None]] = []
+        self._inputs: list[tuple[Field, str, int, Callable[[Any], Values] | None]] = []
         counts: dict[str, int] = {}
         for name, datatype, shape in inputs:
             field = _FIELDS.get(name)
@@ -48,7 +57,7 @@ class Layout:
             if datatype not in allowed:
                 datatypes = " or ".join(allowed)
                 raise RequestError(f"Input {name!r} has datatype {shown(datatype)}; it must be {datatypes}.")
-            self._inputs.append((name, datatype, counts[name], _reader(field)))
+            self._inputs.append((field, datatype, counts[name], _reader(field)))
         for field in FIELDS:
             if not field.optional and field.name not in counts:
                 raise RequestError(f"Input {field.name!r} is missing, and is not optional.")
@@ -56,7 +65,7 @@ class Layout:
             raise RequestError("There are no inputs.")
         self.count = next(iter(counts.values()))
         self._ragged = next((name for name, count in counts.items() if count != self.count), None)
-        self._of_one = [(name, _reader_of_one(datatype, read)) for name, datatype, _, read in self._inputs]
+        self._of_one = [(field.name, _reader_of_one(datatype, read)) for field, datatype, _, read in self._inputs]
 
     def row(self, contents: Sequence[bytes]) -> list[Row] | None:
         """The validated row of what each input holds in binary form, where it is one; None where `rows` must tell."""
@@ -74,15 +83,13 @@ class Layout:
         Raises RequestError that names the input, or pydantic's ValidationError that names row and field.
         """
         columns: dict[str, Values] = {}
-        for (name, datatype, count, read), content in zip(self._inputs, contents, strict=True):
-            values = content
-            if isinstance(values, bytes):
-                values = decode_values(name, datatype, count, values)
+        for (field, datatype, count, read), content in zip(self._inputs, contents, strict=True):
+            values = _decode(field, datatype, count, content) if isinstance(content, bytes) else content
             if len(values) != count:
-                raise RequestError(f"Input {name!r} has {len(values)} elements where its shape says {count}.")
-            columns[name] = read(values) if read else values
+                raise RequestError(f"Input {field.name!r} has {len(values)} elements where its shape says {count}.")
+            columns[field.name] = read(values) if read else values
         if self._ragged is not None:
-            first, rows = self._inputs[0][0], len(columns[self._ragged])
+            first, rows = self._inputs[0][0].name, len(columns[self._ragged])
             raise RequestError(f"Input {self._ragged!r} has {rows} rows where {first!r} has {self.count}.")
         return rows_of_columns(columns, self.count)
 
@@ -93,14 +100,23 @@ def rows_of_tensors(tensors: Sequence[Tensor]) -> Sequence[Row]:
     return layout.rows(tensor.values for tensor in tensors)
 
 
-def _reader(field: Field) -> Callable[[Any], list[Any]] | None:
+def _decode(field: Field, datatype: str, count: int, content: bytes) -> Values:
+    """The values of an input from its binary form, many times in seconds where they are spelt in the plain way."""
+    if field.kind is Kind.LOCAL_TIME and count > FEW_ROWS and (characters := equal_texts(content)) is not None:
+        seconds = plain_seconds(characters)
+        if seconds is not None:
+            return seconds
+    return decode_values(field.name, datatype, count, content)
+
+
+def _reader(field: Field) -> Callable[[Any], Values] | None:
     """What makes an input's values those of the schema, where missing is None; None where they are already."""
     if field.kind is Kind.INTEGER:
         return _integers
     return _texts if field.kind is Kind.TEXT and field.optional else None
 
 
-def _reader_of_one(datatype: str, read: Callable[[Any], list[Any]] | None) -> Callable[[bytes], Any]:
+def _reader_of_one(datatype: str, read: Callable[[Any], Values] | None) -> Callable[[bytes], Any]:
     """What reads an input's binary form of one value, as the schema has it; struct.error or ValueError for another."""
     if datatype == "BYTES":
         return _text if read is None else _text_or_none
@@ -129,8 +145,10 @@ def _finite_or_none(number: float) -> float | None:
     raise ValueError("infinite")
 
 
-def _integers(values: Values) -> list[Any]:
-    return [_integer(value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
+def _integers(values: Values) -> Values:
+    if not isinstance(values, np.ndarray):
+        return [_integer(value) for value in values]
+    return values if values.dtype.kind == "i" else [_integer(value) for value in values.tolist()]
 
 
 def _integer(value: float) -> int | float | None:

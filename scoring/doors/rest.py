@@ -22,7 +22,6 @@ from scoring.doors.tensors import (
     Tensor,
     check_model,
     check_outputs,
-    decode,
     encode,
     input_metadata,
     output_metadata,
@@ -134,7 +133,7 @@ def _read(body: bytes, header_length: str | None) -> tuple[dict[str, Any], list[
         left = len(body) - end
         if type(size) is not int or not 0 <= size <= left:
             raise RequestError(f"Input {shown(name)} wants {shown(size)} bytes of binary data where {left} are left.")
-        tensors.append(decode(name, _text(item, "datatype", name), _shape(item), body[end : end + size]))
+        tensors.append(Tensor(name, _text(item, "datatype", name), _shape(item), body[end : end + size]))
         end += size
     if end != len(body):
         raise RequestError(f"{len(body) - end} bytes of binary data belong to no input.")

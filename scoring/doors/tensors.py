@@ -43,7 +43,7 @@ Values: TypeAlias = Sequence[Any] | NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A named tensor."""
+    """A named tensor; its values may be as they came, in their binary form."""
 
     name: str
     datatype: str
@@ -136,7 +136,10 @@ def decode_values(name: str, datatype: str, count: int, content: bytes) -> Value
 def encode(tensor: Tensor) -> bytes:
     """The binary form of an output."""
     if tensor.datatype == "BYTES":
-        encoded = [value.encode() for value in tensor.values]
+        encoded = list(map(str.encode, tensor.values))
+        if len(set(map(len, encoded))) == 1:  # as ids are; several times as fast
+            length = struct.pack("<I", len(encoded[0]))
+            return length + length.join(encoded)
         return b"".join(part for value in encoded for part in (struct.pack("<I", len(value)), value))
     if len(tensor.values) == 1:
         return struct.pack(f"<{STRUCT_CODES[tensor.datatype]}", tensor.values[0])
@@ -163,28 +166,43 @@ def _decode_texts(name: str, content: bytes, count: int) -> list[str]:
 
 
 def _decode_short(content: bytes, count: int) -> list[str] | None:
-    """The `count` texts where all are ASCII and shorter than 128, in one decoding; else None."""
+    """The `count` texts where all are ASCII, shorter than 128 and none is empty, at once; else None.
+
+    The zeros of their lengths part them, each but the last from the next one's length, which is its last character.
+    """
     if not content.isascii():
         return None
-    text, start, end = content.decode("ascii"), 0, len(content)
-    values: list[str] = []
-    while start < end and text[start + 1 : start + 4] == "\0\0\0":
-        first = start + 4
-        start = first + ord(text[start])
-        values.append(text[first:start])
-    return values if start == end and len(values) == count else None
+    head, *parts = content.decode("ascii").split("\0\0\0")
+    if len(head) != 1 or not parts or len(parts) != count:
+        return None
+    values = [part[:-1] for part in parts]
+    values[-1] = parts[-1]
+    sizes = np.fromiter(map(len, values), np.int64, count)
+    ends = np.cumsum(sizes + 4)
+    if ends[-1] != len(content):
+        return None
+    said = np.frombuffer(content, np.uint8)[ends - sizes - 4]
+    return values if (said == sizes).all() else None
 
 
 def _decode_equal(content: bytes) -> list[str] | None:
-    """The texts where all are ASCII of one length, as codes and times are, at once; else None."""
+    """The texts where all are ASCII of one length, as codes are, at once; else None."""
+    characters = equal_texts(content)
+    if characters is None:
+        return None
+    text, length = characters.tobytes().decode("ascii"), characters.shape[1]
+    return [text[start : start + length] for start in range(0, len(text), length)]
+
+
+def equal_texts(content: bytes) -> NDArray[np.uint8] | None:
+    """The characters, shape [n, length], of texts in their binary form that are ASCII of one length; else None."""
     length = int.from_bytes(content[:4], "little")
     if not length or len(content) % (4 + length):
         return None
     block = np.frombuffer(content, np.uint8).reshape(-1, 4 + length)
     if (block[:, :4] != block[0, :4]).any() or (block[:, 4:] > 127).any():
         return None
-    text = block[:, 4:].tobytes().decode("ascii")
-    return [text[start : start + length] for start in range(0, len(text), length)]
+    return block[:, 4:]
 
 
 def count_rows(name: str, shape: Sequence[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -14,14 +15,16 @@ from data.schema import Field, Kind
 from features.definition import FIELD_NAMES, FIELDS
 from features.values import Row
 from scoring.doors.layout import rows_of_tensors
+from scoring.doors.tensors import Tensor
 from scoring.errors import RequestError
 from scoring.schema import explain
-from tests.doors.clients import tensors_of
+from tests.doors.clients import binary, tensors_of
 from tests.rows import bits, from_json, rows, to_json
 
 TIMES = (
     "2013-09-02", "2013-09-02T05:15Z", "2013-09-02T05:15:00.75", "2013-09-02 05:15", "1378098900", "2013-09-02T25:00",
     "2013-09-02T05:15:00+00:00", "0001-01-01T00:00", "9999-12-31T23:59:59", "2013-02-29T00:00", "", " ", "x", "null",
+    "2013-02-29T00:00:00", "2013-09-02T24:00:00", "0000-01-01T00:00:00", "1899-12-31T23:59:59", "2013-09-02t05:15:00",
 )  # fmt: skip
 
 
@@ -60,10 +63,10 @@ def taken_as_json(requests: list[dict[str, Any]]) -> list[Row] | set[str]:
         return at_fault(error)
 
 
-def taken_as_tensors(requests: list[dict[str, Any]]) -> list[Row] | set[str]:
+def taken_as_tensors(tensors: list[Tensor]) -> list[Row] | set[str]:
     """The rows of the same request in tensors, or the fields for which it is refused."""
     try:
-        return rows_of_tensors(list(tensors_of(*requests).values()))
+        return list(rows_of_tensors(tensors))
     except ValidationError as error:
         return at_fault(error)
     except RequestError as error:
@@ -76,11 +79,12 @@ def test_tensors_are_taken_and_refused_as_json_is_and_give_the_same_rows(
     requests: list[dict[str, Any]], copies: int
 ) -> None:
     requests = [{name: value for name, value in row.items() if value is not None} for row in requests] * copies
-    expected, actual = taken_as_json(requests), taken_as_tensors(requests)
-
-    if isinstance(expected, set) or isinstance(actual, set):
-        assert isinstance(expected, set), (actual, expected)
-        assert isinstance(actual, set), (actual, expected)
-        assert actual & expected
-    else:
-        assert list(map(bits, actual)) == list(map(bits, expected))
+    expected, tensors = taken_as_json(requests), list(tensors_of(*requests).values())
+    in_binary = [replace(tensor, values=binary(tensor.datatype, tensor.values)) for tensor in tensors]
+    for actual in (taken_as_tensors(tensors), taken_as_tensors(in_binary)):
+        if isinstance(expected, set) or isinstance(actual, set):
+            assert isinstance(expected, set), (actual, expected)
+            assert isinstance(actual, set), (actual, expected)
+            assert actual & expected
+        else:
+            assert list(map(bits, actual)) == list(map(bits, expected))

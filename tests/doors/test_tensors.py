@@ -36,7 +36,7 @@ COPIES = (1, 200)
 
 @pytest.mark.parametrize("copies", COPIES)
 @settings(deadline=None)
-@given(texts=st.lists(st.text(), max_size=20) | same_length_texts)
+@given(texts=st.lists(st.text(), max_size=20) | st.lists(st.text("a\0\1\2\4", max_size=6)) | same_length_texts)
 @example(texts=["ab\0", "cd\0"])
 @example(texts=["\0", "\0"])
 @example(texts=["", ""])
@@ -52,7 +52,7 @@ def test_texts_come_back_from_their_binary_form(texts: list[str], copies: int) -
 
 @pytest.mark.parametrize("copies", COPIES)
 @settings(deadline=None)
-@given(elements=st.lists(st.binary(max_size=6), max_size=20))
+@given(elements=st.lists(st.binary(max_size=6) | st.text("a\0\1\2\4", max_size=6).map(str.encode), max_size=20))
 def test_bytes_come_back_as_text_or_are_refused(elements: list[bytes], copies: int) -> None:
     elements = elements * copies
     content = b"".join(struct.pack("<I", len(element)) + element for element in elements)
@@ -78,6 +78,27 @@ def test_numbers_come_back_from_their_binary_form_to_the_bit(datatype: str, copi
     tensor = decode("temp", datatype, values.shape, content)
 
     assert encode(tensor) == content
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    content=st.lists(st.text("a\0\1\2", min_size=1, max_size=5)).map(lambda parts: "".join(parts).encode() * 200),
+    count=st.integers(0, 1000),
+)
+def test_many_bytes_are_the_texts_that_the_lengths_say_or_refused(content: bytes, count: int) -> None:
+    texts, start = [], 0
+    while start < len(content):
+        end = start + 4 + int.from_bytes(content[start : start + 4], "little")
+        texts.append(content[start + 4 : end].decode())
+        start = end
+    whole = start == len(content) and len(content) != 0
+    for said in {count, len(texts)}:
+        try:
+            values = list(decode("carrier", "BYTES", (said,), content).values)
+        except RequestError:
+            assert not (whole and said == len(texts))
+        else:
+            assert values == texts
 
 
 @settings(deadline=None, max_examples=300)

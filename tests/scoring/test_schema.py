@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from data.timezones import EARLIEST, LATEST
 from features.definition import EXAMPLE, FIELD_NAMES, FIELDS, TARGET
 from features.values import Row
 from scoring.schema import (
+    FEW_ROWS,
     ROWS,
     ErrorAnswer,
     FeedbackRequest,
@@ -256,6 +258,26 @@ def test_what_is_refused_of_an_object_is_refused_of_a_column_by_the_same_place(n
     with pytest.raises(ValidationError) as error:
         rows_of_columns(columns, 2)
     assert_names(explain(error.value), f"{ROWS}.1.{name}")
+
+
+@pytest.mark.parametrize("field", INTEGERS + TIMES, ids=name_of)
+def test_many_integers_and_times_may_come_as_arrays_and_are_checked_alike(field: Field) -> None:
+    count = FEW_ROWS + 1
+    columns: dict[str, Any] = columns_of_requests([EXAMPLE] * count)
+    low, high = (
+        (EARLIEST, LATEST - 1) if field.kind is Kind.LOCAL_TIME else (int(field.minimum or 0), int(field.maximum or 0))
+    )
+    columns[field.name] = np.array([low, high] + [low] * (count - 2))
+    rows = rows_of_columns(columns, count)
+    place = FIELD_NAMES.index(field.name)
+    assert [row[place] for row in rows] == columns[field.name].tolist()
+    assert {type(row[place]) for row in rows} == {int}
+
+    for wrong in (low - 1, high + 1):
+        columns[field.name][count - 1] = wrong
+        with pytest.raises(ValidationError) as error:
+            rows_of_columns(columns, count)
+        assert_names(explain(error.value), f"{ROWS}.{count - 1}.{field.name}")
 
 
 def test_an_optional_column_may_be_left_out() -> None:
