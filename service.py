@@ -9,6 +9,7 @@ import bentoml
 
 from features.definition import NAME, TARGET
 from features.values import Row
+from scoring.answers import Answers
 from scoring.bento import PackagedModel, forward_hangups
 from scoring.doors.grpc import check_door
 from scoring.doors.middleware import Doors
@@ -59,7 +60,7 @@ class Service:
             return self._predict(rows)
         return await asyncio.to_thread(self._predict, rows)
 
-    def _predict(self, rows: list[Row]) -> list[dict[str, Any]]:
+    def _predict(self, rows: list[Row]) -> Answers:
         package = self.package  # for the whole batch, whatever is released meanwhile
         return self.log.record(rows, package.predictor.predict(rows), package.tag)
 

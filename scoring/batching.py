@@ -29,7 +29,7 @@ computed one by one.
 @dataclass(slots=True)
 class _Job:
     rows: Sequence[Any]
-    answer: asyncio.Future[Sequence[Any]]
+    answer: asyncio.Future[Any]
     span: Any
 
 
@@ -60,9 +60,10 @@ class AdaptiveBatcher:
 
     async def submit(self, rows: Sequence[Any]) -> Sequence[Any]:
         """The results of one request's rows. Raises OverloadError when too many rows are waiting."""
-        return await self.enqueue(rows)
+        results: Sequence[Any] = await self.enqueue(rows)
+        return results
 
-    def enqueue(self, rows: Sequence[Any], span: Any = None) -> asyncio.Future[Sequence[Any]]:
+    def enqueue(self, rows: Sequence[Any], span: Any = None) -> asyncio.Future[Any]:
         """The results of one request's rows, to come; a request is dropped that cancels them, or ends them otherwise.
 
         Raises OverloadError when too many rows are waiting.

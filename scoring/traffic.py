@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from features.definition import FIELD_NAMES, FIELDS, TARGET
 from features.fingerprint import declaration_fingerprint
 from features.functions import FEATURES
 from features.values import Row
+from scoring.answers import Answers
 from scoring.predictor import Predictions
 from scoring.rows import fields_of
 
@@ -86,7 +88,7 @@ class TrafficLog:
         self.on_recorded: Callable[[Predictions], None] = lambda _: None
         self._declaration = declaration_fingerprint()
 
-    def record(self, rows: Sequence[Row], predictions: Predictions, model: str) -> list[dict[str, Any]]:
+    def record(self, rows: Sequence[Row], predictions: Predictions, model: str) -> Answers:
         """Log n predictions of the model of that tag in one write and give the answers.
 
         Raises LogError where the log cannot be written.
@@ -100,10 +102,7 @@ class TrafficLog:
         lines = list(map(_Line, ids, *same, *fields, _lists(predictions.features), targets))
         self._predictions.append(_ENCODER.encode_lines(lines), count)
         self.on_recorded(predictions)
-        return [
-            {"prediction_id": prediction_id, "id": own_id, TARGET.name: target, "model": model}
-            for prediction_id, own_id, target in zip(ids, fields[_ID], targets, strict=True)
-        ]
+        return Answers(ids, fields[_ID], targets, model)
 
     def record_outcomes(self, outcomes: Sequence[tuple[str, float]]) -> int:
         """Log what came true of predictions, by their ids, in one write, and give their number."""
@@ -142,7 +141,8 @@ def prediction_ids(count: int) -> list[str]:
     variant = "89ab"[int(noise[0], 16) & 3]
     head = f"{stamp[:8]}-{stamp[8:]}-7{noise[1:4]}-{variant}{noise[4:7]}-{noise[7:11]}"
     first = int(noise[11:19], 16) >> 1
-    return [f"{head}{number:08x}" for number in range(first, first + count)]
+    numbers = struct.pack(f">{count}I", *range(first, first + count)).hex(",", 4)
+    return (head + numbers.replace(",", "," + head)).split(",") if count else []
 
 
 def _lists(features: NDArray[np.float32]) -> Iterator[msgspec.Raw]:

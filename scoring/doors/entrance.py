@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from features.values import Row
+from scoring.answers import Answers
 from scoring.bento import Application
 from scoring.endings import ending
 from scoring.errors import TooLargeError
@@ -52,7 +53,7 @@ class Entrance:
         package: ModelPackage = self.application.instance.package
         return package
 
-    def predict(self, rows: Sequence[Row], counted: CountedRequest) -> asyncio.Future[Sequence[dict[str, Any]]]:
+    def predict(self, rows: Sequence[Row], counted: CountedRequest) -> asyncio.Future[Answers]:
         """Answers to validated rows, to come once they are logged. Cancelled, they are not computed.
 
         Raises TooLargeError or OverloadError at once; the answers raise LogError, PredictionError, or TimeoutError
@@ -62,8 +63,8 @@ class Entrance:
         check_size(len(rows))
         loop = asyncio.get_running_loop()
         if not rows:
-            none: asyncio.Future[Sequence[dict[str, Any]]] = loop.create_future()
-            none.set_result([])
+            none: asyncio.Future[Answers] = loop.create_future()
+            none.set_result(Answers((), (), (), ""))
             return none
         answers = self._batcher.enqueue(rows, counted.span)
         left = settings.timeout_seconds - (time.perf_counter() - counted.start)
@@ -114,9 +115,9 @@ def _request_id(headers: Mapping[str, str]) -> str:
     return headers.get(REQUEST_ID, "")[:MAX_ID] or new_request_id()
 
 
-def _note_ids(counted: CountedRequest, answers: asyncio.Future[Sequence[dict[str, Any]]]) -> None:
+def _note_ids(counted: CountedRequest, answers: asyncio.Future[Answers]) -> None:
     if not answers.cancelled() and answers.exception() is None:
-        counted.first_id = answers.result()[0]["prediction_id"]
+        counted.first_id = answers.result().column("prediction_id")[0]
 
 
 def check_size(rows: int) -> None:

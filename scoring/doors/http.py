@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scoring.doors.answers import answering, json_answer, read_body
+from scoring.doors.bodies import answering, json_answer, read_body
 from scoring.doors.entrance import Entrance
 from scoring.doors.openapi import complete
 from scoring.errors import TooLargeError
@@ -33,7 +33,7 @@ class HTTPDoor:
         with self._entrance.request("http", lambda: request.headers) as counted:
             body = await read_body(request)
             models: list[Any] = getattr(PredictRequest.__pydantic_validator__.validate_json(body), ROWS)
-            return json_answer(200, await self._entrance.predict(rows_of_models(models), counted))
+            return json_answer(200, list(await self._entrance.predict(rows_of_models(models), counted)))
 
     async def feedback(self, request: Request) -> Response:
         """Validate outcomes and log them."""

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from features.values import Row
+from scoring.answers import Answers
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors.layout import Layout
 from scoring.doors.tensors import NUMPY_TYPES, OUTPUTS, check_outputs, encode, output_tensors, shown
@@ -57,7 +58,7 @@ def read(request: Any) -> Asked:
     return Asked(head.layout.row(contents) or head.layout.rows(contents), head.outputs, request_id, raw=True)
 
 
-def write(tag: str, asked: Asked, answers: Sequence[dict[str, Any]]) -> Any:
+def write(tag: str, asked: Asked, answers: Answers) -> Any:
     """The ModelInferResponse, in raw bytes where the request was."""
     tensors = output_tensors(answers, asked.outputs)
     response = messages.ModelInferResponse.FromString(_response_head(tag, asked.outputs, len(answers)))

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Router
 
 from scoring.bento import Application, leave_time_limits_to_doors
-from scoring.doors.answers import error_answer
+from scoring.doors.bodies import error_answer
 from scoring.doors.entrance import Entrance
 from scoring.doors.grpc import GRPCDoor
 from scoring.doors.http import HTTPDoor

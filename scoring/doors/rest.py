@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scoring.doors.answers import answering, error_answer, json_answer, read_body
+from scoring.doors.bodies import answering, error_answer, json_answer, read_body
 from scoring.doors.entrance import Entrance
 from scoring.doors.layout import rows_of_tensors
 from scoring.doors.tensors import (

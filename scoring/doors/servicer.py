@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
+from scoring.answers import Answers
 from scoring.doors import open_inference_pb2 as messages
 from scoring.doors import open_inference_pb2_grpc as services
 from scoring.doors.entrance import REQUEST_ID, Entrance
@@ -113,7 +114,7 @@ class _Inference:
         self._error: Exception | None = None
         self._version = ""
         self._asked: Asked
-        self._answers: asyncio.Future[Sequence[dict[str, Any]]]
+        self._answers: asyncio.Future[Answers]
 
     def begin(self, request: Any, crowded: bool) -> None:
         """Read the request and queue its rows; what is wrong with it is told by `response`."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from data.schema import Kind
 from features.definition import FIELDS, TARGET
+from scoring.answers import Answers
 from scoring.doors.entrance import check_size
 from scoring.errors import RequestError, UnknownModelError
 
@@ -69,12 +70,12 @@ def check_model(name: str, version: str, served: str) -> None:
         raise UnknownModelError(f"The model {wanted[:200]} is not served here; {served_name}, {served_version}, is.")
 
 
-def scored_by(answers: Sequence[dict[str, Any]], version: str, served: str) -> str:
+def scored_by(answers: Answers, version: str, served: str) -> str:
     """The tag of the model that gave the answers, `served` where there are none.
 
     Raises UnknownModelError where a request for one `version` was scored by another, released while it waited.
     """
-    tag = str(answers[0]["model"]) if answers else served
+    tag = answers.model if answers else served
     check_model(tag.split(":")[0], version, tag)
     return tag
 
@@ -99,12 +100,10 @@ def shown(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def output_tensors(answers: Sequence[dict[str, Any]], requested: Sequence[str]) -> list[Tensor]:
+def output_tensors(answers: Answers, requested: Sequence[str]) -> list[Tensor]:
     """The outputs asked for, all of them where none is."""
-    return [
-        Tensor(name, OUTPUTS[name], (len(answers),), [answer[name] for answer in answers])
-        for name in requested or OUTPUTS
-    ]
+    shape = (len(answers),)
+    return [Tensor(name, OUTPUTS[name], shape, answers.column(name)) for name in requested or OUTPUTS]
 
 
 def decode(name: str, datatype: str, shape: tuple[int, ...], content: bytes) -> Tensor:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from data.schema import Field, Kind
 from features.definition import FIELDS
+from scoring.answers import Answers
 from scoring.doors.tensors import (
     NUMPY_TYPES,
     Tensor,
@@ -176,7 +177,7 @@ def test_an_unknown_output_is_refused_by_name(requested: list[str]) -> None:
 
 
 def test_outputs_come_as_they_are_asked_for_and_all_of_them_unasked() -> None:
-    answers = [{"arrival_delay": 1.5, "prediction_id": "a", "id": None}]
+    answers = Answers(["a"], [None], [1.5], "flights:1")
     check_outputs(["prediction_id", "arrival_delay"])
 
     assert [tensor.name for tensor in output_tensors(answers, [])] == ["arrival_delay", "prediction_id"]
