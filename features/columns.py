@@ -9,6 +9,7 @@ import numpy as np
 
 from data.schema import Kind
 from features.definition import FIELD_NAMES, FIELDS
+from features.texts import RepeatedTexts
 from features.values import Columns, Row
 
 _DTYPES: dict[Kind, Any] = {Kind.TEXT: object, Kind.INTEGER: object, Kind.NUMBER: np.float64, Kind.LOCAL_TIME: np.int64}
@@ -24,5 +25,10 @@ def columns_of(rows: Sequence[Row]) -> Columns:
 
 def rows_of(columns: Columns) -> list[Row]:
     """The inverse of `columns_of`: one tuple per row, of plain Python values."""
-    lists = [column.tolist() if isinstance(column := columns[name], np.ndarray) else column for name in FIELD_NAMES]
-    return list(zip(*lists, strict=True))
+    return list(zip(*lists_of(columns), strict=True))
+
+
+def lists_of(columns: Columns) -> list[Sequence[Any]]:
+    """The columns as sequences of plain Python values, in the order of the declaration."""
+    held = (columns[name] for name in FIELD_NAMES)
+    return [column.tolist() if isinstance(column, np.ndarray | RepeatedTexts) else column for column in held]

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.texts import RepeatedTexts
+
 UNKNOWN = 0
 """The code of every value a vocabulary does not hold; tables hold NaN there."""
 
@@ -31,6 +33,8 @@ class Vocabulary:
         return self._codes.get(value, UNKNOWN)
 
     def codes(self, values: Iterable[str | None]) -> NDArray[np.int64]:
+        if isinstance(values, RepeatedTexts):
+            return self.codes(values.distinct)[values.places]
         return np.fromiter(map(self._codes.get, values, repeat(UNKNOWN)), dtype=np.int64)
 
 

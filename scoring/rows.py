@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, overload
 
-import numpy as np
-
-from features.columns import rows_of
+from features.columns import lists_of, rows_of
 from features.definition import FIELD_NAMES
 from features.values import Columns, Row
 
@@ -41,5 +39,4 @@ def fields_of(rows: Sequence[Row]) -> list[Sequence[Any]]:
     """n rows as plain values field by field, in the order of the declaration."""
     if not isinstance(rows, ColumnRows):
         return list(zip(*rows, strict=True)) if rows else [()] * len(FIELD_NAMES)
-    columns = (rows.columns[name] for name in FIELD_NAMES)
-    return [column.tolist() if isinstance(column, np.ndarray) else column for column in columns]
+    return lists_of(rows.columns)

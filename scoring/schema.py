@@ -18,6 +18,7 @@ from data.schema import Field, Kind
 from data.timezones import EARLIEST, LATEST
 from features import definition
 from features.definition import FIELDS, TARGET
+from features.texts import RepeatedTexts
 from features.values import Row
 from scoring.rows import ColumnRows
 
@@ -198,6 +199,10 @@ def _column(field: Field, values: Sequence[Any] | NDArray[Any]) -> Sequence[Any]
                 texts = _texts(values) if isinstance(values, np.ndarray) else values
                 times = adapter.validate_json(orjson.dumps(texts))
                 return np.array([_since_epoch(time) for time in times], dtype=np.int64)
+            case Kind.TEXT if isinstance(values, RepeatedTexts):
+                if not adapter.validator.isinstance_python(values.distinct):
+                    _refuse(field, values.tolist())
+                return values
             case _:
                 checked: list[Any] = adapter.validate_python(values)
                 return checked

@@ -148,7 +148,11 @@ def prediction_ids(count: int) -> list[str]:
 def _lists(features: NDArray[np.float32]) -> Iterator[msgspec.Raw]:
     """Each row of features as a JSON list, to the bit, missing ones null."""
     encoded = orjson.dumps(np.ascontiguousarray(features, np.float64), option=orjson.OPT_SERIALIZE_NUMPY)
-    return map(msgspec.Raw, encoded[1:-1].replace(b"],[", b"]\n[").split(b"\n"))
+    end = 0
+    for _ in range(len(features)):
+        start = end + 1
+        end = encoded.index(b"]", start) + 1
+        yield msgspec.Raw(encoded[start:end])
 
 
 def _local_times(seconds: Sequence[int]) -> Sequence[datetime]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from data.schema import Field, Kind
 from features.definition import FIELDS
+from features.texts import RepeatedTexts
 from features.values import Row
 from scoring.doors.tensors import (
     DATATYPES,
@@ -157,5 +158,7 @@ def _integer(value: float) -> int | float | None:
     return value
 
 
-def _texts(values: Values) -> list[Any]:
+def _texts(values: Values) -> Values:
+    if isinstance(values, RepeatedTexts) and "" not in values.distinct:
+        return values
     return [text or None for text in values]

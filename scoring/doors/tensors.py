@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from data.schema import Kind
 from features.definition import FIELDS, TARGET
+from features.texts import RepeatedTexts
 from scoring.answers import Answers
 from scoring.doors.entrance import check_size
 from scoring.errors import RequestError, UnknownModelError
@@ -146,7 +147,7 @@ def encode(tensor: Tensor) -> bytes:
     return numbers.tobytes()
 
 
-def _decode_texts(name: str, content: bytes, count: int) -> list[str]:
+def _decode_texts(name: str, content: bytes, count: int) -> Sequence[str]:
     if len(content) > FEW_BYTES and (texts := _decode_equal(content) or _decode_short(content, count)) is not None:
         return texts
     start, end = 0, len(content)
@@ -184,13 +185,28 @@ def _decode_short(content: bytes, count: int) -> list[str] | None:
     return values if (said == sizes).all() else None
 
 
-def _decode_equal(content: bytes) -> list[str] | None:
+def _decode_equal(content: bytes) -> Sequence[str] | None:
     """The texts where all are ASCII of one length, as codes are, at once; else None."""
     characters = equal_texts(content)
     if characters is None:
         return None
-    text, length = characters.tobytes().decode("ascii"), characters.shape[1]
-    return [text[start : start + length] for start in range(0, len(text), length)]
+    count, length = characters.shape
+    if length > _WORD:
+        return _cut(characters.tobytes(), length, length)
+    words = np.zeros((count, _WORD), np.uint8)
+    words[:, :length] = characters
+    distinct, places = np.unique(words.view(np.uint64).ravel(), return_inverse=True)
+    return RepeatedTexts(_cut(distinct.tobytes(), _WORD, length), places)
+
+
+_WORD = 8
+"""Bytes of a number: texts up to this length are compared as one."""
+
+
+def _cut(content: bytes, step: int, length: int) -> list[str]:
+    """The ASCII texts of `length` that begin at each `step`."""
+    text = content.decode("ascii")
+    return [text[start : start + length] for start in range(0, len(text), step)]
 
 
 def equal_texts(content: bytes) -> NDArray[np.uint8] | None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from data.schema import Field, Kind
 from data.timezones import EARLIEST, LATEST
 from features.definition import EXAMPLE, FIELD_NAMES, FIELDS, TARGET
+from features.texts import RepeatedTexts
 from features.values import Row
 from scoring.schema import (
     FEW_ROWS,
@@ -278,6 +279,20 @@ def test_many_integers_and_times_may_come_as_arrays_and_are_checked_alike(field:
         with pytest.raises(ValidationError) as error:
             rows_of_columns(columns, count)
         assert_names(explain(error.value), f"{ROWS}.{count - 1}.{field.name}")
+
+
+@pytest.mark.parametrize("field", TEXTS, ids=name_of)
+def test_texts_that_repeat_are_checked_by_their_distinct_values(field: Field) -> None:
+    count = FEW_ROWS + 3
+    columns: dict[str, Any] = columns_of_requests([EXAMPLE] * count)
+    good, long = "x" * int(field.minimum or 1), "x" * (int(field.maximum or 0) + 1)
+    columns[field.name] = RepeatedTexts([good], np.zeros(count, np.intp))
+    assert [row[FIELD_NAMES.index(field.name)] for row in rows_of_columns(columns, count)] == [good] * count
+
+    columns[field.name] = RepeatedTexts([good, long], np.array([0] * (count - 1) + [1]))
+    with pytest.raises(ValidationError) as error:
+        rows_of_columns(columns, count)
+    assert_names(explain(error.value), f"{ROWS}.{count - 1}.{field.name}")
 
 
 def test_an_optional_column_may_be_left_out() -> None:
