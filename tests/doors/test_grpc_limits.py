@@ -31,7 +31,7 @@ def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_log
     folder = tmp_path_factory.mktemp("busy")
     with serve(folder, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="1000000") as served, stub(served) as calls:
         calls.ModelInfer(large)
-        computing = [calls.ModelInfer.future(large) for _ in range(25)]
+        computing = [calls.ModelInfer.future(large) for _ in range(35)]
         before = figures(served)
         for request in late:
             with pytest.raises(grpc.RpcError) as error:
@@ -54,7 +54,7 @@ def test_a_call_that_takes_longer_than_the_server_allows_is_told_so(
     folder = tmp_path_factory.mktemp("impatient")
     limits = {"TIMEOUT_SECONDS": "0.3", "MAX_QUEUE_ROWS": "1000000"}
     with serve(folder, MODEL_TAG=trained["tag"], **limits) as served, stub(served) as calls:
-        waiting = [calls.ModelInfer.future(raw([EXAMPLE] * 5_000)) for _ in range(20)]
+        waiting = [calls.ModelInfer.future(raw([EXAMPLE] * 5_000)) for _ in range(40)]
         refusals = [future.exception() for future in waiting]
         told = {(error.code(), error.details()) for error in refusals if error is not None}
         counted = figures(served)
