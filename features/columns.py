@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data.schema import Kind
 from features.definition import FIELD_NAMES, FIELDS
@@ -25,10 +26,9 @@ def columns_of(rows: Sequence[Row]) -> Columns:
 
 def rows_of(columns: Columns) -> list[Row]:
     """The inverse of `columns_of`: one tuple per row, of plain Python values."""
-    return list(zip(*lists_of(columns), strict=True))
+    return list(zip(*(plain(columns[name]) for name in FIELD_NAMES), strict=True))
 
 
-def lists_of(columns: Columns) -> list[Sequence[Any]]:
-    """The columns as sequences of plain Python values, in the order of the declaration."""
-    held = (columns[name] for name in FIELD_NAMES)
-    return [column.tolist() if isinstance(column, np.ndarray | RepeatedTexts) else column for column in held]
+def plain(column: Sequence[Any] | NDArray[Any]) -> Sequence[Any]:
+    """A column as a sequence of plain Python values."""
+    return column.tolist() if isinstance(column, np.ndarray | RepeatedTexts) else column

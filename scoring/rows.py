@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, overload
+from typing import overload
 
-from features.columns import lists_of, rows_of
+from features.columns import rows_of
 from features.definition import FIELD_NAMES
 from features.values import Columns, Row
 
@@ -33,10 +33,3 @@ class ColumnRows(Sequence[Row]):
 
     def __repr__(self) -> str:
         return repr(self._rows)
-
-
-def fields_of(rows: Sequence[Row]) -> list[Sequence[Any]]:
-    """n rows as plain values field by field, in the order of the declaration."""
-    if not isinstance(rows, ColumnRows):
-        return list(zip(*rows, strict=True)) if rows else [()] * len(FIELD_NAMES)
-    return lists_of(rows.columns)

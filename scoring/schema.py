@@ -245,7 +245,7 @@ def _texts(seconds: NDArray[np.int64]) -> list[str]:
 
 def plain_seconds(characters: NDArray[np.uint8]) -> NDArray[np.int64] | None:
     """Seconds since 1970 of n times by their characters, shape [n, length], if all are spelt 2013-09-02T05:15:00."""
-    if characters.shape[1] != len(_PLAIN_TIME) or (_digits_as_nines(characters) != _PLAIN_TIME).any():
+    if characters.shape[1] != len(_PLAIN_TIME) or (characters - _PLAIN_TIME > _ABOVE).any():
         return None
     texts = np.ascontiguousarray(characters).view(f"S{len(_PLAIN_TIME)}").ravel()
     try:
@@ -254,11 +254,9 @@ def plain_seconds(characters: NDArray[np.uint8]) -> NDArray[np.int64] | None:
         return None  # no such day or hour
 
 
-def _digits_as_nines(characters: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.where((characters >= ord("0")) & (characters <= ord("9")), np.uint8(ord("9")), characters)
-
-
-_PLAIN_TIME = np.frombuffer(b"9999-99-99T99:99:99", np.uint8)
+_PLAIN_TIME = np.frombuffer(b"0000-00-00T00:00:00", np.uint8)
+_ABOVE = np.where(ord("0") == _PLAIN_TIME, np.uint8(9), np.uint8(0))
+"""How far above those the characters of a time may be; what is below them wraps around and is far above."""
 
 
 def _all_allowed(field: Field, numbers: NDArray[Any]) -> bool:

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from data.schema import Field, Kind
 from data.segments import SegmentWriter
+from features.columns import plain
 from features.definition import FIELD_NAMES, FIELDS, TARGET
 from features.fingerprint import declaration_fingerprint
 from features.functions import FEATURES
 from features.values import Row
 from scoring.answers import Answers
 from scoring.predictor import Predictions
-from scoring.rows import fields_of
+from scoring.rows import ColumnRows
 
 PREDICTIONS = "predictions"
 OUTCOMES = "outcomes"
@@ -95,9 +96,7 @@ class TrafficLog:
         """
         count = len(rows)
         ids, targets = prediction_ids(count), predictions.target.tolist()
-        fields = fields_of(rows)
-        for index in _TIMES:
-            fields[index] = _local_times(fields[index])
+        fields = _fields_of(rows)
         same = ((value,) * count for value in (_now(), model, self._declaration))
         lines = list(map(_Line, ids, *same, *fields, _lists(predictions.features), targets))
         self._predictions.append(_ENCODER.encode_lines(lines), count)
@@ -145,6 +144,17 @@ def prediction_ids(count: int) -> list[str]:
     return (head + numbers.replace(",", "," + head)).split(",") if count else []
 
 
+def _fields_of(rows: Sequence[Row]) -> list[Sequence[Any]]:
+    """The values of each field, in the order of the declaration, times as datetimes."""
+    if isinstance(rows, ColumnRows):
+        fields = [rows.columns[name] for name in FIELD_NAMES]
+    else:
+        fields = list(zip(*rows, strict=True)) if rows else [()] * len(FIELD_NAMES)
+    for index in _TIMES:
+        fields[index] = _local_times(fields[index])
+    return [plain(values) for values in fields]
+
+
 def _lists(features: NDArray[np.float32]) -> Iterator[msgspec.Raw]:
     """Each row of features as a JSON list, to the bit, missing ones null."""
     encoded = orjson.dumps(np.ascontiguousarray(features, np.float64), option=orjson.OPT_SERIALIZE_NUMPY)
@@ -155,10 +165,10 @@ def _lists(features: NDArray[np.float32]) -> Iterator[msgspec.Raw]:
         yield msgspec.Raw(encoded[start:end])
 
 
-def _local_times(seconds: Sequence[int]) -> Sequence[datetime]:
+def _local_times(seconds: Sequence[int] | NDArray[np.int64]) -> Sequence[datetime]:
     if len(seconds) <= FEW_ROWS:
-        return [_EPOCH + timedelta(seconds=value) for value in seconds]
-    times: list[datetime] = np.array(seconds, dtype="datetime64[s]").tolist()
+        return [_EPOCH + timedelta(seconds=int(value)) for value in seconds]
+    times: list[datetime] = np.asarray(seconds, dtype="datetime64[s]").tolist()
     return times
 
 

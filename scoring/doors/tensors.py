@@ -212,12 +212,10 @@ def _cut(content: bytes, step: int, length: int) -> list[str]:
 def equal_texts(content: bytes) -> NDArray[np.uint8] | None:
     """The characters, shape [n, length], of texts in their binary form that are ASCII of one length; else None."""
     length = int.from_bytes(content[:4], "little")
-    if not length or len(content) % (4 + length):
+    if not length or len(content) % (4 + length) or not content.isascii():
         return None
-    block = np.frombuffer(content, np.uint8).reshape(-1, 4 + length)
-    if (block[:, :4] != block[0, :4]).any() or (block[:, 4:] > 127).any():
-        return None
-    return block[:, 4:]
+    texts = np.frombuffer(content, np.dtype([("length", "<u4"), ("characters", np.uint8, (length,))]))
+    return texts["characters"] if (texts["length"] == length).all() else None
 
 
 def count_rows(name: str, shape: Sequence[int]) -> int:
