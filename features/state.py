@@ -42,12 +42,18 @@ class Vocabulary:
 class State:
     """Vocabularies by field, time zones of the airports, and one flat float64 table per looked-up quantity.
 
-    A table over several codes is stored flat in C order, so that `(a * size_b + b)` finds its cell.
+    A table over several codes is stored flat in C order, so that `(a * size_b + b)` finds its cell. `clocks` are the
+    distinct zones, and `clock_of_airport` says which of them is each airport's.
     """
 
     vocabularies: dict[str, Vocabulary]
     zones: list[str]
     tables: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.clocks = sorted(set(self.zones))
+        places = {zone: place for place, zone in enumerate(self.clocks)}
+        self.clock_of_airport = np.array([places[zone] for zone in self.zones], dtype=np.int64)
 
     def save(self, directory: Path) -> None:
         """Write `extractor.json` and `extractor.npz`; equal states give equal bytes."""

@@ -41,8 +41,8 @@ class Values:
         self.plane_code = self._code(vocabularies["tailnum"], self.tailnum)
         self.airport_code = self._code(vocabularies["airport"], self.dest)
         origin_airport = self._code(vocabularies["airport"], self.origin)
-        departure = self.sched_dep - self._offset(state.zones, origin_airport, self.sched_dep)
-        arrival = self.sched_arr - self._offset(state.zones, self.airport_code, self.sched_arr)
+        departure = self.sched_dep - self._offset(state, origin_airport, self.sched_dep)
+        arrival = self.sched_arr - self._offset(state, self.airport_code, self.sched_arr)
         self.block = (arrival - departure) / 60
         self.hour = self.sched_dep % DAY // 3600
         self.day_of_week = (self.sched_dep // DAY + 3) % 7
@@ -55,7 +55,7 @@ class Values:
     def _code(self, vocabulary: Vocabulary, value: Any) -> Any:
         raise NotImplementedError
 
-    def _offset(self, zones: list[str], airport: Any, local: Any) -> Any:
+    def _offset(self, state: State, airport: Any, local: Any) -> Any:
         """Seconds by which the clock of `airport` is ahead of UTC at `local`; NaN where it is not known."""
         raise NotImplementedError
 
@@ -69,10 +69,10 @@ class RowValues(Values):
     def _code(self, vocabulary: Vocabulary, value: str | None) -> int:
         return vocabulary.code(value)
 
-    def _offset(self, zones: list[str], airport: int, local: int) -> float:
+    def _offset(self, state: State, airport: int, local: int) -> float:
         if airport == UNKNOWN or not EARLIEST <= local < LATEST:
             return NAN
-        return float(utc_offset(zones[airport - 1], local))
+        return float(utc_offset(state.zones[airport - 1], local))
 
 
 class ColumnValues(Values):
@@ -84,7 +84,8 @@ class ColumnValues(Values):
     def _code(self, vocabulary: Vocabulary, value: Sequence[str | None]) -> NDArray[np.int64]:
         return vocabulary.codes(value)
 
-    def _offset(self, zones: list[str], airport: NDArray[np.int64], local: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _offset(self, state: State, airport: NDArray[np.int64], local: NDArray[np.int64]) -> NDArray[np.float64]:
         known = (airport != UNKNOWN) & (local >= EARLIEST) & (local < LATEST)
-        offsets = utc_offsets(zones, np.where(known, airport - 1, 0), np.where(known, local, 0))
+        clocks = state.clock_of_airport[np.where(known, airport - 1, 0)]
+        offsets = utc_offsets(state.clocks, clocks, np.where(known, local, 0))
         return np.where(known, offsets, NAN)
