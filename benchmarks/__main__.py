@@ -12,7 +12,7 @@ from benchmarks.command import clean_up_on_signals, scratch_folder, steps, tell_
 from benchmarks.errors import BenchmarkError
 from benchmarks.flights import prepare
 from benchmarks.report import CLASSIC, OURS, Comparison
-from benchmarks.rounds import SCENARIOS, Target, count_steps, run_rounds
+from benchmarks.rounds import QUICK, SCENARIOS, Pace, Target, run_rounds
 from benchmarks.servers import bento_server, choose_cores, classic_server, require_model
 from scoring.errors import ScoringError
 from scoring.ports import free_port
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     clean_up_on_signals()
     try:
-        comparison = compare(options.classic_python, options.quick)
+        comparison = compare(options.classic_python, QUICK if options.quick else Pace())
         write_json(comparison.document(), options.json)
     except (BenchmarkError, ScoringError, OSError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     return judge(comparison, options.check)
 
 
-def compare(classic_python: Path, quick: bool) -> Comparison:
+def compare(classic_python: Path, pace: Pace) -> Comparison:
     """Start both servers, check that both predict, load them in turn, and stop them.
 
     Raises BenchmarkError or ScoringError where the comparison cannot be made.
@@ -69,7 +69,7 @@ def compare(classic_python: Path, quick: bool) -> Comparison:
     cores = choose_cores()
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
-        step = stack.enter_context(steps(4 + count_steps(2 * len(SCENARIOS), quick)))
+        step = stack.enter_context(steps(4 + pace.rounds * 2 * len(SCENARIOS)))
         step("training the classic scaffold")
         asked, model = prepare(folder, classic_python)
         asked.write(folder / "rows.jsonl")
@@ -82,7 +82,7 @@ def compare(classic_python: Path, quick: bool) -> Comparison:
         step("comparing their predictions")
         rmse = {name: measure_rmse(name, url, asked) for name, url in urls.items()}
         targets = {name: dict.fromkeys(SCENARIOS, Target(url)) for name, url in urls.items()}
-        rounds = run_rounds(targets, folder / "rows.jsonl", cores[1], quick, step)
+        rounds = run_rounds(targets, folder / "rows.jsonl", cores[1], pace, step)
         step("stopping both servers")
     return Comparison(rounds, rmse, cores)
 

@@ -46,36 +46,39 @@ SCENARIOS: dict[str, Scenario] = {
 }
 """In the order they are run: the lone caller comes at once before and at once after the burst of one-row requests."""
 
-ROUNDS = 3
-QUICK_FACTOR = 0.15
+
+@dataclass(frozen=True)
+class Pace:
+    """How many rounds there are, and the share of a scenario's seconds that each load lasts."""
+
+    rounds: int = 3
+    share: float = 1.0
+
+
+QUICK = Pace(1, 0.15)
+"""One short round, to see that all is there."""
 
 
 def run_rounds(
     targets: Mapping[str, Mapping[str, Target]],
     rows: Path,
     core: int | None,
-    quick: bool,
+    pace: Pace,
     step: Callable[[str], None],
 ) -> dict[str, list[dict[str, Measured]]]:
     """Measurements by name, round and scenario; the names take turns, and only one is under load at a time.
 
-    `targets` are by name and scenario, `rows` is the file of rows, `core` where the load runs. `quick` makes one short
-    round.
+    `targets` are by name and scenario, `rows` is the file of rows, `core` where the load runs.
     """
     rounds: dict[str, list[dict[str, Measured]]] = {name: [] for name in targets}
-    for number in range(1 if quick else ROUNDS):
+    for number in range(pace.rounds):
         for name, by_scenario in targets.items():
             measured = {}
             for scenario, target in by_scenario.items():
                 step(f"round {number + 1}: {name}, {scenario.replace('_', ' ')}")
-                measured[scenario] = measure(target, rows, SCENARIOS[scenario], core, QUICK_FACTOR if quick else 1)
+                measured[scenario] = measure(target, rows, SCENARIOS[scenario], core, pace.share)
             rounds[name].append(measured)
     return rounds
-
-
-def count_steps(loads: int, quick: bool) -> int:
-    """How many steps `run_rounds` tells of, with so many loads in a round."""
-    return (1 if quick else ROUNDS) * loads
 
 
 def median(rounds: list[dict[str, Measured]], scenario: str, metric: str) -> float | None:

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.command import clean_up_on_signals, scratch_folder, steps, tell_errors, write_json
 from benchmarks.errors import BenchmarkError
 from benchmarks.flights import load_asked
-from benchmarks.rounds import QUICK_FACTOR, Measured, Target, measure
+from benchmarks.rounds import QUICK, Measured, Target, measure
 from benchmarks.servers import PinnedServer, choose_cores, require_model
 from benchmarks.shadow_comparison import COUNTED, KINDS, NONE, SCENARIOS, ShadowComparison, named
 from features.definition import NAME
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     clean_up_on_signals()
     try:
-        comparison = compare(1 if options.quick else options.rounds, QUICK_FACTOR if options.quick else 1)
+        comparison = compare(1 if options.quick else options.rounds, QUICK.share if options.quick else 1)
         write_json(comparison.document(), options.json)
     except (BenchmarkError, ScoringError, OSError) as error:
         print(f"benchmarks.shadow: {error}", file=sys.stderr)

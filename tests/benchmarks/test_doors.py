@@ -87,6 +87,14 @@ def test_errors_fail_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "gRPC: 6 requests failed: status UNAVAILABLE" in capsys.readouterr().err
 
 
+def test_a_ratio_is_the_median_of_the_rounds_so_that_a_slow_minute_does_not_matter() -> None:
+    made = comparison(1000, 500, 1500)
+    slow = {door: [dict.fromkeys(METRICS, measured(rate))] for door, rate in ((HTTP, 200), (REST, 300), (GRPC, 300))}
+    for door, rounds in (slow | {STREAM: slow[GRPC]}).items():
+        made.rounds[door][:] = [*made.rounds[door], *rounds, *made.rounds[door]]
+    assert [made.ratio(door, "one_row") for door in (HTTP, REST, GRPC)] == [1, 0.5, 1.5]
+
+
 def test_every_form_has_a_caller() -> None:
     assert CALLERS.keys() == ENCODERS.keys()
     assert set(METRICS) <= set(SCENARIOS)
