@@ -18,7 +18,8 @@ class RepeatedTexts(Sequence[str]):
 
     def tolist(self) -> list[str]:
         """The n texts."""
-        return list(map(self.distinct.__getitem__, self.places.tolist()))
+        texts: list[str] = np.array(self.distinct, dtype=object)[self.places].tolist()
+        return texts
 
     def __len__(self) -> int:
         return len(self.places)

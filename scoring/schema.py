@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, NoReturn
@@ -260,10 +261,10 @@ _ABOVE = np.where(ord("0") == _PLAIN_TIME, np.uint8(9), np.uint8(0))
 
 
 def _all_allowed(field: Field, numbers: NDArray[Any]) -> bool:
-    low = -math.inf if field.minimum is None else field.minimum
-    high = math.inf if field.maximum is None else field.maximum
-    allowed = np.isfinite(numbers) & (numbers >= low) & (numbers <= high)
-    return bool((allowed | np.isnan(numbers) if field.optional else allowed).all())
+    low = -sys.float_info.max if field.minimum is None else field.minimum
+    high = sys.float_info.max if field.maximum is None else field.maximum
+    allowed = (numbers >= low) & (numbers <= high)
+    return bool(allowed.all()) or (field.optional and bool((allowed | np.isnan(numbers)).all()))
 
 
 _list: Any = list
