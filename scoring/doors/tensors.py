@@ -138,9 +138,9 @@ def encode(tensor: Tensor) -> bytes:
     if tensor.datatype == "BYTES":
         encoded = list(map(str.encode, tensor.values))
         if len(set(map(len, encoded))) == 1:  # as ids are; several times as fast
-            length = struct.pack("<I", len(encoded[0]))
+            length = _LENGTH.pack(len(encoded[0]))
             return length + length.join(encoded)
-        return b"".join(part for value in encoded for part in (struct.pack("<I", len(value)), value))
+        return b"".join(part for value in encoded for part in (_LENGTH.pack(len(value)), value))
     if len(tensor.values) == 1:
         return struct.pack(f"<{STRUCT_CODES[tensor.datatype]}", tensor.values[0])
     numbers: NDArray[Any] = np.asarray(tensor.values, dtype=NUMPY_TYPES[tensor.datatype])
@@ -150,19 +150,25 @@ def encode(tensor: Tensor) -> bytes:
 def _decode_texts(name: str, content: bytes, count: int) -> Sequence[str]:
     if len(content) > FEW_BYTES and (texts := _decode_equal(content) or _decode_short(content, count)) is not None:
         return texts
+    whole: str | bytes = content.decode("ascii") if content.isascii() else content
     start, end = 0, len(content)
-    values: list[str] = []
-    while start < end:
-        if len(values) == count:
-            raise RequestError(f"Input {shown(name)} has more elements than the {count} that its shape says.")
-        if start + 4 > end:
-            raise RequestError(f"Input {shown(name)} ends in the middle of a length.")
-        first = start + 4
-        start = first + int.from_bytes(content[start:first], "little")
-        if start > end:
-            raise RequestError(f"Input {shown(name)} ends in the middle of an element.")
-        values.append(content[first:start].decode())
-    return values
+    parts: list[Any] = []
+    try:
+        while start < end:
+            if len(parts) == count:
+                raise RequestError(f"Input {shown(name)} has more elements than the {count} that its shape says.")
+            first = start + _LENGTH.size
+            start = first + _LENGTH.unpack_from(content, start)[0]
+            parts.append(whole[first:start])
+    except struct.error:
+        raise RequestError(f"Input {shown(name)} ends in the middle of a length.") from None
+    if start > end:
+        raise RequestError(f"Input {shown(name)} ends in the middle of an element.")
+    return parts if isinstance(whole, str) else [part.decode() for part in parts]
+
+
+_LENGTH = struct.Struct("<I")
+"""What stands before each text."""
 
 
 def _decode_short(content: bytes, count: int) -> list[str] | None:
