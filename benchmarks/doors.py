@@ -107,7 +107,8 @@ class DoorComparison:
             lines.append(f"{title:<40}" + "".join(f"{column:>12}" for column in columns))
             lines += [self._line(door, scenario) for door in self.rounds]
             lines.append("")
-        lines.append("ratio: throughput over that of POST /predict in the same round; load busy: share of a core")
+        lines.append("ratio: throughput over that of POST /predict in the same round")
+        lines.append("load busy: share of a core that the callers took")
         return "\n".join(lines)
 
     def document(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from data.schema import Field, Kind
 from data.timezones import EARLIEST, LATEST
 from features import definition
+from features.columns import plain
 from features.definition import FIELDS, TARGET
 from features.texts import RepeatedTexts
 from features.values import Row
@@ -164,8 +165,7 @@ def rows_of_columns(columns: Mapping[str, Sequence[Any] | NDArray[Any]], count: 
     seconds. An optional field may be left out. Raises pydantic's ValidationError, located as flights.<row>.<field>.
     """
     if 0 < count <= FEW_ROWS and not _any_infinite(columns):  # JSON has no word for it
-        plain = (values.tolist() if isinstance(values, np.ndarray) else values for values in columns.values())
-        rows = zip(*plain, strict=True)
+        rows = zip(*map(plain, columns.values()), strict=True)
         body = orjson.dumps({ROWS: [dict(zip(columns, row, strict=True)) for row in rows]})
         return rows_of_models(getattr(PredictRequest.__pydantic_validator__.validate_json(body), ROWS))
     missing = [None] * count
@@ -189,7 +189,7 @@ def _column(field: Field, values: Sequence[Any] | NDArray[Any]) -> Sequence[Any]
                 if not _all_allowed(field, numbers):
                     _refuse(field, [None if math.isnan(value) else value for value in numbers.tolist()])
                 return numbers
-            case Kind.INTEGER if isinstance(values, np.ndarray):
+            case Kind.INTEGER if isinstance(values, np.ndarray) and values.dtype.kind == "i":
                 if not _all_allowed(field, values):
                     _refuse(field, values.tolist())
                 return values.astype(np.int64)

@@ -113,7 +113,7 @@ class TrafficLog:
             for prediction_id, value in outcomes
         ]
         if lines:
-            self._outcomes.append(b"".join(lines))
+            self._outcomes.append(b"".join(lines), len(lines))
         return len(lines)
 
     def close(self) -> None:

@@ -89,7 +89,7 @@ class ShadowScorer:
         ]
         try:
             if scored:
-                self._log.append(b"".join(scored))
+                self._log.append(b"".join(scored), len(scored))
         except LogError as error:
             self._fail(len(scored), str(error))
         else:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 BLOCK_BYTES = 1 << 20
-USUAL_LINE_BYTES = 700
+USUAL_LINE_BYTES = 800
 
 
 class SegmentTail:

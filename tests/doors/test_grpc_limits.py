@@ -31,11 +31,11 @@ def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_log
     folder = tmp_path_factory.mktemp("busy")
     with serve(folder, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="1000000") as served, stub(served) as calls:
         calls.ModelInfer(large)
-        computing = [calls.ModelInfer.future(large) for _ in range(35)]
+        computing = [calls.ModelInfer.future(large) for _ in range(50)]
         before = figures(served)
         for request in late:
             with pytest.raises(grpc.RpcError) as error:
-                calls.ModelInfer(request, timeout=0.2)
+                calls.ModelInfer(request, timeout=0.15)
             assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         still_computing = sum(not future.done() for future in computing)
         assert still_computing, "the server was not busy for long enough"

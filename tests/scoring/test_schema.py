@@ -281,6 +281,14 @@ def test_many_integers_and_times_may_come_as_arrays_and_are_checked_alike(field:
         assert_names(explain(error.value), f"{ROWS}.{count - 1}.{field.name}")
 
 
+@pytest.mark.parametrize("field", INTEGERS, ids=name_of)
+def test_an_array_of_fractions_is_no_array_of_integers(field: Field) -> None:
+    columns: dict[str, Any] = columns_of_requests([EXAMPLE] * (FEW_ROWS + 1))
+    columns[field.name] = np.full(FEW_ROWS + 1, 1.5)
+    with pytest.raises(ValidationError):
+        rows_of_columns(columns, FEW_ROWS + 1)
+
+
 @pytest.mark.parametrize("field", TEXTS, ids=name_of)
 def test_texts_that_repeat_are_checked_by_their_distinct_values(field: Field) -> None:
     count = FEW_ROWS + 3
