@@ -51,10 +51,10 @@ def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_log
 def test_a_call_that_takes_longer_than_the_server_allows_is_told_so(
     trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    folder = tmp_path_factory.mktemp("impatient")
+    large, folder = raw([EXAMPLE] * 5_000), tmp_path_factory.mktemp("impatient")
     limits = {"TIMEOUT_SECONDS": "0.3", "MAX_QUEUE_ROWS": "1000000"}
     with serve(folder, MODEL_TAG=trained["tag"], **limits) as served, stub(served) as calls:
-        waiting = [calls.ModelInfer.future(raw([EXAMPLE] * 5_000)) for _ in range(40)]
+        waiting = [calls.ModelInfer.future(large) for _ in range(40)]
         refusals = [future.exception() for future in waiting]
         told = {(error.code(), error.details()) for error in refusals if error is not None}
         counted = figures(served)
