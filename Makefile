@@ -56,7 +56,7 @@ rollback: $(DEV)  ## Make the champion before this one the champion again
 	@$(PY) -m training rollback $(ARGS)
 
 serve: $(DEV)  ## Serve in the foreground; trains and releases first if there is no model
-	@$(PY) -m scoring.ports $(PORT) $(GRPC_PORT)
+	@$(PY) -m tabular_bento.serving.ports $(PORT) $(GRPC_PORT)
 	@.venv/bin/bentoml models get flights:latest >/dev/null 2>&1 || { $(PY) -m training && $(PY) -m training release latest; }
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scoring.errors import ScoringError
-from scoring.ports import tell_taken
-from scoring.process import ServerProcess
+from tabular_bento.errors import ScoringError
+from tabular_bento.serving.ports import tell_taken
+from tabular_bento.serving.process import ServerProcess
 
 MONTHS = ("2013-07", "2013-09")
 WINDOW = ("2013-07-01", "2013-10-01")

@@ -9,18 +9,18 @@ import bentoml
 
 from features.definition import NAME, TARGET
 from features.values import Row
-from scoring.answers import Answers
-from scoring.bento import PackagedModel, forward_hangups
-from scoring.doors.grpc import check_door
-from scoring.doors.middleware import Doors
-from scoring.image import serving_image
-from scoring.logs import configure_logs
-from scoring.package import ModelPackage
-from scoring.schema import FeedbackReceipt, Outcome, Prediction, PredictRequest
-from scoring.served import ServedModel, load_served, warn_of_no_release
-from scoring.settings import settings
-from scoring.tracing import wanted_exporter
-from scoring.traffic import TrafficLog
+from tabular_bento.protocol.predictions import Answers
+from tabular_bento.protocol.requests import FeedbackReceipt, Outcome, Prediction, PredictRequest
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.serving.bento import PackagedModel, forward_hangups
+from tabular_bento.serving.endpoints.grpc import check_door
+from tabular_bento.serving.endpoints.middleware import Doors
+from tabular_bento.serving.image import serving_image
+from tabular_bento.serving.logs import configure_logs
+from tabular_bento.serving.served import ServedModel, load_served, warn_of_no_release
+from tabular_bento.serving.settings import settings
+from tabular_bento.serving.tracing import wanted_exporter
+from tabular_bento.traffic.log import TrafficLog
 
 INLINE_ROWS = 1_000
 """Batches up to this many rows take some ten milliseconds, on the event loop; a thread would cost more."""

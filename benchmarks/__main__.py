@@ -14,8 +14,8 @@ from benchmarks.flights import prepare
 from benchmarks.report import CLASSIC, OURS, Comparison
 from benchmarks.rounds import QUICK, SCENARIOS, Pace, Target, run_rounds
 from benchmarks.servers import bento_server, choose_cores, classic_server, require_model
-from scoring.errors import ScoringError
-from scoring.ports import free_port
+from tabular_bento.errors import ScoringError
+from tabular_bento.serving.ports import free_port
 
 CLASSIC_PYTHON = Path(".venv-bench/bin/python")
 

@@ -15,10 +15,10 @@ import orjson
 
 from benchmarks.requests import Request
 from features.definition import TARGET
-from monitoring.replay.open_inference import grpc_answer, predictions_of, rest_answer
-from scoring.doors import open_inference_pb2 as messages
-from scoring.doors.rest import HEADER_LENGTH
-from scoring.errors import RequestError
+from tabular_bento.errors import RequestError
+from tabular_bento.monitoring.replay.open_inference import grpc_answer, predictions_of, rest_answer
+from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.serving.endpoints.rest import HEADER_LENGTH
 
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
 _SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name

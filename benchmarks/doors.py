@@ -24,9 +24,9 @@ from benchmarks.report import describe_hardware, hardware, show_number
 from benchmarks.requests import encode_requests
 from benchmarks.rounds import QUICK, SCENARIOS, Measured, Pace, Target, median, run_rounds
 from benchmarks.servers import bento_server, choose_cores, require_model
-from monitoring.replay.open_inference import INFER
-from scoring.errors import ScoringError
-from scoring.ports import free_port
+from tabular_bento.errors import ScoringError
+from tabular_bento.monitoring.replay.open_inference import INFER
+from tabular_bento.serving.ports import free_port
 
 HTTP, REST, GRPC, STREAM = "POST /predict", "REST", "gRPC", "gRPC stream"
 METRICS = {"one_row": "requests_per_second", "thousand_rows": "rows_per_second"}

@@ -19,8 +19,8 @@ from benchmarks.drift_log import END, START, real_rows, write_log
 from benchmarks.errors import BenchmarkError
 from benchmarks.report import describe_hardware, hardware, show_number
 from benchmarks.servers import require_model
-from monitoring.drift.job import RESULT_FILE
-from scoring.settings import settings
+from tabular_bento.monitoring.drift.job import RESULT_FILE
+from tabular_bento.serving.settings import settings
 
 SIZES, QUICK_SIZES = (100_000, 1_000_000, 10_000_000), (2_000, 5_000, 10_000)
 JOB, CLUSTER, EVIDENTLY = "drift job", "drift job, two Dask workers", "Evidently's DataDriftPreset"

@@ -11,17 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.errors import BenchmarkError
-from data.columns import columns_of_table
-from data.errors import DataError
-from data.events import EventLog
-from data.flights import load_flights, month_range
-from data.segments import FINGERPRINT_CHARS, encode_schema, schema_fingerprint
 from features.columns import rows_of
 from features.definition import EVENT_TIME, FIELDS, TARGET
-from monitoring.reference.package import stored_model
-from scoring.errors import ScoringError
-from scoring.package import ModelPackage
-from scoring.traffic import OUTCOME_SCHEMA, OUTCOMES, PREDICTION_SCHEMA, PREDICTIONS, TrafficLog
+from tabular_bento.data.columns import columns_of_table
+from tabular_bento.errors import DataError, ScoringError
+from tabular_bento.evaluation.reference.package import stored_model
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.log import OUTCOME_SCHEMA, OUTCOMES, PREDICTION_SCHEMA, PREDICTIONS, TrafficLog
+from tabular_bento.traffic.reader import EventLog
+from tabular_bento.traffic.writer import FINGERPRINT_CHARS, encode_schema, schema_fingerprint
+from training.source import load_flights, month_range
 
 FIRST, DAYS = date(2013, 7, 1), 31
 """The days that predictions are dated."""

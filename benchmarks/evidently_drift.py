@@ -11,9 +11,9 @@ import warnings
 from pathlib import Path
 
 from benchmarks.drift_log import END, START
-from data.events import EventLog
-from monitoring.reference.package import Reference
-from scoring.traffic import PREDICTIONS
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.traffic.log import PREDICTIONS
+from tabular_bento.traffic.reader import EventLog
 
 
 def main(folder: str, tag: str) -> int:

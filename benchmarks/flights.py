@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmarks.errors import BenchmarkError
-from data.errors import DataError
-from data.flights import load_flights, month_range
 from features.definition import FIELD_NAMES, TARGET
-from training.config import Months, TrainingConfig, load_config
+from tabular_bento.errors import DataError
+from tabular_bento.training.config import Months, TrainingConfig, load_config
+from training.source import load_flights, month_range
 
 ASKED = 20_000
 """Flights in the file of rows: enough that no cache along the way sees the same one often."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from features.definition import ROW
-from monitoring.replay.open_inference import grpc_request, rest_request, tensors_of
+from tabular_bento.monitoring.replay.open_inference import grpc_request, rest_request, tensors_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.errors import BenchmarkError
-from scoring.ports import free_port
-from scoring.process import ServerProcess
+from tabular_bento.serving.ports import free_port
+from tabular_bento.serving.process import ServerProcess
 
 
 class PinnedServer(ServerProcess):
@@ -46,9 +46,9 @@ def classic_server(core: int | None, folder: Path, python: Path, model: Path) ->
 
 def require_model() -> None:
     """Raises BenchmarkError where there is no model to serve."""
-    from scoring.bento import find_model, tag_of
-    from scoring.errors import PackageError
-    from scoring.settings import settings
+    from tabular_bento.errors import PackageError
+    from tabular_bento.serving.bento import find_model, tag_of
+    from tabular_bento.serving.settings import settings
 
     try:
         find_model(tag_of(settings.model_tag))

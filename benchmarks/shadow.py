@@ -20,13 +20,13 @@ from benchmarks.rounds import QUICK, Measured, Target, measure
 from benchmarks.servers import PinnedServer, choose_cores, require_model
 from benchmarks.shadow_comparison import COUNTED, KINDS, NONE, SCENARIOS, ShadowComparison, named
 from features.definition import NAME
-from monitoring.arguments import positive
-from scoring.bento import find_model, tag_of
-from scoring.errors import ScoringError
-from scoring.manifest import write_manifest
-from scoring.ports import free_port
-from scoring.settings import settings
-from scoring.traffic import PREDICTIONS
+from tabular_bento.errors import ScoringError
+from tabular_bento.monitoring.arguments import positive
+from tabular_bento.scoring.manifest import write_manifest
+from tabular_bento.serving.bento import find_model, tag_of
+from tabular_bento.serving.ports import free_port
+from tabular_bento.serving.settings import settings
+from tabular_bento.traffic.log import PREDICTIONS
 
 ROUNDS = 5
 CANDIDATE = f"{NAME}:shadow"

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from deploy.commands import podman, run
 from deploy.errors import DeployError
-from scoring.image import TRAFFIC_DIR
-from scoring.ports import free_port
+from tabular_bento.serving.image import TRAFFIC_DIR
+from tabular_bento.serving.ports import free_port
 
 HARDENING = (
     "--read-only",

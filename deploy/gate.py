@@ -9,11 +9,11 @@ from bentoml.exceptions import NotFound
 
 from deploy.errors import DeployError
 from deploy.settings import ShipSettings
-from monitoring.metrics import RegressionMetrics
-from scoring.package import ModelPackage
-from training.config import load_config
-from training.errors import GateError
-from training.gate import check_gate
+from tabular_bento.errors import GateError
+from tabular_bento.evaluation.metrics import RegressionMetrics
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.training.config import load_config
+from tabular_bento.training.gate import check_gate
 
 
 def gate(settings: ShipSettings) -> str:

@@ -13,9 +13,9 @@ from deploy.commands import podman, run
 from deploy.errors import DeployError
 from deploy.record import Record
 from deploy.settings import ShipSettings
-from scoring.manifest import FILE as MANIFEST_FILE
-from scoring.package import DECLARATION_FILE, PROVENANCE_FILE
-from training.commit import commit_of
+from tabular_bento.scoring.manifest import FILE as MANIFEST_FILE
+from tabular_bento.scoring.package import DECLARATION_FILE, PROVENANCE_FILE
+from tabular_bento.training.commit import commit_of
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,8 +10,8 @@ from deploy.commands import podman
 from deploy.errors import DeployError
 from deploy.image import inspect
 from deploy.settings import ShipSettings
-from scoring.bento import store_home
-from scoring.manifest import verify_manifest
+from tabular_bento.scoring.manifest import verify_manifest
+from tabular_bento.serving.bento import store_home
 
 _MODELS = "/home/bentoml/bento/models"
 

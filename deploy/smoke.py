@@ -10,15 +10,15 @@ from typing import Any
 import bentoml
 import numpy as np
 
-from data.schema import Kind
 from deploy.commands import podman
 from deploy.container import Container
 from deploy.errors import DeployError
 from deploy.record import Record
 from deploy.settings import ShipSettings
 from features.definition import FIELD_NAMES, FIELDS, TARGET
-from monitoring.replay.doors import Door, GRPCDoor, HTTPDoor, RefusedError, RESTDoor
-from scoring.parity import VECTORS_FILE, read_rows
+from tabular_bento.monitoring.replay.doors import Door, GRPCDoor, HTTPDoor, RefusedError, RESTDoor
+from tabular_bento.schema import Kind
+from tabular_bento.scoring.parity import VECTORS_FILE, read_rows
 
 _TIMEOUT = 60.0
 

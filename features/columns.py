@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.schema import Kind
 from features.definition import FIELD_NAMES, FIELDS
 from features.texts import RepeatedTexts
 from features.values import Columns, Row
+from tabular_bento.schema import Kind
 
 _DTYPES: dict[Kind, Any] = {Kind.TEXT: object, Kind.INTEGER: object, Kind.NUMBER: np.float64, Kind.LOCAL_TIME: np.int64}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from data.schema import Field, Kind
+from tabular_bento.schema import Field, Kind
 
 NAME = "flights"
 """The model's name in the store, and its name for every client."""

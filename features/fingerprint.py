@@ -12,7 +12,7 @@ from features import definition
 from features.functions import FEATURES
 
 _ROOT = Path(__file__).resolve().parent.parent
-_CODE = ("data/schema.py", "data/timezones.py", "features/*.py")
+_CODE = ("tabular_bento/schema.py", "tabular_bento/features/clock.py", "features/*.py")
 
 
 def declaration() -> dict[str, Any]:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from data.timezones import DAY
 from features.values import Values
+from tabular_bento.features.clock import DAY
 
 YEAR = 31_556_952
 """Seconds in a mean Gregorian year."""

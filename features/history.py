@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.timezones import DAY
 from features.definition import KNOWN_PART, TARGET
 from features.functions import DAYS, HOURS
 from features.state import UNKNOWN, State, Vocabulary
 from features.values import Columns, ColumnValues
+from tabular_bento.features.clock import DAY
 
 EARTH_RADIUS_MILES = 3958.8
 HISTORY_FIELDS: tuple[str, ...] = (TARGET.name, "air_time")

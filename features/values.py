@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.timezones import DAY, EARLIEST, LATEST, utc_offset, utc_offsets
 from features.definition import FIELD_NAMES
 from features.state import UNKNOWN, State, Vocabulary
+from tabular_bento.features.clock import DAY, EARLIEST, LATEST, utc_offset, utc_offsets
 
 NAN = float("nan")
 

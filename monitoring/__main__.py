@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from monitoring.backtest.command import add_backtest
-from monitoring.compare.command import add_compare
-from monitoring.compare.simulation_command import add_compare_simulation
-from monitoring.drift.command import add_drift
-from monitoring.replay.command import add_replay
-from monitoring.skew.command import add_skew
+from benchmarks.backtest.command import add_backtest
+from benchmarks.comparison.command import add_compare_simulation
+from tabular_bento.monitoring.compare.command import add_compare
+from tabular_bento.monitoring.drift.command import add_drift
+from tabular_bento.monitoring.replay.command import add_replay
+from tabular_bento.monitoring.skew.command import add_skew
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -28,10 +28,10 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its import uses a deprecated name of pathspec
     import _bentoml_impl.server.app  # noqa: F401
 
-from data.flights import Flights, load_flights  # noqa: E402
-from scoring.package import ModelPackage  # noqa: E402
+from tabular_bento.scoring.package import ModelPackage  # noqa: E402
 from tests.environments import environment  # noqa: E402
 from tests.serving import ServedPort, serve  # noqa: E402
+from training.source import Flights, load_flights  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 

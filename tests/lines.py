@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from data.schema import Field
-from scoring.traffic import PREDICTION_SCHEMA
+from tabular_bento.schema import Field
+from tabular_bento.traffic.log import PREDICTION_SCHEMA
 
 Line = dict[str, Any]
 

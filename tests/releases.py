@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from scoring.manifest import write_manifest
-from scoring.package import ModelPackage
-from scoring.parity import read_rows, write_parity
-from scoring.predictor import Predictor
-from scoring.release import Release
-from scoring.runners.xgboost import XGBoostRunner
+from tabular_bento.scoring.ledger import ReleaseLedger
+from tabular_bento.scoring.manifest import write_manifest
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.parity import read_rows, write_parity
+from tabular_bento.scoring.predictor import Predictor
+from tabular_bento.scoring.releases import Release
+from tabular_bento.scoring.runners.xgboost import XGBoostRunner
 from tests.conftest import ROOT, copy_of_store
 from tests.serving import ServedPort
-from training.releases import ReleaseLedger
 
 CANDIDATE = "flights:candidate"
 

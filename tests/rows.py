@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from data.schema import Field, Kind
-from data.timezones import EARLIEST, LATEST
 from features.definition import EXAMPLE, FIELDS
 from features.values import Row
-from scoring.package import ModelPackage
-from scoring.schema import ROWS, PredictRequest, rows_of_models
+from tabular_bento.features.clock import EARLIEST, LATEST
+from tabular_bento.protocol.requests import ROWS, PredictRequest, rows_of_models
+from tabular_bento.schema import Field, Kind
+from tabular_bento.scoring.package import ModelPackage
 
 SECOND = {**EXAMPLE, "id": "my-flight-2", "dest": "PHX", "dep_delay": -3.5}
 """A good request beside the example."""

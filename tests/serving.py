@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scoring.ports import free_port
-from scoring.process import ServerProcess
+from tabular_bento.serving.ports import free_port
+from tabular_bento.serving.process import ServerProcess
 
 
 @dataclass(frozen=True)

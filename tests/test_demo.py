@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scoring.ports import free_port
+from tabular_bento.serving.ports import free_port
 from tests.browser import rendered
 from tests.conftest import ROOT
 

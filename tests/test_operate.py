@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from scoring.figures import FIGURES
-from scoring.settings import ServingSettings
+from tabular_bento.serving.figures import FIGURES
+from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "operate.md").read_text()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scoring.package import ModelPackage
+from tabular_bento.scoring.package import ModelPackage
 from tests.serving import ServedPort
 
 ROOT = Path(__file__).resolve().parent.parent

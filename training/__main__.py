@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from training.release_command import add_commands, run_command
-from training.train_command import add_arguments, train_and_save
+from tabular_bento.cli.release import add_commands, run_command
+from tabular_bento.cli.train import add_arguments, train_and_save
 
 EPILOG = """\
 exit codes: 0 saved; 1 refused by the gate; 2 the configuration or the arguments are wrong; 3 the data or the store is.

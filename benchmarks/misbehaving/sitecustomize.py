@@ -14,8 +14,8 @@ SLEEP_SECONDS = 5.0
 
 def _misbehave(kind: str) -> None:
     from features.definition import FIELD_NAMES, KNOWN_PART
-    from scoring.predictor import Predictor
-    from scoring.shadow import scorer
+    from tabular_bento.scoring.predictor import Predictor
+    from tabular_bento.serving.shadow import scorer
 
     load, predict = scorer.load_candidate, Predictor.predict
 
@@ -41,14 +41,14 @@ def _misbehave(kind: str) -> None:
     scorer.load_candidate = loaded
 
 
-if "scoring.shadow" in sys.orig_argv and os.environ.get("MISBEHAVE"):
+if "tabular_bento.serving.shadow" in sys.orig_argv and os.environ.get("MISBEHAVE"):
     import builtins
 
     _import = builtins.__import__
 
     def _watching(name, *arguments, **options):
         module = _import(name, *arguments, **options)
-        if name == "scoring.shadow.scorer" and builtins.__import__ is _watching:
+        if name == "tabular_bento.serving.shadow.scorer" and builtins.__import__ is _watching:
             builtins.__import__ = _import
             _misbehave(os.environ["MISBEHAVE"])
             module = _import(name, *arguments, **options)

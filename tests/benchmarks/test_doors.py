@@ -21,9 +21,9 @@ from benchmarks.load import CALLERS, Plan, measure
 from benchmarks.requests import ENCODERS, encode_requests
 from benchmarks.rounds import SCENARIOS, Measured, Target
 from features.definition import EXAMPLE
-from scoring.doors import open_inference_pb2 as messages
-from scoring.doors import open_inference_pb2_grpc as services
-from scoring.ports import free_port
+from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.protocol import open_inference_pb2_grpc as services
+from tabular_bento.serving.ports import free_port
 from tests.serving import ServedPort
 
 ROWS = [

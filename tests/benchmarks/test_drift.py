@@ -10,8 +10,8 @@ import pytest
 from benchmarks.drift import CLUSTER, EVIDENTLY, JOB, Cost, Scaling, judge, run
 from benchmarks.drift_log import DAYS, END, START, real_rows, write_log
 from benchmarks.errors import BenchmarkError
-from data.events import EventLog
-from scoring.package import ModelPackage
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.reader import EventLog
 
 
 def scaling(evidently: float = 200, largest: float = 100, megabytes: float = 500, identical: int = 2) -> Scaling:

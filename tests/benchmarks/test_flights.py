@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from benchmarks.classic import schema as classic
 from benchmarks.flights import Asked, asked_flights
-from data.flights import Flights, month_range
-from data.schema import Kind
 from features.definition import EXAMPLE, FIELD_NAMES, FIELDS, KNOWN_PART, TARGET
-from scoring.schema import ROWS, Prediction, PredictRequest
+from tabular_bento.protocol.requests import ROWS, Prediction, PredictRequest
+from tabular_bento.schema import Kind
+from training.source import Flights, month_range
 
 
 @pytest.fixture(scope="module")

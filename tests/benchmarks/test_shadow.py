@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.shadow import judge, main, missing_rows
 from benchmarks.shadow_comparison import KINDS, NONE, ShadowComparison
-from scoring.traffic import PREDICTIONS
+from tabular_bento.traffic.log import PREDICTIONS
 from tests.conftest import ROOT
 
 

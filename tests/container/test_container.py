@@ -14,8 +14,8 @@ from deploy.commands import podman
 from deploy.container import Container
 from deploy.errors import DeployError
 from deploy.smoke import check_doors
-from scoring.package import ModelPackage
-from scoring.parity import ROWS_FILE, VECTORS_FILE
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.parity import ROWS_FILE, VECTORS_FILE
 from tests.container.conftest import Shipped
 from tests.doors.test_drain import over_grpc, over_http, over_rest, rows_of_call
 from tests.rows import from_json

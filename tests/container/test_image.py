@@ -6,8 +6,8 @@ import pytest
 
 from deploy.container import Container
 from deploy.image import inspect
-from scoring.image import ENVIRONMENT, USER_ID
-from scoring.package import ModelPackage
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.serving.image import ENVIRONMENT, USER_ID
 from tests.conftest import ROOT
 from tests.container.conftest import Shipped
 from tests.test_lock import entries, normal

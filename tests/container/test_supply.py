@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from deploy.record import Record
-from scoring.package import ModelPackage
-from scoring.ports import free_port
-from scoring.release import Releases
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.releases import Releases
+from tabular_bento.serving.ports import free_port
 from tests.conftest import ROOT
 from tests.container.conftest import Shipped
 from tests.environments import environment

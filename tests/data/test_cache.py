@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from data.cache import Entry, cached, default_folder, digest_of_tables, digest_of_texts
+from tabular_bento.data.cache import Entry, cached, default_folder, digest_of_tables, digest_of_texts
 
 TABLE = pa.table(
     {
@@ -27,7 +27,7 @@ WORKER = """
 import sys, time
 from pathlib import Path
 import pyarrow as pa
-from data.cache import Entry, cached
+from tabular_bento.data.cache import Entry, cached
 
 def build():
     Path(sys.argv[1], f"building-{sys.argv[2]}").touch()

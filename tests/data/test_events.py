@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-
 from data import parts
-from data.errors import LogError
-from data.events import EventLog, ScanCounts
-from data.lines import arrow_schema
-from data.schema import Field, Kind
-from data.sealing import seal
-from data.segments import SegmentWriter
+
+from tabular_bento.errors import LogError
+from tabular_bento.schema import Field, Kind
+from tabular_bento.traffic.lines import arrow_schema
+from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.sealing import seal
+from tabular_bento.traffic.writer import SegmentWriter
 from tests.data.traffic import SCHEMA, START, encode, expected, ids, row, write
 
 

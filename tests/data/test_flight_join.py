@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from data.errors import TableError
-from data.flight_join import join
-from data.flight_tables import WEATHER
+from tabular_bento.errors import TableError
 from tests.data.timetable import ZONES, flight, tables
+from training.join import join
+from training.tables import WEATHER
 
 
 def examples(*rows: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,19 +13,19 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from data import flights as module
 from numpy.typing import NDArray
 
-from data import flights as module
-from data.cache import digest_of_tables
-from data.errors import SourceError, TableError
-from data.flight_join import join
-from data.flight_tables import SOURCES, WEATHER
-from data.flights import DEFAULT_URI, Flights, load_flights, month_range
-from data.sources import fetch
-from data.tables import check_table
-from data.timezones import utc_offsets
 from features.definition import FIELDS, TARGET
+from tabular_bento.data.cache import digest_of_tables
+from tabular_bento.data.sources import fetch
+from tabular_bento.data.tables import check_table
+from tabular_bento.errors import SourceError, TableError
+from tabular_bento.features.clock import utc_offsets
 from tests.data.timetable import flight, tables
+from training.join import join
+from training.source import DEFAULT_URI, Flights, load_flights, month_range
+from training.tables import SOURCES, WEATHER
 
 COLUMNS = [
     *("carrier", "flight", "tailnum", "origin", "dest", "sched_dep", "sched_arr", "dep_delay"),

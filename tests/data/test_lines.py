@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.events import EventLog, ScanCounts
-from data.lines import RejectedLine, arrow_schema, read_lines
-from data.schema import Field, Kind
-from data.sealing import seal
-from data.segments import SegmentWriter
+from tabular_bento.schema import Field, Kind
+from tabular_bento.traffic.lines import RejectedLine, arrow_schema, read_lines
+from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.sealing import seal
+from tabular_bento.traffic.writer import SegmentWriter
 from tests.data.traffic import SCHEMA, START, encode, expected, ids, row, segments, write, write_raw
 
 

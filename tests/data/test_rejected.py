@@ -8,10 +8,10 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from data.events import EventLog, ScanCounts
-from data.sealing import seal
-from data.storage import path_of
-from data.window import Window
+from tabular_bento.data.storage import path_of
+from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.sealing import seal
+from tabular_bento.traffic.window import Window
 from tests.data.traffic import START, encode, row, segments, write_raw
 
 HOUR = timedelta(hours=1)

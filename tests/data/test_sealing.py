@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from data.errors import LogError
-from data.events import EventLog, ScanCounts
-from data.lines import arrow_schema
-from data.sealing import SealReport, seal
-from data.segments import SegmentWriter
+from tabular_bento.errors import LogError
+from tabular_bento.traffic.lines import arrow_schema
+from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.sealing import SealReport, seal
+from tabular_bento.traffic.writer import SegmentWriter
 from tests.data.traffic import SCHEMA, encode, expected, ids, row, segments, start, write, write_raw
 
 SEAL = "import sys; from pathlib import Path; from data.sealing import seal; print(seal(Path(sys.argv[1])))"
@@ -172,7 +172,7 @@ def test_cut_short_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_killed_at_many_moments(tmp_path: Path) -> None:
     """SIGKILL within milliseconds, again and again, in a dozen states; the reader is right after every one."""
     code = """
-import os, sys; from pathlib import Path; from data.sealing import seal
+import os, sys; from pathlib import Path; from tabular_bento.traffic.sealing import seal
 seal(Path(sys.argv[2]))
 os.write(1, b"ready")
 sys.stdin.read(1)

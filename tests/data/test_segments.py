@@ -10,11 +10,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from data.errors import LogError
-from data.events import ScanCounts
-from data.schema import Field, Kind
-from data.segments import SegmentWriter, schema_fingerprint
-from data.stream import is_live
+from tabular_bento.errors import LogError
+from tabular_bento.schema import Field, Kind
+from tabular_bento.traffic.reader import ScanCounts
+from tabular_bento.traffic.stream import is_live
+from tabular_bento.traffic.writer import SegmentWriter, schema_fingerprint
 from tests.data.traffic import SCHEMA, encode, expected, ids, row, segments, start
 
 
@@ -25,7 +25,7 @@ def locked(path: Path) -> bool:
 
 def test_concurrent_processes_share_nothing_and_lose_nothing(tmp_path: Path) -> None:
     code = """
-import sys; from pathlib import Path; from data.segments import SegmentWriter; from tests.data.traffic import *
+import sys; from pathlib import Path; from tabular_bento.traffic.writer import SegmentWriter; from tests.data.traffic import *
 first = int(sys.argv[2])
 with SegmentWriter(Path(sys.argv[1]), SCHEMA, roll_bytes=50_000) as writer:
     for index in range(first, first + 2000):
@@ -59,7 +59,7 @@ def test_threads_share_a_writer(tmp_path: Path) -> None:
 
 def test_a_killed_writer_keeps_every_line_it_returned_for(tmp_path: Path) -> None:
     code = """
-import os, sys; from pathlib import Path; from data.segments import SegmentWriter; from tests.data.traffic import *
+import os, sys; from pathlib import Path; from tabular_bento.traffic.writer import SegmentWriter; from tests.data.traffic import *
 writer = SegmentWriter(Path(sys.argv[1]), SCHEMA)
 for index in range(10**9):
     writer.append(encode([row(index)]))
@@ -146,7 +146,7 @@ def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_full_disk_costs_the_lines_of_one_append(tmp_path: Path) -> None:
     code = """
 import resource, sys; from pathlib import Path
-from data.errors import LogError; from data.segments import SegmentWriter; from tests.data.traffic import *
+from tabular_bento.errors import LogError; from tabular_bento.traffic.writer import SegmentWriter; from tests.data.traffic import *
 writer = SegmentWriter(Path(sys.argv[1]), SCHEMA)
 line = len(encode([row(0)]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(3.5 * line),) * 2)

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.errors import SourceError, TableError
-from data.schema import Field, Kind
-from data.sources import _reader, fetch
-from data.tables import TableSchema, check_table
+from tabular_bento.data.sources import _reader, fetch
+from tabular_bento.data.tables import TableSchema, check_table
+from tabular_bento.errors import SourceError, TableError
+from tabular_bento.schema import Field, Kind
 
 SCHEMA = TableSchema(
     "trips",

@@ -10,10 +10,10 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from data.errors import StorageError
-from data.events import EventLog, ScanCounts
-from data.sealing import seal
-from data.storage import RemotePath, filesystem, path_of
+from tabular_bento.data.storage import RemotePath, filesystem, path_of
+from tabular_bento.errors import StorageError
+from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.sealing import seal
 from tests.data.traffic import encode, row, write, write_raw
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from data.errors import TableError
-from data.schema import Field, Kind
-from data.tables import TableSchema, check_table
+from tabular_bento.data.tables import TableSchema, check_table
+from tabular_bento.errors import TableError
+from tabular_bento.schema import Field, Kind
 
 SCHEMA = TableSchema(
     "trips",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.timezones import DAY, EARLIEST, LATEST, utc_offset, utc_offsets
+from tabular_bento.features.clock import DAY, EARLIEST, LATEST, utc_offset, utc_offsets
 
 ZONES = sorted(available_timezones() - {"localtime"})
 EPOCH = datetime(1970, 1, 1)

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from data.flight_tables import SOURCES
-from data.tables import check_table
+from tabular_bento.data.tables import check_table
+from training.tables import SOURCES
 
 ZONES = {
     "EWR": "America/New_York",

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
-from data.events import EventLog, ScanCounts
-from data.schema import Field, Kind
-from data.segments import SegmentWriter
+from tabular_bento.schema import Field, Kind
+from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.writer import SegmentWriter
 
 SCHEMA = (
     Field("prediction_id", Kind.TEXT, "Id"),

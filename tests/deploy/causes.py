@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 
 from features.definition import EXAMPLE
-from scoring.manifest import write_manifest
-from scoring.schema import ROWS
+from tabular_bento.protocol.requests import ROWS
+from tabular_bento.scoring.manifest import write_manifest
 from tests.conftest import ROOT, copy_of_store
 from tests.deploy.exporter import node_exporter
 from tests.deploy.prometheus import Prometheus

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scoring.ports import free_port
+from tabular_bento.serving.ports import free_port
 from tests.deploy.tools import tool
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scoring.ports import free_port
+from tabular_bento.serving.ports import free_port
 from tests.deploy.tools import OBSERVABILITY, tool
 
 WINDOW = "6s"

@@ -15,9 +15,9 @@ import grpc
 import httpx
 
 from features.definition import EXAMPLE
-from scoring.doors import open_inference_pb2_grpc as services
-from scoring.ports import free_port
-from scoring.schema import ROWS
+from tabular_bento.protocol import open_inference_pb2_grpc as services
+from tabular_bento.protocol.requests import ROWS
+from tabular_bento.serving.ports import free_port
 from tests.callers import Callers
 from tests.deploy.tools import DEPLOY, tool
 from tests.doors.clients import outputs_of, raw

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from features.definition import EXAMPLE
-from scoring.endings import FAULTS
+from tabular_bento.serving.status import FAULTS
 from tests.conftest import ROOT
 from tests.deploy.causes import CAUSES, Scene, ask, export, settle
 from tests.deploy.prometheus import in_seconds, prometheus

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.drift.settings import OutputSettings
-from scoring.settings import ServingSettings
+from tabular_bento.monitoring.drift.settings import OutputSettings
+from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT
 from tests.deploy.tools import DEPLOY, OBSERVABILITY, tool
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from scoring.figures import FIGURES
-from scoring.settings import ServingSettings
+from tabular_bento.serving.figures import FIGURES
+from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT
 from tests.deploy.tools import DEPLOY, files_of
 from tests.serving import ServedPort

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from scoring.ports import free_port
-from scoring.process import ServerProcess
+from tabular_bento.serving.ports import free_port
+from tabular_bento.serving.process import ServerProcess
 from tests.deploy.proxy import Load, haproxy
 from tests.serving import logged
 

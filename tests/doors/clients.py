@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from data.schema import Kind
 from features.definition import EXAMPLE, FIELDS, NAME
-from scoring.doors import open_inference_pb2 as messages
-from scoring.doors import open_inference_pb2_grpc as services
-from scoring.doors.tensors import Tensor, decode
-from scoring.schema import ROWS
+from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.protocol import open_inference_pb2_grpc as services
+from tabular_bento.protocol.requests import ROWS
+from tabular_bento.protocol.tensors import Tensor, decode
+from tabular_bento.schema import Kind
 from tests.rows import SECOND
 from tests.serving import ServedPort
 

@@ -12,10 +12,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from features.definition import EXAMPLE
-from scoring.doors import open_inference_pb2 as messages
-from scoring.doors import open_inference_pb2_grpc as services
-from scoring.package import ModelPackage
-from scoring.schema import ROWS
+from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.protocol import open_inference_pb2_grpc as services
+from tabular_bento.protocol.requests import ROWS
+from tabular_bento.scoring.package import ModelPackage
 from tests.doors.clients import (
     INFER,
     binary_body,

@@ -13,12 +13,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from data.schema import Kind
 from features.definition import EXAMPLE, FIELDS
-from scoring.doors import open_inference_pb2 as messages
-from scoring.doors import open_inference_pb2_grpc as services
-from scoring.package import ModelPackage
-from scoring.settings import settings
+from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.protocol import open_inference_pb2_grpc as services
+from tabular_bento.schema import Kind
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.serving.settings import settings
 from tests.doors.clients import channel, outputs_of, raw, refused_call, stub, typed
 from tests.rows import SECOND, expected
 from tests.serving import ServedPort, logged

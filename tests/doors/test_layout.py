@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from data.schema import Field, Kind
 from features.definition import EXAMPLE, FIELD_NAMES, FIELDS
 from features.values import Row
-from scoring.doors.layout import Layout, rows_of_tensors
-from scoring.doors.tensors import (
+from tabular_bento.errors import RequestError
+from tabular_bento.protocol.layout import Layout, rows_of_tensors
+from tabular_bento.protocol.requests import explain
+from tabular_bento.protocol.tensors import (
     NUMPY_TYPES,
     Tensor,
     decode,
 )
-from scoring.errors import RequestError
-from scoring.schema import explain
+from tabular_bento.schema import Field, Kind
 from tests.doors.clients import binary, inputs_of, tensors_of
 from tests.rows import SECOND, TEXT_OR_TIME, bits, from_json, name_of, rows, to_json
 

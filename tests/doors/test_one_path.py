@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from features.definition import EXAMPLE, FIELD_NAMES
 from features.values import Row
-from scoring.package import ModelPackage
-from scoring.parity import read_rows
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.parity import read_rows
 from tests.conftest import ROOT
 from tests.doors.clients import (
     INFER,

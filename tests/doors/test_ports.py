@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from features.definition import EXAMPLE
-from scoring.doors import open_inference_pb2 as messages
-from scoring.doors import open_inference_pb2_grpc as services
+from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tests.conftest import ROOT
 from tests.doors.clients import by_grpc, by_http
 from tests.serving import ServedPort, logged, refused, serve

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scoring.doors import open_inference_pb2 as messages
+from tabular_bento.protocol import open_inference_pb2 as messages
 from tests.conftest import ROOT
 
 PROTO = Path("scoring/doors/open_inference.proto")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from data.schema import Kind
 from features.definition import EXAMPLE, FIELDS
-from scoring.package import ModelPackage
-from scoring.settings import settings
+from tabular_bento.schema import Kind
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.serving.settings import settings
 from tests.doors.clients import (
     INFER,
     binary_body,

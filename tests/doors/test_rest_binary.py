@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from features.definition import EXAMPLE
-from scoring.package import ModelPackage
+from tabular_bento.scoring.package import ModelPackage
 from tests.doors.clients import (
     HEADER_LENGTH,
     INFER,

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import ValidationError
 
-from data.schema import Field, Kind
 from features.definition import FIELD_NAMES, FIELDS
 from features.values import Row
-from scoring.doors.layout import rows_of_tensors
-from scoring.doors.tensors import Tensor
-from scoring.errors import RequestError
-from scoring.schema import explain
+from tabular_bento.errors import RequestError
+from tabular_bento.protocol.layout import rows_of_tensors
+from tabular_bento.protocol.requests import explain
+from tabular_bento.protocol.tensors import Tensor
+from tabular_bento.schema import Field, Kind
 from tests.doors.clients import binary, tensors_of
 from tests.rows import bits, from_json, rows, to_json
 

@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from features.definition import EXAMPLE
-from scoring.package import ModelPackage
-from scoring.settings import settings
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.serving.settings import settings
 from tests.doors.clients import channel, figures, outputs_of, raw, risen, stub, typed
 from tests.rows import from_json
 from tests.serving import ServedPort, logged, serve

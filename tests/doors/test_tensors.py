@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from data.schema import Field, Kind
 from features.definition import FIELDS
-from scoring.answers import Answers
-from scoring.doors.tensors import (
+from tabular_bento.errors import RequestError, TooLargeError, UnknownModelError
+from tabular_bento.protocol.predictions import Answers
+from tabular_bento.protocol.tensors import (
     NUMPY_TYPES,
     Tensor,
     check_model,
@@ -21,8 +21,8 @@ from scoring.doors.tensors import (
     output_metadata,
     output_tensors,
 )
-from scoring.errors import RequestError, TooLargeError, UnknownModelError
-from scoring.settings import settings as serving
+from tabular_bento.schema import Field, Kind
+from tabular_bento.serving.settings import settings as serving
 from tests.doors.clients import binary
 from tests.rows import TEXT_OR_TIME, name_of
 

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from features.definition import EXAMPLE
-from scoring.doors import open_inference_pb2 as messages
-from scoring.doors import open_inference_pb2_grpc as services
+from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tests.conftest import ROOT
 from tests.doors.certificates import Authority
 from tests.doors.clients import channel, outputs_of, raw

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from features.definition import FIELDS
-from scoring.package import ModelPackage
-from scoring.parity import read_rows
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.parity import read_rows
 from tests.doors.clients import inputs_of
 from tests.rows import to_json
 from tests.serving import ServedPort

@@ -12,7 +12,7 @@ from features.definition import EXAMPLE, FIELD_NAMES
 from features.extractor import ROWWISE_BELOW, FeatureExtractor
 from features.functions import FEATURE_NAMES
 from features.values import Row
-from scoring.package import ModelPackage
+from tabular_bento.scoring.package import ModelPackage
 from tests.rows import from_json, rows
 
 

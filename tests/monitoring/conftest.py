@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from data.flights import Flights
-from monitoring.drift.job import Judgement, judge
-from monitoring.drift.settings import DriftSettings
-from monitoring.reference.package import Reference
-from scoring.package import ModelPackage
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.monitoring.drift.job import Judgement, judge
+from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.scoring.package import ModelPackage
 from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
 from tests.monitoring.misbehaving import bad, bad_grpc  # noqa: F401
 from tests.monitoring.variants import Variants, make_variants
+from training.source import Flights
 
 
 @pytest.fixture(autouse=True)

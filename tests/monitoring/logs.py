@@ -11,16 +11,16 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from data.columns import columns_of_table
-from data.flights import Flights
-from data.schema import Field
-from data.segments import SegmentWriter
 from features.columns import rows_of
 from features.definition import FIELDS, TARGET
-from monitoring.window.data import Query
-from scoring.package import ModelPackage
-from scoring.traffic import PREDICTION_SCHEMA, PREDICTIONS, TrafficLog
+from tabular_bento.data.columns import columns_of_table
+from tabular_bento.monitoring.window.data import Query
+from tabular_bento.schema import Field
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.log import PREDICTION_SCHEMA, PREDICTIONS, TrafficLog
+from tabular_bento.traffic.writer import SegmentWriter
 from tests.lines import Line, fold, unfold
+from training.source import Flights
 
 JANUARY, JULY, AUGUST = date(2013, 1, 1), date(2013, 7, 1), date(2013, 8, 1)
 

@@ -12,10 +12,10 @@ import grpc
 import orjson
 import pytest
 
-from monitoring.replay.config import ReplayConfig
-from scoring.doors import open_inference_pb2 as messages
-from scoring.doors import open_inference_pb2_grpc as services
-from scoring.doors.tensors import Tensor, decode, encode
+from tabular_bento.monitoring.replay.config import ReplayConfig
+from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.protocol import open_inference_pb2_grpc as services
+from tabular_bento.protocol.tensors import Tensor, decode, encode
 
 Answers = list[dict[str, Any]]
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.flights import Flights
-from scoring.manifest import write_manifest
-from scoring.package import PROVENANCE_FILE, ModelPackage, write_json, write_predictor
-from scoring.parity import read_rows, write_parity
-from scoring.predictor import Predictor
-from training.config import TrainingConfig, load_config
-from training.examples import examples_between, out_of_fold
-from training.learners import learn
+from tabular_bento.scoring.manifest import write_manifest
+from tabular_bento.scoring.package import PROVENANCE_FILE, ModelPackage, write_json, write_predictor
+from tabular_bento.scoring.parity import read_rows, write_parity
+from tabular_bento.scoring.predictor import Predictor
+from tabular_bento.training.config import TrainingConfig, load_config
+from tabular_bento.training.examples import examples_between, out_of_fold
+from tabular_bento.training.learners import learn
+from training.source import Flights
 
 WEATHER = ("temp", "wind_dir", "wind_speed", "precip", "visib", "pressure")
 

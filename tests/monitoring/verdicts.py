@@ -7,11 +7,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from monitoring.drift.history import Entry
-from monitoring.drift.job import judge
-from monitoring.drift.page import page
-from monitoring.drift.result import Column, DriftResult, Finding
-from monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.drift.history import Entry
+from tabular_bento.monitoring.drift.job import judge
+from tabular_bento.monitoring.drift.page import page
+from tabular_bento.monitoring.drift.result import Column, DriftResult, Finding
+from tabular_bento.monitoring.drift.settings import DriftSettings
 from tests.monitoring.logs import year
 
 SETTINGS = DriftSettings()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from features.definition import TARGET
-from scoring.answers import Answers
+from tabular_bento.protocol.predictions import Answers
 
 OBJECTS = [
     {"prediction_id": "a", "id": "mine", TARGET.name: 1.5, "model": "flights:1"},

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.batching import QUIET_TURNS, AdaptiveBatcher
-from scoring.errors import OverloadError, PredictionError
+from tabular_bento.errors import OverloadError, PredictionError
+from tabular_bento.serving.batching import QUIET_TURNS, AdaptiveBatcher
 
 
 class Engine:

@@ -24,8 +24,14 @@ from circus.controller import Controller
 from circus.sighandler import SysHandler
 from circus.watcher import Watcher
 
-from scoring.bento import Application, PackagedModel, _catches_hangups, leave_time_limits_to_doors, store_home
-from scoring.errors import PackageError
+from tabular_bento.errors import PackageError
+from tabular_bento.serving.bento import (
+    Application,
+    PackagedModel,
+    _catches_hangups,
+    leave_time_limits_to_doors,
+    store_home,
+)
 from tests.conftest import ROOT, STORE
 
 PINNED = "1.4.39"

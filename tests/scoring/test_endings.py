@@ -7,9 +7,8 @@ import pytest
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from data.errors import LogError
-from scoring.endings import FAULTS, STATUS, ending, sentence
-from scoring.errors import (
+from tabular_bento.errors import (
+    LogError,
     OverloadError,
     PredictionError,
     RequestError,
@@ -17,8 +16,9 @@ from scoring.errors import (
     TooLargeError,
     UnknownModelError,
 )
-from scoring.schema import PredictRequest
-from scoring.settings import settings
+from tabular_bento.protocol.requests import PredictRequest
+from tabular_bento.serving.settings import settings
+from tabular_bento.serving.status import FAULTS, STATUS, ending, sentence
 
 
 def invalid() -> ValidationError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scoring.limits import BASE_MIB, WORKER_MIB, cpu_quota, memory_limit, usual_workers
+from tabular_bento.serving.limits import BASE_MIB, WORKER_MIB, cpu_quota, memory_limit, usual_workers
 from tests.conftest import ROOT
 
 

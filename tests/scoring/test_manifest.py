@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scoring.errors import PackageError
-from scoring.manifest import FILE, INCIDENTAL, verify_manifest, write_manifest
+from tabular_bento.errors import PackageError
+from tabular_bento.scoring.manifest import FILE, INCIDENTAL, verify_manifest, write_manifest
 
 
 @pytest.fixture

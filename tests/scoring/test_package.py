@@ -16,11 +16,11 @@ from sklearn.tree import DecisionTreeRegressor
 from features.definition import TARGET
 from features.fingerprint import code_fingerprint, declaration_fingerprint
 from features.functions import FEATURE_NAMES
-from scoring.errors import PackageError
-from scoring.manifest import write_manifest
-from scoring.package import DECLARATION_FILE, ModelPackage
-from scoring.parity import VECTORS_FILE
-from scoring.runners import load_runner
+from tabular_bento.errors import PackageError
+from tabular_bento.scoring.manifest import write_manifest
+from tabular_bento.scoring.package import DECLARATION_FILE, ModelPackage
+from tabular_bento.scoring.parity import VECTORS_FILE
+from tabular_bento.scoring.runners import load_runner
 from tests.conftest import ROOT, copy_of_store
 from tests.scoring.test_manifest import flip
 from tests.serving import refused

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.schema import Kind
 from features.definition import EXAMPLE, FIELDS
-from scoring.errors import PackageError
-from scoring.package import ModelPackage
-from scoring.parity import check_parity, read_rows, write_parity
-from scoring.predictor import Predictor
+from tabular_bento.errors import PackageError
+from tabular_bento.schema import Kind
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.parity import check_parity, read_rows, write_parity
+from tabular_bento.scoring.predictor import Predictor
 from tests.rows import from_json
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from scoring.ports import free_port, tell_taken, why_not
+from tabular_bento.serving.ports import free_port, tell_taken, why_not
 from tests.conftest import ROOT
 
 
@@ -34,7 +34,7 @@ def test_a_port_that_cannot_be_had_for_another_reason_is_told_too() -> None:
 
 
 def test_the_command_is_silent_about_free_ports() -> None:
-    command = [sys.executable, "-m", "scoring.ports", str(free_port())]
+    command = [sys.executable, "-m", "tabular_bento.serving.ports", str(free_port())]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 

@@ -6,9 +6,9 @@ import pytest
 from features.columns import columns_of
 from features.definition import EXAMPLE
 from features.functions import FEATURE_NAMES
-from scoring.errors import PredictionError
-from scoring.package import ModelPackage
-from scoring.predictor import Predictor
+from tabular_bento.errors import PredictionError
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.predictor import Predictor
 from tests.rows import from_json
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import psutil
 import pytest
 
-from scoring.errors import ScoringError
-from scoring.ports import free_port
-from scoring.process import ServerProcess
+from tabular_bento.errors import ScoringError
+from tabular_bento.serving.ports import free_port
+from tabular_bento.serving.process import ServerProcess
 from tests.conftest import ROOT
 from tests.serving import serve
 

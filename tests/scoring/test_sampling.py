@@ -9,10 +9,10 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from features.functions import FEATURE_NAMES
-from scoring.figures import FIGURES, make
-from scoring.metrics import _forget_ended_workers
-from scoring.package import ModelPackage
-from scoring.sampling import missing_shares, observe_all, prediction_bins
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.serving.figures import FIGURES, make
+from tabular_bento.serving.metrics import _forget_ended_workers
+from tabular_bento.serving.sampling import missing_shares, observe_all, prediction_bins
 
 
 @pytest.mark.parametrize("values", [[], [3.0], [-5.0, 0.0, 0.1, 1.0, 1.0, 7.5, 10.0, 1e9], [0.5] * 1000])

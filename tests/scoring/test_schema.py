@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from data.schema import Field, Kind
-from data.timezones import EARLIEST, LATEST
 from features.definition import EXAMPLE, FIELD_NAMES, FIELDS, TARGET
 from features.texts import RepeatedTexts
 from features.values import Row
-from scoring.schema import (
+from tabular_bento.features.clock import EARLIEST, LATEST
+from tabular_bento.protocol.requests import (
     FEW_ROWS,
     ROWS,
     ErrorAnswer,
@@ -27,6 +26,7 @@ from scoring.schema import (
     rows_of_columns,
     rows_of_models,
 )
+from tabular_bento.schema import Field, Kind
 from tests.rows import from_json, rows, to_json
 
 NUMBERS = [field for field in FIELDS if field.kind is Kind.NUMBER]

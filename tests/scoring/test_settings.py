@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from scoring.settings import ServingSettings
+from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT
 from tests.serving import refused
 

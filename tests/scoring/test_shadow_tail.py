@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from data.schema import Field, Kind
-from data.segments import SegmentWriter, owner_of
-from scoring.shadow.tail import BLOCK_BYTES, SegmentTail
+from tabular_bento.schema import Field, Kind
+from tabular_bento.serving.shadow.tail import BLOCK_BYTES, SegmentTail
+from tabular_bento.traffic.writer import SegmentWriter, owner_of
 
 SCHEMA = (Field("time", Kind.INSTANT, "When"),)
 

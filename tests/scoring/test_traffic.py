@@ -14,14 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.errors import LogError
-from data.events import EventLog, ScanCounts
 from features.definition import EXAMPLE, FIELD_NAMES, TARGET
 from features.fingerprint import declaration_fingerprint
 from features.functions import FEATURE_NAMES
 from features.values import Row
-from scoring.package import ModelPackage
-from scoring.traffic import (
+from tabular_bento.errors import LogError
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.log import (
     FEATURE_PREFIX,
     OUTCOME_SCHEMA,
     OUTCOMES,
@@ -30,6 +29,7 @@ from scoring.traffic import (
     TrafficLog,
     prediction_ids,
 )
+from tabular_bento.traffic.reader import EventLog, ScanCounts
 from tests.lines import unfold
 from tests.rows import from_json, rows
 from tests.serving import logged

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scoring.package import ModelPackage
+from tabular_bento.scoring.package import ModelPackage
 from tests.conftest import ROOT
 
 HIDDEN = ("scipy", "sklearn", "skops", "pandas", "pyarrow")
@@ -40,7 +40,7 @@ def test_without_scipy_every_parity_vector_comes_out_to_the_bit(package_folder: 
     program = """
 import json
 from pathlib import Path
-from scoring.package import ModelPackage
+from tabular_bento.scoring.package import ModelPackage
 loaded = ModelPackage.load(Path(sys.argv[1]), sys.argv[2])
 print(json.dumps([loaded.parity_rows, loaded.predictor.runner.kind, sorted({n.split(".")[0] for n in sys.modules})]))
 """
@@ -52,7 +52,7 @@ print(json.dumps([loaded.parity_rows, loaded.predictor.runner.kind, sorted({n.sp
 def test_the_stand_in_is_gone_once_xgboost_is_imported() -> None:
     program = """
 import json
-import scoring.runners.xgboost
+import tabular_bento.scoring.runners.xgboost
 try:
     import scipy.sparse
 except ModuleNotFoundError as error:
@@ -68,7 +68,7 @@ def test_a_sparse_matrix_is_refused_by_its_type_and_a_dense_one_of_any_layout_is
 import json
 import numpy as np
 from pathlib import Path
-from scoring.runners.xgboost import XGBoostRunner
+from tabular_bento.scoring.runners.xgboost import XGBoostRunner
 runner = XGBoostRunner.load(Path(sys.argv[1]))
 X = np.zeros((3, runner.booster.num_features()), dtype=np.float32)
 expected = runner.predict(X).tolist()
@@ -89,6 +89,6 @@ def test_where_scipy_is_installed_xgboost_has_the_real_one() -> None:
     scipy = pytest.importorskip("scipy.sparse")
     import xgboost.core
 
-    import scoring.runners.xgboost  # noqa: F401
+    import tabular_bento.scoring.runners.xgboost  # noqa: F401
 
     assert xgboost.core.scipy.sparse is scipy

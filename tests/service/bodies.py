@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from scoring.schema import ROWS, ErrorAnswer
+from tabular_bento.protocol.requests import ROWS, ErrorAnswer
 
 JSON = {"Content-Type": "application/json"}
 

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.flights import Flights
 from features.columns import rows_of
 from features.definition import EXAMPLE, TARGET
 from features.fingerprint import declaration_fingerprint
 from features.values import Row
-from scoring.package import ModelPackage
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.training.examples import examples_between
 from tests.rows import from_json, rows, to_json
 from tests.service.bodies import JSON, assert_refused, body_of
 from tests.serving import ServedPort, logged
-from training.examples import examples_between
+from training.source import Flights
 
 
 def targets(answers: list[dict[str, Any]]) -> bytes:

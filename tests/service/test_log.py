@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from data.events import EventLog, ScanCounts
 from features.definition import EXAMPLE, TARGET
-from scoring.schema import ErrorAnswer
-from scoring.traffic import PREDICTIONS
+from tabular_bento.protocol.requests import ErrorAnswer
+from tabular_bento.traffic.log import PREDICTIONS
+from tabular_bento.traffic.reader import EventLog, ScanCounts
 from tests.callers import Callers
 from tests.conftest import ROOT
 from tests.serving import ServedPort, logged, serve

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from features.definition import EXAMPLE
-from scoring.logs import JSONFormatter
-from scoring.schema import ROWS
+from tabular_bento.protocol.requests import ROWS
+from tabular_bento.serving.logs import JSONFormatter
 from tests.doors.clients import call, raw, stub
 from tests.serving import ServedPort, serve
 

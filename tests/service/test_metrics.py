@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from features.definition import EXAMPLE
 from features.functions import FEATURE_NAMES
-from scoring.endings import STATUS
-from scoring.figures import FIGURES
-from scoring.metrics import DOORS
-from scoring.schema import ROWS
+from tabular_bento.protocol.requests import ROWS
+from tabular_bento.serving.figures import FIGURES
+from tabular_bento.serving.metrics import DOORS
+from tabular_bento.serving.status import STATUS
 from tests.doors.clients import by_grpc, by_http, by_rest, call
 from tests.releases import CANDIDATE, release, store_of_two
 from tests.serving import ServedPort, serve

@@ -21,10 +21,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from features.definition import EXAMPLE, FIELD_NAMES, TARGET
-from scoring.doors import open_inference_pb2 as messages
-from scoring.package import ModelPackage
-from scoring.ports import free_port
-from scoring.process import ServerProcess
+from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.serving.ports import free_port
+from tabular_bento.serving.process import ServerProcess
 from tests.callers import Callers
 from tests.conftest import ROOT
 from tests.doors.clients import PREDICTION_ID, call, infer, json_body, outputs_of, raw, stub, values_of

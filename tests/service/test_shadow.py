@@ -11,10 +11,10 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from data.events import EventLog
 from features.definition import EXAMPLE, FIELD_NAMES, TARGET
-from scoring.package import ModelPackage
-from scoring.traffic import SHADOW
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.log import SHADOW
+from tabular_bento.traffic.reader import EventLog
 from tests.conftest import ROOT
 from tests.doors.clients import by_grpc, by_http, by_rest, call
 from tests.releases import CANDIDATE, eventually, folder_of, log_of, release, store_of_two
@@ -199,7 +199,9 @@ def test_a_shadow_that_is_killed_by_hand_goes_on_where_it_was(store: Path, tmp_p
 def shadows_of(served: ServedPort) -> list[psutil.Process]:
     """The processes of the server's shadows."""
     server = psutil.Process(served.process.process.pid)
-    return [process for process in server.children(recursive=True) if "scoring.shadow" in process.cmdline()]
+    return [
+        process for process in server.children(recursive=True) if "tabular_bento.serving.shadow" in process.cmdline()
+    ]
 
 
 def test_a_corrupt_candidate_leaves_the_primary_serving_and_is_told_once(

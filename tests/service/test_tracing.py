@@ -19,9 +19,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from features.definition import EXAMPLE
-from scoring.errors import ScoringError
-from scoring.schema import ROWS
-from scoring.tracing import Tracing, wanted_exporter
+from tabular_bento.errors import ScoringError
+from tabular_bento.protocol.requests import ROWS
+from tabular_bento.serving.tracing import Tracing, wanted_exporter
 from tests.conftest import ROOT
 from tests.doors.clients import INFER, call, json_body, raw, stub
 from tests.scoring.test_package import check_one_sentence

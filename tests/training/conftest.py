@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from data.flights import Flights
 from features.history import References
+from tabular_bento.training.config import load_config
+from tabular_bento.training.examples import Examples, examples_between
 from tests.conftest import train
 from tests.releases import store_of_two
-from training.config import load_config
-from training.examples import Examples, examples_between
+from training.source import Flights
 
 
 @dataclass(frozen=True)

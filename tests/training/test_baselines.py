@@ -6,7 +6,7 @@ from sklearn.linear_model import LinearRegression
 
 from features.definition import HISTORICAL_GAIN
 from features.functions import FEATURE_NAMES
-from training.baselines import baseline_gains
+from tabular_bento.evaluation.baselines import baseline_gains
 
 COLUMN = FEATURE_NAMES.index(HISTORICAL_GAIN)
 

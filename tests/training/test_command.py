@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.flights import Flights
 from features.definition import EXAMPLE, FIELD_NAMES, HISTORICAL_GAIN, TARGET
 from features.functions import FEATURE_NAMES
 from features.values import Row
-from scoring.package import ModelPackage
-from scoring.traffic import FEATURE_PREFIX
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.log import FEATURE_PREFIX
 from tests.conftest import ROOT, train
 from tests.rows import from_json, rows
 from tests.serving import serve
 from tests.training.conftest import OtherModel, train_other
+from training.source import Flights
 
 
 def test_its_numbers_are_those_that_the_data_allows(trained: dict[str, Any], flights: Flights) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from training.commit import commit_of
+from tabular_bento.training.commit import commit_of
 
 
 @pytest.fixture

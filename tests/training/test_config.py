@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from training.config import DEFAULT_FILE, TrainingConfig, load_config
-from training.errors import ConfigError
+from tabular_bento.errors import ConfigError
+from tabular_bento.training.config import DEFAULT_FILE, TrainingConfig, load_config
 
 
 def test_the_defaults_are_the_commented_file_and_nothing_is_missing_from_it() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from features.functions import FEATURE_NAMES
-from training.error_model import learn_error_model, spread
+from tabular_bento.evaluation.error_model import learn_error_model, spread
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(12_000, len(FEATURE_NAMES))).astype(np.float32)

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from monitoring.metrics import RegressionMetrics
-from training.config import load_config
-from training.errors import GateError
-from training.gate import check_gate
+from tabular_bento.errors import GateError
+from tabular_bento.evaluation.metrics import RegressionMetrics
+from tabular_bento.training.config import load_config
+from tabular_bento.training.gate import check_gate
 
 THRESHOLDS = load_config().gate
 GOOD = RegressionMetrics(1000, 15.7, 11.8, 0.834, 0.1, 0.7, (15.1, 16.4))

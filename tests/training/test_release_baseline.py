@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from scoring.ports import free_port
+from tabular_bento.scoring.ledger import ReleaseLedger
+from tabular_bento.serving.ports import free_port
 from tests.conftest import ROOT
 from tests.releases import CANDIDATE, champion, check_one_sentence, command, release
 from tests.serving import ServedPort, serve
-from training.releases import ReleaseLedger
 
 PARTS = ("data", "features", "scoring", "training", "monitoring", "requirements")
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from scoring.errors import PackageError
+from tabular_bento.errors import PackageError
+from tabular_bento.scoring.ledger import ReleaseLedger
 from tests.releases import (
     CANDIDATE,
     add_candidate,
@@ -21,7 +22,6 @@ from tests.releases import (
     release,
     tags,
 )
-from training.releases import ReleaseLedger
 
 POOR = "flights:poor"
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from scoring.errors import PackageError
-from scoring.release import Release
+from tabular_bento.errors import PackageError, ReleaseError
+from tabular_bento.scoring.ledger import ReleaseLedger, before
+from tabular_bento.scoring.releases import Release
 from tests.conftest import ROOT
 from tests.releases import (
     CANDIDATE,
@@ -25,8 +26,6 @@ from tests.releases import (
     release,
     tags,
 )
-from training.errors import ReleaseError
-from training.releases import ReleaseLedger, before
 
 
 def test_of_two_releases_at_once_one_wins_and_the_other_is_told(trained: dict[str, Any], store: Path) -> None:
@@ -84,7 +83,7 @@ def test_a_release_waits_for_another_and_goes_on_when_that_is_killed(
 def test_a_release_that_waits_too_long_is_told(
     trained: dict[str, Any], store: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.releases.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("tabular_bento.scoring.ledger.LOCK_SECONDS", 0.2)
     with pytest.raises(ReleaseError, match=r"Another release holds .*lock"):
         release(store, trained["tag"])
     assert holder.poll() is None

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.backtest.job import STALE, BackTest, Chapter, Grounds, Sizes, run
+from benchmarks.backtest.shifts import SHIFTS
+from benchmarks.backtest.tables import BEGIN, END, tables, write
 from monitoring.__main__ import main
-from monitoring.backtest.job import STALE, BackTest, Chapter, Grounds, Sizes, run
-from monitoring.backtest.shifts import SHIFTS
-from monitoring.backtest.tables import BEGIN, END, tables, write
-from monitoring.drift.settings import DriftSettings
-from monitoring.reference.profile import profile
-from monitoring.reference.vocabulary import vocabularies
-from scoring.package import ModelPackage
+from tabular_bento.evaluation.reference.profile import profile
+from tabular_bento.evaluation.reference.vocabulary import vocabularies
+from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.scoring.package import ModelPackage
 
 SEED = 20130101
 SIZES = Sizes(rows=(1_000, 5_000, 50_000), splits=10, weeks=26, shifted_rows=(5_000,), draws=2)

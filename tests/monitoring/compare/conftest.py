@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from monitoring.compare.batches import Found
-from monitoring.compare.pairs import Pairs, Worst, gather
-from monitoring.compare.settings import CompareSettings
-from monitoring.compare.sides import PackageSide
-from monitoring.compare.sources import unseen_months
+from tabular_bento.monitoring.compare.batches import Found
+from tabular_bento.monitoring.compare.pairs import Pairs, Worst, gather
+from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.compare.sides import PackageSide
+from tabular_bento.monitoring.compare.sources import unseen_months
 from tests.monitoring.variants import Variants
 
 NO_LATENCY = CompareSettings(max_latency_ratio=None)

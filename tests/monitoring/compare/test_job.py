@@ -13,20 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.errors import TableError
-from data.flights import Flights
 from features.definition import FIELDS, TARGET
 from features.functions import FEATURE_NAMES
-from monitoring.compare.job import run
-from monitoring.compare.pairs import Pairs
-from monitoring.compare.result import CompareResult
-from monitoring.compare.sides import resolved
-from monitoring.errors import CompareError, PackageReferenceError, UnreadableModelError
-from scoring.manifest import write_manifest
-from scoring.package import DECLARATION_FILE, PROVENANCE_FILE
+from tabular_bento.errors import CompareError, PackageReferenceError, TableError, UnreadableModelError
+from tabular_bento.monitoring.compare.job import run
+from tabular_bento.monitoring.compare.pairs import Pairs
+from tabular_bento.monitoring.compare.result import CompareResult
+from tabular_bento.monitoring.compare.sides import resolved
+from tabular_bento.scoring.manifest import write_manifest
+from tabular_bento.scoring.package import DECLARATION_FILE, PROVENANCE_FILE
 from tests.browser import rendered
 from tests.monitoring.compare.conftest import NO_LATENCY
 from tests.monitoring.variants import Variants
+from training.source import Flights
 
 
 def compare(

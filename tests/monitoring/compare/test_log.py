@@ -11,19 +11,19 @@ import numpy as np
 import orjson
 import pytest
 
-from data.columns import columns_of_table
-from data.flights import Flights
-from data.segments import SegmentWriter
 from features.definition import FIELDS, TARGET
-from monitoring.compare.job import run
-from monitoring.compare.settings import CompareSettings
-from monitoring.compare.sides import PackageSide
-from monitoring.errors import CompareError
-from scoring.package import ModelPackage
-from scoring.traffic import OUTCOMES, SHADOW, SHADOW_SCHEMA
+from tabular_bento.data.columns import columns_of_table
+from tabular_bento.errors import CompareError
+from tabular_bento.monitoring.compare.job import run
+from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.compare.sides import PackageSide
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.log import OUTCOMES, SHADOW, SHADOW_SCHEMA
+from tabular_bento.traffic.writer import SegmentWriter
 from tests.monitoring.compare.test_job import other_code
 from tests.monitoring.logs import AUGUST, JULY, append, drawn, outcomes_of, post, record, rewrite
 from tests.monitoring.variants import Variants
+from training.source import Flights
 
 COUNT = 3_000
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitoring.compare.noninferiority import (
+from tabular_bento.evaluation.noninferiority import (
     LEAST_DAYS,
     _student,
     day_sums,

@@ -13,12 +13,12 @@ import pytest
 from features.columns import columns_of
 from features.definition import EXAMPLE
 from monitoring.__main__ import main
-from monitoring.compare.job import run
-from monitoring.compare.result import CompareResult
-from monitoring.compare.settings import CompareSettings
-from monitoring.compare.sides import open_side
-from monitoring.errors import CompareError, UnreachableError
-from scoring.ports import free_port
+from tabular_bento.errors import CompareError, UnreachableError
+from tabular_bento.monitoring.compare.job import run
+from tabular_bento.monitoring.compare.result import CompareResult
+from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.compare.sides import open_side
+from tabular_bento.serving.ports import free_port
 from tests.conftest import copy_of_store
 from tests.monitoring.variants import Variants
 from tests.releases import CANDIDATE, add_candidate

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.comparison.command import MARKS, tables
+from benchmarks.comparison.simulation import Sizes, Windows, run
 from monitoring.__main__ import main
-from monitoring.compare.candidates import Grounds, biased, equalled, harms
-from monitoring.compare.noninferiority import METRICS, day_sums, differences, levels
-from monitoring.compare.settings import CompareSettings
-from monitoring.compare.simulation import Sizes, Windows, run
-from monitoring.compare.simulation_command import MARKS, tables
-from monitoring.compare.verdict import Evidence
+from tabular_bento.evaluation.noninferiority import METRICS, day_sums, differences, levels
+from tabular_bento.monitoring.compare.candidates import Grounds, biased, equalled, harms
+from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.compare.verdict import Evidence
 from tests.conftest import ROOT
 from tests.monitoring.conftest import Variants
 
@@ -88,7 +88,7 @@ def test_the_page_s_claim_is_what_its_table_holds() -> None:
 def test_the_command_puts_its_tables_between_the_marks(
     variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitoring.compare.simulation.QUICK", Sizes(5, 2, (35, 60), (None,), (0.01,)))
+    monkeypatch.setattr("benchmarks.comparison.simulation.QUICK", Sizes(5, 2, (35, 60), (None,), (0.01,)))
     page = tmp_path / "page.md"
     page.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
     arguments = ["compare-simulation", "--baseline", variants.own, "--candidate", variants.seed, "--quick"]

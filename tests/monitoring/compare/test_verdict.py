@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitoring.compare.agreement import agreement, judge_equivalence
-from monitoring.compare.pairs import Pairs
-from monitoring.compare.result import Cost
-from monitoring.compare.ruling import Ruling
-from monitoring.compare.settings import CompareSettings
-from monitoring.compare.sums import ErrorSums
-from monitoring.compare.verdict import Evidence, judge_errors, judge_figures
+from tabular_bento.monitoring.compare.agreement import agreement, judge_equivalence
+from tabular_bento.monitoring.compare.pairs import Pairs
+from tabular_bento.monitoring.compare.result import Cost
+from tabular_bento.monitoring.compare.ruling import Ruling
+from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.compare.sums import ErrorSums
+from tabular_bento.monitoring.compare.verdict import Evidence, judge_errors, judge_figures
 from tests.monitoring.compare.conftest import NO_LATENCY
 
 

@@ -15,18 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.flights import Flights
-from data.schema import Field, Kind
-from data.sealing import seal
-from data.segments import SegmentWriter
 from features.functions import FEATURE_NAMES
-from monitoring.drift.job import REPORT_FILE, judge, run
-from monitoring.reference.vocabulary import MOST_NEW, NewValues, vocabularies
-from monitoring.window.data import Query
-from scoring.package import ModelPackage
-from scoring.traffic import OUTCOME_SCHEMA, PREDICTION_SCHEMA
+from tabular_bento.evaluation.reference.vocabulary import MOST_NEW, NewValues, vocabularies
+from tabular_bento.monitoring.drift.job import REPORT_FILE, judge, run
+from tabular_bento.monitoring.window.data import Query
+from tabular_bento.schema import Field, Kind
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.log import OUTCOME_SCHEMA, PREDICTION_SCHEMA
+from tabular_bento.traffic.sealing import seal
+from tabular_bento.traffic.writer import SegmentWriter
 from tests.monitoring.logs import JANUARY, JULY, append, drawn, record, rewrite, year
 from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, verdict
+from training.source import Flights
 
 ROWS = 2_000
 

@@ -13,18 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from data import parts
-from data.flights import Flights
-from data.sealing import seal
+
 from monitoring.__main__ import main
-from monitoring.arguments import moment
-from monitoring.drift import job
-from monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE
-from monitoring.drift.result import DriftResult
-from scoring.package import ModelPackage
+from tabular_bento.monitoring.arguments import moment
+from tabular_bento.monitoring.drift import job
+from tabular_bento.monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE
+from tabular_bento.monitoring.drift.result import DriftResult
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.sealing import seal
 from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, rewrite
 from tests.monitoring.verdicts import strict
+from training.source import Flights
 
 JULY_WINDOW = ["--from", "2013-07-01", "--to", "2013-08-01", "--on", "sched_dep"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.drift.history import Entry, History, alert
-from monitoring.drift.job import Judgement
-from monitoring.drift.result import DriftResult, Verdict, Window
+from tabular_bento.monitoring.drift.history import Entry, History, alert
+from tabular_bento.monitoring.drift.job import Judgement
+from tabular_bento.monitoring.drift.result import DriftResult, Verdict, Window
 
 DAY = datetime(2013, 7, 1)
 

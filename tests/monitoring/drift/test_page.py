@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.flights import Flights
-from monitoring.drift import job, report
-from monitoring.drift.history import Entry
-from monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE, Judgement, judge, run
-from monitoring.drift.page import page
-from monitoring.drift.settings import DriftSettings, OutputSettings
-from monitoring.files import write_whole
-from monitoring.window.data import Query
-from scoring.package import ModelPackage
+from tabular_bento.monitoring.drift import job, report
+from tabular_bento.monitoring.drift.history import Entry
+from tabular_bento.monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE, Judgement, judge, run
+from tabular_bento.monitoring.drift.page import page
+from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
+from tabular_bento.monitoring.files import write_whole
+from tabular_bento.monitoring.window.data import Query
+from tabular_bento.scoring.package import ModelPackage
 from tests.browser import LAPTOP, measured, rendered
 from tests.monitoring.drift.test_history import windowed
 from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
 from tests.monitoring.verdicts import kinds, strict
+from training.source import Flights
 
 ROWS = 3_000
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitoring.drift.job import Judgement, judge
-from monitoring.drift.settings import DriftSettings
-from monitoring.drift.textfile import metrics, write_failure, write_metrics
+from tabular_bento.monitoring.drift.job import Judgement, judge
+from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.drift.textfile import metrics, write_failure, write_metrics
 from tests.monitoring.logs import year
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from data.flights import Flights
-from monitoring.drift.job import REPORT_FILE, RESULT_FILE, judge, run
-from monitoring.drift.result import DriftResult
-from scoring.package import ModelPackage
+from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE, judge, run
+from tabular_bento.monitoring.drift.result import DriftResult
+from tabular_bento.scoring.package import ModelPackage
 from tests.monitoring.logs import AUGUST, JANUARY, JULY, append, drawn, outcomes_of, post, record, year
 from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, strict, verdict
+from training.source import Flights
 
 ROWS = 3_000
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from monitoring.drift import webhook
-from monitoring.drift.job import REPORT_FILE, RESULT_FILE, Judgement, run
-from monitoring.drift.settings import OutputSettings
-from monitoring.errors import OutputError
+from tabular_bento.errors import OutputError
+from tabular_bento.monitoring.drift import webhook
+from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE, Judgement, run
+from tabular_bento.monitoring.drift.settings import OutputSettings
 from tests.monitoring.logs import year
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from monitoring.drift.job import Judgement
-from monitoring.drift.workspace import PANELS, add_to_workspace, figures, project_name
-from scoring.ports import free_port
+from tabular_bento.monitoring.drift.job import Judgement
+from tabular_bento.monitoring.drift.workspace import PANELS, add_to_workspace, figures, project_name
+from tabular_bento.serving.ports import free_port
 from tests.monitoring.drift.test_history import windowed
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.reference.bins import MISSING, OTHER, Bins, contributions, noise
-from monitoring.reference.profile import profile_columns
+from tabular_bento.evaluation.reference.bins import MISSING, OTHER, Bins, contributions, noise
+from tabular_bento.evaluation.reference.profile import profile_columns
 
 RNG = np.random.default_rng(0)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.reference.bins import Bins, contributions
-from monitoring.reference.calibration import MATERIAL, ROWS, calibrate
-from monitoring.reference.importance import importance
-from monitoring.reference.profile import profile_columns
-from monitoring.reference.thresholds import Thresholds, effective_hours, spread
+from tabular_bento.evaluation.reference.bins import Bins, contributions
+from tabular_bento.evaluation.reference.calibration import MATERIAL, ROWS, calibrate
+from tabular_bento.evaluation.reference.importance import importance
+from tabular_bento.evaluation.reference.profile import profile_columns
+from tabular_bento.evaluation.reference.thresholds import Thresholds, effective_hours, spread
 
 DAY, HOUR = 86_400, 3_600
 RNG = np.random.default_rng(0)

@@ -9,19 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.flights import Flights
-from monitoring.backtest.job import Grounds
-from monitoring.drift.job import judge_window
-from monitoring.drift.result import Estimate
-from monitoring.drift.settings import DriftSettings
-from monitoring.errors import PackageReferenceError
-from monitoring.reference.estimate import ErrorModel
-from monitoring.reference.package import Reference
-from monitoring.window.scan import read_window
-from scoring.manifest import write_manifest
-from scoring.package import ERROR_MODEL_FILE, ModelPackage
+from benchmarks.backtest.job import Grounds
+from tabular_bento.errors import PackageReferenceError
+from tabular_bento.evaluation.reference.estimate import ErrorModel
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.monitoring.drift.job import judge_window
+from tabular_bento.monitoring.drift.result import Estimate
+from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.scan import read_window
+from tabular_bento.scoring.manifest import write_manifest
+from tabular_bento.scoring.package import ERROR_MODEL_FILE, ModelPackage
 from tests.monitoring.logs import AUGUST, JANUARY, JULY, drawn, outcomes_of, post, record, year
 from tests.monitoring.verdicts import verdict
+from training.source import Flights
 
 SETTINGS = DriftSettings()
 

@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from monitoring.__main__ import main
-from monitoring.replay.config import ReplayConfig
-from monitoring.replay.job import replay
-from scoring.ports import free_port
+from tabular_bento.monitoring.replay.config import ReplayConfig
+from tabular_bento.monitoring.replay.job import replay
+from tabular_bento.serving.ports import free_port
 from tests.monitoring.misbehaving import Misbehaving, MisbehavingServicer, config
 
 

@@ -13,19 +13,19 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from data.flights import Flights
 from features.definition import FIELD_NAMES, TARGET
 from monitoring.__main__ import main
-from monitoring.drift.job import judge
-from monitoring.drift.settings import DriftSettings
-from monitoring.errors import ReplayError, UnreachableError
-from monitoring.replay.doors import Door, GRPCDoor, HTTPDoor, RESTDoor
-from monitoring.replay.job import named_requests_of, replay
-from monitoring.window.data import Query
-from scoring.ports import free_port
-from scoring.schema import ROWS, PredictRequest
+from tabular_bento.errors import ReplayError, UnreachableError
+from tabular_bento.monitoring.drift.job import judge
+from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.replay.doors import Door, GRPCDoor, HTTPDoor, RESTDoor
+from tabular_bento.monitoring.replay.job import named_requests_of, replay
+from tabular_bento.monitoring.window.data import Query
+from tabular_bento.protocol.requests import ROWS, PredictRequest
+from tabular_bento.serving.ports import free_port
 from tests.monitoring.misbehaving import Answers, Handler, Misbehaving, config
 from tests.serving import ServedPort, logged
+from training.source import Flights
 
 
 def test_all_is_served(bad: Misbehaving) -> None:

@@ -15,22 +15,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.events import EventLog, ScanCounts
-from data.flights import Flights
-from data.schema import Field, Kind
-from data.sealing import seal
-from data.segments import TIME, SegmentWriter
 from features.definition import EXAMPLE, TARGET
 from features.extractor import FeatureExtractor
 from monitoring.__main__ import main
-from monitoring.errors import PackageReferenceError
-from monitoring.skew.job import EXAMPLES, Tally, check, run
-from monitoring.skew.result import SkewResult
-from scoring.package import ModelPackage
-from scoring.predictor import Predictor
-from scoring.traffic import FEATURE_PREFIX
+from tabular_bento.errors import PackageReferenceError
+from tabular_bento.monitoring.skew.job import EXAMPLES, Tally, check, run
+from tabular_bento.monitoring.skew.result import SkewResult
+from tabular_bento.schema import Field, Kind
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.predictor import Predictor
+from tabular_bento.traffic.log import FEATURE_PREFIX
+from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.sealing import seal
+from tabular_bento.traffic.writer import TIME, SegmentWriter
 from tests.monitoring.logs import JANUARY, JULY, append, drawn, record, rewrite, year
 from tests.serving import ServedPort
+from training.source import Flights
 
 ROWS = 2_000
 
@@ -197,7 +197,7 @@ def test_a_float32_comes_back_from_the_log_to_the_bit(
 def test_memory_does_not_grow_with_the_window(
     tmp_path: Path, package: ModelPackage, flights: Flights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitoring.skew.job.BATCH_ROWS", 1_000)
+    monkeypatch.setattr("tabular_bento.monitoring.skew.job.BATCH_ROWS", 1_000)
     peaks = []
     for folder, count in (("small", 3_000), ("large", 15_000)):
         record(tmp_path / folder, package, drawn(flights, JANUARY, JULY, count))

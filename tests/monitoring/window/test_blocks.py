@@ -7,10 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.timezones import DAY
-from monitoring.reference.thresholds import effective_hours, spread
-from monitoring.window.blocks import ABSOLUTE, ERROR, HISTORICAL_GAIN, MODEL, SQUARE, YOUNGEST, ZERO_GAIN, Blocks
-from monitoring.window.delays import CELLS, GRID, cells_of, median_hours
+from tabular_bento.evaluation.reference.thresholds import effective_hours, spread
+from tabular_bento.features.clock import DAY
+from tabular_bento.monitoring.window.blocks import (
+    ABSOLUTE,
+    ERROR,
+    HISTORICAL_GAIN,
+    MODEL,
+    SQUARE,
+    YOUNGEST,
+    ZERO_GAIN,
+    Blocks,
+)
+from tabular_bento.monitoring.window.delays import CELLS, GRID, cells_of, median_hours
 
 rng = np.random.default_rng(0)
 ROWS = 3_000

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from data.flights import Flights
-from monitoring.reference.bins import FIRST
-from monitoring.reference.package import Reference
-from monitoring.reference.vocabulary import MOST_NEW
-from monitoring.window.data import Query
-from monitoring.window.first_look import MOST_SEGMENTS, models_in, segment_values
-from monitoring.window.workers import ThisProcess
-from scoring.package import ModelPackage
+from tabular_bento.evaluation.reference.bins import FIRST
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.evaluation.reference.vocabulary import MOST_NEW
+from tabular_bento.monitoring.window.data import Query
+from tabular_bento.monitoring.window.first_look import MOST_SEGMENTS, models_in, segment_values
+from tabular_bento.monitoring.window.workers import ThisProcess
+from tabular_bento.scoring.package import ModelPackage
 from tests.monitoring.logs import JANUARY, JULY, drawn, record, rewrite, year
+from training.source import Flights
 
 ROWS = 4_000
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from monitoring.window.ids import keys_of
-from monitoring.window.sample import Sample
-from scoring.traffic import prediction_ids
+from tabular_bento.monitoring.window.ids import keys_of
+from tabular_bento.monitoring.window.sample import Sample
+from tabular_bento.traffic.log import prediction_ids
 
 
 def test_keys_depend_on_the_id_alone() -> None:

@@ -11,18 +11,18 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from data.flights import Flights
-from monitoring.drift.job import REPORT_FILE, judge, run
-from monitoring.drift.result import Outcomes
-from monitoring.drift.settings import DriftSettings
-from monitoring.window.blocks import Blocks
-from monitoring.window.data import RowCounts, WindowData
-from monitoring.window.delays import CELLS, GRID, NEARLY_ALL, cells_of, usual_cell
-from monitoring.window.outcomes import Joined
-from monitoring.window.realised import limits, summarize
-from scoring.package import ModelPackage
+from tabular_bento.monitoring.drift.job import REPORT_FILE, judge, run
+from tabular_bento.monitoring.drift.result import Outcomes
+from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.blocks import Blocks
+from tabular_bento.monitoring.window.data import RowCounts, WindowData
+from tabular_bento.monitoring.window.delays import CELLS, GRID, NEARLY_ALL, cells_of, usual_cell
+from tabular_bento.monitoring.window.outcomes import Joined
+from tabular_bento.monitoring.window.realised import limits, summarize
+from tabular_bento.scoring.package import ModelPackage
 from tests.monitoring.logs import AUGUST, JANUARY, JULY, drawn, outcomes_of, post, record, rewrite, year
 from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, verdict
+from training.source import Flights
 
 ROWS = 2_000
 Array = NDArray[np.float64]

@@ -23,21 +23,21 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.drift_log import END, START, real_rows, write_log
-from data.flights import Flights
-from data.sealing import seal
-from data.storage import path_of
-from monitoring.drift.job import judge
-from monitoring.errors import WindowError
-from monitoring.reference.package import Reference
-from monitoring.window import spill
-from monitoring.window.data import Query
-from monitoring.window.scan import Means, _tasks, read_window
-from scoring.package import ModelPackage
-from scoring.traffic import PREDICTIONS
+from tabular_bento.data.storage import path_of
+from tabular_bento.errors import WindowError
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.monitoring.drift.job import judge
+from tabular_bento.monitoring.window import spill
+from tabular_bento.monitoring.window.data import Query
+from tabular_bento.monitoring.window.scan import Means, _tasks, read_window
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.log import PREDICTIONS
+from tabular_bento.traffic.sealing import seal
 from tests.conftest import ROOT
 from tests.lines import fold, unfold
 from tests.monitoring.logs import AUGUST, JULY, append, drawn, outcomes_of, post, record, rewrite, year
 from tests.monitoring.verdicts import SETTINGS
+from training.source import Flights
 
 ROWS = 2_000
 NOW = datetime.now(UTC) + timedelta(days=30)

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.flights import Flights
-from monitoring.drift.history import Entry
-from monitoring.drift.job import judge
-from monitoring.drift.page import page
-from monitoring.drift.result import DriftResult
-from monitoring.window.data import Query
-from monitoring.window.scan import read_window
-from scoring.package import ModelPackage
+from tabular_bento.monitoring.drift.history import Entry
+from tabular_bento.monitoring.drift.job import judge
+from tabular_bento.monitoring.drift.page import page
+from tabular_bento.monitoring.drift.result import DriftResult
+from tabular_bento.monitoring.window.data import Query
+from tabular_bento.monitoring.window.scan import read_window
+from tabular_bento.scoring.package import ModelPackage
 from tests.monitoring.logs import JANUARY, JULY, drawn, outcomes_of, post, record, year
 from tests.monitoring.verdicts import SETTINGS
+from training.source import Flights
 
 ROWS = 8_000
 
@@ -43,7 +43,7 @@ def result(log: Path, package: ModelPackage) -> DriftResult:
 
 
 def test_parts_are_those_of_the_whole(log: Path, package: ModelPackage, result: DriftResult) -> None:
-    from monitoring.reference.package import Reference
+    from tabular_bento.evaluation.reference.package import Reference
 
     data = read_window(by(log, "origin"), Reference.load(package.tag), SETTINGS)
     assert {segment.value for segment in data.segments} == {"EWR", "JFK", "LGA"}

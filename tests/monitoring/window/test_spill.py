@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitoring.errors import SpillError
-from monitoring.window import spill as module
-from monitoring.window.records import OUTCOME_KIND
-from monitoring.window.spill import BUCKETS, RANGE_ROWS, Spill, Writer, cut, ranges, spill_folder
+from tabular_bento.errors import SpillError
+from tabular_bento.monitoring.window import spill as module
+from tabular_bento.monitoring.window.records import OUTCOME_KIND
+from tabular_bento.monitoring.window.spill import BUCKETS, RANGE_ROWS, Spill, Writer, cut, ranges, spill_folder
 
 rng = np.random.default_rng(0)
 

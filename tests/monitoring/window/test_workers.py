@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks.drift import result_of
-from data.flights import Flights
-from data.sealing import seal
 from monitoring.__main__ import main
-from monitoring.drift.job import judge
-from monitoring.errors import ClusterError
-from monitoring.window import spill
-from monitoring.window.scan import Means
-from monitoring.window.workers import Cluster, ThisProcess, workers
-from scoring.package import ModelPackage
+from tabular_bento.errors import ClusterError
+from tabular_bento.monitoring.drift.job import judge
+from tabular_bento.monitoring.window import spill
+from tabular_bento.monitoring.window.scan import Means
+from tabular_bento.monitoring.window.workers import Cluster, ThisProcess, workers
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.sealing import seal
 from tests.conftest import ROOT
 from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
 from tests.monitoring.verdicts import SETTINGS
+from training.source import Flights
 
 WINDOW = ["--from", "2013-01-01", "--to", "2014-01-01", "--on", "sched_dep", "--as-of", "2040-01-01"]
 
@@ -85,7 +85,7 @@ def test_an_error_of_a_worker_is_one_sentence(log: Path, tmp_path: Path) -> None
 
 
 def test_nobody_answers(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from monitoring.window import workers as module
+    from tabular_bento.monitoring.window import workers as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CONNECT_SECONDS", 1)

@@ -1,0 +1,119 @@
+"""The one tree of exceptions. Every message says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from bentoml.exceptions import BentoMLException
+
+
+class TabularBentoError(Exception):
+    """Base of every error of this library."""
+
+
+class DataError(TabularBentoError):
+    """Base of every error of the data layer."""
+
+
+class StorageError(DataError):
+    """A file system cannot be reached, or needs a package that is not installed."""
+
+
+class SourceError(DataError):
+    """A source cannot be found or read."""
+
+
+class TableError(DataError):
+    """A table breaks its schema: a missing column, a wrong type, a duplicate key, a value out of range."""
+
+
+class LogError(DataError):
+    """The traffic log cannot be written, read or sealed."""
+
+
+class ScoringError(TabularBentoError, BentoMLException):
+    """Base of every error of the scoring layer; the bentoml command prints it as one sentence."""
+
+
+class PackageError(ScoringError):
+    """A model package is missing, damaged, or made by another declaration or feature code: it must not be served."""
+
+
+class PredictionError(ScoringError):
+    """The model gave an answer that must not leave: a wrong length, or a number that is not finite."""
+
+
+class RequestError(ScoringError):
+    """A request that cannot be answered as it is; the message names the field, input or model at fault."""
+
+
+class UnknownModelError(RequestError):
+    """A request for a model or a version that is not served."""
+
+
+class TooLargeError(RequestError):
+    """More rows or bytes in one request than the settings allow."""
+
+
+class OverloadError(ScoringError):
+    """More rows are waiting than the server accepts; try again after `retry_after` seconds."""
+
+    retry_after = 1
+
+
+class TrainingError(TabularBentoError):
+    """Base of every error of training."""
+
+
+class ConfigError(TrainingError):
+    """The configuration cannot be read or holds a setting that means nothing."""
+
+
+class GateError(TrainingError):
+    """The model is not good enough to be saved."""
+
+
+class ReleaseError(TrainingError):
+    """The champion cannot be moved: what it should be, or what it is, is not what was expected."""
+
+
+class MonitoringError(TabularBentoError):
+    """Base of every error of the evaluation layer."""
+
+
+class PackageReferenceError(MonitoringError):
+    """The model package to compare with is not in the store, is damaged, or holds no usable profile."""
+
+
+class WindowError(MonitoringError):
+    """The window cannot be read as it was asked for."""
+
+
+class SpillError(MonitoringError):
+    """The folder for what a pass sets aside is full, or cannot be reached."""
+
+
+class ClusterError(MonitoringError):
+    """Dask is not installed, or its scheduler or its workers fail."""
+
+
+class OutputError(MonitoringError):
+    """What was found out could not be handed on; the verdict stands."""
+
+
+class ReplayError(MonitoringError):
+    """A replay was asked for that cannot be made, such as one of months without flights."""
+
+
+class UnreachableError(ReplayError):
+    """The server does not answer at all."""
+
+
+class CompareError(MonitoringError):
+    """Two models cannot be compared as it was asked for."""
+
+
+class UnreadableModelError(CompareError):
+    """A model that is there, and that this checkout cannot compute."""
+
+
+class SkewError(MonitoringError):
+    """Logged traffic cannot be recomputed."""

@@ -1,0 +1,203 @@
+"""Calibration at training: how far windows of the training months stray from the whole of them.
+
+A week of January is not like the half-year that it is part of, and a thousand rows are not like a hundred thousand.
+Both are measured here, apart: what a contiguous window of so many days adds to a column's index, and what so many rows
+drawn at random add. A threshold is the sum of the two (`reference.thresholds`), and the number of columns that are
+tested at a time is accounted for in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabular_bento.evaluation.reference.bins import MISSING, Bins, Counts, contributions, noise
+from tabular_bento.evaluation.reference.thresholds import effective_hours
+from tabular_bento.features.clock import DAY
+
+Array = NDArray[np.float64]
+
+ROWS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
+"""Sizes of random windows; a window of fewer rows is not judged."""
+
+SPANS = (1, 2, 4, 7, 14, 30, 60, 90, 180, 365)
+"""Days of contiguous windows, as far as they are well within the training months."""
+
+NEAR_WHOLE = (2 / 3, 5 / 6, 0.95, 1.0)
+"""Further spans, as shares of the training months: there a window becomes the reference, and its index nothing."""
+
+MATERIAL = 0.05
+"""An index below this is of no interest however certain it is; 0.1 is commonly called a moderate shift."""
+
+CHANCE = 0.01
+"""How often any column of an unchanged window of random rows may be above its chance limit."""
+
+LEFT_OUT = 26
+"""One in so many windows may stray further than all others of their span did, margin included."""
+
+ENOUGH = 20
+"""Windows that do not overlap, from which on a span has a margin of its own."""
+
+DRAWS = 400
+DIGITS = 6
+
+
+def calibrate(
+    columns: Mapping[str, NDArray[Any]], profiles: Mapping[str, dict[str, Any]], event: NDArray[np.int64], seed: int
+) -> dict[str, Any]:
+    """The entry `calibration` of a profile, as plain JSON values; the same for the same rows and seed.
+
+    `columns` are of shape [n] with their `profiles` as of `reference.profile`, and `event` the rows' times in seconds.
+    """
+    days, spans, row_days = _days(event)
+    daily = {name: _daily(Bins(profiles[name]), values, row_days, len(days)) for name, values in columns.items()}
+    excess = {name: [_excess(counts, span) for span in spans] for name, counts in daily.items()}
+    rng = np.random.default_rng(seed)
+    return {
+        "rows": list(ROWS),
+        "days": spans,
+        "margin": _margins(excess, spans),
+        "day_hours": _rounded(_day_hours(event, row_days)),
+        "columns": {
+            name: {
+                "chance": [_rounded(_chance(counts.sum(axis=0), rows, len(daily), rng)) for rows in ROWS],
+                "usual": [_rounded(float(over.max())) for over in excess[name]],
+                "missing": [_rounded(_missing_rise(counts, span)) for span in spans],
+                "constant_days": _constant_days(columns[name], row_days),
+            }
+            for name, counts in daily.items()
+        },
+    }
+
+
+def usual_ratios(model: Array, baseline: Array, event: NDArray[np.int64]) -> dict[str, list[float]]:
+    """By span in days, the ratio of the RMSEs that all windows of training but one in `LEFT_OUT` stay below.
+
+    `model` and `baseline` are errors of n predictions, `event` the rows' times in seconds, shape [n] each. On a day
+    when there is nothing to gain, a good model is no better than its baseline.
+    """
+    _, spans, row_days = _days(event)
+    squares = np.stack([np.bincount(row_days, weights=error**2) for error in (model, baseline)])
+    running = np.concatenate([np.zeros((2, 1)), squares.cumsum(axis=1)], axis=1)
+    found = []
+    for span in spans:
+        ours, theirs = running[:, span:] - running[:, :-span]
+        ratios = np.sqrt(ours[theirs > 0] / theirs[theirs > 0])
+        found.append(_rounded(float(np.quantile(ratios, 1 - 1 / LEFT_OUT))) if len(ratios) else 1.0)
+    return {"days": [float(span) for span in spans], "usual_ratio": found}
+
+
+def _days(event: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int], NDArray[np.int64]]:
+    """The days that have rows, the spans to look at, and the place of each row's day among the days."""
+    days, row_days = np.unique(event // DAY, return_inverse=True)
+    near = [max(round(share * len(days)), 1) for share in NEAR_WHOLE]
+    return days, sorted({span for span in SPANS if span < near[0]} | set(near)), row_days
+
+
+def _daily(bins: Bins, values: NDArray[Any], row_days: NDArray[np.int64], days: int) -> Counts:
+    """Counts of each day, shape [days, bins]."""
+    order = np.argsort(row_days, kind="stable")
+    parts = np.split(values[order], np.searchsorted(row_days[order], np.arange(1, days)))
+    return np.stack([bins.count(part) for part in parts])
+
+
+def _windows(daily: Counts, span: int) -> Counts:
+    """Counts of each window of `span` days, a window beginning on every day, shape [windows, bins]."""
+    running = np.concatenate([np.zeros((1, daily.shape[1]), dtype=np.int64), daily.cumsum(axis=0)])
+    return np.asarray(running[span:] - running[:-span])
+
+
+def _excess(daily: Counts, span: int) -> Array:
+    """The index of each window of `span` days against all days, less its noise, shape [windows]."""
+    whole, windows = daily.sum(axis=0), _windows(daily, span)
+    if len(windows) == 1:
+        return np.zeros(1)
+    return np.asarray(np.maximum(contributions(whole, windows).sum(axis=-1) - noise(whole, windows), 0.0))
+
+
+def _margins(excess: Mapping[str, list[Array]], spans: list[int]) -> list[float]:
+    """The factor by span that keeps all columns of a left-out window within what the other windows reached.
+
+    Each window is compared with those that do not overlap it, by its worst column: the distribution of the largest
+    statistic over all columns controls the chance that any one of them alarms, however they depend on each other
+    (Westfall and Young, Resampling-Based Multiple Testing, 1993, chapter 2). The factor is what one in `LEFT_OUT`
+    windows exceeds; where there are too few to tell, that of the longest span with enough of them.
+    """
+    margins: list[float] = []
+    for place, span in enumerate(spans):
+        table = np.stack([windows[place] for windows in excess.values()])
+        starts = range(0, table.shape[1], span)
+        worst = sorted(_ratio_to_others(table, start, span) for start in starts)
+        enough = len(worst) >= ENOUGH or not margins
+        allowed = round(len(worst) / LEFT_OUT)
+        margins.append(_rounded(max(worst[-1 - allowed], 1.0)) if enough else margins[-1])
+    return margins
+
+
+def _ratio_to_others(table: Array, start: int, span: int) -> float:
+    """The largest ratio of a column's excess, table [columns, windows], to the largest that other windows have."""
+    apart = np.abs(np.arange(table.shape[1]) - start) >= span
+    if not apart.any():
+        return 1.0
+    return float((table[:, start] / np.maximum(table[:, apart].max(axis=1), MATERIAL)).max())
+
+
+def _chance(counts: Counts, rows: int, columns: int, rng: np.random.Generator) -> float:
+    """The index that `rows` rows of an unchanged column exceed with probability `CHANCE / columns` (Bonferroni).
+
+    Reference and window are drawn again and again from the reference's shares, a parametric bootstrap (Efron and
+    Tibshirani, 1993, chapter 6). So far into the tail the quantile is that of the scaled chi-squared variable with the
+    mean and variance of the draws (Satterthwaite, 1946), by the approximation of Wilson and Hilferty (1931).
+    """
+    total = int(counts.sum())
+    shares = counts / total
+    index = contributions(rng.multinomial(total, shares, DRAWS), rng.multinomial(rows, shares, DRAWS)).sum(axis=-1)
+    mean, variance = float(index.mean()), float(index.var())
+    if not variance:
+        return 0.0
+    freedom = 2 * mean**2 / variance
+    z = NormalDist().inv_cdf(1 - CHANCE / columns)
+    cube = 1 - 2 / (9 * freedom) + z * float(np.sqrt(2 / (9 * freedom)))
+    return mean * cube**3
+
+
+def _missing_rise(daily: Counts, span: int) -> float:
+    whole, windows = daily.sum(axis=0), _windows(daily, span)
+    rise = windows[:, MISSING] / windows.sum(axis=1) - whole[MISSING] / whole.sum()
+    return max(float(rise.max()), 0.0)
+
+
+def _constant_days(values: NDArray[Any], row_days: NDArray[np.int64]) -> int:
+    """The longest run of days on which all known values are the same, days without any counting in."""
+    known = np.array([value is not None for value in values]) if values.dtype == object else ~np.isnan(values)
+    _, codes = np.unique(values[known], return_inverse=True)
+    days = int(row_days.max()) + 1
+    lowest, highest = np.full(days, len(codes)), np.full(days, -1)
+    np.minimum.at(lowest, row_days[known], codes)
+    np.maximum.at(highest, row_days[known], codes)
+    longest = run = 0
+    held = -1
+    for low, high in zip(lowest.tolist(), highest.tolist(), strict=True):
+        if high < 0:
+            run += 1
+        elif low == high:
+            run, held = run + 1 if held in (-1, low) else 1, low
+        else:
+            run, held = 0, -1
+        longest = max(longest, run)
+    return longest
+
+
+def _day_hours(event: NDArray[np.int64], row_days: NDArray[np.int64]) -> float:
+    """Over how many hours a day's rows are spread at the least, but for one day in twenty."""
+    order = np.argsort(row_days, kind="stable")
+    parts = np.split(event[order], np.searchsorted(row_days[order], np.arange(1, row_days.max() + 1)))
+    return float(np.quantile([effective_hours(part) for part in parts], 0.05))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

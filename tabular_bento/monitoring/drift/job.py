@@ -1,0 +1,181 @@
+"""The drift job: read the window, decide, and hand the verdict on.
+
+The verdict comes first. `result.json` is written as soon as it is known; whatever fails after that is a finding, and
+hides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.monitoring.arguments import FAILED
+from tabular_bento.monitoring.drift.history import Entry, History
+from tabular_bento.monitoring.drift.page import page
+from tabular_bento.monitoring.drift.result import DriftResult, Estimate, Finding
+from tabular_bento.monitoring.drift.scores import score, score_columns
+from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
+from tabular_bento.monitoring.drift.verdict import decide
+from tabular_bento.monitoring.files import write_whole
+from tabular_bento.monitoring.window.data import Query, WindowData
+from tabular_bento.monitoring.window.first_look import models_in
+from tabular_bento.monitoring.window.realised import due_from, summarize
+from tabular_bento.monitoring.window.scan import Means, read_window
+from tabular_bento.monitoring.window.tally import Tally
+
+RESULT_FILE = "result.json"
+REPORT_FILE = "report.html"
+HISTORY_FILE = "history.jsonl"
+
+TREND = 26
+"""Windows that the page shows the trend of."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict and what it was drawn from."""
+
+    result: DriftResult
+    reference: Reference
+    data: WindowData
+
+
+@dataclass
+class Run:
+    """What a run came to: the verdict, whether `result.json` holds it, and what went wrong in handing it on."""
+
+    result: DriftResult
+    written: bool = True
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with: that of the verdict, or 3 where no `result.json` holds it."""
+        return self.result.exit_code if self.written else FAILED
+
+    def attempt(self, kind: str, what: str, act: Callable[[], object]) -> bool:
+        """Do one thing; a failure is a warning among the findings, and False."""
+        try:
+            act()
+        except Exception as error:  # whatever happens there, the verdict stands
+            reason = (str(error).splitlines() or [""])[0]
+            text = f"{what} ({type(error).__name__}: {reason}); the verdict does not rest on it"
+            self.complaints.append(text)
+            self.result = self.result.with_finding(Finding(severity="warning", kind=kind, column=None, text=text))
+            return False
+        return True
+
+
+def run(
+    query: Query,
+    out: Path,
+    model: str | None = None,
+    settings: DriftSettings | None = None,
+    outputs: OutputSettings | None = None,
+    means: Means | None = None,
+) -> Run:
+    """Judge the window and write `result.json`, `history.jsonl` and `report.html` into the folder `out`, each whole.
+
+    `model` is a tag of the BentoML store, by default the model that most rows of the window name. What `outputs` asks
+    for beside that follows; `means` says who reads the log, by default this process. A second run replaces the files,
+    and the window's line in the history.
+
+    Raises MonitoringError where the model's package cannot be used, or rows cannot be set aside, and LogError where the
+    log cannot be read. Whatever fails after the verdict is a finding.
+    """
+    outputs = outputs or OutputSettings()
+    judgement = judge(query, model, settings or DriftSettings(), means)
+    done, history = Run(judgement.result), History(outputs.history or out / HISTORY_FILE)
+
+    def record() -> None:
+        done.result = history.record(done.result, outputs.alert_after, outputs.windows)
+
+    def textfile() -> None:
+        from tabular_bento.monitoring.drift.textfile import write_metrics
+
+        if outputs.textfile:
+            write_metrics(outputs.textfile, done.result, done.exit_code)
+
+    def workspace() -> None:
+        from tabular_bento.monitoring.drift.workspace import add_to_workspace
+
+        if outputs.workspace:
+            add_to_workspace(outputs.workspace, done.result)
+
+    done.attempt("history_failed", "the history was not written, so this window alone decides the alert", record)
+    done.written = done.attempt("result_failed", f"{RESULT_FILE} was not written", lambda: _write_result(out, done))
+    done.attempt("textfile_failed", "the metrics were not written", textfile)
+    done.attempt("workspace_failed", "the window is not in the Evidently workspace", workspace)
+    _write_report(out, done, judgement, history)
+    if done.complaints and done.written:  # the verdict is there; what is missing are the complaints
+        done.attempt("result_failed", f"{RESULT_FILE} does not tell of what failed", lambda: _write_result(out, done))
+    if outputs.webhook and done.result.alert.alert:
+        _post(outputs.webhook, out, done, outputs)
+    return done
+
+
+def judge(query: Query, model: str | None, settings: DriftSettings, means: Means | None = None) -> Judgement:
+    """The verdict on the window, nothing written. Raises as `run` does."""
+    if model is None:
+        models = models_in(query, (means or Means()).workers)
+        model = next((name for name, _ in models.most_common(1)), None)
+    reference = Reference.load(model) if model else Reference.none()
+    data = read_window(query, reference, settings, means)
+    estimate = None
+    if reference.error_model and data.sample.num_rows:
+        estimate = reference.error_model.estimate_sample(data.sample, data.blocks.days, settings)
+    return judge_window(query, reference, data, settings, estimate=estimate)
+
+
+def judge_window(
+    query: Query, reference: Reference, data: WindowData, settings: DriftSettings, estimate: Estimate | None = None
+) -> Judgement:
+    """The verdict on what was read of a window."""
+    days, outcomes = data.blocks.days, summarize(data, settings)
+    columns = score_columns(reference.columns, data, days, settings)
+    if reference.outcome and outcomes.maturity and outcomes.maturity.judged and data.true is not None:
+        tally = Tally(reference.outcome.bins)
+        tally.add_counts(data.true[due_from(data, settings) :].sum(axis=0))
+        columns.append(score(reference.outcome, tally, days, settings))
+    return Judgement(decide(query, reference, data, columns, outcomes, estimate, settings), reference, data)
+
+
+def _write_result(out: Path, done: Run) -> None:
+    write_whole(out / RESULT_FILE, done.result.to_json())
+
+
+def _write_report(out: Path, done: Run, judgement: Judgement, history: History) -> None:
+    """The page with Evidently's plots; without them where they fail."""
+    plots: list[str | None] = [None]
+    trend: list[Entry] = [Entry.of(done.result)]
+
+    def draw() -> None:
+        from tabular_bento.monitoring.drift.report import plot
+
+        plots[0] = plot(done.result, judgement.reference, judgement.data)
+
+    def look_back() -> None:
+        trend[:] = history.trend(trend[0], TREND)
+
+    def write(drawn: str | None) -> None:
+        write_whole(out / REPORT_FILE, page(done.result, drawn, trend))
+
+    done.attempt("page_failed", "the page lacks Evidently's plots", draw)
+    done.attempt("trend_failed", "the page lacks the windows before this one", look_back)
+    if not done.attempt("page_failed", f"{REPORT_FILE} was not written", lambda: write(plots[0])) and plots[0]:
+        done.attempt("page_failed", f"{REPORT_FILE} was not written without plots either", lambda: write(None))
+
+
+def _post(url: str, out: Path, done: Run, outputs: OutputSettings) -> None:
+    """Post the alert; the files are as they are, so a failure is told on stderr and in what the command returns."""
+    from tabular_bento.monitoring.drift import webhook
+
+    links = webhook.links(out / RESULT_FILE, out / REPORT_FILE, outputs.link_base)
+    content = webhook.message(done.result, links)
+    done.attempt(
+        "webhook_failed",
+        "nobody was told",
+        lambda: webhook.post(url, content, outputs.webhook_attempts, outputs.webhook_timeout),
+    )

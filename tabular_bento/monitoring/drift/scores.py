@@ -1,0 +1,118 @@
+"""The score of each column of a window against the reference, and what moved, in plain words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from features.definition import FIELDS, TARGET
+from features.functions import FEATURES
+from tabular_bento.evaluation.reference.bins import MISSING, OTHER, contributions, middle, noise
+from tabular_bento.evaluation.reference.package import ReferenceColumn
+from tabular_bento.monitoring.drift.checks import UNREADABLE
+from tabular_bento.monitoring.drift.result import Column
+from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.data import WindowData
+from tabular_bento.monitoring.window.tally import Tally
+from tabular_bento.schema import Field, Kind
+
+METHOD = "psi"
+
+
+def score_columns(
+    columns: tuple[ReferenceColumn, ...], data: WindowData, days: float, settings: DriftSettings
+) -> list[Column]:
+    """Every column of the reference, from the most to the least drifted; unreadable ones come first."""
+    scored = [
+        score(column, data.tallies[column.name], days, settings)
+        if column.name in data.tallies
+        else _unreadable(column, data.unreadable[column.name])
+        for column in columns
+    ]
+    return sorted(scored, key=lambda column: -np.inf if column.excess is None else -column.excess)
+
+
+def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSettings) -> Column:
+    """The column's index on the reference's bins; without rows in the window, its score is None.
+
+    Its threshold is the calibrated one for the window's number of rows, spread over `days` days.
+    """
+    n, healthy = tally.n, tally.n > 0 and tally.missing < 1 and not tally.infinite and not tally.constant
+    index = threshold = expected = usual = limit = None
+    drifted, reason = False, "no rows"
+    before = int(column.counts[MISSING]) / max(column.rows, 1)
+    if n and column.rows:
+        parts = contributions(column.counts, tally.counts)
+        index, expected = float(parts.sum()), float(noise(column.counts, tally.counts))
+        usual = column.thresholds.usual_index(days)
+        threshold = column.thresholds.index(n, days, settings.psi_floor)
+        limit = before + column.thresholds.missing_rise(n, days, before, settings.missing_rise)
+        drifted = index > threshold
+        reason = _reason(column, tally, int(parts.argmax()), drifted)
+    return Column(
+        name=column.name,
+        role=column.role,
+        method=METHOD,
+        direction="above",
+        score=index,
+        threshold=threshold,
+        usual=usual,
+        noise=expected,
+        n=n,
+        n_reference=column.rows,
+        missing=tally.missing if n else None,
+        missing_reference=before,
+        missing_limit=limit,
+        out_of_range=tally.other if n else None,
+        importance=column.importance,
+        healthy=healthy,
+        drifted=drifted,
+        reason=reason,
+    )
+
+
+def _reason(column: ReferenceColumn, tally: Tally, place: int, drifted: bool) -> str:
+    """Where the middle went, for a quantity; and the bin that moved most, as shares of the reference and the window."""
+    before, now = column.counts[place] / column.rows, tally.counts[place] / tally.n
+    unit = _units().get(column.name)
+
+    def named(place: int) -> str:
+        return tally.bins.label(place) + (f" {unit}" if unit and place > OTHER else "")
+
+    if not drifted:
+        return f"like the reference; moved most: {named(place)}, {before:.1%} then and {now:.1%} now"
+    middles = [middle(counts) for counts in (column.counts, tally.counts)]
+    moved = f"median {named(middles[1])}, was {named(middles[0])}; " if unit and middles[0] != middles[1] else ""
+    more = "more" if now > before else "less"
+    return f"{moved}{more} of {named(place)}: {before:.1%} of the reference, {now:.1%} of the window"
+
+
+def _units() -> dict[str, str]:
+    declared: dict[str, str] = {field.name: _unit(field) for field in (*FIELDS, TARGET)}
+    return declared | {feature.name: "" if feature.unit == "code" else feature.unit for feature in FEATURES}
+
+
+def _unit(field: Field) -> str:
+    return field.unit or "" if field.kind is Kind.NUMBER else ""
+
+
+def _unreadable(column: ReferenceColumn, why: str) -> Column:
+    return Column(
+        name=column.name,
+        role=column.role,
+        method=METHOD,
+        direction="above",
+        score=None,
+        threshold=None,
+        usual=None,
+        noise=None,
+        n=0,
+        n_reference=column.rows,
+        missing=None,
+        missing_reference=int(column.counts[MISSING]) / max(column.rows, 1),
+        missing_limit=None,
+        out_of_range=None,
+        importance=column.importance,
+        healthy=False,
+        drifted=False,
+        reason=UNREADABLE[why].format(kind=column.kind),
+    )

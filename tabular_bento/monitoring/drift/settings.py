@@ -1,0 +1,85 @@
+"""Settings of the drift job. Each is overridden by the environment variable of its name in capitals, after `DRIFT_`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tabular_bento.evaluation.reference.calibration import MATERIAL
+
+
+class DriftSettings(BaseSettings):
+    """What makes an alarm, beside the calibration in the model's package; `drift.verdict` lists the rules."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIFT_", frozen=True)
+
+    min_rows: int = Field(500, ge=1, description="A window of fewer rows is not judged: `not_enough_data`.")
+    psi_floor: float = Field(
+        MATERIAL, gt=0, description="An index below this is no drift, however certain: it is too small to matter."
+    )
+    missing_rise: float = Field(
+        0.1, gt=0, le=1, description="A column breaks when its missing share is this much above what is usual."
+    )
+    max_drifted_share: float = Field(
+        0.1, ge=0, le=1, description="Drift when more than this share of the features drifts, weighted by importance."
+    )
+    strong_drift: float = Field(
+        1.0,
+        gt=0,
+        description="Drift when one feature is beyond its limit by this many times the limit; the less a feature "
+        "weighs, the more times.",
+    )
+    min_outcomes: int = Field(200, ge=1, description="Fewer outcomes are reported, and not judged.")
+    max_error_ratio: float = Field(
+        0.95,
+        gt=0,
+        description="Drift when the RMSE over that of zero gain is above this by all of its 95 % interval.",
+    )
+    min_coverage: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="The error is judged when this share of the mature predictions or more has come true.",
+    )
+    maturity_hours: float | None = Field(
+        None, ge=0, description="Age from which a prediction's outcome is due; by default that of 95 % of the outcomes."
+    )
+    max_bad_share: float = Field(
+        0.01, ge=0, le=1, description="`invalid_data` when more than this share of the window's lines cannot be read."
+    )
+    out_of_range_share: float = Field(
+        0.01, ge=0, le=1, description="A finding when more than this share of a column is out of the reference's range."
+    )
+    sample: int = Field(5_000, ge=100, description="Rows that the page's plots are drawn from.")
+    seed: int = Field(20130101, ge=0, description="Of that sample, and of the bootstrap.")
+    resamples: int = Field(1_000, ge=100, description="Bootstrap resamples behind each interval.")
+
+
+class OutputSettings(BaseSettings):
+    """Where the verdict goes beside `result.json` and `report.html`, and when it is an alert."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIFT_", frozen=True)
+
+    history: Path | None = Field(None, description="File of all verdicts; by default history.jsonl beside the result.")
+    alert_after: int = Field(1, ge=1, description="Alert when so many of the last windows are drift, with this one.")
+    alert_of: int | None = Field(None, ge=1, description="Of so many windows in a row; by default as many.")
+    textfile: Path | None = Field(None, description="File of metrics for Prometheus' node_exporter.")
+    workspace: Path | None = Field(None, description="Folder of an Evidently workspace, for `make dashboard`.")
+    webhook: str | None = Field(None, description="Address that an alert is posted to as JSON.")
+    webhook_attempts: int = Field(3, ge=1, le=10, description="How often to try.")
+    webhook_timeout: float = Field(5.0, gt=0, le=60, description="Seconds that each attempt may take.")
+    link_base: str | None = Field(None, description="Address under which --out is served, for the webhook's links.")
+
+    @model_validator(mode="after")
+    def _after_is_within_of(self) -> Self:
+        if self.alert_after > self.windows:
+            raise ValueError(f"alert_after is {self.alert_after}, more than the {self.windows} windows of alert_of")
+        return self
+
+    @property
+    def windows(self) -> int:
+        """How many windows the alert looks at."""
+        return self.alert_of or self.alert_after

@@ -1,0 +1,215 @@
+"""The decision: from scores, outcomes and counts to one verdict with findings in order of importance.
+
+The rules, first that holds:
+
+1. `invalid_data` where lines that cannot be read are more than `max_bad_share` of the window's lines, or the log lacks
+   a column of the model's package or declares it as another kind: what is left would be judged wrongly.
+2. `not_enough_data` below `min_rows` rows or those that the calibration is for, or for a part of a day: such windows
+   differ from the reference by chance, or by the hour. They never are drift.
+3. `drift` where
+   - the prediction drifts,
+   - the drifted features, weighted by importance, are more than `max_drifted_share` of all,
+   - one feature is so far beyond its limit that the others need not agree: by `strong_drift` times the limit for a
+     feature of at least the mean importance, and by the more times the less it weighs,
+   - a column is constant for twice as long as ever in training, or wholly missing or empty, or the share that it misses
+     rises by more than `missing_rise` and more than is usual,
+   - the realised error is too large: RMSE over that of zero gain above `max_error_ratio`, and above what is usual for
+     the span, by all of its 95 % interval, of at least `min_outcomes` mature predictions of which at least
+     `min_coverage` have an outcome. The ratio, not the RMSE: storms make every forecast worse. An estimate of the error
+     decides nothing.
+4. `no_drift` otherwise; single drifted columns are findings still.
+
+A column drifts above its own limit, calibrated at training for windows of as many days and rows
+(`reference.calibration`), all columns together being right but for one window in 26 that is like those of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.monitoring.drift.advice import with_advice
+from tabular_bento.monitoring.drift.checks import (
+    broken_findings,
+    column_findings,
+    line_findings,
+    row_findings,
+    size_finding,
+    text_findings,
+)
+from tabular_bento.monitoring.drift.outcome_checks import outcome_findings
+from tabular_bento.monitoring.drift.result import (
+    EXIT_CODES,
+    Alert,
+    Column,
+    Decision,
+    DriftResult,
+    Estimate,
+    Finding,
+    Outcomes,
+    Rows,
+    Severity,
+    Verdict,
+    Window,
+)
+from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.data import Query, WindowData
+from tabular_bento.monitoring.window.segments import segment_results
+
+DRIFT_KINDS = (
+    "column_all_missing",
+    "column_empty",
+    "column_constant",
+    "missing_rise",
+    "prediction_drift",
+    "strong_drift",
+    "share_of_features",
+    "realised_error",
+)
+"""Findings that make the verdict `drift`, given enough rows; the plainest first."""
+
+INVALID_KINDS = ("bad_lines", "column_absent", "column_wrong_type")
+"""Findings that make the verdict `invalid_data`."""
+
+SMALL_KINDS = {"few_rows": "too few rows to judge", "few_hours": "too few hours of the day to judge"}
+"""Findings that make the verdict `not_enough_data`, and what is then said of each column."""
+
+FACTS = ("column_all_missing", "column_empty", "realised_error")
+"""Those of DRIFT_KINDS that are worth a word where the window is too small for the limits that the others rest on."""
+
+_SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "note")
+
+
+def decide(
+    query: Query,
+    reference: Reference,
+    data: WindowData,
+    columns: list[Column],
+    outcomes: Outcomes,
+    estimate: Estimate | None,
+    settings: DriftSettings,
+) -> DriftResult:
+    """The verdict on the window, `columns` being from the most to the least drifted.
+
+    It alerts wherever it is drift; what came before may calm it (`drift.history`). In a window that is too small
+    no column is judged.
+    """
+    days = data.blocks.days
+    small = None if data.broken else size_finding(data, reference, days, query, settings)
+    if small:
+        columns = [_unjudged(column, SMALL_KINDS[small.kind]) for column in columns]
+    features = [column for column in columns if column.role == "feature" and column.excess is not None]
+    weight = sum(column.importance for column in features)
+    drifted_weight = sum(column.importance for column in features if column.drifted)
+    share = drifted_weight / weight if weight else None
+    references = {column.name: column for column in reference.columns}
+    findings = [
+        *line_findings(data.rows, settings),
+        *broken_findings(data),
+        *row_findings(data),
+        *text_findings(data, settings),
+        *_share_findings(features, share, settings),
+        *_strong_findings(features, settings),
+        *outcome_findings(outcomes, reference, days, settings),
+        *(
+            finding
+            for column in columns
+            if column.name in references
+            for finding in column_findings(column, references[column.name], data, days, settings)
+        ),
+        *(_outcome_drift(column) for column in columns if column.role == "outcome" and column.drifted),
+    ]
+    if small:
+        findings = [small, *_of_small(findings, small)]
+    verdict, reasons = _verdict(findings)
+    decision = Decision(
+        days=days,
+        features_scored=len(features),
+        features_drifted=sum(column.drifted for column in features),
+        drifted_share=share,
+        max_drifted_share=settings.max_drifted_share,
+        prediction_drifted=any(column.role == "prediction" and column.drifted for column in columns),
+        reasons=reasons,
+    )
+    order = {kind: place for place, kind in enumerate(reasons)}
+    findings.sort(key=lambda finding: (order.get(finding.kind, len(order)), _SEVERITIES.index(finding.severity)))
+    drifted = verdict == "drift"
+    return DriftResult(
+        verdict=verdict,
+        alert=Alert(alert=drifted, after=1, of=1, drifted=int(drifted), windows=1),
+        exit_code=EXIT_CODES[verdict],
+        made_at=datetime.now(UTC),
+        model=reference.model,
+        window=Window(start=query.start, end=query.end, on=query.on, log=str(query.directory)),
+        rows=Rows(**vars(data.rows)),
+        decision=decision,
+        findings=[with_advice(finding, columns) for finding in findings],
+        columns=columns,
+        outcomes=outcomes,
+        estimate=estimate,
+        by=query.by,
+        segments=segment_results(query, reference, data, settings, judged=small is None),
+        settings=settings.model_dump(),
+    )
+
+
+def _unjudged(column: Column, why: str) -> Column:
+    """A column that was read, without its limits, which are not for windows so small."""
+    if column.score is None:
+        return column
+    limits = dict.fromkeys(("threshold", "usual", "missing_limit"))
+    return column.model_copy(update={**limits, "drifted": False, "reason": why})
+
+
+def _of_small(findings: list[Finding], small: Finding) -> Iterator[Finding]:
+    """What is left to say of a small window: nothing that rests on a limit."""
+    for finding in findings:
+        if finding.kind in FACTS:
+            yield finding.model_copy(update={"severity": "note" if small.kind == "few_rows" else "warning"})
+        elif finding.kind not in (*DRIFT_KINDS, "out_of_range"):
+            yield finding
+
+
+def _verdict(findings: list[Finding]) -> tuple[Verdict, list[str]]:
+    kinds = {finding.kind for finding in findings if finding.severity == "alarm"}
+    verdicts: tuple[tuple[Verdict, tuple[str, ...]], ...] = (
+        ("invalid_data", INVALID_KINDS),
+        ("not_enough_data", tuple(SMALL_KINDS)),
+        ("drift", DRIFT_KINDS),
+    )
+    for verdict, decisive in verdicts:
+        if reasons := [kind for kind in decisive if kind in kinds]:
+            return verdict, reasons
+    return "no_drift", []
+
+
+def _share_findings(features: list[Column], share: float | None, settings: DriftSettings) -> Iterator[Finding]:
+    drifted = [column.name for column in features if column.drifted]
+    if share is not None and share > settings.max_drifted_share:
+        names = ", ".join(drifted[:8]) + (", ..." if len(drifted) > 8 else "")
+        text = (
+            f"{len(drifted)} of {len(features)} features drifted ({names}): {share:.0%} by importance, "
+            f"of at most {settings.max_drifted_share:.0%}"
+        )
+        yield Finding(severity="alarm", kind="share_of_features", column=None, text=text)
+
+
+def _strong_findings(features: list[Column], settings: DriftSettings) -> Iterator[Finding]:
+    """One finding that names the features whose shift is enough by itself."""
+    mean = sum(column.importance for column in features) / max(len(features), 1)
+    strong = [
+        (column.name, column.excess)
+        for column in features
+        if mean and column.excess and (column.excess - 1) * min(column.importance / mean, 1) >= settings.strong_drift
+    ]
+    if strong:
+        names = ", ".join(f"{name} is at {excess:.1f} times its limit" for name, excess in strong[:4])
+        text = f"{names}{', ...' if len(strong) > 4 else ''}: enough, given its importance, whatever the others do"
+        yield Finding(severity="alarm", kind="strong_drift", column=None, text=text)
+
+
+def _outcome_drift(column: Column) -> Finding:
+    return Finding(
+        severity="warning", kind="outcome_drift", column=column.name, text=f"what came true: {column.reason}"
+    )

@@ -1,0 +1,235 @@
+"""The second half of a pass: rows and outcomes of one range of keys together, each id once, and what they add up to.
+
+Ranges are independent of each other and of how the log was cut into files and lots. Within one, rows are in order of
+key, and the sums of ranges are added in order: so every float of the result is the same whoever computed it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabular_bento.evaluation.reference.bins import OTHER, Bins, Counts
+from tabular_bento.evaluation.reference.thresholds import HOUR
+from tabular_bento.monitoring.window.blocks import YOUNGEST, Blocks
+from tabular_bento.monitoring.window.delays import CELLS, cells_of
+from tabular_bento.monitoring.window.ids import Keys, contains
+from tabular_bento.monitoring.window.records import INFINITE, KEY_KIND, MEASURED, OUTCOME_KIND, measurable
+from tabular_bento.monitoring.window.spill import Records, Run, Slice, Spill
+
+CLOCKS_DIFFER = 1 / HOUR
+"""Hours that an outcome may come before its prediction without a word."""
+
+AHEAD = 60 / HOUR
+"""Hours that a prediction may be dated after the job's own time without a word."""
+
+_ADDED = ("scored", "duplicates", "future", "unusable", "repeated", "contradictory", "before", "strange", "came")
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What to add up: a row's codes by how many there are of each, and what came true by `outcome`'s bins.
+
+    `now` is in seconds since 1970, `limits` are the ages in hours by which rows are told apart, ascending, and
+    `sampled` the keys, sorted, of the rows whose outcomes are wanted one by one. `segment` is the place of the code by
+    whose values all is added up apart, too.
+    """
+
+    sizes: tuple[int, ...]
+    outcome: Bins | None
+    now: float
+    limits: Array
+    sampled: Keys = field(default_factory=lambda: np.empty(0, np.uint64))
+    segment: int | None = None
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where the rows and the outcomes of one range of keys are."""
+
+    rows: list[Slice]
+    outcomes: list[Slice]
+
+
+@dataclass
+class RangeSums:
+    """What rows and outcomes add up to; `counts` holds the rows by code, and `infinite` how many of these are.
+
+    `strange` outcomes are of no prediction among the rows; `strange_runs` is where their keys are. `unusable` are rows
+    with no number to measure an error by, by the fields of `window.records.MEASURED`: as without an outcome. `true`
+    is what came true by age, shape [ages, bins]. `by_segment` holds `counts` for each value of the segment, shape
+    [values, codes], and `segment_blocks` its rows and errors.
+    """
+
+    counts: list[Counts]
+    infinite: NDArray[np.int64]
+    scored: int = 0
+    duplicates: int = 0
+    future: int = 0
+    repeated: int = 0
+    contradictory: int = 0
+    before: int = 0
+    strange: int = 0
+    strange_runs: list[Run] = field(default_factory=list)
+    blocks: Blocks = field(default_factory=Blocks.none)
+    came: Counts = field(default_factory=lambda: np.zeros(CELLS, np.int64))
+    unusable: Counts = field(default_factory=lambda: np.zeros(len(MEASURED), np.int64))
+    true: Counts | None = None
+    sampled: dict[int, float] = field(default_factory=dict)
+    by_segment: list[Counts] | None = None
+    segment_blocks: dict[int, Blocks] = field(default_factory=dict)
+
+    @classmethod
+    def none(cls, sums: Sums) -> RangeSums:
+        """No rows and no outcomes."""
+        return cls([np.zeros(size, np.int64) for size in sums.sizes], np.zeros(len(sums.sizes), np.int64))
+
+    def add(self, other: RangeSums) -> None:
+        """Add the next range."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.infinite += other.infinite
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.strange_runs += other.strange_runs
+        self.blocks = self.blocks + other.blocks
+        self.true = _plus(self.true, other.true)
+        self.sampled |= other.sampled
+        if other.by_segment is not None:
+            mine = self.by_segment or [np.zeros_like(each) for each in other.by_segment]
+            self.by_segment = [one + two for one, two in zip(mine, other.by_segment, strict=True)]
+        for code, blocks in other.segment_blocks.items():
+            self.segment_blocks[code] = self.segment_blocks.get(code, Blocks.none()) + blocks
+
+
+def sum_range(sums: Sums, kind: np.dtype[Any], spill: Spill, part: Range) -> RangeSums:
+    """The sums of one range of what was set aside, rows being of type `kind`. Raises SpillError.
+
+    The keys of its strange outcomes are set aside in turn.
+    """
+    found, strange = add_up(sums, spill.read(part.rows, kind), spill.read(part.outcomes, OUTCOME_KIND))
+    if len(strange):
+        found.strange_runs.append(spill.write(strange.view(KEY_KIND)))
+    return found
+
+
+def add_up(sums: Sums, rows: Records, outcomes: Records) -> tuple[RangeSums, Keys]:
+    """The sums of rows and outcomes in any order, and the keys of the outcomes that are of none of the rows.
+
+    Of several rows of one id the first by time counts. Of several outcomes of one prediction the one received last
+    counts; equal ones are repeated, others contradictory.
+    """
+    found = RangeSums.none(sums)
+    everything = len(rows)
+    rows = _first_of_each(rows)
+    found.scored, found.duplicates = len(rows), everything - len(rows)
+    hours = (sums.now - rows["time"] / 1e6) / HOUR
+    found.future = int((hours < -AHEAD).sum())
+    age = np.where(hours < 0, YOUNGEST, cells_of(hours, sums.limits))
+    latest, strange = _join(rows, outcomes, found)
+    usable = np.stack([measurable(rows[name]) for name in MEASURED])
+    found.unusable = (~usable).sum(axis=1)
+    latest[~usable.all(axis=0)] = np.nan
+    has = ~np.isnan(latest)
+    whole = _Whole(rows, age, latest)
+    found.blocks = whole.blocks()
+    for place, size in enumerate(sums.sizes):
+        counts = np.bincount(rows["codes"][:, place], minlength=INFINITE + 1)
+        found.counts[place], found.infinite[place] = _without_infinite(counts, size), counts[INFINITE]
+    if sums.outcome is not None:
+        ages, size = len(sums.limits) + 1, sums.outcome.size
+        places = np.maximum(age[has], 0) * size + sums.outcome.places(latest[has])
+        found.true = np.bincount(places, minlength=ages * size).reshape(ages, size)
+    if sums.segment is not None:
+        _by_segment(sums, sums.segment, whole, found)
+    drawn = contains(sums.sampled, rows["key"]) & has
+    found.sampled = dict(zip(rows["key"][drawn].tolist(), latest[drawn].tolist(), strict=True))
+    return found, strange
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Rows with their ages and outcomes, shape [n] each."""
+
+    rows: Records
+    age: Counts
+    latest: Array
+
+    def blocks(self, chosen: Any = ...) -> Blocks:
+        """Those of the chosen rows."""
+        rows, latest = self.rows[chosen], self.latest[chosen]
+        gain = rows["gain"].astype(np.float64)
+        historical = rows["baseline"] + np.nan_to_num(gain, nan=0.0)  # unknown routes have no history to gain from
+        errors = (rows["predicted"] - latest, rows["baseline"] - latest, historical - latest)
+        return Blocks.of(rows["event"], self.age[chosen], errors, ~np.isnan(gain))
+
+
+def unknown_in_range(spill: Spill, part: Range) -> int:
+    """How many of the strange keys, `outcomes` of the range, are not among the log's keys, its `rows`."""
+    strange, known = spill.read(part.outcomes, KEY_KIND)["key"], spill.read(part.rows, KEY_KIND)["key"]
+    return int((~contains(np.sort(known), strange)).sum())
+
+
+def _first_of_each(rows: Records) -> Records:
+    """The rows in order of key, the first by time of each; ties are broken by what else differs, never by order."""
+    rows = rows[np.argsort(rows["key"], kind="stable")]
+    same = rows["key"][1:] == rows["key"][:-1]
+    if not same.any():
+        return rows
+    several = np.append(same, False) | np.append(False, same)
+    alike = rows[several]
+    _, codes = np.unique(alike["codes"], axis=0, return_inverse=True)
+    columns = (codes.reshape(-1), *(alike[name] for name in ("baseline", "predicted", "event", "time", "key")))
+    alike = alike[np.lexsort(columns)]
+    first = np.append(True, alike["key"][1:] != alike["key"][:-1])
+    whole = np.concatenate([rows[~several], alike[first]])
+    return whole[np.argsort(whole["key"], kind="stable")]
+
+
+def _join(rows: Records, outcomes: Records, found: RangeSums) -> tuple[Array, Keys]:
+    """The latest outcome of each row, NaN where there is none, and the keys of outcomes of other predictions."""
+    latest = np.full(len(rows), np.nan)
+    known = contains(rows["key"], outcomes["key"])
+    strange = np.ascontiguousarray(outcomes["key"][~known])
+    found.strange = len(strange)
+    outcomes = outcomes[known]
+    outcomes = outcomes[np.lexsort((outcomes["value"], outcomes["time"], outcomes["key"]))]
+    key, value = outcomes["key"], outcomes["value"]
+    again = np.append(False, key[1:] == key[:-1])[: len(key)]
+    differs = again & np.append(False, value[1:] != value[:-1])[: len(key)]
+    last = ~np.append(again[1:], False)[: len(key)]
+    place = np.searchsorted(rows["key"], key[last])
+    latest[place] = value[last]
+    delay = (outcomes["time"][last] - rows["time"][place]) / (HOUR * 1e6)
+    found.came = np.bincount(cells_of(delay), minlength=CELLS)
+    found.before = int((delay < -CLOCKS_DIFFER).sum())
+    found.repeated = int((again & ~differs).sum())
+    found.contradictory = len(np.unique(key[differs]))
+    return latest, strange
+
+
+def _without_infinite(counts: Counts, size: int) -> Counts:
+    """Counts by code, shape [..., codes], as counts by bin: infinite values are in the bin OTHER."""
+    whole = counts[..., :size].copy()
+    whole[..., OTHER] += counts[..., -1]
+    return whole
+
+
+def _by_segment(sums: Sums, segment: int, whole: _Whole, found: RangeSums) -> None:
+    codes = whole.rows["codes"]
+    width, values = INFINITE + 1, sums.sizes[segment]
+    segments = codes[:, segment].astype(np.int64)
+    places = (segments * width + codes[:, place] for place in range(len(sums.sizes)))
+    counts = (np.bincount(each, minlength=values * width).reshape(values, width) for each in places)
+    found.by_segment = [_without_infinite(each, size) for each, size in zip(counts, sums.sizes, strict=True)]
+    found.segment_blocks = {code: whole.blocks(segments == code) for code in np.unique(segments).tolist()}
+
+
+def _plus(one: Counts | None, two: Counts | None) -> Counts | None:
+    if one is None or two is None:
+        return two if one is None else one
+    return one + two

@@ -1,0 +1,119 @@
+"""Who does the work of a pass: this process, or the workers of a Dask cluster. The results are the same to the bit."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from tqdm import tqdm
+
+from tabular_bento.errors import ClusterError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BAR = "{desc:<28} {bar} {elapsed}"
+CONNECT_SECONDS = 20
+_AHEAD = 3
+"""Tasks for each worker that are handed out at a time, so that finished results do not pile up."""
+
+
+class Workers(Protocol):
+    """Anything that can apply a function of a module to tasks, results in order of the tasks."""
+
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Iterator[R]:
+        """The results. Tasks are taken up as they are needed; `what` is done of `total` is shown on a terminal."""
+        ...
+
+
+class ThisProcess:
+    """Does one task after another."""
+
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Iterator[R]:
+        with _bar(what, total) as bar:
+            for task in tasks:
+                yield function(task)
+                bar.update()
+
+
+class Cluster:
+    """The workers of a Dask cluster, which must run this checkout's code and see its log."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Iterator[R]:
+        ahead = _AHEAD * max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
+        waiting: deque[Any] = deque()
+        with _bar(what, total) as bar:
+            try:
+                for task in tasks:
+                    waiting.append(self._client.submit(function, task, pure=False))
+                    if len(waiting) >= ahead:
+                        yield self._result(waiting.popleft())
+                        bar.update()
+                while waiting:
+                    yield self._result(waiting.popleft())
+                    bar.update()
+            finally:
+                self._client.cancel(list(waiting), force=True)
+
+    def _result(self, future: Any) -> Any:
+        from distributed.scheduler import KilledWorker
+
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise ClusterError(
+                f"The workers of the Dask cluster die at their work ({error.task}): look at their logs; they need "
+                "about 1 GB of memory each."
+            ) from error
+
+
+@contextmanager
+def workers(scheduler: str | None = None, count: int | None = None) -> Iterator[Workers]:
+    """The workers of the Dask scheduler at `scheduler`, such as tcp://host:8786; or `count` processes of this machine;
+    or, where both are None, this process.
+
+    Raises ClusterError where Dask is not installed, and where the scheduler does not answer or has no workers.
+    """
+    if scheduler is None and count is None:
+        yield ThisProcess()
+        return
+    try:
+        import distributed
+    except ImportError:
+        raise ClusterError("--scheduler and --workers need Dask: pip install 'tabular-bento[dask]'.") from None
+    with _client(distributed, scheduler, count) as client:
+        yield Cluster(client)
+
+
+@contextmanager
+def _client(distributed: Any, scheduler: str | None, count: int | None) -> Iterator[Any]:
+    if scheduler is None:
+        cluster = distributed.LocalCluster(
+            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
+        )
+        with cluster, distributed.Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"No Dask scheduler answers at {scheduler} ({error}): start `dask scheduler`.") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        except TimeoutError:
+            raise ClusterError(
+                f"The Dask scheduler at {scheduler} has no workers: start `dask worker {scheduler}` in a checkout of "
+                "this repository, where the traffic log can be read."
+            ) from None
+        yield client
+
+
+def _bar(what: str, total: int) -> Any:
+    return tqdm(total=total, desc=what, disable=not sys.stderr.isatty(), bar_format=BAR, leave=False)

@@ -1,0 +1,217 @@
+"""What is looked at once a second instead of counted on the way: queue, log, predictions, features, model, worker.
+
+A request pays for none of it: predictions that are in the log are set aside, and counted a column at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from features.definition import TARGET
+from features.functions import FEATURE_NAMES
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.predictor import Predictions
+from tabular_bento.serving.batching import AdaptiveBatcher
+from tabular_bento.serving.bento import Application
+from tabular_bento.serving.figures import make
+from tabular_bento.serving.metrics import DOORS
+from tabular_bento.serving.settings import settings
+
+logger = logging.getLogger("bentoml.doors")
+
+EVERY_SECONDS = 1.0
+PENDING_ROWS = 20_000
+"""Predictions of this many rows are counted without waiting for the second to end, which bounds the memory."""
+
+_LOG_COUNTS = {
+    "log_lines": "lines",
+    "log_bytes": "bytes",
+    "log_appends": "appends",
+    "log_append_seconds": "seconds",
+    "log_failed_appends": "failures",
+    "log_lost_lines": "lost",
+}
+_INFO = ("tag", "fingerprint", "declaration_fingerprint", "code_fingerprint", "runner")
+
+
+class Sampler:
+    """Looks at a running application. `ready` says whether it takes requests."""
+
+    def __init__(
+        self,
+        application: Application,
+        batcher: AdaptiveBatcher,
+        in_flight: Mapping[str, int],
+        ready: Callable[[], bool],
+    ) -> None:
+        self._application = application
+        self._batcher = batcher
+        self._in_flight = in_flight
+        self._ready = ready
+        self._package: ModelPackage | None = None
+        self._pending: list[Predictions] = []
+        self._pending_rows = 0
+        self._lock = threading.Lock()
+        self._process = psutil.Process()
+        self._seen: dict[tuple[str, ...], float] = {}
+        self._metrics: dict[str, Any] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to sample, once the application has started."""
+        self._metrics = {name: make(name) for name in _SAMPLED}
+        self._metrics["prediction"] = make("prediction", prediction_bins(self._application.instance.package.profile))
+        self._metrics["workers"].set(1)
+        self._metrics["queue_limit_rows"].set(settings.max_queue_rows)
+        self._metrics["grpc_limit_calls"].set(settings.grpc_max_concurrent if settings.grpc_port else 0)
+        bento, python = self._application.bento or "checkout", platform.python_version()
+        self._metrics["build_info"].labels(bento, version("bentoml"), python).set(1)
+        self._application.instance.log.on_recorded = self.add
+        self.sample()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def stop(self) -> None:
+        """Sample a last time."""
+        if self._task is not None:
+            self._task.cancel()
+            self.sample()
+
+    def add(self, predictions: Predictions) -> None:
+        """Set predictions aside, to be counted. Thread-safe."""
+        with self._lock:
+            self._pending.append(predictions)
+            self._pending_rows += len(predictions.target)
+        if self._pending_rows > PENDING_ROWS:
+            self._count_predictions()
+
+    def sample(self) -> None:
+        """Bring all figures up to date; nothing where the application has not started."""
+        if not self._metrics:
+            return
+        self._count_predictions()
+        self._look_at_log()
+        self._look_at_model()
+        self._metrics["server_ready"].set(self._ready())
+        self._metrics["queue_rows"].set(self._batcher.waiting_rows)
+        for door in DOORS:
+            self._metrics["door_in_flight"].labels(door).set(self._in_flight[door])
+        self._metrics["worker_resident_bytes"].set(self._process.memory_info().rss)
+        self._raise_to(("worker_cpu_seconds",), time.process_time())
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            try:
+                self.sample()
+            except Exception:
+                logger.exception("the figures of this second are missing")
+
+    def _count_predictions(self) -> None:
+        with self._lock:
+            pending, self._pending, self._pending_rows = self._pending, [], 0
+        if not pending:
+            return
+        features = np.concatenate([item.features for item in pending])
+        missing = np.isnan(features).sum(axis=0)
+        for index in np.flatnonzero(missing).tolist():
+            self._metrics["feature_missing"].labels(FEATURE_NAMES[index]).inc(int(missing[index]))
+        self._metrics["feature_rows"].inc(len(features))
+        observe_all(self._metrics["prediction"], np.concatenate([item.target for item in pending]))
+
+    def _look_at_log(self) -> None:
+        for stream, writer in self._application.instance.log.streams.items():
+            for name, attribute in _LOG_COUNTS.items():
+                self._raise_to((name, stream), getattr(writer, attribute))
+            if writer.last:
+                self._metrics["log_last_line_seconds"].labels(stream).set(writer.last)
+        disk = os.statvfs(_existing(settings.traffic_dir))
+        self._metrics["log_disk_free_bytes"].set(disk.f_bavail * disk.f_frsize)
+        self._metrics["log_disk_size_bytes"].set(disk.f_blocks * disk.f_frsize)
+
+    def _look_at_model(self) -> None:
+        package = self._application.instance.package
+        if package is self._package:
+            return
+        if self._package is not None:
+            self._metrics["model_info"].labels(*_info(self._package)).set(0)
+        self._metrics["model_info"].labels(*_info(package)).set(1)
+        for name, share in missing_shares(package.profile):
+            self._metrics["feature_missing_reference"].labels(name).set(share)
+            self._metrics["feature_missing"].labels(name)
+        self._package = package
+
+    def _raise_to(self, key: tuple[str, ...], value: float) -> None:
+        """Raise a counter to what was counted elsewhere."""
+        name, *labels = key
+        counter = self._metrics[name].labels(*labels) if labels else self._metrics[name]
+        counter.inc(max(0.0, value - self._seen.get(key, 0.0)))
+        self._seen[key] = value
+
+
+_SAMPLED = (
+    *_LOG_COUNTS,
+    "log_last_line_seconds",
+    "log_disk_free_bytes",
+    "log_disk_size_bytes",
+    "door_in_flight",
+    "grpc_limit_calls",
+    "queue_rows",
+    "queue_limit_rows",
+    "feature_rows",
+    "feature_missing",
+    "feature_missing_reference",
+    "model_info",
+    "build_info",
+    "server_ready",
+    "workers",
+    "worker_cpu_seconds",
+    "worker_resident_bytes",
+)
+
+
+def prediction_bins(profile: Mapping[str, Any]) -> list[float]:
+    """Upper bounds for the predictions' histogram: the reference's bins, to two digits, which retraining keeps."""
+    column = profile.get("columns", {}).get(TARGET.name, {})
+    edges = column.get("edges") or column.get("values") or [0.0]
+    return sorted({float(f"{edge:.2g}") for edge in edges})
+
+
+def missing_shares(profile: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The features, each with the share of reference rows that lacked it."""
+    columns = profile.get("columns", {})
+    return ((name, columns[name]["missing"]) for name in FEATURE_NAMES if name in columns)
+
+
+def observe_all(histogram: Any, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    """Observe n values at once, by private parts of the client; tests/scoring/test_sampling.py says when they move."""
+    bins = np.searchsorted(np.array(histogram._upper_bounds), values, side="left")
+    counts = np.bincount(bins, minlength=len(histogram._upper_bounds))
+    for index in np.flatnonzero(counts).tolist():
+        histogram._buckets[index].inc(int(counts[index]))
+    histogram._sum.inc(float(values.sum()))
+
+
+def _info(package: ModelPackage) -> list[str]:
+    described = package.describe()
+    return [str(described[name]) for name in _INFO]
+
+
+def _existing(folder: Path) -> Path:
+    """`folder`, or the nearest above it that is there."""
+    folder = folder.absolute()
+    with contextlib.suppress(StopIteration):
+        return next(path for path in (folder, *folder.parents) if path.exists())
+    return Path("/")

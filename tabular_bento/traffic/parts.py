@@ -1,0 +1,213 @@
+"""What a scan reads, in parts that can be read apart, on this machine or on others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tabular_bento.data.storage import AnyPath, RemotePath, size_of
+from tabular_bento.errors import LogError
+from tabular_bento.traffic.lines import read_lines, set_aside
+from tabular_bento.traffic.rejected import Rejects, ScanCounts
+from tabular_bento.traffic.stream import REJECTED, is_live, stream_of
+from tabular_bento.traffic.window import Window
+from tabular_bento.traffic.writer import TIME
+
+PART_BYTES = 64 * 1024 * 1024
+"""About how much of the log one part is: a segment, or some row groups of a larger Parquet file."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The first `size` bytes of a segment, or of the lines that sealing set aside of one; or, where `size` is None, row
+    groups of a sealed file, `groups` or all.
+
+    `bytes` is roughly how much there is to read.
+    """
+
+    path: AnyPath
+    size: int | None
+    groups: tuple[int, ...] | None
+    bytes: int
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether it holds lines that sealing set aside."""
+        return self.path.parent.name == REJECTED
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is wanted of every part: the rows in the window (all, where it is None), as the columns of `target`."""
+
+    window: Window | None
+    target: pa.Schema
+    batch_rows: int = 65_536
+
+
+def segment_part(path: AnyPath) -> Part | None:
+    """A segment as far as it is written now, less a line that its writer is in the middle of; None if it is gone.
+
+    A segment in an object store has no writer: all of it is read.
+    """
+    try:
+        if isinstance(path, RemotePath):
+            size = path.size()
+        else:
+            with path.open("rb") as file:
+                size = _readable_bytes(file.fileno())
+    except FileNotFoundError:
+        return None  # sealed since it was listed: its Parquet is complete
+    return Part(path, size, None, size)
+
+
+def sealed_parts(path: AnyPath, window: Window | None) -> list[Part]:
+    """A sealed file as one part, or, if it is large, as parts of some row groups; none if retention removed it.
+
+    Raises LogError for a large one that is damaged; a smaller one is not looked into here.
+    """
+    try:
+        if (size := size_of(path)) <= PART_BYTES:
+            return [Part(path, None, None, size)]
+        with path.open("rb") as file, _undamaged(path):
+            return [Part(path, None, groups, PART_BYTES) for groups in _groups(_parquet(path, file), window)]
+    except FileNotFoundError:
+        return []
+
+
+def rejected_part(path: AnyPath) -> Part | None:
+    """The lines that sealing set aside of one segment; None if retention removed them."""
+    try:
+        size = size_of(path)
+    except FileNotFoundError:
+        return None
+    return Part(path, size, None, size)
+
+
+def read_part(part: Part, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch] | None:
+    """The part's rows in batches of any size; None if the file is gone. What is met on the way goes to `counts`: of
+    lines that cannot be read those of the window (`tabular_bento.traffic.rejected`).
+
+    Raises LogError for a segment whose schema is missing, and a sealed file that is damaged.
+    """
+    try:
+        file = part.path.open("rb")
+    except FileNotFoundError:
+        return None
+    if part.size is None:
+        counts.parquet_files += 1
+        return _read_sealed(part, file, shape)
+    if part.is_rejected:
+        return _read_rejected(part, file, shape, counts)
+    counts.segments += 1
+    return _read_segment(part, part.size, file, shape, counts)
+
+
+def _read_segment(part: Part, size: int, file: BinaryIO, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
+    rejects, rows = Rejects(part.path, shape.window, counts), 0
+    with file:
+        fields = stream_of(part.path.parent).schema_of(part.path)
+        for batch in read_lines(file, size, fields, rejects.add):
+            shaped = _shaped(batch, shape)
+            rows += shaped.num_rows
+            yield shaped
+    rejects.close(lambda: rows > 0)
+
+
+def _read_rejected(part: Part, file: BinaryIO, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
+    """Counts lines; there are no rows."""
+    rejects, stream = Rejects(part.path, shape.window, counts), stream_of(part.path.parent.parent)
+    with file:
+        for line in set_aside(file, stream.schema_of(part.path)):
+            rejects.add(line)
+    rejects.close(lambda: any(_may_meet(path, shape.window) for path in stream.sealed_of(part.path)))
+    yield from ()
+
+
+def _may_meet(path: AnyPath, window: Window | None) -> bool:
+    """Whether a sealed file may have rows in the window."""
+    try:
+        with path.open("rb") as file, _undamaged(path):
+            return any(_groups(_parquet(path, file), window))
+    except FileNotFoundError:
+        return False
+
+
+def _read_sealed(part: Part, file: BinaryIO, shape: Shape) -> Iterator[pa.RecordBatch]:
+    with file, _undamaged(part.path):
+        parquet, window = _parquet(part.path, file), shape.window
+        groups = list(part.groups or range(parquet.num_row_groups))
+        if window is not None:
+            groups = [index for index in groups if window.may_meet(parquet.metadata.row_group(index))]
+        wanted = {*shape.target.names, window.column if window else TIME.name}
+        names = [name for name in parquet.schema_arrow.names if name in wanted]
+        for batch in parquet.iter_batches(shape.batch_rows, row_groups=groups, columns=names):
+            yield _shaped(batch, shape)
+
+
+@contextmanager
+def _undamaged(path: AnyPath) -> Iterator[None]:
+    """What Arrow finds wrong with a sealed file, as a LogError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise LogError(f"{path} cannot be read: {why}. If it is damaged, restore it from a copy of the log.") from error
+
+
+def _parquet(path: AnyPath, file: BinaryIO) -> pq.ParquetFile:
+    return pq.ParquetFile(file, pre_buffer=isinstance(path, RemotePath))
+
+
+def _groups(parquet: pq.ParquetFile, window: Window | None) -> Iterator[tuple[int, ...]]:
+    """The row groups that may have rows in the window, in lots of about PART_BYTES."""
+    lot: list[int] = []
+    size = 0
+    for index in range(parquet.num_row_groups):
+        group = parquet.metadata.row_group(index)
+        if window is not None and not window.may_meet(group):
+            continue
+        lot.append(index)
+        size += sum(group.column(place).total_compressed_size for place in range(group.num_columns))
+        if size >= PART_BYTES:
+            yield tuple(lot)
+            lot, size = [], 0
+    if lot:
+        yield tuple(lot)
+
+
+def _readable_bytes(fd: int) -> int:
+    """How much of a segment to read: all there is now, less a line that its writer is in the middle of."""
+    size = os.fstat(fd).st_size
+    if size == 0 or os.pread(fd, 1, size - 1) == b"\n":
+        return size
+    if not is_live(fd):
+        return os.fstat(fd).st_size
+    while size > 0:
+        start = max(0, size - 4096)
+        newline = os.pread(fd, size - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        size = start
+    return 0
+
+
+def _shaped(batch: pa.RecordBatch, shape: Shape) -> pa.RecordBatch:
+    """The batch's rows in the window, as the columns asked for."""
+    if shape.window is not None:
+        mask = shape.window.mask(batch).fill_null(False)
+        if mask.true_count < batch.num_rows:
+            batch = batch.filter(mask)
+    columns = [
+        batch.column(name).cast(kind) if name in batch.schema.names else pa.nulls(batch.num_rows, kind)
+        for name, kind in zip(shape.target.names, shape.target.types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=shape.target)

@@ -1,0 +1,18 @@
+"""The commit of the code that runs: what a package was trained by, and what a bento was built from."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def commit_of(checkout: Path = ROOT) -> str | None:
+    """The commit of a checkout, with `-dirty` where files differ from it; None outside of one, or without git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return result.stdout.strip() or None

