@@ -9,6 +9,14 @@ class TabularBentoError(Exception):
     """Base of every error of this library."""
 
 
+class ProblemError(TabularBentoError):
+    """A problem is declared in a way that cannot work; the message lists everything that is wrong."""
+
+
+class ProjectError(TabularBentoError):
+    """There is no project, or its table in pyproject.toml does not say what is needed."""
+
+
 class DataError(TabularBentoError):
     """Base of every error of the data layer."""
 

@@ -1,0 +1,185 @@
+"""The values that features see: of one row as numbers, or of n rows as arrays of shape [n], under the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabular_bento.errors import TableError
+from tabular_bento.features.columns import Columns, Row
+from tabular_bento.features.declare import Derived, FeatureSet
+from tabular_bento.features.lookups import Fitting, Key, Lookup, Part, Tables, code_name, vocabulary_name
+from tabular_bento.features.state import State
+from tabular_bento.schema import Field
+
+NAN = float("nan")
+
+Step = tuple[str, Callable[[dict[str, Any]], Any] | None, Callable[[Any], Any] | None]
+
+
+class RowValues:
+    """One row. Attributes are its fields, then the shared values."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.__dict__ = values
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(_unknown(name))
+
+
+class RowPlan:
+    """Makes `RowValues`: the codes and shared values of a feature set over a fitted state, in their order."""
+
+    def __init__(self, fields: Sequence[Field], features: FeatureSet, state: State) -> None:
+        self._names = tuple(field.name for field in fields)
+        self._codes = [
+            (code_name(part), part.field if isinstance(part, Key) else part, state.vocabularies[vocabulary_name(part)])
+            for part in _coded(features)
+        ]
+        self._steps: list[tuple[str, Any, bool]] = []
+        for item in features.shared:
+            if isinstance(item, Derived):
+                if not item.fitting:
+                    self._steps.append((item.name, _row_code(item) if item.size else item.compute, True))
+            else:
+                self._steps.append((item.name, item.read_row(state), False))
+
+    def __call__(self, row: Row) -> RowValues:
+        values = dict(zip(self._names, row, strict=True))
+        for name, field, codes in self._codes:
+            values[name] = codes.code(values[field])
+        result = RowValues(values)
+        for name, step, derives in self._steps:
+            values[name] = step(result if derives else values)
+        return result
+
+
+class ColumnValues:
+    """n rows. Attributes are their fields, then the shared values, arrays of shape [n].
+
+    Parameters
+    ----------
+    columns : Columns
+        The fields.
+    features : FeatureSet
+        The shared values, evaluated in their order.
+    state : State
+        The fitted state.
+    """
+
+    def __init__(self, columns: Columns, features: FeatureSet, state: State) -> None:
+        self.__dict__.update(columns)
+        self._state = state
+        self._cached: dict[str, tuple[NDArray[np.int64], NDArray[np.bool_] | None]] = {}
+        for item in features.shared:
+            if isinstance(item, Derived):
+                if not item.fitting:
+                    self.__dict__[item.name] = item.compute(self)
+            else:
+                self.__dict__[item.name] = item.read_columns(state)(self)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(_unknown(name))
+
+    def codes(self, part: Part) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+        """Codes of a part, shape [n], and which of them are none, where some are."""
+        return _codes(part, self.__dict__, self._state, self._cached)
+
+
+class FittingValues(Fitting):
+    """n rows of a partition while look-ups are fitted, one after the other.
+
+    Parameters
+    ----------
+    columns : Columns
+        The fields.
+    fit_columns : Columns
+        Columns needed only for fitting, with `target` and `residual`.
+    tables : Tables
+        Tables beside the rows.
+    state : State
+        The state, which grows as look-ups are finished.
+    """
+
+    def __init__(self, columns: Columns, fit_columns: Columns, tables: Tables, state: State) -> None:
+        self.__dict__.update(columns)
+        self.__dict__.update({name: np.asarray(values) for name, values in fit_columns.items()})
+        self.tables = tables
+        self.state = state
+        self._rows = len(next(iter(columns.values())))
+        self._cached: dict[str, tuple[NDArray[np.int64], NDArray[np.bool_] | None]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"{_unknown(name)}, nor a column that the source provides for fitting")
+
+    @property
+    def rows(self) -> int:
+        return self._rows
+
+    def values(self, name: str) -> NDArray[Any]:
+        if name not in self.__dict__:
+            raise TableError(
+                f"A look-up is fitted on {name!r}, which is no field, derived value or column that the source provides "
+                "for fitting (`fit_columns`)."
+            )
+        return np.asarray(self.__dict__[name])
+
+    def codes(self, part: Part) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+        return _codes(part, self.__dict__, self.state, self._cached)
+
+    def derive(self, item: Derived) -> None:
+        """Evaluate a derived value."""
+        self.__dict__[item.name] = item.compute(self)
+
+    def read(self, lookup: Lookup) -> None:
+        """Evaluate a finished look-up."""
+        self.__dict__[lookup.name] = lookup.read_columns(self.state)(self)
+
+
+def _coded(features: FeatureSet) -> list[str | Key]:
+    """The parts that need a vocabulary's code, each once."""
+    parts = {
+        code_name(part): part for lookup in features.lookups for part in lookup.by if not isinstance(part, Derived)
+    }
+    return list(parts.values())
+
+
+def _row_code(item: Derived) -> Callable[[Any], Any]:
+    """A derived code of one row: an integer in its range, or NaN."""
+    compute, size = item.compute, int(item.size or 0)
+
+    def code(row: Any) -> Any:
+        value = compute(row)
+        if not 0 <= value < size:
+            return NAN
+        return value if type(value) is int else int(value)
+
+    return code
+
+
+def _codes(
+    part: Part,
+    values: Mapping[str, Any],
+    state: State,
+    cached: dict[str, tuple[NDArray[np.int64], NDArray[np.bool_] | None]],
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    name = code_name(part)
+    if name in cached:
+        return cached[name]
+    if isinstance(part, Derived):
+        found = np.asarray(values[part.name])
+        none = ~((found >= 0) & (found < int(part.size or 0)))
+        codes_of = np.where(none, 0, found).astype(np.int64)
+        result = (codes_of, none if none.any() else None)
+    else:
+        codes = state.vocabularies[vocabulary_name(part)]
+        result = (codes.codes(values[part.field if isinstance(part, Key) else part]), None)
+    cached[name] = result
+    return result
+
+
+def _unknown(name: str) -> str:
+    return f"{name!r} is neither a field of the problem nor a value that the features declare before this one"
