@@ -15,13 +15,13 @@ class Distance(GroupTable):
     def __init__(self) -> None:
         super().__init__(("origin", Key("dest", "airports", "faa")))
 
-    def fit(self, rows: Fitting) -> None:
+    def fit(self, rows: Fitting) -> None:  # noqa: ARG002
         """Nothing: it depends on the table alone."""
 
-    def merge(self, one: None, other: None) -> None:
+    def merge(self, one: None, other: None) -> None:  # noqa: ARG002
         """Nothing."""
 
-    def finish(self, total: None, fit: Fitting) -> None:
+    def finish(self, total: None, fit: Fitting) -> None:  # noqa: ARG002
         latitude, longitude = (np.radians(by_code(fit, "airports", "faa", column)) for column in ("lat", "lon"))
         codes = fit.state.vocabularies["airports.faa"]
         start = np.array([0, *map(codes.code, fit.state.vocabularies["origin"].values)])

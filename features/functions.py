@@ -37,7 +37,7 @@ def weekday(row: Any) -> Any:
     return (row.sched_dep // DAY + 3) % 7
 
 
-@derived
+@derived(fitting=True)
 def day(row: Any) -> Any:
     return row.sched_dep // DAY
 

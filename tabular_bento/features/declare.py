@@ -46,7 +46,7 @@ class Derived:
 
 
 def feature(unit: str = "") -> Callable[[Function], Feature]:
-    """Declare a feature: the decorated function computes it, its name names it, its docstring's first line describes it.
+    """Declare a feature: the function computes it, its name names it, its docstring's first line describes it.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from tabular_bento.features.columns import ColumnRows, Columns, Row, columns_of
 from tabular_bento.features.declare import Derived, FeatureSet
 from tabular_bento.features.lookups import Key, Tables, TimeZones
 from tabular_bento.features.state import Codes, State
-from tabular_bento.features.values import ColumnValues, FittingValues, RowPlan
+from tabular_bento.features.values import ColumnValues, FittingValues, RowPlan, column_steps
 from tabular_bento.schema import Field
 
 ROWWISE_BELOW = 12
@@ -58,6 +58,7 @@ class Extractor:
         self.state = state
         self._compute = tuple(item.compute for item in features.features)
         self._plan = RowPlan(self.fields, features, state)
+        self._shared = column_steps(features, state)
 
     @classmethod
     def fit(
@@ -128,7 +129,7 @@ class Extractor:
 
     def transform_columns(self, columns: Columns) -> NDArray[np.float32]:
         """Features of n rows that are held as columns; otherwise as `transform`."""
-        values = ColumnValues(columns, self.features, self.state)
+        values = ColumnValues(columns, self._shared, self.state)
         count = len(columns[self.fields[0].name])
         matrix = np.empty((count, len(self._compute)), dtype=np.float64)
         for index, compute in enumerate(self._compute):

@@ -144,11 +144,11 @@ class Vocabulary(Lookup):
     def finish(self, total: None, fit: Fitting) -> None:
         """Nothing."""
 
-    def read_row(self, state: State) -> Callable[[dict[str, Any]], int]:
+    def read_row(self, state: State) -> Callable[[dict[str, Any]], int]:  # noqa: ARG002
         code = code_name(self.field)
         return lambda values: int(values[code])
 
-    def read_columns(self, state: State) -> Callable[[Any], NDArray[np.int64]]:
+    def read_columns(self, state: State) -> Callable[[Any], NDArray[np.int64]]:  # noqa: ARG002
         return lambda values: values.codes(self.field)[0]
 
 
@@ -187,7 +187,7 @@ class GroupTable(Lookup):
         return grid.ravel()
 
     def read_row(self, state: State) -> Callable[[dict[str, Any]], float]:
-        table = state.tables[self.name].tolist()
+        table: list[float] = state.tables[self.name].tolist()
         names = [code_name(part) for part in self.by]
         strides = _strides(self.sizes(state))
 
@@ -354,7 +354,7 @@ class LookupTable(GroupTable):
     def merge(self, one: None, other: None) -> None:
         """Nothing."""
 
-    def finish(self, total: None, fit: Fitting) -> None:
+    def finish(self, total: None, fit: Fitting) -> None:  # noqa: ARG002
         fit.state.tables[self.name] = by_code(fit, self.table, self.key, self.column)
 
 
@@ -387,17 +387,18 @@ class TimeZones(Lookup):
     def merge(self, one: None, other: None) -> None:
         """Nothing."""
 
-    def finish(self, total: None, fit: Fitting) -> None:
+    def finish(self, total: None, fit: Fitting) -> None:  # noqa: ARG002
         zones = sorted_by_key(fit.tables, self.table, self.key)[self.column]
         fit.state.texts[self.name] = [str(zone) for zone in zones]
 
     def read_row(self, state: State) -> Callable[[dict[str, Any]], Any]:
         clocks = RowClocks(state.vocabularies[self.vocabulary], state.texts[self.name])
-        return lambda values: clocks
+        return lambda _: clocks
 
     def read_columns(self, state: State) -> Callable[[Any], Any]:
-        clocks = ColumnClocks(state.vocabularies[self.vocabulary], state.texts[self.name])
-        return lambda values: clocks
+        vocabulary = self.vocabulary
+        clocks = ColumnClocks(state.texts[self.name], state.vocabularies[vocabulary].codes)
+        return lambda values: clocks.of(lambda column: values.codes_of(vocabulary, column))
 
 
 class RowClocks:
@@ -416,17 +417,23 @@ class RowClocks:
 
 
 class ColumnClocks:
-    """Offsets of places' clocks, for n rows."""
+    """Offsets of places' clocks, for n rows whose codes `codes` gives."""
 
-    def __init__(self, vocabulary: Codes, zones: list[str]) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, zones: list[str], codes: Callable[[Any], NDArray[np.int64]]) -> None:
         self._clocks = sorted(set(zones))
-        places = {zone: place for place, zone in enumerate(self._clocks)}
-        self._clock_of_code = np.array([0, *(places[zone] for zone in zones)], dtype=np.int64)
+        numbers = {zone: number for number, zone in enumerate(self._clocks)}
+        self._clock_of_code = np.array([0, *(numbers[zone] for zone in zones)], dtype=np.int64)
+        self._codes = codes
+
+    def of(self, codes: Callable[[Any], NDArray[np.int64]]) -> ColumnClocks:
+        """The same for other rows."""
+        clocks = copy.copy(self)
+        clocks._codes = codes
+        return clocks
 
     def offset(self, key: Any, local: NDArray[Any]) -> NDArray[np.float64]:
         """The same as of `RowClocks`, shape [n]."""
-        codes = self._vocabulary.codes(key)
+        codes = self._codes(key)
         known = (codes != UNKNOWN) & (local >= EARLIEST) & (local < LATEST)
         times = np.where(known, local, 0).astype(np.int64)
         offsets = utc_offsets(self._clocks, self._clock_of_code[np.where(known, codes, 0)], times)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from tabular_bento.schema import Field
 
 NAN = float("nan")
 
-Step = tuple[str, Callable[[dict[str, Any]], Any] | None, Callable[[Any], Any] | None]
+ColumnStep = tuple[str, Callable[[Any], Any]]
 
 
 class RowValues:
@@ -57,39 +57,63 @@ class RowPlan:
         return result
 
 
-class ColumnValues:
+class _Coded:
+    """Codes of columns, each computed once."""
+
+    _state: State
+    _found: dict[Any, tuple[NDArray[np.int64], NDArray[np.bool_] | None]]
+
+    def codes(self, part: Part) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+        """Codes of a part, shape [n], and which of them are none, where some are."""
+        if not isinstance(part, Derived):
+            column = self.__dict__[part.field if isinstance(part, Key) else part]
+            return self.codes_of(vocabulary_name(part), column), None
+        if part.name not in self._found:
+            self._found[part.name] = _derived_codes(part, np.asarray(self.__dict__[part.name]))
+        return self._found[part.name]
+
+    def codes_of(self, vocabulary: str, column: Any) -> NDArray[np.int64]:
+        """Codes of a column of these rows by a vocabulary of the state, shape [n]."""
+        key = vocabulary, id(column)
+        if key not in self._found:
+            self._found[key] = self._state.vocabularies[vocabulary].codes(column), None
+        return self._found[key][0]
+
+
+class ColumnValues(_Coded):
     """n rows. Attributes are their fields, then the shared values, arrays of shape [n].
 
     Parameters
     ----------
     columns : Columns
         The fields.
-    features : FeatureSet
-        The shared values, evaluated in their order.
+    steps : sequence
+        What `column_steps` gives: the shared values, evaluated in their order.
     state : State
         The fitted state.
     """
 
-    def __init__(self, columns: Columns, features: FeatureSet, state: State) -> None:
+    def __init__(self, columns: Columns, steps: Sequence[ColumnStep], state: State) -> None:
         self.__dict__.update(columns)
         self._state = state
-        self._cached: dict[str, tuple[NDArray[np.int64], NDArray[np.bool_] | None]] = {}
-        for item in features.shared:
-            if isinstance(item, Derived):
-                if not item.fitting:
-                    self.__dict__[item.name] = item.compute(self)
-            else:
-                self.__dict__[item.name] = item.read_columns(state)(self)
+        self._found = {}
+        for name, step in steps:
+            self.__dict__[name] = step(self)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(_unknown(name))
 
-    def codes(self, part: Part) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-        """Codes of a part, shape [n], and which of them are none, where some are."""
-        return _codes(part, self.__dict__, self._state, self._cached)
+
+def column_steps(features: FeatureSet, state: State) -> list[ColumnStep]:
+    """The shared values of a feature set over a fitted state, by name, in their order."""
+    return [
+        (item.name, item.compute if isinstance(item, Derived) else item.read_columns(state))
+        for item in features.shared
+        if not (isinstance(item, Derived) and item.fitting)
+    ]
 
 
-class FittingValues(Fitting):
+class FittingValues(_Coded, Fitting):
     """n rows of a partition while look-ups are fitted, one after the other.
 
     Parameters
@@ -108,9 +132,9 @@ class FittingValues(Fitting):
         self.__dict__.update(columns)
         self.__dict__.update({name: np.asarray(values) for name, values in fit_columns.items()})
         self.tables = tables
-        self.state = state
+        self.state = self._state = state
         self._rows = len(next(iter(columns.values())))
-        self._cached: dict[str, tuple[NDArray[np.int64], NDArray[np.bool_] | None]] = {}
+        self._found = {}
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"{_unknown(name)}, nor a column that the source provides for fitting")
@@ -126,9 +150,6 @@ class FittingValues(Fitting):
                 "for fitting (`fit_columns`)."
             )
         return np.asarray(self.__dict__[name])
-
-    def codes(self, part: Part) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-        return _codes(part, self.__dict__, self.state, self._cached)
 
     def derive(self, item: Derived) -> None:
         """Evaluate a derived value."""
@@ -160,25 +181,12 @@ def _row_code(item: Derived) -> Callable[[Any], Any]:
     return code
 
 
-def _codes(
-    part: Part,
-    values: Mapping[str, Any],
-    state: State,
-    cached: dict[str, tuple[NDArray[np.int64], NDArray[np.bool_] | None]],
-) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-    name = code_name(part)
-    if name in cached:
-        return cached[name]
-    if isinstance(part, Derived):
-        found = np.asarray(values[part.name])
-        none = ~((found >= 0) & (found < int(part.size or 0)))
-        codes_of = np.where(none, 0, found).astype(np.int64)
-        result = (codes_of, none if none.any() else None)
-    else:
-        codes = state.vocabularies[vocabulary_name(part)]
-        result = (codes.codes(values[part.field if isinstance(part, Key) else part]), None)
-    cached[name] = result
-    return result
+def _derived_codes(item: Derived, found: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    size = int(item.size or 0)
+    if found.dtype.kind == "i" and (not len(found) or (found.min() >= 0 and found.max() < size)):
+        return found, None
+    none = ~((found >= 0) & (found < size))
+    return np.where(none, 0, found).astype(np.int64), none if none.any() else None
 
 
 def _unknown(name: str) -> str:
