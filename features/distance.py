@@ -15,10 +15,10 @@ class Distance(GroupTable):
     def __init__(self) -> None:
         super().__init__(("origin", Key("dest", "airports", "faa")))
 
-    def fit(self, rows: Fitting) -> None:  # noqa: ARG002
+    def fit(self, rows: Fitting) -> None:
         """Nothing: it depends on the table alone."""
 
-    def merge(self, one: None, other: None) -> None:  # noqa: ARG002
+    def merge(self, one: None, other: None) -> None:
         """Nothing."""
 
     def finish(self, total: None, fit: Fitting) -> None:  # noqa: ARG002

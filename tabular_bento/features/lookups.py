@@ -196,8 +196,9 @@ class GroupTable(Lookup):
             first = names[0]
 
             def read(values: dict[str, Any]) -> float:
+                index: int = values[first]
                 try:
-                    return table[values[first]]
+                    return table[index]
                 except TypeError:
                     return NAN
 
@@ -205,8 +206,9 @@ class GroupTable(Lookup):
             (first, second), stride = names, strides[0]
 
             def read(values: dict[str, Any]) -> float:
+                index: int = values[first] * stride + values[second]
                 try:
-                    return table[values[first] * stride + values[second]]
+                    return table[index]
                 except TypeError:
                     return NAN
 
@@ -214,7 +216,7 @@ class GroupTable(Lookup):
             pairs = list(zip(names, strides, strict=True))
 
             def read(values: dict[str, Any]) -> float:
-                index = 0
+                index: int = 0
                 for name, stride in pairs:
                     index += values[name] * stride
                 try:
