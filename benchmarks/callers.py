@@ -46,7 +46,7 @@ class Caller(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HTTPAnswer:
+class HTTPResponse:
     """A whole answer; `header_length` says where JSON ends and binary tensors begin."""
 
     status: int
@@ -63,9 +63,9 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._body = bytearray()
         self._header_length: str | None = None
-        self._answer: asyncio.Future[HTTPAnswer] | None = None
+        self._answer: asyncio.Future[HTTPResponse] | None = None
 
-    def ask(self, message: bytes) -> asyncio.Future[HTTPAnswer]:
+    def ask(self, message: bytes) -> asyncio.Future[HTTPResponse]:
         """Send, and give the answer to come; ConnectionError where there is no whole one."""
         answer = self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(message)
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         self._body += body
 
     def on_message_complete(self) -> None:
-        answer = HTTPAnswer(self._parser.get_status_code(), bytes(self._body), self._header_length)
+        answer = HTTPResponse(self._parser.get_status_code(), bytes(self._body), self._header_length)
         self._body.clear()
         self._header_length = None
         if not self._parser.should_keep_alive():
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
 class HTTPCaller:
     """Asks over HTTP; `read` gives the predictions of a good answer, in the order of the ids that were sent."""
 
-    def __init__(self, url: str, read: Callable[[HTTPAnswer, list[str]], Sequence[float]]) -> None:
+    def __init__(self, url: str, read: Callable[[HTTPResponse, list[str]], Sequence[float]]) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._read = read
@@ -183,7 +183,7 @@ class GRPCStreamCaller:
         await self._channel.close()
 
 
-def read_json(answer: HTTPAnswer, ids: list[str]) -> Sequence[float]:
+def read_json(answer: HTTPResponse, ids: list[str]) -> Sequence[float]:
     """The predictions of an answer of POST /predict."""
     answers: Any = orjson.loads(answer.body)
     if [item["id"] for item in answers] != ids:
@@ -191,7 +191,7 @@ def read_json(answer: HTTPAnswer, ids: list[str]) -> Sequence[float]:
     return [item[TARGET.name] for item in answers]
 
 
-def read_rest(answer: HTTPAnswer, ids: list[str]) -> Sequence[float]:
+def read_rest(answer: HTTPResponse, ids: list[str]) -> Sequence[float]:
     """Those of an answer of the Open Inference Protocol over REST."""
     return _of_tensors(*rest_answer(answer.body, answer.header_length), ids)
 

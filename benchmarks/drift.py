@@ -1,4 +1,4 @@
-"""python -m benchmarks.drift: time and memory of the drift job, by rows, beside Evidently's own preset, in one run."""
+"""python -m benchmarks drift: time and memory of the drift job, by rows, beside Evidently's own preset, in one run."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ begun its program, so the parent must be small.
 """
 
 EPILOG = """\
-Each measurement is a process of its own, with its start, its page and its clean-up: `python -m monitoring drift` on a
-sealed log of real flights under new ids and times, with outcomes of nine in ten; the same with --workers 2; and
+Each measurement is a process of its own, with its start, its page and its clean-up: `tabular-bento drift` on a
+sealed log of real flights under new ids and times, with labels of nine in ten; the same with --workers 2; and
 Evidently's DataDriftPreset on all rows of the middle size in pandas, once. The two jobs' result.json must be the same
 to the bit. Needs 4 GB of disk, and takes about fifteen minutes, most of them Evidently's.
 
@@ -56,7 +56,7 @@ ratio is below --check; 2 the arguments are wrong; 3 the benchmark cannot be mad
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.drift",
+        prog="python -m benchmarks drift",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         scaling = measure(QUICK_SIZES if options.quick else SIZES)
         write_json(scaling.document(), options.json)
     except (BenchmarkError, OSError) as error:
-        print(f"benchmarks.drift: {error}", file=sys.stderr)
+        print(f"benchmarks drift: {error}", file=sys.stderr)
         return 3
     print(scaling.table())
     return judge(scaling, options.check)
@@ -153,7 +153,7 @@ def measure(sizes: tuple[int, ...]) -> Scaling:
 
 def _job(log: Path) -> list[str]:
     window = ["--from", START.isoformat(), "--to", END.isoformat(), "--as-of", "2013-09-01"]
-    return ["-m", "monitoring", "drift", *window, "--traffic-dir", str(log)]
+    return ["-m", "tabular_bento", "drift", *window, "--traffic-dir", str(log)]
 
 
 def run(arguments: list[str], expected: tuple[int, ...]) -> Cost:
@@ -162,12 +162,12 @@ def run(arguments: list[str], expected: tuple[int, ...]) -> Cost:
     begin = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        told = process.stderr.read().strip().splitlines()
+        printed = process.stderr.read().strip().splitlines()
     seconds = time.perf_counter() - begin
     if process.returncode not in expected:
-        last = told[-2] if len(told) > 1 else "it said nothing"
+        last = printed[-2] if len(printed) > 1 else "it printed nothing"
         raise BenchmarkError(f"`python {' '.join(arguments[:3])}` ended with {process.returncode}: {last}")
-    return Cost(seconds, int(told[-1]) / 1024)
+    return Cost(seconds, int(printed[-1]) / 1024)
 
 
 def result_of(out: Path) -> dict[str, Any]:
@@ -178,10 +178,10 @@ def result_of(out: Path) -> dict[str, Any]:
 
 
 def judge(scaling: Scaling, required: float | None) -> int:
-    """The exit code of finished measurements, with a sentence for each reason that it is not 0."""
+    """The exit code of finished measurements, with a message for each reason that it is not 0."""
     complaints = list(_complaints(scaling, required))
     for complaint in complaints:
-        print(f"benchmarks.drift: {complaint}", file=sys.stderr)
+        print(f"benchmarks drift: {complaint}", file=sys.stderr)
     return 1 if complaints else 0
 
 
