@@ -26,12 +26,13 @@ class Bins:
     """The bins of a column, as its profile declares them.
 
     A column of numbers has either `values`, each of which is a bin, or `edges` of quantile bins, closed on the left,
-    between `minimum` and `maximum`. A column of text has `categories`. Whatever is in none of these is in the bin
+    between `minimum` and `maximum`; times are numbers of days since 1970. A column of text has `categories`. Whatever is in none of these is in the bin
     OTHER; a missing value (NaN, None) is in the bin MISSING. Neither an outlier nor a gap can hide a shift so.
     """
 
     def __init__(self, profile: Mapping[str, Any]) -> None:
         self._categories: list[str] | None = profile.get("categories")
+        self._dates = profile.get("kind") == "time"
         self._values = np.array(profile.get("values", []), dtype=np.float64)
         self._edges = np.array(profile.get("edges", []), dtype=np.float64)
         self._range = (profile.get("minimum", np.inf), profile.get("maximum", -np.inf))
@@ -63,12 +64,18 @@ class Bins:
         if self._categories is not None:
             return [repr(category) for category in self._categories]
         if len(self._values):
-            return [f"{value:.6g}" for value in self._values]
+            return [self.text(value, 6) for value in self._values]
         low, high = self._range
         if low > high:
             return []
         bounds = [low, *self._edges, high]
-        return [f"{a:.4g} to {b:.4g}" for a, b in pairwise(bounds)]
+        return [f"{self.text(a, 4)} to {self.text(b, 4)}" for a, b in pairwise(bounds)]
+
+    def text(self, value: float, digits: int) -> str:
+        """A number in so many digits; of a column of times, its date."""
+        if not self._dates:
+            return f"{value:.{digits}g}"
+        return str(np.datetime64("1970-01-01") + np.timedelta64(int(np.floor(value)), "D"))
 
     def category(self, place: int) -> str:
         """The text that ordinary bin `place` of a column of text holds."""
@@ -115,6 +122,28 @@ def contributions(reference: Counts, current: Counts) -> NDArray[np.float64]:
     r = np.maximum(reference / reference.sum(axis=-1, keepdims=True), SMALLEST_SHARE)
     c = np.maximum(current / current.sum(axis=-1, keepdims=True), SMALLEST_SHARE)
     return np.asarray((c - r) * np.log(c / r))
+
+
+def numbers_of(column: pa.Array) -> NDArray[np.float64]:
+    """An Arrow column of numbers, booleans or times as float64, shape [n]; NaN is missing, times are in days."""
+    if pa.types.is_timestamp(column.type):
+        per_day = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}[column.type.unit]
+        return np.asarray(_floats(column.cast(pa.int64())) / per_day)
+    if pa.types.is_date32(column.type):
+        return _floats(column.cast(pa.int32()))
+    return _floats(column.cast(pa.uint8()) if pa.types.is_boolean(column.type) else column)
+
+
+def seconds_of(column: pa.Array) -> NDArray[np.int64]:
+    """An Arrow column of times as seconds since 1970, shape [n]; 0 where it is null."""
+    if pa.types.is_date32(column.type):
+        return np.asarray(column.cast(pa.int32()).cast(pa.int64()).fill_null(0).to_numpy() * 86_400)
+    per_second = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[column.type.unit]
+    return np.asarray(column.cast(pa.int64()).fill_null(0).to_numpy() // per_second)
+
+
+def _floats(column: pa.Array) -> NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
 def middle(counts: Counts) -> int:
