@@ -3,7 +3,8 @@
 PYTHON    ?= python3.11
 PORT      ?= 3000
 GRPC_PORT ?= 3001
-MODEL_TAG ?= flights:champion
+CANDIDATE ?= flights:latest
+RELEASE   ?= latest
 DASHBOARD_PORT  ?= 8000
 DRIFT_WORKSPACE ?= var/evidently
 
@@ -13,12 +14,12 @@ DEV := .venv/.locked
 SHIP_DIR  ?= var/ship
 DAYS      ?= 7
 
-export PORT GRPC_PORT MODEL_TAG SHIP_DIR
+export PORT GRPC_PORT SHIP_DIR CANDIDATE
 export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format train release rollback serve dashboard drift proto docs rules
-.PHONY: bench bench-doors bench-drift bench-shadow lock clean container-test
+.PHONY: bench bench-protocols bench-drift bench-shadow lock clean container-test
 .PHONY: ship gate build containerize smoke scan sbom login push sign verify attach in-service
 
 help:  ## This list
@@ -50,7 +51,7 @@ train: $(DEV)  ## Train a model and save it into the BentoML store
 	@$(PY) -m training
 
 release: $(DEV)  ## Make the latest model the champion, if it is not worse than the one in service
-	@$(PY) -m training release latest --out $(SHIP_DIR)/compare $(ARGS)
+	@$(PY) -m training release $(RELEASE) --out $(SHIP_DIR)/compare $(ARGS)
 
 rollback: $(DEV)  ## Make the champion before this one the champion again
 	@$(PY) -m training rollback $(ARGS)
@@ -65,21 +66,24 @@ dashboard: $(DEV)  ## Open Evidently's UI on the trends of the drift job
 		{ echo "$(DRIFT_WORKSPACE) is not there yet: run the drift job with --workspace $(DRIFT_WORKSPACE)" >&2; exit 1; }
 	@DO_NOT_TRACK=1 .venv/bin/evidently ui --workspace $(DRIFT_WORKSPACE) --port $(DASHBOARD_PORT)
 
-ship: $(DEV)  ## From data to a smoke-tested image: train, gate, release, build, containerize, smoke
-	@for step in train gate release build containerize smoke; do \
-		echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; done
+SHIP_STEPS = train gate build containerize smoke $(if $(filter no,$(SCAN)),,scan) release
+
+ship: $(DEV)  ## From data to a tested image and a released model: train, gate, build, containerize, smoke, scan, release
+	@for step in $(SHIP_STEPS); do echo "== $$step"; \
+		[ $$step != release ] || RELEASE=$$($(PY) -m deploy model) || exit 1; export RELEASE; \
+		TABULAR_BENTO_MODEL=$(CANDIDATE) $(MAKE) --no-print-directory $$step || exit 1; done
 	@$(PY) -m deploy show
 
 gate: $(DEV)  ## Verify the latest model as a server does, and check its measures
 	@$(PY) -m deploy gate
 
-build: $(DEV)  ## Build the bento of the model in MODEL_TAG
+build: $(DEV)  ## Build the bento of the model in TABULAR_BENTO_MODEL, by default the champion
 	@$(PY) -m deploy build
 
 containerize: $(DEV)  ## Build the image of that bento with podman, labelled
 	@$(PY) -m deploy containerize
 
-smoke: $(DEV)  ## Run the image hardened; the parity vectors must come out through each door
+smoke: $(DEV)  ## Run the image hardened; each protocol must return the parity vectors
 	@$(PY) -m deploy smoke
 
 scan: .venv-scan/.locked $(DEV)  ## Look the locked packages up among the known vulnerabilities
@@ -124,17 +128,18 @@ rules:  ## Wrap the alert rules for Kubernetes
 	@{ cat deploy/observability/prometheus-rule.head.yaml; \
 		grep -v '^#' deploy/observability/rules.yaml | sed 's/^\(.\)/  \1/'; } > deploy/observability/prometheus-rule.yaml
 
-bench-shadow: $(DEV)  ## What a shadow that misbehaves costs the requests, in one run
-	@$(PY) -m benchmarks.shadow $(ARGS)
+bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-Pipeline service, and with an earlier commit
+	@$(PY) -m benchmarks classic $(ARGS)
+	@$(PY) -m benchmarks revision $(ARGS)
 
-bench-doors: $(DEV)  ## Compare the three doors, in one run
-	@$(PY) -m benchmarks.doors $(ARGS)
+bench-protocols: $(DEV)  ## Compare the protocols of one server
+	@$(PY) -m benchmarks protocols $(ARGS)
 
-bench-drift: $(DEV)  ## Time and memory of the drift job up to ten million rows, beside Evidently's own
-	@$(PY) -m benchmarks.drift --check 5 $(ARGS)
+bench-drift: $(DEV)  ## Time and memory of the drift job up to ten million rows, beside Evidently's preset
+	@$(PY) -m benchmarks drift --check 5 $(ARGS)
 
-bench: $(DEV) .venv-bench/.locked  ## Compare with the usual FastAPI-pandas-pipeline service, in one run
-	@$(PY) -m benchmarks $(ARGS)
+bench-shadow: $(DEV)  ## What a shadow costs the requests, however it misbehaves
+	@$(PY) -m benchmarks shadow $(ARGS)
 
 .venv-bench/.locked .venv-scan/.locked: .venv-%/.locked: requirements/%.txt $(DEV)
 	@$(PY) -m tests.environments $*

@@ -20,21 +20,22 @@ from deploy.supply import push, sbom, scan, sign, verify
 
 STEPS: dict[str, tuple[str, Callable[[ShipSettings], object]]] = {
     "gate": ("verify the candidate as a server does, and check its measures", gate),
-    "in-service": ("put the model of the image IN_SERVICE into the store, and say its tag", fetch),
-    "build": ("build the bento of the model in MODEL_TAG", lambda s: build(s).bento),
+    "in-service": ("put the model of the image IN_SERVICE into the store, and print its tag", fetch),
+    "build": ("build the bento of the model in TABULAR_BENTO_MODEL, by default the champion", lambda s: build(s).bento),
     "containerize": ("build the bento's image with podman, labelled", lambda s: containerize(s).summary()),
-    "smoke": ("run the image hardened and check the parity vectors through its three doors", smoke),
+    "smoke": ("run the image hardened and check the parity vectors over each protocol", smoke),
     "sbom": ("write the bill of materials, CycloneDX JSON", sbom),
     "scan": ("look the locked packages up among the known vulnerabilities", scan),
     "push": ("push the image to REGISTRY", lambda s: push(s).summary()),
     "sign": ("sign the image's digest with SIGN_KEY", sign),
     "verify": ("check the signature with VERIFY_KEY", verify),
-    "pushed": ("say what was pushed, by its digest", lambda s: Record.read(s.ship_dir, "pushed", "push").by_digest()),
-    "show": ("say what was shipped last", lambda s: Record.read(s.ship_dir, "image", "containerize").summary()),
+    "model": ("print the model of the image", lambda s: Record.read(s.ship_dir, "image", "containerize").model),
+    "pushed": ("print what was pushed, by its digest", lambda s: Record.read(s.ship_dir, "pushed", "push").by_digest()),
+    "show": ("print what was shipped last", lambda s: Record.read(s.ship_dir, "image", "containerize").summary()),
 }
 
 EPILOG = "exit codes: 0 done; 1 not done, for the reason that is printed; 2 the arguments or settings are wrong; \
-3 a tool or a service is missing, and nothing was found out."
+3 a tool or a service is missing, so nothing is known."
 
 
 def main(arguments: list[str] | None = None) -> int:
