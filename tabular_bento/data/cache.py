@@ -58,7 +58,8 @@ def digest_of_tables(tables: dict[str, pa.Table]) -> str:
                 digest.update(pc.binary_length(column).fill_null(0).to_numpy().tobytes())
                 digest.update("".join(column.drop_null().to_pylist()).encode())
             else:
-                bits = column if pa.types.is_floating(field.type) else column.cast(pa.int64())
+                whole = column.cast(pa.int32()) if pa.types.is_date32(field.type) else column
+                bits = whole if pa.types.is_floating(field.type) else whole.cast(pa.int64())
                 digest.update(bits.fill_null(0).to_numpy().tobytes())
     return digest.hexdigest()
 
@@ -99,7 +100,7 @@ def _load(place: Path) -> Entry | None:
 
 
 def _read(path: Path) -> pa.Buffer:
-    """The bytes of a file in memory that Arrow owns: see `tabular_bento.data.sources` for why its threads must not share Python's."""
+    """The bytes of a file in memory that Arrow owns: see `tabular_bento.data.raw` for why its threads must not share Python's."""
     with pa.OSFile(str(path)) as file:
         return file.read_buffer()
 
