@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
+from pydantic import Field
+
+from tabular_bento.scoring.runners import base
+from tabular_bento.tasks import Task
 
 TRUSTED_TYPES = [
     "numpy.dtype",
@@ -19,23 +22,66 @@ TRUSTED_TYPES = [
 ]
 """The types, beyond those skops trusts by itself, that a stored HistGradientBoostingRegressor is made of."""
 
+LOSSES = {"squared_error": "squared_error"}
+
+
+class SklearnParameters(base.Parameters):
+    """Parameters of `sklearn.ensemble.HistGradientBoostingRegressor`."""
+
+    max_iter: int = Field(default=200, ge=1)
+    """Trees."""
+    learning_rate: float = Field(default=0.05, gt=0)
+    """What each tree's correction is multiplied by."""
+    max_leaf_nodes: int = Field(default=31, ge=2)
+    """Most leaves of a tree."""
+    min_samples_leaf: int = Field(default=20, ge=1)
+    """Fewest rows of a leaf."""
+    l2_regularization: float = Field(default=1.0, ge=0)
+    """L2 regularisation of leaves."""
+
 
 class SklearnRunner:
-    """A fitted HistGradientBoostingRegressor."""
+    """A fitted HistGradientBoostingRegressor.
+
+    Parameters
+    ----------
+    regressor : HistGradientBoostingRegressor
+        The fitted trees.
+    """
 
     kind: ClassVar[str] = "sklearn"
+    takes: ClassVar[str] = "matrix"
+    exact: ClassVar[bool] = True
+    distribution: ClassVar[str] = "scikit-learn"
+    Parameters: ClassVar[type[base.Parameters]] = SklearnParameters
     file: ClassVar[str] = "model.skops"
 
     def __init__(self, regressor: Any) -> None:
         self.regressor = regressor
 
+    @classmethod
+    def fit(
+        cls, X: NDArray[np.float32], y: NDArray[np.float64], parameters: SklearnParameters, task: Task, seed: int
+    ) -> Self:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        loss = base.objective_of(task, LOSSES, cls.kind)
+        regressor = HistGradientBoostingRegressor(
+            loss=loss, **parameters.model_dump(), early_stopping=False, random_state=seed
+        )
+        return cls(regressor.fit(X, y))
+
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        prediction: NDArray[np.float64] = self.regressor.predict(X)
-        return prediction
+        scores: NDArray[np.float64] = self.regressor.predict(X)
+        return scores.reshape(len(X), -1 if len(X) else 1)
 
     def save(self, directory: Path) -> None:
+        import skops.io
+
         skops.io.dump(self.regressor, directory / self.file)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
+        import skops.io
+
         return cls(skops.io.load(directory / cls.file, trusted=TRUSTED_TYPES))
