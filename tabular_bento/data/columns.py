@@ -1,4 +1,4 @@
-"""Arrow tables to NumPy columns and back, in the forms of `Kind`."""
+"""Arrow tables to NumPy columns, in the forms of `Kind`."""
 
 from __future__ import annotations
 
@@ -39,21 +39,6 @@ def columns_of_table(table: pa.Table, fields: Iterable[Field]) -> dict[str, NDAr
         Arrays of shape [n], of the fields' types, by name; missing text is None, every other missing value is NaN.
     """
     return {field.name: _numpy(table[field.name], field) for field in fields}
-
-
-def arrow_array(values: Any, field: Field) -> pa.Array:
-    """A column in the Arrow type of its field; the inverse of `columns_of_table`. NaN and None become null."""
-    target = ARROW_TYPES[field.kind]
-    if field.kind is Kind.TEXT:
-        return pa.array(values.tolist() if isinstance(values, np.ndarray) else list(values), target)
-    array = pa.array(np.asarray(values), from_pandas=True)
-    if field.kind is Kind.NUMBER:
-        return array.cast(target)
-    if field.kind is Kind.DATE:
-        return array.cast(pa.int32()).cast(target)
-    if field.kind is Kind.BOOLEAN:
-        return array.cast(pa.int8()).cast(target)
-    return array.cast(pa.int64()).cast(target)
 
 
 def _numpy(column: pa.ChunkedArray, field: Field) -> NDArray[Any]:

@@ -147,12 +147,6 @@ class Dataset:
         return np.asarray(self.columns[name], dtype=np.int64) // kind.per_day
 
     @property
-    def blocks(self) -> NDArray[np.int64]:
-        """What resampling draws, shape [n]: the day of each row, or without an event time the row itself."""
-        days = self.event_days
-        return np.arange(len(self), dtype=np.int64) if days is None else days
-
-    @property
     def months(self) -> NDArray[np.int64] | None:
         """The month of each row's event time, numbered since 1970, shape [n]; None without an event time."""
         days = self.event_days
