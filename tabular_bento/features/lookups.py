@@ -11,10 +11,12 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tabular_bento.errors import TableError
 from tabular_bento.features.clock import EARLIEST, LATEST, utc_offset, utc_offsets
 from tabular_bento.features.declare import Derived
 from tabular_bento.features.state import UNKNOWN, Codes, State
@@ -370,7 +372,7 @@ class TimeZones(Lookup):
     key : str
         The column that identifies a place.
     column : str
-        The column with the name of its zone in the IANA database.
+        The column with the name of its zone in the IANA database; a place without one has no known offset.
     """
 
     def __init__(self, table: str, key: str, column: str) -> None:
@@ -390,8 +392,17 @@ class TimeZones(Lookup):
         """Nothing."""
 
     def finish(self, total: None, fit: Fitting) -> None:  # noqa: ARG002
-        zones = sorted_by_key(fit.tables, self.table, self.key)[self.column]
-        fit.state.texts[self.name] = [str(zone) for zone in zones]
+        zones = [
+            "" if zone is None else str(zone) for zone in sorted_by_key(fit.tables, self.table, self.key)[self.column]
+        ]
+        for zone in dict.fromkeys(filter(None, zones)):
+            try:
+                ZoneInfo(zone)
+            except (KeyError, ValueError, OSError) as error:
+                raise TableError(
+                    f"{self.table}.{self.column}: {zone!r} is no time zone of the IANA database."
+                ) from error
+        fit.state.texts[self.name] = zones
 
     def read_row(self, state: State) -> Callable[[dict[str, Any]], Any]:
         clocks = RowClocks(state.vocabularies[self.vocabulary], state.texts[self.name])
@@ -408,23 +419,23 @@ class RowClocks:
 
     def __init__(self, vocabulary: Codes, zones: list[str]) -> None:
         self._code = vocabulary.code
-        self._zones = zones
+        self._zones = ["", *zones]
 
     def offset(self, key: Any, local: Any) -> float:
         """Seconds by which the clock of the place is ahead of UTC at `local` on it; NaN where that is not known."""
-        code = self._code(key)
-        if code == UNKNOWN or not EARLIEST <= local < LATEST:
+        zone = self._zones[self._code(key)]
+        if not zone or not EARLIEST <= local < LATEST:
             return NAN
-        return float(utc_offset(self._zones[code - 1], int(local)))
+        return float(utc_offset(zone, int(local)))
 
 
 class ColumnClocks:
     """Offsets of places' clocks, for n rows whose codes `codes` gives."""
 
     def __init__(self, zones: list[str], codes: Callable[[Any], NDArray[np.int64]]) -> None:
-        self._clocks = sorted(set(zones))
-        numbers = {zone: number for number, zone in enumerate(self._clocks)}
-        self._clock_of_code = np.array([0, *(numbers[zone] for zone in zones)], dtype=np.int64)
+        self._clocks = sorted({*zones} - {""})
+        numbers = {"": -1} | {zone: number for number, zone in enumerate(self._clocks)}
+        self._clock_of_code = np.array([-1, *(numbers[zone] for zone in zones)], dtype=np.int64)
         self._codes = codes
 
     def of(self, codes: Callable[[Any], NDArray[np.int64]]) -> ColumnClocks:
@@ -435,10 +446,12 @@ class ColumnClocks:
 
     def offset(self, key: Any, local: NDArray[Any]) -> NDArray[np.float64]:
         """The same as of `RowClocks`, shape [n]."""
-        codes = self._codes(key)
-        known = (codes != UNKNOWN) & (local >= EARLIEST) & (local < LATEST)
+        clocks = self._clock_of_code[self._codes(key)]
+        known = (clocks >= 0) & (local >= EARLIEST) & (local < LATEST)
+        if not known.any():
+            return np.full(len(clocks), np.nan)
         times = np.where(known, local, 0).astype(np.int64)
-        offsets = utc_offsets(self._clocks, self._clock_of_code[np.where(known, codes, 0)], times)
+        offsets = utc_offsets(self._clocks, np.where(known, clocks, 0), times)
         return np.where(known, offsets, np.nan)
 
 
