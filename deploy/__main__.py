@@ -1,4 +1,4 @@
-"""python -m deploy STEP: one step of the way from a model to a signed image in a registry."""
+"""python -m deploy STEP: one step from a model to a signed image in a registry."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from deploy.record import Record
 from deploy.settings import ShipSettings
 from deploy.smoke import smoke
 from deploy.supply import push, sbom, scan, sign, verify
+from tabular_bento.errors import TabularBentoError
 
 STEPS: dict[str, tuple[str, Callable[[ShipSettings], object]]] = {
     "gate": ("verify the candidate as a server does, and check its measures", gate),
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = (f"  {name.upper():<18}{field.description}" for name, field in ShipSettings.model_fields.items())
     parser = argparse.ArgumentParser(
         prog="python -m deploy",
-        description="One step of the way from a model to a signed image in a registry. Each is a make target too, and "
+        description="One step from a model to a signed image in a registry. Each is a make target too, and "
         "adds to the record in SHIP_DIR.",
         epilog="\n".join(("settings, from the environment:", *settings, "", EPILOG)),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(step, f"{str(first['loc'][0]).upper()}: {first['msg']}", 2)
     except ToolError as error:
         return _fail(step, str(error), 3)
-    except (DeployError, BentoMLException) as error:
+    except (DeployError, TabularBentoError, BentoMLException) as error:
         return _fail(step, str(error), 1)
     return 0
 

@@ -1,4 +1,4 @@
-"""What a platform team asks of an image beside that it works: what is in it, what is known against it, whose it is."""
+"""The supply chain of an image: its bill of materials, known vulnerabilities, push and signature."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from deploy.commands import podman, run
 from deploy.errors import DeployError, ToolError
-from deploy.image import ROOT
 from deploy.record import Record
 from deploy.settings import ShipSettings
 
@@ -58,7 +57,7 @@ def scan(settings: ShipSettings) -> str:
     if skipped := [package["skip_reason"] for package in packages if "skip_reason" in package]:
         raise ToolError(
             f"{len(skipped)} of {len(packages)} packages could not be looked up at {settings.scan_service}, so this is "
-            f"no clean bill. The first: {skipped[0]}."
+            f"no clean result. The first: {skipped[0]}."
         )
     found = [
         f"{p['name']} {p['version']}: {v['id']}, fixed in {v['fix_versions']}" for p in packages for v in p["vulns"]
