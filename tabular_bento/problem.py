@@ -178,7 +178,7 @@ class Problem:
             raise ProblemError(
                 f"The problem {self.name!r} is not sound:\n" + "\n".join(f"- {fault}" for fault in found)
             )
-        example = dict(self.example) or {item.name: _example(item) for item in self.fields}
+        example = dict(self.example) or {item.name: example_value(item) for item in self.fields}
         object.__setattr__(self, "example", MappingProxyType(example))
 
     @cached_property
@@ -280,8 +280,8 @@ class Problem:
         return found
 
 
-def _example(item: Field) -> Any:
-    """A value that the field allows, in JSON."""
+def example_value(item: Field) -> Any:
+    """A value that a field allows, in JSON."""
     match item.kind:
         case Kind.TEXT:
             return "a" * max(1, item.min_length or 1)

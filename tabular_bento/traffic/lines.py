@@ -1,4 +1,4 @@
-"""JSON lines to Arrow: typed, in bounded memory, with every line that cannot be read set aside."""
+"""JSON lines to Arrow: typed, in bounded memory, with every line that cannot be read rejected."""
 
 from __future__ import annotations
 
@@ -13,27 +13,31 @@ from typing import BinaryIO, cast
 import orjson
 import pyarrow as pa
 
-from tabular_bento.schema import Field, Kind
-from tabular_bento.traffic.writer import TIME
+from tabular_bento.schema import Kind
+from tabular_bento.traffic.schema import TIME, LogColumn
 
 ARROW: dict[Kind, pa.DataType] = {
     Kind.TEXT: pa.string(),
     Kind.INTEGER: pa.int64(),
     Kind.NUMBER: pa.float64(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.DATE: pa.date32(),
     Kind.LOCAL_TIME: pa.timestamp("s"),
     Kind.INSTANT: pa.timestamp("us", tz="UTC"),
 }
+"""How columns are held in Arrow and Parquet."""
 
 _JSON: dict[Kind, set[type]] = {
     Kind.TEXT: {str},
     Kind.INTEGER: {int},
     Kind.NUMBER: {int, float},
+    Kind.BOOLEAN: {bool},
+    Kind.DATE: {str},
     Kind.LOCAL_TIME: {str},
     Kind.INSTANT: {str},
 }
 
 _CHUNK_BYTES = 1024 * 1024  # measured: less pays for many small batches, more for rows that leave the cache
-
 
 _NO_NUMBER = re.compile(rb'"([^"\\]+)"\s*:\s*(?:\[([^\]"]*?))?(-?(?:NaN|Infinity))\b')
 """What other writers put where JSON has no word: the name, what precedes it in a list, and the value."""
@@ -43,27 +47,27 @@ _NO_NUMBER = re.compile(rb'"([^"\\]+)"\s*:\s*(?:\[([^\]"]*?))?(-?(?:NaN|Infinity
 class RejectedLine:
     """A line that could not be read: its number from 1, its bytes without the newline, and why.
 
-    `torn` if it is the segment's last and was never ended.
+    It is truncated if it is the last of its log file and was never ended.
     """
 
     number: int
     line: bytes
     reason: str
-    torn: bool = False
+    truncated: bool = False
 
 
-def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
-    """The fields as Arrow columns."""
-    return pa.schema([(field.name, ARROW[field.kind]) for field in fields])
+def arrow_schema(columns: Sequence[LogColumn]) -> pa.Schema:
+    """The columns as Arrow has them."""
+    return pa.schema([(column.name, ARROW[column.kind]) for column in columns])
 
 
 def read_lines(
-    file: BinaryIO, size: int, fields: Sequence[Field], reject: Callable[[RejectedLine], None]
+    file: BinaryIO, size: int, fields: Sequence[LogColumn], reject: Callable[[RejectedLine], None]
 ) -> Iterator[pa.RecordBatch]:
-    """The first `size` bytes of a segment as batches of some thousand rows; what cannot be read goes to `reject`.
+    """The first `size` bytes of a log file as batches of some thousand rows; what cannot be read goes to `reject`.
 
     A line is read or rejected as a whole: it must be one JSON object, `time` must be set, and every field of the
-    schema must be of its kind, null or left out; a list that fields are within holds each of them, or is null or left
+    schema must be of its kind, null or left out; a list that columns are within holds each of them, or is null or left
     out. Names outside the schema are ignored.
     """
     number, tail = 1, b""
@@ -77,21 +81,21 @@ def read_lines(
         yield from _read_chunk(lines, number, fields, reject)
         number, tail = number + len(lines), rest
     if tail:
-        reject(RejectedLine(number, tail, "the line was never ended", torn=True))
+        reject(RejectedLine(number, tail, "the line was never ended", truncated=True))
 
 
-def set_aside(file: BinaryIO, fields: Sequence[Field]) -> Iterator[RejectedLine]:
+def rejected_lines(file: BinaryIO, fields: Sequence[LogColumn]) -> Iterator[RejectedLine]:
     """The lines of a file of `rejected/`, which sealing could not read, and why not."""
     for number, line in enumerate(file, 1):
         found: list[RejectedLine] = []
         for _ in read_lines(BytesIO(line), len(line), fields, found.append):
             pass
         reason = found[0].reason if found else "sealing could not read the line"
-        yield RejectedLine(number, line.rstrip(b"\n"), reason, torn=not line.endswith(b"\n"))
+        yield RejectedLine(number, line.rstrip(b"\n"), reason, truncated=not line.endswith(b"\n"))
 
 
 def _read_chunk(
-    lines: list[bytes], number: int, fields: Sequence[Field], reject: Callable[[RejectedLine], None]
+    lines: list[bytes], number: int, fields: Sequence[LogColumn], reject: Callable[[RejectedLine], None]
 ) -> Iterator[pa.RecordBatch]:
     """All lines at once if they are good; else by halves, until the bad ones stand alone."""
     try:
@@ -105,7 +109,7 @@ def _read_chunk(
         yield from _read_chunk(lines[middle:], number + middle, fields, reject)
 
 
-def _decode(lines: list[bytes], fields: Sequence[Field]) -> pa.RecordBatch:
+def _decode(lines: list[bytes], fields: Sequence[LogColumn]) -> pa.RecordBatch:
     try:
         rows = orjson.loads(b"[%b]" % b",".join(lines))
     except orjson.JSONDecodeError as error:
@@ -118,7 +122,7 @@ def _decode(lines: list[bytes], fields: Sequence[Field]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=arrow_schema(fields))
 
 
-def _named(token: re.Match[bytes], fields: Sequence[Field]) -> str:
+def _named(token: re.Match[bytes], fields: Sequence[LogColumn]) -> str:
     """The field that `_NO_NUMBER` met; the list, where that holds more than the schema says."""
     name, before = token[1].decode(errors="replace"), token[2]
     if before is None:
@@ -128,7 +132,7 @@ def _named(token: re.Match[bytes], fields: Sequence[Field]) -> str:
     return members[place] if place < len(members) else name
 
 
-def _values(rows: list[dict[str, object]], fields: Sequence[Field]) -> Iterator[Sequence[object]]:
+def _values(rows: list[dict[str, object]], fields: Sequence[LogColumn]) -> Iterator[Sequence[object]]:
     """The values of each field, shape (rows,), with None where a row lacks it."""
     get = _getter(rows)
     for within, members in groupby(fields, key=lambda field: field.within):
@@ -157,14 +161,14 @@ def _elements(name: str, lists: Sequence[object], size: int) -> Iterator[tuple[o
     return zip(*cast(list[list[object]], whole), strict=True)
 
 
-def _column(values: Sequence[object], field: Field) -> pa.Array:
+def _column(values: Sequence[object], field: LogColumn) -> pa.Array:
     wrong = set(map(type, values)) - _JSON[field.kind]
     if wrong - {NoneType}:
         raise ValueError(f"{field.name} is not of kind {field.kind}")
     if wrong and field.name == TIME.name:
         raise ValueError("time is missing")
     try:
-        if field.kind in (Kind.LOCAL_TIME, Kind.INSTANT):
+        if field.kind.is_time:
             return pa.array(values, pa.string()).cast(ARROW[field.kind])
         return pa.array(values, ARROW[field.kind])
     except (ValueError, OverflowError) as error:
