@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import grpc
 import httptools
 import orjson
+from features.definition import TARGET
 
 from benchmarks.requests import Request
-from features.definition import TARGET
 from tabular_bento.errors import RequestError
 from tabular_bento.monitoring.replay.open_inference import grpc_answer, predictions_of, rest_answer
 from tabular_bento.protocol import open_inference_pb2 as messages

@@ -20,7 +20,6 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.report import describe_hardware, hardware, show_number
 from benchmarks.servers import require_model
 from tabular_bento.monitoring.drift.job import RESULT_FILE
-from tabular_bento.serving.settings import settings
 
 SIZES, QUICK_SIZES = (100_000, 1_000_000, 10_000_000), (2_000, 5_000, 10_000)
 JOB, CLUSTER, EVIDENTLY = "drift job", "drift job, two Dask workers", "Evidently's DataDriftPreset"
@@ -127,14 +126,14 @@ class Scaling:
 
 def measure(sizes: tuple[int, ...]) -> Scaling:
     """Write a log of each size and run all on it. Raises BenchmarkError where something fails."""
-    require_model()
+    model = require_model()
     costs: dict[str, dict[int, Cost]] = {JOB: {}, CLUSTER: {}, EVIDENTLY: {}}
     identical = []
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
         step = stack.enter_context(steps(2 + 3 * len(sizes)))
         step("predicting real flights")
-        base = real_rows(folder / "real", settings.model_tag)
+        base = real_rows(folder / "real", model.tag)
         for rows in sizes:
             log = folder / str(rows)
             step(f"writing a log of {rows:,} rows")
@@ -146,7 +145,7 @@ def measure(sizes: tuple[int, ...]) -> Scaling:
             if result_of(log / "job") == result_of(log / "cluster"):
                 identical.append(rows)
         step(f"{EVIDENTLY}, {sizes[1]:,} rows")
-        preset = ["-m", "benchmarks.evidently_drift", str(folder / str(sizes[1])), settings.model_tag]
+        preset = ["-m", "benchmarks.evidently_drift", str(folder / str(sizes[1])), model.tag]
         costs[EVIDENTLY][sizes[1]] = run(preset, (0,))
     return Scaling(costs, identical)
 

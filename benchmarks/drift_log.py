@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from benchmarks.errors import BenchmarkError
 from features.columns import rows_of
 from features.definition import EVENT_TIME, FIELDS, TARGET
+
+from benchmarks.errors import BenchmarkError
 from tabular_bento.data.columns import columns_of_table
 from tabular_bento.errors import DataError, ScoringError
 from tabular_bento.evaluation.reference.package import stored_model

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from benchmarks.callers import FaultError
-from benchmarks.command import clean_up_on_signals, scratch_folder, steps, report_errors, write_json
+from benchmarks.command import clean_up_on_signals, report_errors, scratch_folder, steps, write_json
 from benchmarks.errors import BenchmarkError
 from benchmarks.flights import load_sample
 from benchmarks.load import CALLERS
@@ -115,7 +115,9 @@ class ProtocolComparison:
         """All of it as plain JSON values."""
         return {
             "hardware": hardware(self.cores),
-            "ratios": {protocol: {scenario: self.ratio(protocol, scenario) for scenario in METRICS} for protocol in self.rounds},
+            "ratios": {
+                protocol: {scenario: self.ratio(protocol, scenario) for scenario in METRICS} for protocol in self.rounds
+            },
             "medians": {
                 protocol: {
                     scenario: {name: median(rounds, scenario, name) for name in (metric, "p50", "p90", "p99")}
@@ -124,7 +126,8 @@ class ProtocolComparison:
                 for protocol, rounds in self.rounds.items()
             },
             "targets": {
-                protocol: {name: asdict(target) for name, target in each.items()} for protocol, each in self.targets.items()
+                protocol: {name: asdict(target) for name, target in each.items()}
+                for protocol, each in self.targets.items()
             },
             "scenarios": {name: asdict(SCENARIOS[name]) for name in METRICS},
             "rounds": self.rounds,
@@ -156,7 +159,9 @@ def compare(pace: Pace) -> ProtocolComparison:
         targets = targets_of(server.url, grpc_port)
         step("comparing the predictions of all protocols")
         check_bits(targets, sample.rows[:COMPARED_ROWS])
-        rounds: dict[str, list[dict[str, Measured]]] = {protocol: [{} for _ in range(pace.rounds)] for protocol in targets}
+        rounds: dict[str, list[dict[str, Measured]]] = {
+            protocol: [{} for _ in range(pace.rounds)] for protocol in targets
+        }
         for scenario in METRICS:
             one = {protocol: {scenario: each[scenario]} for protocol, each in targets.items()}
             for protocol, measured in run_rounds(one, folder / "rows.jsonl", cores[1], pace, step).items():
@@ -217,7 +222,9 @@ def judge(comparison: ProtocolComparison, requests: float | None, rows: float | 
         if required is not None and (ratio is None or ratio < required):
             known = "not known" if ratio is None else f"{ratio:.2f}"
             what = METRICS[scenario].replace("_per_second", "/s")
-            print(f"benchmarks protocols: {what} of {protocol} over {HTTP}: {known}, below {required:g}", file=sys.stderr)
+            print(
+                f"benchmarks protocols: {what} of {protocol} over {HTTP}: {known}, below {required:g}", file=sys.stderr
+            )
             code = 1
     return code
 

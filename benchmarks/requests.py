@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-
 from features.definition import ROW
+
 from tabular_bento.monitoring.replay.open_inference import grpc_request, rest_request, tensors_of
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.accuracy import measure_rmse
-from benchmarks.command import clean_up_on_signals, scratch_folder, steps, report_errors, write_json
+from benchmarks.command import clean_up_on_signals, report_errors, scratch_folder, steps, write_json
 from benchmarks.errors import BenchmarkError
 from benchmarks.flights import prepare
 from benchmarks.report import CLASSIC, OURS, Comparison

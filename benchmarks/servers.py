@@ -10,6 +10,9 @@ from typing import Self
 
 from benchmarks.errors import BenchmarkError
 from features.problem import PROBLEM
+from tabular_bento.errors import PackageError
+from tabular_bento.scoring.releases import champion_tag
+from tabular_bento.scoring.store import LocatedModel, find_model
 from tabular_bento.serving.ports import free_port
 from tabular_bento.serving.process import ServerProcess
 
@@ -60,7 +63,11 @@ def revision_server(
     """
     own = settings_of(folder / "earlier-traffic", grpc_port)
     own |= {name.removeprefix("TABULAR_BENTO_"): value for name, value in own.items()}
-    own |= {"BENTOML_HOME": str(store.absolute()), "MODEL_TAG": f"{NAME}:latest", "TABULAR_BENTO_MODEL": f"{NAME}:latest"}
+    own |= {
+        "BENTOML_HOME": str(store.absolute()),
+        "MODEL_TAG": f"{NAME}:latest",
+        "TABULAR_BENTO_MODEL": f"{NAME}:latest",
+    }
     command = [str(python.absolute()), "-m", "bentoml", "serve", "service:Service"]
     return PinnedServer(core, folder / "earlier.log", own, command, source)
 
@@ -71,14 +78,15 @@ def classic_server(core: int | None, folder: Path, python: Path, model: Path) ->
     return PinnedServer(core, folder / "classic.log", {"CLASSIC_MODEL": str(model.absolute())}, command)
 
 
-def require_model() -> None:
-    """Raises BenchmarkError where there is no model to serve."""
-    from tabular_bento.errors import PackageError
-    from tabular_bento.serving.bento import find_model, tag_of
-    from tabular_bento.serving.settings import settings
+def model_tag() -> str:
+    """The model that servers are started with: TABULAR_BENTO_MODEL, by default the champion."""
+    return os.environ.get("TABULAR_BENTO_MODEL") or champion_tag(NAME)
 
+
+def require_model() -> LocatedModel:
+    """The model to serve. Raises BenchmarkError where there is none."""
     try:
-        find_model(tag_of(settings.model_tag))
+        return find_model(model_tag())
     except PackageError as error:
         raise BenchmarkError(str(error)) from None
 

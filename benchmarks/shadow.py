@@ -12,8 +12,9 @@ import urllib.request
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from tabular_bento.traffic.schema import PREDICTIONS
 
-from benchmarks.command import clean_up_on_signals, scratch_folder, steps, report_errors, write_json
+from benchmarks.command import clean_up_on_signals, report_errors, scratch_folder, steps, write_json
 from benchmarks.errors import BenchmarkError
 from benchmarks.flights import load_sample
 from benchmarks.rounds import QUICK, Measured, Target, measure
@@ -21,12 +22,8 @@ from benchmarks.servers import PinnedServer, choose_cores, require_model, settin
 from benchmarks.shadow_comparison import COUNTED, KINDS, NONE, SCENARIOS, ShadowComparison, named
 from features.problem import PROBLEM
 from tabular_bento.errors import TabularBentoError
-from tabular_bento.monitoring.arguments import positive
 from tabular_bento.scoring.manifest import write_manifest
-from tabular_bento.serving.bento import find_model, tag_of
 from tabular_bento.serving.ports import free_port
-from tabular_bento.serving.settings import settings
-from tabular_bento.traffic.log import PREDICTIONS
 
 ROUNDS = 5
 CANDIDATE = f"{PROBLEM.name}:shadow"
@@ -52,10 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--check", type=float, metavar="RATIO", help="highest ratio of p99, such as 1.10")
-    parser.add_argument("--rounds", type=positive, default=ROUNDS, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="(default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
     parser.add_argument("--quick", action="store_true", help="one round of a few seconds; too short to quote")
     options = parser.parse_args(arguments)
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
     clean_up_on_signals()
     try:
         comparison = compare(1 if options.quick else options.rounds, QUICK.share if options.quick else 1)
@@ -126,7 +125,7 @@ def judge(comparison: ShadowComparison, highest: float | None) -> int:
 
 def _store_with_candidate(home: Path) -> dict[str, str]:
     """A store with the model and, as a candidate, the same under another tag; what to set to serve from it."""
-    located = find_model(tag_of(settings.model_tag))
+    located = require_model()
     version = located.tag.split(":")[1]
     model, candidate = (home / "models" / tag.replace(":", "/") for tag in (located.tag, CANDIDATE))
     for folder in (model, candidate):

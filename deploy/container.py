@@ -62,7 +62,11 @@ class Container:
         self._command += [f"--network={network}", f"--cpus={cpus}", f"--memory={memory_mib}m"]
         self._command += [f"--health-cmd={HEALTH}", "--health-interval=disable"]
         if network == "host":
-            given |= {"BENTOML_HOST": "127.0.0.1", "PORT": str(self.port), "TABULAR_BENTO_GRPC_PORT": str(self.grpc_port)}
+            given |= {
+                "BENTOML_HOST": "127.0.0.1",
+                "PORT": str(self.port),
+                "TABULAR_BENTO_GRPC_PORT": str(self.grpc_port),
+            }
         else:
             self._command += [
                 f"--publish=127.0.0.1:{self.port}:{_HTTP}",

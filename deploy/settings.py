@@ -26,7 +26,8 @@ class ShipSettings(BaseSettings):
     )
     in_service: str = Field("", description="Image in service, whose model a candidate is compared with.")
     image_name: str = Field(
-        default_factory=_name, description="Name of the image, by default the problem's; its tag is the bento's version."
+        default_factory=_name,
+        description="Name of the image, by default the problem's; its tag is the bento's version.",
     )
     build_network: str = Field("host", description="Network of the image's build: it downloads the requirements.")
     container_network: str = Field("host", description="Network of the container under test: host, or bridge.")

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from features.definition import NAME
 from tqdm import tqdm
 
-from features.definition import NAME
 from tabular_bento.errors import DataError, MonitoringError
 from tabular_bento.monitoring.arguments import FAILED, add_command, fail
 

@@ -13,10 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from features.history import References
 
 from benchmarks.backtest.past import Past, judge_past
 from benchmarks.backtest.shifts import SHIFTS, stale
-from features.history import References
 from tabular_bento.evaluation.reference.package import Reference, stored_model
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.drift.settings import DriftSettings

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from features.definition import EVENT_TIME, FIELDS, HISTORICAL_GAIN, KNOWN_PART, TARGET
+from features.history import HISTORY_FIELDS
 from numpy.typing import NDArray
 
-from features.definition import EVENT_TIME, FIELDS, HISTORICAL_GAIN, KNOWN_PART, TARGET
 from features.functions import FEATURE_NAMES
-from features.history import HISTORY_FIELDS
 from tabular_bento.data.columns import columns_of_table
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.profile import monitored, profile

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from benchmarks.backtest.past import Past, predicted
 from features.definition import FIELD_NAMES
 from features.extractor import FeatureExtractor
 from features.history import References
+from numpy.typing import NDArray
+
+from benchmarks.backtest.past import Past, predicted
 from tabular_bento.scoring.predictor import Predictor
 
 Values = NDArray[Any]

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from features.definition import NAME
 from tqdm import tqdm
 
-from features.definition import NAME
 from tabular_bento.errors import CompareError, DataError, MonitoringError, ScoringError
 from tabular_bento.monitoring.arguments import FAILED, add_command, fail
 
