@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from tabular_bento.errors import ScoringError
 from tabular_bento.protocol import open_inference_pb2 as messages
@@ -63,11 +63,12 @@ class GRPCDoor:
             maximum_concurrent_rpcs=settings.grpc_max_concurrent + OTHER_CALLS,
             options=[("grpc.max_receive_message_length", limit), ("grpc.max_send_message_length", limit)],
         )
-        services.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            self._servicer, self._server
-        )
+        services.add_GRPCInferenceServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        pool = messages.DESCRIPTOR.pool  # not the default one: reflection is told of the other services here
+        for known in (health_pb2, reflection_pb2):
+            pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server, pool)
         host = f"[{settings.grpc_host}]" if ":" in settings.grpc_host else settings.grpc_host
         address = f"{host}:{settings.grpc_port}"
         credentials = server_credentials()
