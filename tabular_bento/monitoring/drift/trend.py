@@ -31,14 +31,14 @@ def trend(entries: Sequence[Entry], max_drifted_share: float, max_error_ratio: f
         (
             "RMSE",
             [
-                Line("of due outcomes", [entry.rmse for entry in entries], "#0b57d0"),
-                Line("estimated without outcomes", [entry.estimated_rmse for entry in entries], "#8a5a00", dashed=True),
+                Line("of due labels", [entry.rmse for entry in entries], "#0b57d0"),
+                Line("estimated without labels", [entry.estimated_rmse for entry in entries], "#8a5a00", dashed=True),
             ],
             None,
         ),
         (
-            "RMSE over zero gain's",
-            [Line("ratio", [entry.ratio_to_zero_gain for entry in entries], "#0b57d0")],
+            "RMSE over the naive baseline's",
+            [Line("ratio", [entry.ratio_to_naive_baseline for entry in entries], "#0b57d0")],
             max_error_ratio,
         ),
         (

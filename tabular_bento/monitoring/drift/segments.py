@@ -1,7 +1,7 @@
-"""A window broken down by one field, such as by carrier: where the drift is, and where the errors are.
+"""A window broken down by one field: where the drift is, and where the errors are.
 
-Each value is compared with the reference's rows of the same value. Those are few, and how far one carrier's weeks stray
-was not calibrated, so a segment points at something and decides nothing.
+Each value is compared with the reference's rows of the same value. Those are few, and how far their windows stray was
+not calibrated, so a segment points at something and decides nothing.
 """
 
 from __future__ import annotations
@@ -12,38 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tabular_bento.evaluation.reference.bins import FIRST, OTHER, contributions
+from tabular_bento.evaluation.reference.bins import contributions, numbers_of
 from tabular_bento.evaluation.reference.package import Reference, ReferenceColumn
+from tabular_bento.monitoring.drift.performance import due_from
 from tabular_bento.monitoring.drift.result import Segment
 from tabular_bento.monitoring.drift.settings import DriftSettings
-from tabular_bento.monitoring.window.blocks import MODEL, SQUARE, ZERO_GAIN, Blocks
+from tabular_bento.monitoring.window.blocks import MODEL, NAIVE, SQUARE, Blocks
 from tabular_bento.monitoring.window.data import Query, SegmentData, WindowData
-from tabular_bento.monitoring.window.ranges import RangeSums
-from tabular_bento.monitoring.window.realised import due_from
-from tabular_bento.monitoring.window.records import Watched
-from tabular_bento.monitoring.window.tally import Tally
+from tabular_bento.monitoring.window.reading import texts_of
+from tabular_bento.schema import Kind
+from tabular_bento.traffic.schema import input_column
 
 LEAST_REFERENCE = 100
 """Reference rows of a value below which its columns are not compared."""
-
-OTHERS, EMPTY = "(others)", "(empty)"
-
-
-def segments_of(column: Watched | None, watched: Sequence[Watched], sums: RangeSums) -> list[SegmentData]:
-    """The segments that have rows, from the most to the fewest; others and empty ones come last."""
-    if column is None or sums.by_segment is None:
-        return []
-    found = []
-    labels = [EMPTY, OTHERS, *(column.bins.category(place) for place in range(FIRST, column.bins.size))]
-    for code in [*range(FIRST, column.bins.size), OTHER, OTHER - 1]:
-        if code not in sums.segment_blocks:
-            continue
-        tallies = {}
-        for place, each in enumerate(watched):
-            tallies[each.name] = tally = Tally(each.bins)
-            tally.add_counts(sums.by_segment[place][code])
-        found.append(SegmentData(labels[code], tallies, sums.segment_blocks[code]))
-    return found
 
 
 def segment_results(
@@ -69,7 +50,7 @@ def _result(
     place = due_from(data, settings)
     mature = segment.blocks.aged(place) if place is not None else Blocks.none()
     matched, sums = int(mature.matched.sum()), mature.sums.sum(axis=0)
-    zero = float(sums[ZERO_GAIN + SQUARE])
+    naive = float(sums[NAIVE + SQUARE])
     return Segment(
         value=segment.value,
         rows=rows,
@@ -77,16 +58,17 @@ def _result(
         compared=enough,
         drifted=drifted,
         drifted_share=share,
-        outcomes=matched,
+        labels=matched,
         rmse=float(np.sqrt(sums[MODEL + SQUARE] / matched)) if matched else None,
-        ratio_to_zero_gain=float(np.sqrt(sums[MODEL + SQUARE] / zero)) if zero else None,
+        ratio_to_naive_baseline=float(np.sqrt(sums[MODEL + SQUARE] / naive)) if naive > 0 else None,
     )
 
 
 def _reference_rows(by: str, value: str, rows: pa.Table) -> pa.Table:
-    if by not in rows.column_names:
+    column = input_column(by)
+    if column not in rows.column_names:
         return rows.slice(0, 0)
-    return rows.filter(pc.equal(rows[by], value))
+    return rows.filter(pc.equal(texts_of(rows[column]), value))
 
 
 def _scored(
@@ -100,11 +82,11 @@ def _scored(
     days = segment.blocks.days
     for column in columns:
         tally = segment.tallies.get(column.name)
-        if tally is None or column.name == by or column.log_name not in alike.column_names:
+        if tally is None or column.log_name == input_column(by) or column.log_name not in alike.column_names:
             continue
-        values = alike[column.log_name].cast(pa.float64()).to_numpy() if column.kind == "number" else None
-        if values is None:
+        if column.kind is Kind.TEXT:
             continue
+        values = numbers_of(alike[column.log_name])
         index = float(contributions(column.bins.count(values), tally.counts).sum())
         limit = column.thresholds.index(tally.n, days, settings.psi_floor) + column.thresholds.chance_of(len(values))
         yield column, index / limit
