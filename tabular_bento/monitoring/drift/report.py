@@ -15,9 +15,9 @@ import pyarrow as pa
 from tabular_bento.evaluation.reference.bins import numbers_of
 from tabular_bento.evaluation.reference.package import Reference, ReferenceColumn
 from tabular_bento.monitoring.drift.result import Column, DriftResult
-from tabular_bento.monitoring.window.data import TIME, WindowData
+from tabular_bento.monitoring.window.data import WindowData
 from tabular_bento.monitoring.window.records import Measured
-from tabular_bento.traffic.schema import LABEL, output_column
+from tabular_bento.traffic.schema import LABEL, TIME, output_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ def plot(result: DriftResult, reference: Reference, data: WindowData) -> str | N
     drawn = [column.model_copy(update={"name": _drawn(column, reference, names)}) for column in columns]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        now = _frame(data.sample.sort_by(event or TIME), names)
+        now = _frame(data.sample.sort_by(event or TIME.name), names)
         before = _frame(reference.rows, names)
         drawn = [column for column in drawn if column.name in before and before[column.name].notna().any()]
         html: str = _snapshot(drawn, _within(now, before), before).get_html_str(as_iframe=False)

@@ -22,9 +22,9 @@ from tabular_bento.monitoring.window.records import Watched
 from tabular_bento.monitoring.window.tally import Tally
 from tabular_bento.problem import Declaration
 from tabular_bento.traffic.reader import EventLog
-from tabular_bento.traffic.schema import INPUT_PREFIX, LABELS, PREDICTIONS, input_column
+from tabular_bento.traffic.schema import LABELS, PREDICTIONS, TIME, input_column
 
-TIME = "time"
+
 OTHERS, EMPTY = "(others)", "(empty)"
 
 
@@ -47,13 +47,13 @@ class Query:
     directory: AnyPath
     start: datetime
     end: datetime
-    on: str = TIME
+    on: str = TIME.name
     by: str | None = None
 
     @property
     def column(self) -> str:
         """The column of `on` in the log."""
-        return self.on if self.on == TIME or self.on.startswith(INPUT_PREFIX) else input_column(self.on)
+        return self.on if self.on == TIME.name or self.on.startswith(input_column("")) else input_column(self.on)
 
     @property
     def log(self) -> EventLog:

@@ -32,13 +32,13 @@ def models_in(query: Query, workers: Workers) -> Counter[str]:
     """
     models: Counter[str] = Counter()
     log = query.log
-    segments, kinds = log.segments(), log.kinds()
+    files, kinds = log.log_files(), log.kinds()
     if not kinds or unreadable((field for field in ENVELOPE if field.name in ("model", query.on)), kinds):
         return models
     window = (query.start, query.end) if _is_time(query.column, kinds) else (None, None)
     if projection := log.projection(*window, ["model"], query.column):
         reading = partial(read_models, projection)
-        for read in over_log(log, segments, projection, workers, reading, "looking for models"):
+        for read in over_log(log, files, projection, workers, reading, "looking for models"):
             models += read.named
     return models
 
@@ -54,11 +54,11 @@ def segment_values(query: Query, by: str, reference: Reference, workers: Workers
     """
     log, column = query.log, input_column(by)
     values = NewValues(reference.vocabularies.get(by, Vocabulary()).values)
-    segments, projection = log.segments(), log.projection(query.start, query.end, ["model", column], query.column)
+    files, projection = log.log_files(), log.projection(query.start, query.end, ["model", column], query.column)
     named: Counter[str] = Counter()
     if projection is not None:
         reading = partial(read_values, projection, reference.model, column, values.known)
-        for read in over_log(log, segments, projection, workers, reading, f"looking for values of {by}"):
+        for read in over_log(log, files, projection, workers, reading, f"looking for values of {by}"):
             named += read.named
             values.merge(read.texts[column])
     named += values.counts

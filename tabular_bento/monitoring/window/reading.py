@@ -95,15 +95,15 @@ class RowsRead:
 
 def over_log(
     log: EventLog,
-    segments: list[Part],
+    files: list[Part],
     projection: Projection,
     workers: Workers,
     function: Callable[[Chunk], R],
     what: str,
 ) -> Iterator[R]:
-    """Apply `function` to all of the log in chunks: to `segments`, and then to what is sealed but for those."""
+    """Apply `function` to all of the log in chunks: to `files`, and then to what is sealed but for those."""
     done: set[str] = set()
-    live = chunks(segments)
+    live = chunks(files)
     for read in workers.map(function, live, what, len(live)):
         done |= read.stems
         yield read
@@ -167,11 +167,11 @@ def read_keys(projection: Projection, spill: Spill, chunk: Chunk) -> RowsRead:
 
 def all_keys(log: EventLog, spill: Spill, workers: Workers) -> list[Run]:
     """The keys of all predictions of the log, spilled."""
-    segments, projection = log.segments(), log.projection(columns=["prediction_id"])
+    files, projection = log.log_files(), log.projection(columns=["prediction_id"])
     if projection is None:
         return []
     reads = over_log(
-        log, segments, projection, workers, partial(read_keys, projection, spill), "looking up unmatched labels"
+        log, files, projection, workers, partial(read_keys, projection, spill), "looking up unmatched labels"
     )
     return [run for read in reads for run in read.runs]
 

@@ -127,7 +127,7 @@ class _Pass:
 
     def run(self) -> WindowData:
         log, declaration = self.query.log, self.reference.declaration
-        segments = log.segments()  # listed first: a file's schema is there before it is
+        files = log.log_files()  # listed first: a file's schema is there before it is
         kinds = log.kinds()
         broken = unreadable(needed_columns(declaration), kinds)
         columns = {
@@ -160,7 +160,7 @@ class _Pass:
             model = self.reference.model
             plan = Plan(projection, model, watched, texts, measured, segment, self.sample, self.seed, self.spill)
             reading = partial(read_rows, plan)
-            for read in over_log(log, segments, projection, self.workers, reading, "reading predictions"):
+            for read in over_log(log, files, projection, self.workers, reading, "reading predictions"):
                 _gather(found, read)
             came, drawn = self._labels(), self.drawn.rows()
             sums = self._sums(watched, texts, segment, measured, drawn)
@@ -220,12 +220,12 @@ class _Pass:
     def _labels(self) -> RowsRead:
         """All labels, spilled; none where the log does not hold them as they must be."""
         log, found = self.query.labels, RowsRead()
-        segments = log.segments()
+        files = log.log_files()
         if unreadable(LABEL_COLUMNS, log.kinds()):
             return found
         if projection := log.projection(columns=[each.name for each in LABEL_COLUMNS]):
             reading = partial(read_labels, projection, self.spill)
-            for read in over_log(log, segments, projection, self.workers, reading, "reading labels"):
+            for read in over_log(log, files, projection, self.workers, reading, "reading labels"):
                 _gather(found, read)
         return found
 
