@@ -133,7 +133,7 @@ def measure(sizes: tuple[int, ...]) -> Scaling:
         folder = stack.enter_context(scratch_folder())
         step = stack.enter_context(steps(2 + 3 * len(sizes)))
         step("predicting real flights")
-        base = real_rows(folder / "real", model.tag)
+        base = real_rows(folder / "real", model)
         for rows in sizes:
             log = folder / str(rows)
             step(f"writing a log of {rows:,} rows")

@@ -88,7 +88,7 @@ class ProtocolComparison:
     cores: tuple[int | None, int | None]
 
     def ratio(self, protocol: str, scenario: str) -> float | None:
-        """Throughput of a protocol over that of POST /predict, the median of the rounds; None where a round has none."""
+        """Throughput of a protocol over that of POST /predict, the median of the rounds; None where one has none."""
         metric, ratios = METRICS[scenario], []
         for ours, http in zip(self.rounds[protocol], self.rounds[HTTP], strict=True):
             if not ours[scenario][metric] or not http[scenario][metric]:
@@ -184,7 +184,7 @@ def targets_of(url: str, grpc_port: int) -> dict[str, dict[str, Target]]:
 
 
 def check_bits(targets: dict[str, dict[str, Target]], rows: Sequence[bytes]) -> None:
-    """Raise BenchmarkError unless all protocols and forms predict the same bits for `rows`, alone and by the thousand."""
+    """Raise BenchmarkError unless all protocols predict the same bits for `rows`, alone and by the thousand."""
     for rows_per_request, chosen in ((1, rows[:50]), (1_000, rows)):
         predicted = {
             f"{protocol}, {FORMS[target.form]}": asyncio.run(_predict(target, chosen, rows_per_request))

@@ -12,7 +12,6 @@ import urllib.request
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
-from tabular_bento.traffic.schema import PREDICTIONS
 
 from benchmarks.command import clean_up_on_signals, report_errors, scratch_folder, steps, write_json
 from benchmarks.errors import BenchmarkError
@@ -24,6 +23,7 @@ from features.problem import PROBLEM
 from tabular_bento.errors import TabularBentoError
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.serving.ports import free_port
+from tabular_bento.traffic.schema import PREDICTIONS
 
 ROUNDS = 5
 CANDIDATE = f"{PROBLEM.name}:shadow"

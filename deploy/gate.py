@@ -1,4 +1,4 @@
-"""The gate before a build: the candidate is verified as a server does, and its metrics are held against the thresholds."""
+"""The gate before a build: verifies the candidate as a server does, and checks its metrics."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from tabular_bento.client import Client
-from tabular_bento.protocol.values import json_values
 
 from deploy.commands import podman
 from deploy.container import Container
@@ -16,6 +15,7 @@ from deploy.record import Record
 from deploy.settings import ShipSettings
 from tabular_bento import Declaration
 from tabular_bento.errors import TabularBentoError
+from tabular_bento.protocol.values import json_values
 from tabular_bento.scoring.package import read_declaration
 from tabular_bento.scoring.parity import VECTORS_FILE, read_rows
 from tabular_bento.scoring.store import find_model
