@@ -111,10 +111,6 @@ class ReplayError(MonitoringError):
     """A replay was asked for that cannot be made, such as one of months without flights."""
 
 
-class UnreachableError(ReplayError):
-    """The server does not answer at all."""
-
-
 class CompareError(MonitoringError):
     """Two models cannot be compared as it was asked for."""
 
@@ -125,3 +121,47 @@ class UnreadableModelError(CompareError):
 
 class SkewError(MonitoringError):
     """Logged traffic cannot be recomputed."""
+
+
+class ClientError(TabularBentoError):
+    """Base of every error of the client."""
+
+
+class UnreachableError(ClientError):
+    """Nothing listens at the server's address, or what listens there is no server of this kind: nothing was sent."""
+
+
+class LostResponseError(ClientError):
+    """The connection broke or the time was up after a request was sent: it may have been computed and logged."""
+
+
+class ResponseError(ClientError):
+    """The server's response is none to the request: of another length, to other rows, or not readable."""
+
+
+class RefusedError(ClientError):
+    """The server refused a request.
+
+    Parameters
+    ----------
+    status : str
+        The HTTP status, such as `400`, or the name of the gRPC code, such as `INVALID_ARGUMENT`.
+    message : str
+        What the server said.
+    detail : list of dict
+        What was wrong where, in the server's words, where it said so: `loc` and `msg` of each.
+    retry_after : float, optional
+        After how many seconds the request may be sent again, where the server said so; it did not compute it.
+    """
+
+    def __init__(
+        self,
+        status: str,
+        message: str,
+        detail: list[dict[str, object]] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail or []
+        self.retry_after = retry_after
