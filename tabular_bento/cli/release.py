@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from features.definition import NAME
+
 from tabular_bento.errors import PackageError, ReleaseError, ScoringError
 from tabular_bento.releasing import check_serves, compare_with_champion
 from tabular_bento.scoring.ledger import ReleaseLedger, before

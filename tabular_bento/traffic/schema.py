@@ -12,7 +12,9 @@ shadow has the envelope and the outputs.
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tabular_bento.problem import Declaration
@@ -31,6 +33,19 @@ INPUTS = "inputs"
 FEATURES = "features"
 OUTPUTS = "outputs"
 LABEL = "label"
+
+
+def default_directory(problem: str) -> Path:
+    """The folder of a problem's log where no setting names one: in the state directory of the user.
+
+    Parameters
+    ----------
+    problem : str
+        The problem's name.
+    """
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
+    home = state if state.is_absolute() else Path.home() / ".local" / "state"
+    return home / "tabular-bento" / problem / "traffic"
 
 
 @dataclass(frozen=True, slots=True)
