@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabular_bento.errors import TableError
-from tabular_bento.features.clock import EARLIEST, LATEST, utc_offset, utc_offsets
+from tabular_bento.features.clock import DAY, EARLIEST, LATEST, ClockTable, day_offset, exact_offset
 from tabular_bento.features.declare import Derived
 from tabular_bento.features.state import UNKNOWN, Codes, State
 from tabular_bento.features.sums import ExactSums
@@ -209,6 +209,16 @@ class GroupTable(Lookup):
 
             def read(values: dict[str, Any]) -> float:
                 index: int = values[first] * stride + values[second]
+                try:
+                    return table[index]
+                except TypeError:
+                    return NAN
+
+        elif len(names) == 3:
+            (first, second, third), (most, middle, _) = names, strides
+
+            def read(values: dict[str, Any]) -> float:
+                index: int = values[first] * most + values[second] * middle + values[third]
                 try:
                     return table[index]
                 except TypeError:
@@ -418,23 +428,24 @@ class RowClocks:
     """Offsets of places' clocks, for one row."""
 
     def __init__(self, vocabulary: Codes, zones: list[str]) -> None:
-        self._code = vocabulary.code
-        self._zones = ["", *zones]
+        self._zone = {key: zone for key, zone in zip(vocabulary.values, zones, strict=True) if zone}.get
 
     def offset(self, key: Any, local: Any) -> float:
         """Seconds by which the clock of the place is ahead of UTC at `local` on it; NaN where that is not known."""
-        zone = self._zones[self._code(key)]
-        if not zone or not EARLIEST <= local < LATEST:
+        zone = self._zone(key)
+        if zone is None or not EARLIEST <= local < LATEST:
             return NAN
-        return float(utc_offset(zone, int(local)))
+        seconds = int(local)
+        offset = day_offset(zone, seconds // DAY)
+        return float(exact_offset(zone, seconds) if offset is None else offset)
 
 
 class ColumnClocks:
     """Offsets of places' clocks, for n rows whose codes `codes` gives."""
 
     def __init__(self, zones: list[str], codes: Callable[[Any], NDArray[np.int64]]) -> None:
-        self._clocks = sorted({*zones} - {""})
-        numbers = {"": -1} | {zone: number for number, zone in enumerate(self._clocks)}
+        self._clocks = ClockTable(sorted({*zones} - {""}))
+        numbers = {"": -1} | {zone: number for number, zone in enumerate(self._clocks.zones)}
         self._clock_of_code = np.array([-1, *(numbers[zone] for zone in zones)], dtype=np.int64)
         self._codes = codes
 
@@ -448,11 +459,11 @@ class ColumnClocks:
         """The same as of `RowClocks`, shape [n]."""
         clocks = self._clock_of_code[self._codes(key)]
         known = (clocks >= 0) & (local >= EARLIEST) & (local < LATEST)
-        if not known.any():
-            return np.full(len(clocks), np.nan)
-        times = np.where(known, local, 0).astype(np.int64)
-        offsets = utc_offsets(self._clocks, np.where(known, clocks, 0), times)
-        return np.where(known, offsets, np.nan)
+        if known.all():
+            return self._clocks.offsets(clocks, local.astype(np.int64, copy=False)).astype(np.float64)
+        offsets = np.full(len(clocks), np.nan)
+        offsets[known] = self._clocks.offsets(clocks[known], local[known].astype(np.int64))
+        return offsets
 
 
 def code_name(part: Part) -> str:

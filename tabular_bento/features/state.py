@@ -29,6 +29,15 @@ class Codes:
     ----------
     values : iterable of str or int
         The values; missing ones (None, NaN) are left out.
+
+    Attributes
+    ----------
+    values : list
+        The values in their order.
+    size : int
+        The number of codes.
+    known : dict
+        The code of each value.
     """
 
     def __init__(self, values: Iterable[Any]) -> None:
@@ -36,7 +45,7 @@ class Codes:
         texts = any(isinstance(value, str) for value in distinct)
         self.values: list[Any] = sorted(distinct if texts else {_integral(value) for value in distinct})
         self.size = len(self.values) + 1
-        self._codes: dict[Any, int] = {value: code for code, value in enumerate(self.values, start=1)}
+        self.known: dict[Any, int] = {value: code for code, value in enumerate(self.values, start=1)}
 
     @classmethod
     def of_column(cls, values: Any) -> Codes:
@@ -49,7 +58,7 @@ class Codes:
 
     def code(self, value: Any) -> int:
         """The code of one value."""
-        return self._codes.get(value, UNKNOWN)
+        return self.known.get(value, UNKNOWN)
 
     def codes(self, values: Any) -> NDArray[np.int64]:
         """The codes of a column of n values, shape [n]."""
@@ -57,7 +66,7 @@ class Codes:
             return self.codes(values.distinct)[values.indices]
         if isinstance(values, np.ndarray) and values.dtype != object:
             return self._codes_of_numbers(values)
-        return np.fromiter(map(self._codes.get, values, repeat(UNKNOWN)), dtype=np.int64)
+        return np.fromiter(map(self.known.get, values, repeat(UNKNOWN)), dtype=np.int64)
 
     def _codes_of_numbers(self, values: NDArray[Any]) -> NDArray[np.int64]:
         known = np.asarray(self.values if not self.values or not isinstance(self.values[0], str) else [])

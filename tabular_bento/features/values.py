@@ -12,7 +12,7 @@ from tabular_bento.errors import TableError
 from tabular_bento.features.columns import Columns, Row
 from tabular_bento.features.declare import Derived, FeatureSet
 from tabular_bento.features.lookups import Fitting, Key, Lookup, Part, Tables, code_name, vocabulary_name
-from tabular_bento.features.state import State
+from tabular_bento.features.state import UNKNOWN, State
 from tabular_bento.schema import Field
 
 NAN = float("nan")
@@ -36,8 +36,8 @@ class RowPlan:
     def __init__(self, fields: Sequence[Field], features: FeatureSet, state: State) -> None:
         self._names = tuple(field.name for field in fields)
         self._codes = [
-            (code_name(part), part.field if isinstance(part, Key) else part, state.vocabularies[vocabulary_name(part)])
-            for part in _coded(features)
+            (name, part.field if isinstance(part, Key) else part, state.vocabularies[vocabulary_name(part)].known.get)
+            for name, part in _coded(features).items()
         ]
         self._steps: list[tuple[str, Any, bool]] = []
         for item in features.shared:
@@ -49,8 +49,8 @@ class RowPlan:
 
     def __call__(self, row: Row) -> RowValues:
         values = dict(zip(self._names, row, strict=True))
-        for name, field, codes in self._codes:
-            values[name] = codes.code(values[field])
+        for name, field, code in self._codes:
+            values[name] = code(values[field], UNKNOWN)
         result = RowValues(values)
         for name, step, derives in self._steps:
             values[name] = step(result if derives else values)
@@ -160,12 +160,9 @@ class FittingValues(_Coded, Fitting):
         self.__dict__[lookup.name] = lookup.read_columns(self.state)(self)
 
 
-def _coded(features: FeatureSet) -> list[str | Key]:
-    """The parts that need a vocabulary's code, each once."""
-    parts = {
-        code_name(part): part for lookup in features.lookups for part in lookup.by if not isinstance(part, Derived)
-    }
-    return list(parts.values())
+def _coded(features: FeatureSet) -> dict[str, str | Key]:
+    """The parts that need a vocabulary's code, by the names of the codes."""
+    return {code_name(part): part for lookup in features.lookups for part in lookup.by if not isinstance(part, Derived)}
 
 
 def _row_code(item: Derived) -> Callable[[Any], Any]:
