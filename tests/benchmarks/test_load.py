@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.load import Measurement, Plan, measure, percentile
 from benchmarks.requests import Request, encode_requests
-from features.definition import EXAMPLE
+from features.problem import PROBLEM
 
 Answer = Callable[[int, list[str]], bytes]
 """Of the number of the request on its server, and the ids of its rows: the bytes to answer."""
@@ -21,7 +21,7 @@ class Last(bytes):
     """What is sent before the server hangs up."""
 
 
-ROWS = [json.dumps({**EXAMPLE, "id": str(number)}).encode() for number in range(40)]
+ROWS = [json.dumps({**PROBLEM.example, "id": str(number)}).encode() for number in range(40)]
 
 
 def http(status: int, body: bytes, headers: str = "") -> bytes:

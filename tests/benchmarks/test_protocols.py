@@ -1,4 +1,4 @@
-"""The comparison of the doors: what callers take for an answer, its arithmetic and its verdict."""
+"""The comparison of the protocols: what callers accept as a response, its arithmetic and its decision."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ import numpy as np
 import orjson
 import pytest
 
-from benchmarks.callers import FaultError, GRPCCaller, HTTPAnswer, read_grpc, read_rest
-from benchmarks.doors import GRPC, HTTP, METRICS, REST, STREAM, DoorComparison, check_bits, judge, targets_of
+from benchmarks.callers import FaultError, GRPCCaller, HTTPResponse, read_grpc, read_rest
 from benchmarks.errors import BenchmarkError
 from benchmarks.load import CALLERS, Plan, measure
+from benchmarks.protocols import GRPC, HTTP, METRICS, REST, STREAM, ProtocolComparison, check_bits, judge, targets_of
 from benchmarks.requests import ENCODERS, encode_requests
 from benchmarks.rounds import SCENARIOS, Measured, Target
-from features.definition import EXAMPLE
+from features.problem import PROBLEM
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tabular_bento.serving.ports import free_port
 from tests.serving import ServedPort
 
 ROWS = [
-    json.dumps({**EXAMPLE, "temp": None if number % 3 else 70.5, "id": str(number)}).encode() for number in range(40)
+    json.dumps({**PROBLEM.example, "temp": None if number % 3 else 70.5, "id": str(number)}).encode()
+    for number in range(40)
 ]
 TARGETS = targets_of("http://127.0.0.1:3000", 3001)
 
@@ -39,19 +40,19 @@ def measured(rate: float | None, reasons: dict[str, int] | None = None) -> Measu
 
 def comparison(
     http: float, rest: float, grpc_rate: float | None, failed: dict[str, int] | None = None
-) -> DoorComparison:
+) -> ProtocolComparison:
     rounds = {
         HTTP: [dict.fromkeys(METRICS, measured(http))],
         REST: [dict.fromkeys(METRICS, measured(rest))],
         GRPC: [dict.fromkeys(METRICS, measured(grpc_rate, failed))],
         STREAM: [dict.fromkeys(METRICS, measured(grpc_rate, failed))],
     }
-    return DoorComparison(rounds, TARGETS, (None, None))
+    return ProtocolComparison(rounds, TARGETS, (None, None))
 
 
 def test_ratios_are_to_post_predict() -> None:
     made = comparison(1000, 500, 1500)
-    assert [made.ratio(door, "one_row") for door in (HTTP, REST, GRPC)] == [1, 0.5, 1.5]
+    assert [made.ratio(protocol, "one_row") for protocol in (HTTP, REST, GRPC)] == [1, 0.5, 1.5]
     document = json.loads(json.dumps(made.document(), allow_nan=False))
     assert document["ratios"][GRPC]["thousand_rows"] == 1.5
     table = made.table()
@@ -61,7 +62,7 @@ def test_ratios_are_to_post_predict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rates", "requests", "rows", "code", "told"),
+    ("rates", "requests", "rows", "code", "message"),
     [
         ((1000, 1500, 1500), None, None, 0, ""),
         ((1000, 1500, 1500), 1.5, 1.5, 0, ""),
@@ -70,16 +71,16 @@ def test_ratios_are_to_post_predict() -> None:
         ((1000, 1500, None), 1.0, None, 1, "not known"),
     ],
 )
-def test_verdict(
+def test_decision(
     rates: tuple[float, float, float | None],
     requests: float | None,
     rows: float | None,
     code: int,
-    told: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert judge(comparison(*rates), requests, rows) == code
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_errors_fail_the_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,10 +90,12 @@ def test_errors_fail_the_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_ratio_is_the_median_of_the_rounds_so_that_a_slow_minute_does_not_matter() -> None:
     made = comparison(1000, 500, 1500)
-    slow = {door: [dict.fromkeys(METRICS, measured(rate))] for door, rate in ((HTTP, 200), (REST, 300), (GRPC, 300))}
-    for door, rounds in (slow | {STREAM: slow[GRPC]}).items():
-        made.rounds[door][:] = [*made.rounds[door], *rounds, *made.rounds[door]]
-    assert [made.ratio(door, "one_row") for door in (HTTP, REST, GRPC)] == [1, 0.5, 1.5]
+    slow = {
+        protocol: [dict.fromkeys(METRICS, measured(rate))] for protocol, rate in ((HTTP, 200), (REST, 300), (GRPC, 300))
+    }
+    for protocol, rounds in (slow | {STREAM: slow[GRPC]}).items():
+        made.rounds[protocol][:] = [*made.rounds[protocol], *rounds, *made.rounds[protocol]]
+    assert [made.ratio(protocol, "one_row") for protocol in (HTTP, REST, GRPC)] == [1, 0.5, 1.5]
 
 
 def test_every_form_has_a_caller() -> None:
@@ -157,7 +160,7 @@ def fake() -> Iterator[tuple[Servicer, str]]:
         ((1.5, 2.5), grpc.StatusCode.RESOURCE_EXHAUSTED, {"status RESOURCE_EXHAUSTED"}),
     ],
 )
-def test_answers_over_grpc_are_checked(
+def test_responses_over_grpc_are_checked(
     fake: tuple[Servicer, str], values: Sequence[float], code: grpc.StatusCode | None, reasons: set[str]
 ) -> None:
     servicer, address = fake
@@ -178,7 +181,7 @@ def test_answers_over_grpc_are_checked(
         ((1.5, 2.5), grpc.StatusCode.RESOURCE_EXHAUSTED, {"the stream ended", "the stream broke: AioRpcError"}),
     ],
 )
-def test_answers_of_a_stream_are_checked(
+def test_responses_of_a_stream_are_checked(
     fake: tuple[Servicer, str], values: Sequence[float], code: grpc.StatusCode | None, reasons: set[str]
 ) -> None:
     servicer, address = fake
@@ -190,13 +193,13 @@ def test_answers_of_a_stream_are_checked(
     assert (seen.requests == 0) == bool(reasons)
 
 
-def test_an_answer_to_another_request_is_wrong() -> None:
+def test_a_response_to_another_request_is_wrong() -> None:
     with pytest.raises(FaultError, match="wrong predictions"):
         read_grpc(response([1.5], "7").SerializeToString(), ["8"])
     body = {"id": "7", "outputs": [{"name": name, "data": [1.5]} for name in ("arrival_delay", "prediction_id")]}
     with pytest.raises(FaultError, match="wrong predictions"):
-        read_rest(HTTPAnswer(200, orjson.dumps(body), None), ["8"])
-    assert read_rest(HTTPAnswer(200, orjson.dumps(body), None), ["7"]) == [1.5]
+        read_rest(HTTPResponse(200, orjson.dumps(body), None), ["8"])
+    assert read_rest(HTTPResponse(200, orjson.dumps(body), None), ["7"]) == [1.5]
 
 
 def test_nobody_at_the_grpc_port() -> None:
@@ -211,11 +214,11 @@ def test_nobody_at_the_grpc_port() -> None:
         asyncio.run(ask())
 
 
-def test_the_doors_predict_the_same_bits(server: ServedPort, fake: tuple[Servicer, str]) -> None:
+def test_the_protocols_predict_the_same_bits(server: ServedPort, fake: tuple[Servicer, str]) -> None:
     targets = targets_of(server.process.url, server.grpc_port)
     check_bits(targets, ROWS * 50)
     servicer, address = fake
     servicer.values = [1.5]
     wrong = {**targets, GRPC: dict.fromkeys(METRICS, Target(address, "grpc"))}
-    with pytest.raises(BenchmarkError, match="gRPC, raw contents predicts otherwise than POST /predict, JSON"):
+    with pytest.raises(BenchmarkError, match="gRPC, raw contents predicts other values than POST /predict, JSON"):
         check_bits(wrong, ROWS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,14 +14,11 @@ from typing import Any
 
 import psutil
 
-from features.definition import EXAMPLE
-from tabular_bento.protocol.requests import ROWS
 from tabular_bento.scoring.manifest import write_manifest
 from tests.conftest import ROOT, copy_of_store
-from tests.deploy.exporter import node_exporter
-from tests.deploy.prometheus import Prometheus
-from tests.deploy.tools import DEPLOY, tool
-from tests.doors.clients import by_grpc, call
+from tests.integration.deploy.exporter import node_exporter
+from tests.integration.deploy.prometheus import Prometheus
+from tests.integration.deploy.tools import DEPLOY, EXAMPLE, body_of, predict, tool
 from tests.serving import ServedPort, serve
 
 MANY = 10_000
@@ -60,7 +56,7 @@ class Scene:
     @property
     def log(self) -> Path:
         """The folder of the traffic log."""
-        return Path(self.server.process._environment["TRAFFIC_DIR"])
+        return Path(self.server.process._environment["TABULAR_BENTO_TRAFFIC_DIR"])
 
     def keep_asking(self, callers: int, ask: Callable[[], object]) -> None:
         """Ask again and again from `callers` threads, until its stack is closed."""
@@ -113,7 +109,7 @@ def latency_high(scene: Scene) -> dict[str, str]:
 @causes
 def GRPC_calls_near_limit(scene: Scene) -> dict[str, str]:  # noqa: N802
     rows = [EXAMPLE] * 2_000
-    scene.keep_asking(8, lambda: by_grpc(scene.server, rows))
+    scene.keep_asking(8, lambda: predict(scene.server, rows, "grpc"))
     return {"instance": scene.instance}
 
 
@@ -147,7 +143,12 @@ def model_mismatch(scene: Scene) -> dict[str, str]:
     (entry / "model.yaml").write_text((entry / "model.yaml").read_text().replace(version, "newer"))
     write_manifest(entry)
     (scene.folder / "second").mkdir()
-    second = serve(scene.folder / "second", BENTOML_HOME=str(store), MODEL_TAG=f"{name}:newer", DRAIN_SECONDS="0")
+    second = serve(
+        scene.folder / "second",
+        BENTOML_HOME=str(store),
+        TABULAR_BENTO_MODEL=f"{name}:newer",
+        TABULAR_BENTO_DRAIN_SECONDS="0",
+    )
     scene.watching.scrape("serving", scene.instance, address(scene.stack.enter_context(second)))
     return {}
 
@@ -184,7 +185,7 @@ def drift_job_stale(scene: Scene) -> dict[str, str]:
 
 @causes
 def server_not_ready(scene: Scene) -> dict[str, str]:
-    """It was told to end, and goes on draining."""
+    """It received SIGTERM, and is still draining."""
     scene.server.process.process.terminate()
     return {"instance": scene.instance}
 
@@ -200,12 +201,12 @@ def address(server: ServedPort) -> str:
 
 
 def ask(scene: Scene, **fields: Any) -> None:
-    call(scene.server, "/predict", json.dumps({ROWS: [{**EXAMPLE, **fields}]}).encode())
+    scene.server.post("/predict", body_of([{**EXAMPLE, **fields}]))
 
 
 def heavy(scene: Scene) -> Callable[[], object]:
-    body = json.dumps({ROWS: [EXAMPLE] * MANY}).encode()
-    return lambda: call(scene.server, "/predict", body)
+    body = body_of([EXAMPLE] * MANY)
+    return lambda: scene.server.post("/predict", body)
 
 
 def worker(scene: Scene) -> psutil.Process:
@@ -217,8 +218,8 @@ def slow_disk(scene: Scene, microseconds: int) -> None:
     """Make each write to the log take so long, until the scene's stack is closed, and ask for predictions."""
     ask(scene)
     tracer = tool("strace")
-    segments = {file.path for file in worker(scene).open_files() if file.path.endswith(".jsonl")}
-    paths = [word for path in segments for word in ("-P", path)]
+    log_files = {file.path for file in worker(scene).open_files() if file.path.endswith(".jsonl")}
+    paths = [word for path in log_files for word in ("-P", path)]
     slow = ["-e", "trace=write", "-e", f"inject=write:delay_enter={microseconds}", "-o", str(scene.folder / "strace")]
     tracing = subprocess.Popen([tracer, "-f", "-p", str(worker(scene).pid), *paths, *slow], stderr=subprocess.DEVNULL)
     scene.stack.callback(tracing.wait)
@@ -242,7 +243,7 @@ def export(scene: Scene, *lines: str) -> None:
 
 def log_rows(scene: Scene, rows: list[dict[str, Any]]) -> None:
     """Have rows predicted, and wait: the job's window ends with the last whole second."""
-    assert call(scene.server, "/predict", json.dumps({ROWS: rows}).encode())[0] == 200
+    assert scene.server.post("/predict", body_of(rows))[0] == 200
     time.sleep(1)
 
 
@@ -251,8 +252,8 @@ def run_drift_job(scene: Scene, **settings: str) -> int:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "TRAFFIC_DIR": str(scene.log),
-        "DRIFT_TEXTFILE": str(scene.folder / "textfiles" / "drift.prom"),
+        "TABULAR_BENTO_TRAFFIC_DIR": str(scene.log),
+        "TABULAR_BENTO_DRIFT_TEXTFILE": str(scene.folder / "textfiles" / "drift.prom"),
         **settings,
     }
     command = [DEPLOY / "jobs" / "drift.sh", "1 hour ago", scene.folder / "drift"]

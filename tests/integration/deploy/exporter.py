@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tabular_bento.serving.ports import free_port
-from tests.deploy.tools import tool
+from tests.integration.deploy.tools import tool
 
 
 @contextmanager

@@ -7,12 +7,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tabular_bento.serving.ports import free_port
 from tabular_bento.serving.process import ServerProcess
-from tests.deploy.proxy import Load, haproxy
+from tests.integration.deploy.proxy import Load, haproxy
 from tests.serving import logged
 
 
+@pytest.mark.slow
 def test_servers_replaced_one_by_one_behind_a_proxy_lose_no_request(trained: dict[str, Any], tmp_path: Path) -> None:
     ports = [(free_port(), free_port()) for _ in range(2)]
 
@@ -21,10 +24,10 @@ def test_servers_replaced_one_by_one_behind_a_proxy_lose_no_request(trained: dic
         folder = tmp_path / f"{number}-{turn}"
         folder.mkdir()
         environment = {
-            "MODEL_TAG": trained["tag"],
-            "TRAFFIC_DIR": str(folder / "traffic"),
-            "GRPC_PORT": str(grpc_port),
-            "DRAIN_SECONDS": "2.5",
+            "TABULAR_BENTO_MODEL": trained["tag"],
+            "TABULAR_BENTO_TRAFFIC_DIR": str(folder / "traffic"),
+            "TABULAR_BENTO_GRPC_PORT": str(grpc_port),
+            "TABULAR_BENTO_DRAIN_SECONDS": "2.5",
         }
         return ServerProcess(http, folder / "server.log", environment=environment).start()
 

@@ -6,15 +6,16 @@ import pytest
 
 from deploy.container import Container
 from deploy.image import inspect
+from deploy.supply import LOCKS
+from features.problem import PROBLEM
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.serving.image import ENVIRONMENT, USER_ID
-from tests.conftest import ROOT
-from tests.container.conftest import Shipped
+from tests.integration.container.conftest import Shipped
 from tests.test_lock import entries, normal
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, pytest.mark.slow]
 
-LOCK = ROOT / "requirements" / "serving.txt"
+LOCK = LOCKS / "xgboost.txt"
 
 MOST_BYTES = 620_000_000
 
@@ -42,7 +43,7 @@ def test_the_image_is_no_larger_than_it_may_be(shipped: Shipped) -> None:
 
 def test_labels_say_which_model_and_which_code(shipped: Shipped) -> None:
     labels = inspect(shipped.record.image)["Labels"]
-    described = ModelPackage.load(shipped.package, shipped.record.model).describe()
+    described = ModelPackage.load(shipped.package, shipped.record.model, PROBLEM).describe()
     assert {name: value for name, value in labels.items() if name.startswith("model.")} == {
         "model.tag": described["tag"],
         "model.runner": "xgboost",
@@ -86,11 +87,9 @@ def test_it_holds_the_code_that_serves_and_one_model(shipped: Shipped, running: 
     assert set(running.run("ls", f"{home}/src").split()) == {
         "README.md",
         "bentofile.yaml",
-        "data",
         "features",
-        "requirements",
-        "scoring",
         "service.py",
+        "tabular_bento",
     }
     name, version = shipped.record.model.split(":")
     models = running.run("find", f"{home}/models", "-mindepth", "2", "-maxdepth", "2", "-type", "d")

@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from features.definition import EXAMPLE
 from tabular_bento.serving.status import FAULTS
 from tests.conftest import ROOT
-from tests.deploy.causes import CAUSES, Scene, ask, export, settle
-from tests.deploy.prometheus import in_seconds, prometheus
-from tests.deploy.tools import OBSERVABILITY, needs_root, tool
-from tests.doors.clients import by_grpc
+from tests.integration.deploy.causes import CAUSES, Scene, ask, export, settle
+from tests.integration.deploy.prometheus import in_seconds, prometheus
+from tests.integration.deploy.tools import EXAMPLE, OBSERVABILITY, needs_root, predict, tool
 from tests.serving import ServedPort, serve
 
 RULES = yaml.safe_load((OBSERVABILITY / "rules.yaml").read_text())
@@ -39,10 +37,16 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def scene(trained: dict[str, Any], small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("alerts")
-    limits = {"MAX_QUEUE_ROWS": "20000", "GRPC_MAX_CONCURRENT": "4", "TRAFFIC_DIR": str(small_disk)}
+    limits = {
+        "TABULAR_BENTO_MAX_QUEUE_ROWS": "20000",
+        "TABULAR_BENTO_GRPC_MAX_CONCURRENT": "4",
+        "TABULAR_BENTO_TRAFFIC_DIR": str(small_disk),
+        "TABULAR_BENTO_DRAIN_SECONDS": "3600",
+        "TABULAR_BENTO_MODEL": trained["tag"],
+    }
     with (
         prometheus(folder) as watching,
-        serve(folder, MODEL_TAG=trained["tag"], DRAIN_SECONDS="3600", **limits) as server,
+        serve(folder, **limits) as server,
     ):
         try:
             yield Scene(watching, server, trained, folder)
@@ -59,10 +63,11 @@ def test_errors_are_what_is_the_fault_of_the_server_in_traces_and_logs_too() -> 
     assert tuple(counted.split("|")) == FAULTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alert", CAUSES)
 def test_an_alert_fires_when_what_it_watches_happens_and_not_before(alert: str, scene: Scene) -> None:
-    for segment in scene.log.glob("*/*.jsonl"):
-        segment.unlink()  # the heavier loads before would else have filled the disk
+    for log_file in scene.log.glob("*/*.jsonl"):
+        log_file.unlink()  # the heavier loads before would else have filled the disk
     ask(scene)  # the server lets go of what was removed
     with scene:
         scene.stack.callback(scene.watching.scrape, "serving", scene.instance)
@@ -77,11 +82,12 @@ def test_an_alert_fires_when_what_it_watches_happens_and_not_before(alert: str, 
     assert "{{" not in fired["annotations"]["summary"]
 
 
+@pytest.mark.slow
 def test_no_alert_is_on_where_servers_are_well(server: ServedPort, tmp_path: Path) -> None:
     with prometheus(tmp_path) as watching, Scene(watching, server, {}, tmp_path) as scene:
         watching.scrape("serving", scene.instance)
         export(scene, "drift_exit_code 0", f"drift_last_run_timestamp_seconds {time.time()}")
-        scene.keep_asking(1, lambda: (ask(scene), by_grpc(server, [EXAMPLE]), time.sleep(0.2)))
+        scene.keep_asking(1, lambda: (ask(scene), predict(server, [EXAMPLE], "grpc"), time.sleep(0.2)))
         settle(scene)
         time.sleep(8)
         firing = {one["labels"]["alertname"] for one in watching.ask("alerts")["alerts"]}

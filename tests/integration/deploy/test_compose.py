@@ -1,4 +1,4 @@
-"""The compose file, its Prometheus and its Grafana, by their own tools; and the scripts that jobs are run by."""
+"""The compose file, its Prometheus and its Grafana, by their own tools; and the scripts of the jobs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import yaml
 from tabular_bento.monitoring.drift.settings import OutputSettings
 from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT
-from tests.deploy.tools import DEPLOY, OBSERVABILITY, tool
+from tests.integration.deploy.tools import DEPLOY, OBSERVABILITY, tool
 
 COMPOSE = DEPLOY / "compose"
 JOBS = DEPLOY / "jobs"
+PREFIX = "TABULAR_BENTO_"
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,16 @@ def test_the_service_has_both_ports_limits_and_settings_that_exist(services: dic
     flights = services["flights"]
     assert flights["ports"] == ["3000:3000", "3001:3001"]
     assert flights["deploy"]["resources"]["limits"] == {"cpus": "1", "memory": "1G"}
-    assert {name.lower() for name in flights["environment"]} <= set(ServingSettings.model_fields)
-    drift = {name.removeprefix("DRIFT_").lower() for name in services["drift"]["environment"]} - {"traffic_dir"}
+    assert settings_of(flights) <= set(ServingSettings.model_fields)
+    drift = {name.removeprefix("drift_") for name in settings_of(services["drift"])} - {"traffic_dir"}
     assert drift <= set(OutputSettings.model_fields)
+
+
+def settings_of(service: dict[str, Any]) -> set[str]:
+    """The settings that a service is given, by name; all have the prefix of the library."""
+    names = set(service["environment"])
+    assert all(name.startswith(PREFIX) for name in names)
+    return {name.removeprefix(PREFIX).lower() for name in names}
 
 
 def test_files_that_are_mounted_are_there() -> None:
@@ -80,7 +88,7 @@ def run_drift(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "TRAFFIC_DIR": str(folder / "traffic"),
+        "TABULAR_BENTO_TRAFFIC_DIR": str(folder / "traffic"),
         **settings,
     }
     command = [JOBS / "drift.sh", "7 days ago", folder / "drift"]
@@ -91,7 +99,7 @@ def test_the_drift_script_says_well_done_for_any_verdict_and_removes_what_is_old
     textfile, old = tmp_path / "drift" / "metrics" / "drift.prom", tmp_path / "drift" / "2013-01-01"
     old.mkdir(parents=True)
     os.utime(old, (0, 0))
-    result = run_drift(tmp_path, DRIFT_TEXTFILE=str(textfile))
+    result = run_drift(tmp_path, TABULAR_BENTO_DRIFT_TEXTFILE=str(textfile))
 
     assert result.returncode == 0, result.stderr
     assert not old.exists()
@@ -100,12 +108,14 @@ def test_the_drift_script_says_well_done_for_any_verdict_and_removes_what_is_old
 
 
 def test_the_drift_script_fails_where_there_is_no_verdict(tmp_path: Path) -> None:
-    result = run_drift(tmp_path, DRIFT_SAMPLE="many")
+    result = run_drift(tmp_path, TABULAR_BENTO_DRIFT_SAMPLE="many")
     assert result.returncode == 3
-    assert "DRIFT_SAMPLE: Input should be a valid integer" in result.stderr
+    assert "TABULAR_BENTO_DRIFT_SAMPLE: Input should be a valid integer" in result.stderr
 
     assert run_drift(tmp_path).returncode == 0
-    assert run_drift(tmp_path, DRIFT_SAMPLE="many").returncode == 3, "yesterday's verdict is none of today's"
+    assert run_drift(tmp_path, TABULAR_BENTO_DRIFT_SAMPLE="many").returncode == 3, (
+        "yesterday's verdict is none of today's"
+    )
 
 
 def test_the_image_of_the_jobs_has_what_they_need() -> None:
@@ -113,8 +123,8 @@ def test_the_image_of_the_jobs_has_what_they_need() -> None:
     copied = [line.split()[1] for line in text.splitlines() if line.startswith("COPY") and "--from" not in line]
     for path in copied:
         assert (ROOT / path).exists(), path
-    assert {"data", "features", "scoring", "monitoring"} <= set(copied)
+    assert {"tabular_bento", "features", "monitoring", "pyproject.toml"} <= set(copied)
     made = text.index("install -d -o 1034 -g 1034 /drift /traffic")
     assert made < text.index("USER 1034:1034"), "a new volume takes its owner from the folder that it is mounted on"
-    for script in JOBS.glob("*.sh"):
+    for script in (*JOBS.glob("*.sh"), JOBS / "tabular-bento"):
         assert os.access(script, os.X_OK), script

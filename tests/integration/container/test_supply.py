@@ -13,15 +13,17 @@ from pathlib import Path
 import pytest
 
 from deploy.record import Record
+from deploy.supply import LOCKS
+from features.problem import PROBLEM
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.releases import Releases
 from tabular_bento.serving.ports import free_port
 from tests.conftest import ROOT
-from tests.container.conftest import Shipped
 from tests.environments import environment
+from tests.integration.container.conftest import Shipped
 from tests.test_lock import entries
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, pytest.mark.slow]
 
 REGISTRY = """\
 version: 0.1
@@ -126,7 +128,7 @@ def test_the_bill_of_materials_has_every_locked_package_with_its_hashes(tools: N
     document = json.loads((tmp_path / "sbom.json").read_text())
     assert document["bomFormat"] == "CycloneDX"
     listed = {f"{part['name']}=={part['version']}": part for part in document["components"]}
-    locked = {entry.split(" ")[0] for entry in entries(ROOT / "requirements" / "serving.txt")}
+    locked = {entry.split(" ")[0] for entry in entries(LOCKS / "xgboost.txt")}
     assert set(listed) == locked
     assert all(part["externalReferences"][0]["hashes"] for part in listed.values())
 
@@ -158,9 +160,9 @@ def test_the_model_in_service_is_taken_out_of_its_image_and_becomes_the_champion
     assert made.returncode == 0, made.stderr
 
     tag = shipped.record.model
-    loaded = ModelPackage.load(store / "models" / tag.replace(":", "/"), tag)
+    loaded = ModelPackage.load(store / "models" / tag.replace(":", "/"), tag, PROBLEM)
     assert loaded.fingerprint == shipped.record.labels["model.fingerprint"]
-    champion = Releases(store).champion()
+    champion = Releases(store, PROBLEM.name).champion()
     assert champion is not None
     assert (champion.tag, champion.evidence["reason"]) == (tag, f"in service as {shipped.record.image}")
 

@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from features.definition import EXAMPLE
 from tests.conftest import ROOT
-from tests.deploy.causes import Scene, export, settle
-from tests.deploy.prometheus import WINDOW, prometheus
-from tests.deploy.tools import OBSERVABILITY
-from tests.doors.clients import by_grpc, by_http, by_rest, call
+from tests.integration.deploy.causes import Scene, export, settle
+from tests.integration.deploy.prometheus import WINDOW, prometheus
+from tests.integration.deploy.tools import EXAMPLE, OBSERVABILITY, predict
 from tests.serving import ServedPort
 
 BOARD = json.loads((OBSERVABILITY / "dashboard.json").read_text())
@@ -36,11 +34,11 @@ def answers(server: ServedPort, tmp_path_factory: pytest.TempPathFactory) -> dic
     folder = tmp_path_factory.mktemp("dashboard")
 
     def everything() -> None:
-        for predict in (by_http, by_rest, by_grpc):
-            predict(server, [EXAMPLE] * 3)
-        outcomes = {"outcomes": [{"prediction_id": "p", "arrival_delay": 1.0}]}
-        call(server, "/feedback", json.dumps(outcomes).encode())
-        call(server, "/predict", b"{}")
+        for protocol in ("json", "rest", "grpc"):
+            predict(server, [EXAMPLE] * 3, protocol)
+        labels = {"labels": [{"prediction_id": "p", "arrival_delay": 1.0}]}
+        server.post("/feedback", json.dumps(labels).encode())
+        server.post("/predict", b"{}")
         time.sleep(0.1)
 
     with prometheus(folder) as watching, Scene(watching, server, {}, folder) as scene:
@@ -68,7 +66,7 @@ def test_every_expression_has_an_answer(expression: str, answers: dict[str, list
 
 
 def test_every_drift_figure_is_one_that_the_job_writes() -> None:
-    written = (ROOT / "monitoring" / "drift" / "textfile.py").read_text()
+    written = (ROOT / "tabular_bento" / "monitoring" / "drift" / "textfile.py").read_text()
     assert DRIFT
     for name in DRIFT:
         assert f'"{name}"' in written, name

@@ -1,52 +1,55 @@
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tabular_bento.client import Client
 
 from deploy.commands import podman
 from deploy.container import Container
 from deploy.errors import DeployError
-from deploy.smoke import check_doors
-from tabular_bento.scoring.package import ModelPackage
+from deploy.smoke import PROTOCOLS, check_protocols
+from features.problem import PROBLEM
+from tabular_bento.protocol.requests import RequestSchema
+from tabular_bento.scoring.package import PACKAGE_FILE, ModelPackage
 from tabular_bento.scoring.parity import ROWS_FILE, VECTORS_FILE
-from tests.container.conftest import Shipped
-from tests.doors.test_drain import over_grpc, over_http, over_rest, rows_of_call
-from tests.rows import from_json
-from tests.serving import ServedPort, logged
+from tests.integration.container.conftest import Shipped
+from tests.serving import logged
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, pytest.mark.slow]
 
 CALLS = 200
 
 
-def test_every_parity_vector_comes_out_to_the_bit_through_the_three_doors(shipped: Shipped, running: Container) -> None:
-    counts = asyncio.run(check_doors(shipped.package, running.url, running.address))
-    assert counts == {"http": 120, "rest": 120, "grpc": 120}
+def test_every_parity_vector_comes_out_to_the_bit_over_each_protocol(shipped: Shipped, running: Container) -> None:
+    counts = check_protocols(shipped.package, running.url, running.address)
+    assert counts == dict.fromkeys(PROTOCOLS, 120)
 
 
 def test_behind_a_bridge_it_answers_at_its_published_ports(shipped: Shipped, volume: str) -> None:
     with Container(shipped.record.image_id, volume, network="bridge") as container:
-        counts = asyncio.run(check_doors(shipped.package, container.url, container.address))
-    assert counts == {"http": 120, "rest": 120, "grpc": 120}
+        counts = check_protocols(shipped.package, container.url, container.address)
+    assert counts == dict.fromkeys(PROTOCOLS, 120)
 
 
 def test_the_smoke_test_notices_a_vector_that_differs_by_the_least(
     shipped: Shipped, running: Container, tmp_path: Path
 ) -> None:
-    (tmp_path / ROWS_FILE).write_bytes((shipped.package / ROWS_FILE).read_bytes())
+    for name in (ROWS_FILE, PACKAGE_FILE):
+        (tmp_path / name).write_bytes((shipped.package / name).read_bytes())
     with np.load(shipped.package / VECTORS_FILE) as arrays:
-        features, target = arrays["features"], arrays["target"].copy()
-    target[7] = np.nextafter(target[7], np.inf)
-    np.savez(tmp_path / VECTORS_FILE, features=features, target=target)
-    with pytest.raises(DeployError, match="http door: vector 7 is predicted"):
-        asyncio.run(check_doors(tmp_path, running.url, running.address))
+        vectors = {name: arrays[name].copy() for name in arrays.files}
+    output = vectors[f"output.{PROBLEM.target.name}"]
+    output[7] = np.nextafter(output[7], np.inf)
+    np.savez(tmp_path / VECTORS_FILE, **vectors)
+    with pytest.raises(DeployError, match="over json: vector 7 has arrival_delay"):
+        check_protocols(tmp_path, running.url, running.address)
 
 
 def test_it_has_no_capability_and_can_get_none(running: Container) -> None:
@@ -79,17 +82,16 @@ def test_one_processor_has_one_worker_and_one_thread_to_compute_on(running: Cont
     assert (limits["NanoCpus"], limits["Memory"]) == (1_000_000_000, 512 << 20)
 
 
-def test_stopped_with_requests_in_flight_it_answers_them_all_and_the_log_outlives_it(
+def test_stopped_with_requests_in_progress_it_finishes_them_all_and_the_log_outlives_it(
     shipped: Shipped, volume: str
 ) -> None:
-    package = ModelPackage.load(shipped.package, shipped.record.model)
+    package = ModelPackage.load(shipped.package, shipped.record.model, PROBLEM)
+    schema = RequestSchema(PROBLEM.declaration)
     requests = [rows_of_call(number) for number in range(CALLS)]
-    expected = [package.predictor.predict(from_json(*rows)).target.tolist() for rows in requests]
-    doors = (over_http, over_rest, over_grpc)
-    ready_to_send = [doors[number % len(doors)](rows) for number, rows in enumerate(requests)]
+    expected = [package.predict([schema.row_of(row) for row in rows]).value.tolist() for rows in requests]
     podman("volume", "create", volume, what="The volume")
     mounted = Path(podman("volume", "inspect", "--format", "{{.Mountpoint}}", volume, what="The volume"))
-    settings = {"MAX_QUEUE_ROWS": "1000000", "DRAIN_SECONDS": "2"}
+    settings = {"TABULAR_BENTO_MAX_QUEUE_ROWS": "1000000", "TABULAR_BENTO_DRAIN_SECONDS": "2"}
     with (
         Container(shipped.record.image_id, volume, cpus=2, memory_mib=1024, environment=settings) as container,
         ThreadPoolExecutor(CALLS + 1) as threads,
@@ -97,30 +99,32 @@ def test_stopped_with_requests_in_flight_it_answers_them_all_and_the_log_outlive
         assert workers(container) == 2
         while container.logs().count("Service flights initialized") < 2:
             time.sleep(0.05)
-        served = ServedPort(container, mounted, container.grpc_port)
-        in_flight = [threads.submit(send, served) for send in ready_to_send]
-        while not any(one.done() for one in in_flight):
+        in_progress = [
+            threads.submit(predicted, container, rows, PROTOCOLS[number % len(PROTOCOLS)])
+            for number, rows in enumerate(requests)
+        ]
+        while not any(one.done() for one in in_progress):
             time.sleep(0.005)
         stopping = threads.submit(container.stop)
         while "draining" not in container.logs():
             time.sleep(0.02)
-        waiting = sum(not one.done() for one in in_flight)
-        answers = [one.result()() for one in in_flight]
+        waiting = sum(not one.done() for one in in_progress)
+        predictions = [one.result() for one in in_progress]
         exit_code = stopping.result()
         oom_killed = container.state()["OOMKilled"]
 
-    assert waiting, "every request was answered before the container was told to stop"
-    assert answers == expected
+    assert waiting, "every request was finished before the container was told to stop"
+    assert predictions == expected
     assert (exit_code, oom_killed) == (0, False)
-    predictions = logged(mounted)
-    assert len(predictions) == CALLS * len(requests[0])
-    assert {line["model"] for line in predictions} == {shipped.record.model}
+    lines = logged(mounted)
+    assert len(lines) == CALLS * len(requests[0])
+    assert {line["model"] for line in lines} == {shipped.record.model}
 
 
-def test_a_container_that_cannot_serve_says_why_in_one_sentence(shipped: Shipped, volume: str) -> None:
-    settings = {"GRPC_TLS_CERT": "/nowhere.pem"}
+def test_a_container_that_cannot_serve_says_why_in_one_line(shipped: Shipped, volume: str) -> None:
+    settings = {"TABULAR_BENTO_GRPC_TLS_CERT": "/nowhere.pem"}
     with (
-        pytest.raises(DeployError, match=r"ended with 1: .*GRPC_TLS_CERT and GRPC_TLS_KEY go together"),
+        pytest.raises(DeployError, match=r"ended with 1: .*GRPC_TLS_CERT and .*GRPC_TLS_KEY go together"),
         Container(shipped.record.image_id, volume, environment=settings),
     ):
         raise AssertionError("it served")
@@ -131,6 +135,16 @@ def test_no_container_is_left_behind(engine: None) -> None:  # noqa: ARG001
         ["podman", "ps", "--all", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
     )
     assert len([name for name in names.stdout.split() if name.startswith("smoke-")]) <= 1, "the one that tests share"
+
+
+def rows_of_call(number: int) -> list[dict[str, Any]]:
+    """Two rows that differ from those of every other call."""
+    return [{**PROBLEM.example, "dep_delay": float(number + part / 2)} for part in range(2)]
+
+
+def predicted(container: Container, rows: list[dict[str, Any]], protocol: str) -> list[float]:
+    with Client(container.url, grpc=container.address, timeout=60, retries=0) as client:
+        return [prediction[PROBLEM.target.name] for prediction in client.predict(rows, protocol=protocol)]
 
 
 def workers(container: Container) -> int:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import psutil
 import pytest
 
 from benchmarks import accuracy
-from benchmarks.__main__ import judge
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.__main__ import main as benchmarks
 from benchmarks.accuracy import measure_rmse
 from benchmarks.errors import BenchmarkError
-from benchmarks.flights import Asked
+from benchmarks.flights import Sample
 from benchmarks.report import CLASSIC, OURS, Comparison
 from benchmarks.rounds import SCENARIOS, median
+from benchmarks.scaffold import judge
 from benchmarks.servers import PinnedServer, choose_cores, pinned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,20 +101,20 @@ def test_errors_fail_the_run(capsys: pytest.CaptureFixture[str]) -> None:
 def test_predictions_worse_than_the_baseline_are_refused(
     error: float, refused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcomes = np.arange(50, dtype=np.float64)
-    asked = Asked([str(n).encode() for n in range(50)], outcomes, outcomes - 10)
+    labels = np.arange(50, dtype=np.float64)
+    sample = Sample([str(n).encode() for n in range(50)], labels, labels - 10)
     monkeypatch.setattr(accuracy, "_predict", lambda _name, _url, rows: np.array([float(row) + error for row in rows]))
     if refused:
-        with pytest.raises(BenchmarkError, match=r"RMSE 30\.00 minutes, where arr_delay = dep_delay has 10\.00"):
-            measure_rmse("service", "", asked)
+        with pytest.raises(BenchmarkError, match=r"RMSE 30\.00 minutes, where dep_delay has 10\.00"):
+            measure_rmse("service", "", sample)
     else:
-        assert measure_rmse("service", "", asked) == pytest.approx(error)
+        assert measure_rmse("service", "", sample) == pytest.approx(error)
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    asked = Asked([b"{}"], np.zeros(1), np.zeros(1))
-    with pytest.raises(BenchmarkError, match="The classic scaffold does not answer"):
-        measure_rmse("classic scaffold", "http://127.0.0.1:9/predict", asked)
+    sample = Sample([b"{}"], np.zeros(1), np.zeros(1))
+    with pytest.raises(BenchmarkError, match="The classic scaffold cannot be reached"):
+        measure_rmse("classic scaffold", "http://127.0.0.1:9/predict", sample)
 
 
 def test_pinning_ends_with_its_block() -> None:
@@ -144,15 +147,25 @@ def test_nobody_outlives_a_server(ending: str, tmp_path: Path) -> None:
         (
             ["--classic-python", sys.executable],
             3,
-            "There is no model no-such:latest in the store: run `python -m training`",
+            "There is no model no-such:latest in the store",
         ),
         (["--check", "much"], 2, "invalid float value: 'much'"),
     ],
 )
-def test_what_is_missing_is_said_in_one_sentence(arguments: list[str], code: int, message: str) -> None:
-    command = [sys.executable, "-m", "benchmarks", "--quick", *arguments]
-    environment = {**os.environ, "MODEL_TAG": "no-such:latest"}
+def test_what_is_missing_is_reported_in_one_line(arguments: list[str], code: int, message: str) -> None:
+    command = [sys.executable, "-m", "benchmarks", "classic", "--quick", *arguments]
+    environment = {**os.environ, "TABULAR_BENTO_MODEL": "no-such:latest"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == code
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_command_lists_the_benchmarks_and_refuses_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmarks([]) == benchmarks(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name, (module, _) in BENCHMARKS.items():
+        assert f"  {name} " in shown
+        assert find_spec(module) is not None
+    assert benchmarks(["no-such"]) == 2
+    assert "there is no 'no-such'" in capsys.readouterr().err

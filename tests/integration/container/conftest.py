@@ -13,7 +13,7 @@ import pytest
 from deploy.container import Container
 from deploy.record import Record
 from tests.conftest import ROOT
-from tests.container.engine import CONTAINERS_CONF, require_engine, stand_in
+from tests.integration.container.engine import CONTAINERS_CONF, require_engine, stand_in
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def shipped(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder, store = tmp_path_factory.mktemp("ship"), tmp_path_factory.mktemp("ship-store")
     base = stand_in(tmp_path_factory.mktemp("stand-in"))
     outside = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")}
-    environment = {**outside, "BENTOML_HOME": str(store), "SHIP_DIR": str(folder), "BASE_IMAGE": base}
+    environment = {**outside, "BENTOML_HOME": str(store), "SHIP_DIR": str(folder), "BASE_IMAGE": base, "SCAN": "no"}
     made = subprocess.run(
         ["make", "--no-print-directory", "ship"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

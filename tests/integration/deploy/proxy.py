@@ -1,8 +1,7 @@
-"""The project's proxy before two servers, and callers who go through it and note what went wrong."""
+"""The project's proxy before two servers, and callers that send requests through it and count errors."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -11,33 +10,30 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-import grpc
 import httpx
+from tabular_bento.client import Client
 
-from features.definition import EXAMPLE
-from tabular_bento.protocol import open_inference_pb2_grpc as services
-from tabular_bento.protocol.requests import ROWS
+from tabular_bento.errors import TabularBentoError
 from tabular_bento.serving.ports import free_port
 from tests.callers import Callers
-from tests.deploy.tools import DEPLOY, tool
-from tests.doors.clients import outputs_of, raw
+from tests.integration.deploy.tools import DEPLOY, EXAMPLE, tool
 
 CALLERS = 4
-"""Callers of each of the two doors."""
+"""Callers over each of the two protocols."""
 
 
 class Load(Callers):
-    """Callers that ask through the proxy until told to stop, and note what was predicted and what went wrong."""
+    """Callers that ask through the proxy until told to stop, and note the predictions and the errors."""
 
     def __init__(self, http: str, grpc_address: str) -> None:
         self.ids: list[str] = []
         self.faults: list[str] = []
-        calls = [partial(self._over_http, http), partial(self._over_grpc, grpc_address)] * CALLERS
+        calls = [partial(self._call, http, grpc_address, protocol) for protocol in ("json", "grpc")] * CALLERS
         super().__init__([partial(self._run, call) for call in calls])
 
-    def more(self, answers: int) -> None:
-        """Wait for so many more answers."""
-        deadline, wanted = time.monotonic() + 60, len(self.ids) + answers
+    def more(self, count: int) -> None:
+        """Wait for so many more predictions."""
+        deadline, wanted = time.monotonic() + 60, len(self.ids) + count
         while len(self.ids) < wanted:
             assert time.monotonic() < deadline, self.faults
             time.sleep(0.05)
@@ -48,32 +44,21 @@ class Load(Callers):
         except Exception as error:
             self.faults.append(repr(error))
 
-    def _over_http(self, url: str) -> None:
-        body = json.dumps({ROWS: [EXAMPLE] * 2})
-        with httpx.Client(base_url=url, timeout=30) as client:
-            while not self.stop.is_set():
-                time.sleep(0.01)
-                answer = client.post("/predict", content=body)
-                if answer.status_code == 200:
-                    self.ids += [item["prediction_id"] for item in answer.json()]
-                else:
-                    self.faults.append(f"{answer.status_code} {answer.text}")
-
-    def _over_grpc(self, address: str) -> None:
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
-        with grpc.insecure_channel(address, options) as channel:
-            calls = services.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+    def _call(self, url: str, address: str, protocol: str) -> None:
+        with Client(url, grpc=address, timeout=30, retries=0) as client:
             while not self.stop.is_set():
                 time.sleep(0.01)
                 try:
-                    self.ids += outputs_of(calls.ModelInfer(raw([EXAMPLE] * 2), timeout=30))["prediction_id"]
-                except grpc.RpcError as error:
-                    self.faults.append(f"{error.code()} {error.details()}")
+                    predictions = client.predict([EXAMPLE] * 2, protocol=protocol)
+                except TabularBentoError as error:
+                    self.faults.append(f"{protocol}: {error}")
+                else:
+                    self.ids += [item["prediction_id"] for item in predictions]
 
 
 @contextmanager
 def haproxy(folder: Path, servers: list[tuple[int, int]]) -> Iterator[tuple[str, str]]:
-    """The project's proxy before servers of (HTTP port, gRPC port): the addresses of its two doors."""
+    """The project's proxy before servers of (HTTP port, gRPC port): its HTTP URL and gRPC address."""
     http, grpc_port = free_port(), free_port()
     environment = {"HTTP_BIND": f"127.0.0.1:{http}", "GRPC_BIND": f"127.0.0.1:{grpc_port}"}
     for name, (of_http, of_grpc) in zip("AB", servers, strict=True):

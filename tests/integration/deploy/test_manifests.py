@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
-from tabular_bento.serving.figures import FIGURES
+from tabular_bento.serving.metrics import METRICS
 from tabular_bento.serving.settings import ServingSettings
-from tests.conftest import ROOT
-from tests.deploy.tools import DEPLOY, files_of
+from tests.integration.deploy.tools import DEPLOY, files_of
 from tests.serving import ServedPort
 
 Manifest = dict[str, Any]
 BUILT = ("kubernetes/base", "kubernetes/overlays/production", "kserve", "observability")
-SCHEMAS = ROOT / "tests" / "deploy" / "schemas.py"
+SCHEMAS = Path(__file__).with_name("schemas.py")
 CANARY = DEPLOY / "kserve" / "canary.yaml"
+PREFIX = "TABULAR_BENTO_"
+"""Of settings: Kubernetes gives every pod variables such as GRPC_PORT for a Service named grpc."""
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +140,10 @@ def test_a_pod_has_the_time_to_end_that_its_settings_ask_for(production: list[Ma
         item["data"] for item in of_kind(production, "ConfigMap") if "flights-settings" in item["metadata"]["name"]
     )
     sleep = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
-    needed = sleep + float(settings["DRAIN_SECONDS"]) + float(settings["TIMEOUT_SECONDS"])
+    needed = sleep + float(settings[f"{PREFIX}DRAIN_SECONDS"]) + float(settings[f"{PREFIX}TIMEOUT_SECONDS"])
     assert pod["terminationGracePeriodSeconds"] > needed
-    assert {name.lower() for name in settings} <= set(ServingSettings.model_fields)
+    assert all(name.startswith(PREFIX) for name in settings)
+    assert {name.removeprefix(PREFIX).lower() for name in settings} <= set(ServingSettings.model_fields)
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     assert "replicas" not in deployment["spec"], "the autoscaler says how many"
 
@@ -181,7 +183,7 @@ def test_the_autoscaler_goes_by_the_processor_and_by_a_figure_that_is_exported(p
     (scaler,) = of_kind(production, "HorizontalPodAutoscaler")
     resource, in_flight = scaler["spec"]["metrics"]
     assert resource["resource"]["name"] == "cpu"
-    assert in_flight["pods"]["metric"]["name"] in {figure.exported for figure in FIGURES if figure.kind == "gauge"}
+    assert in_flight["pods"]["metric"]["name"] in {metric.exported for metric in METRICS if metric.kind == "gauge"}
 
 
 def test_no_file_names_a_host_but_placeholders() -> None:

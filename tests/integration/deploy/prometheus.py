@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tabular_bento.serving.ports import free_port
-from tests.deploy.tools import OBSERVABILITY, tool
+from tests.integration.deploy.tools import OBSERVABILITY, tool
 
 WINDOW = "6s"
 PATIENCE = 60.0

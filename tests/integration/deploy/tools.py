@@ -1,17 +1,35 @@
-"""Tools that are no Python packages: there, or a reason to skip, which CI does not accept."""
+"""What the tests of deployments share: requests, and tools that are no Python packages."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tabular_bento.client import Client
 
+from features.problem import PROBLEM
 from tests.conftest import ROOT
+from tests.serving import ServedPort
 
 DEPLOY = ROOT / "deploy"
 OBSERVABILITY = DEPLOY / "observability"
+EXAMPLE = dict(PROBLEM.example)
+
+
+def body_of(rows: Sequence[dict[str, Any]]) -> bytes:
+    """The body of POST /predict."""
+    return json.dumps({PROBLEM.rows: rows}).encode()
+
+
+def predict(server: ServedPort, rows: Sequence[dict[str, Any]], protocol: str) -> list[dict[str, Any]]:
+    """Predictions of rows over a protocol of the client."""
+    with Client(server.process.url, grpc=f"127.0.0.1:{server.grpc_port}", timeout=60, retries=0) as client:
+        return list(client.predict(rows, protocol=protocol))
 
 
 def tool(name: str) -> str:
