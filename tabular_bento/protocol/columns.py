@@ -75,7 +75,7 @@ def _annotation(field: Field) -> Any:
 
 def _limits(kind: Kind) -> dict[str, Any]:
     form = TIMES[kind]
-    return {"ge": form.moment(form.earliest), "lt": form.moment(form.latest + 1)}
+    return dict(zip(("ge", "lt"), form.few((form.earliest, form.latest + 1)), strict=True))
 
 
 def _spelt_out(value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from tabular_bento.errors import RequestError
 from tabular_bento.features.columns import RepeatedTexts, Row
 from tabular_bento.problem import Declaration
 from tabular_bento.protocol.columns import booleans, integers
-from tabular_bento.protocol.predictions import PREDICTION_ID, PredictionBatch
+from tabular_bento.protocol.predictions import PREDICTION_ID, PredictionBatch, PredictionForm
 from tabular_bento.protocol.requests import RequestSchema, check_size
 from tabular_bento.protocol.tensors import (
     DATATYPES,
@@ -30,7 +30,14 @@ from tabular_bento.protocol.tensors import (
 )
 from tabular_bento.protocol.values import FEW_ROWS, TIMES, Values
 from tabular_bento.schema import Field, Kind
-from tabular_bento.tasks import Output
+
+
+class _OutputTensor(NamedTuple):
+    """An output: the place of its column in a `PredictionBatch`, its datatype, and its sizes behind the rows."""
+
+    place: int
+    datatype: str
+    sizes: tuple[int, ...]
 
 
 class TensorSchema:
@@ -51,8 +58,14 @@ class TensorSchema:
         self.max_rows = max_rows
         self.requests = requests or RequestSchema(declaration)
         self.fields: dict[str, Field] = {field.name: field for field in declaration.fields}
-        self.outputs: dict[str, Output | None] = {item.tensor_name: item for item in declaration.outputs}
-        self.outputs[PREDICTION_ID] = None
+        columns = PredictionForm(declaration).columns
+        self.outputs = {
+            item.tensor_name: _OutputTensor(
+                columns.index(item.name), DATATYPES[item.kind][0], (len(item.parts),) if item.parts else ()
+            )
+            for item in declaration.outputs
+        }
+        self.outputs[PREDICTION_ID] = _OutputTensor(columns.index(PREDICTION_ID), "BYTES", ())
 
     @cached_property
     def input_metadata(self) -> list[dict[str, Any]]:
@@ -75,8 +88,8 @@ class TensorSchema:
     def described_outputs(self, requested: Sequence[str], rows: int) -> list[dict[str, Any]]:
         """Name, datatype and shape of the outputs asked for, all of them where none is, for a number of rows."""
         return [
-            {"name": name, "datatype": _datatype(self.outputs[name]), "shape": list(_shape(self.outputs[name], rows))}
-            for name in requested or self.outputs
+            {"name": name, "datatype": output.datatype, "shape": [rows, *output.sizes]}
+            for name, output in ((name, self.outputs[name]) for name in requested or self.outputs)
         ]
 
     def check_outputs(self, requested: Sequence[str]) -> None:
@@ -93,13 +106,13 @@ class TensorSchema:
 
     def output_tensors(self, batch: PredictionBatch, requested: Sequence[str]) -> list[Tensor]:
         """The outputs asked for, all of them where none is."""
-        tensors = []
+        tensors, rows = [], len(batch)
         for name in requested or self.outputs:
-            output = self.outputs[name]
-            values = batch.column(output.name if output else PREDICTION_ID)
-            if output and output.parts:
+            place, datatype, sizes = self.outputs[name]
+            values = batch.columns[place]
+            if sizes:
                 values = [value for parts in values for value in parts]
-            tensors.append(Tensor(name, _datatype(output), _shape(output, len(batch)), values))
+            tensors.append(Tensor(name, datatype, (rows, *sizes), values))
         return tensors
 
     def layout(self, inputs: Iterable[tuple[str, str, Sequence[int]]]) -> Layout:
@@ -205,15 +218,6 @@ class Layout:
         return self._requests.rows_of_columns(columns, self.count)
 
 
-def _datatype(output: Output | None) -> str:
-    """The datatype of an output; None is the prediction's id."""
-    return DATATYPES[output.kind][0] if output else "BYTES"
-
-
-def _shape(output: Output | None, rows: int) -> tuple[int, ...]:
-    return (rows, len(output.parts)) if output and output.parts else (rows,)
-
-
 def _decode(field: Field, datatype: str, count: int, content: bytes) -> Values:
     """The values of an input from its binary form; many times as integers where they are spelt in the plain way."""
     form = TIMES.get(field.kind)
@@ -238,10 +242,12 @@ def _reader_of_one(field: Field, datatype: str) -> Callable[[bytes], Any]:
     if datatype == "BYTES":
         return _text_or_none if field.optional else _text
     unpack = struct.Struct(f"<{STRUCT_CODES[datatype]}").unpack
-    if field.kind is Kind.INTEGER:
-        return lambda content: _one(integers(unpack(content)))
     if field.kind is Kind.BOOLEAN:
-        return lambda content: _one(booleans(unpack(content)))
+        return lambda content: _finite_or_none(booleans(unpack(content))[0])
+    if field.kind is Kind.INTEGER and datatype.startswith("FP"):
+        return lambda content: _finite_or_none(integers(unpack(content))[0])
+    if datatype.startswith("INT"):
+        return lambda content: unpack(content)[0]
     return lambda content: _finite_or_none(unpack(content)[0])
 
 
@@ -255,19 +261,13 @@ def _text_or_none(content: bytes) -> str | None:
     return _text(content) or None
 
 
-def _finite_or_none(number: float) -> float | None:
+def _finite_or_none(number: float | None) -> float | None:
     """A number, None for NaN. Raises ValueError for an infinite one, which JSON has no word for."""
-    if number - number == 0:
+    if number is None or number - number == 0:
         return number
     if number != number:
         return None
     raise ValueError("infinite")
-
-
-def _one(values: list[Any]) -> Any:
-    """The value of a list of one. Raises ValueError for an infinite one."""
-    (value,) = values
-    return value if value is None else _finite_or_none(value)
 
 
 def _integers(values: Values) -> Values:

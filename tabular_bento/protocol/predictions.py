@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import repeat
 from typing import Any, overload
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +18,29 @@ from tabular_bento.tasks import Output
 
 PREDICTION_ID = "prediction_id"
 MODEL = "model"
+
+
+class PredictionForm:
+    """How the predictions of one problem are written, found out once.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        What is predicted.
+    """
+
+    def __init__(self, declaration: Declaration) -> None:
+        self.declaration = declaration
+        self.outputs = declaration.outputs
+        self.parts = {output.name: output.parts for output in self.outputs if output.parts}
+        own = () if declaration.identifier is None else (declaration.identifier,)
+        self.columns = (PREDICTION_ID, *own, *(output.name for output in self.outputs))
+        self.keys = (*self.columns, MODEL)
+
+    @cached_property
+    def line(self) -> Any:
+        """The type of one prediction that is encoded fastest."""
+        return msgspec.defstruct("Prediction", [(name, Any) for name in self.keys], gc=False)
 
 
 class PredictionBatch(Sequence[dict[str, Any]]):
@@ -33,6 +59,11 @@ class PredictionBatch(Sequence[dict[str, Any]]):
         parts n lists of numbers, or an array of shape [n, parts].
     model : str
         Tag of the model.
+
+    Attributes
+    ----------
+    columns : tuple
+        The n values of each key but `model`, in the order of `form.columns`.
     """
 
     def __init__(
@@ -43,28 +74,36 @@ class PredictionBatch(Sequence[dict[str, Any]]):
         outputs: Mapping[str, Sequence[Any] | NDArray[Any]],
         model: str,
     ) -> None:
-        self.declaration = declaration
+        values = [output_values(output, outputs[output.name]) for output in declaration.outputs]
+        self.form = PredictionForm(declaration)
+        own = () if declaration.identifier is None else (identifiers or (),)
+        self.columns: tuple[Sequence[Any], ...] = (prediction_ids, *own, *values)
         self.model = model
-        self._columns: dict[str, Sequence[Any]] = {PREDICTION_ID: prediction_ids}
-        self._parts: dict[str, tuple[str, ...]] = {}
-        if declaration.identifier is not None:
-            self._columns[declaration.identifier] = () if identifiers is None else identifiers
-        for output in declaration.outputs:
-            self._columns[output.name] = output_values(output, outputs[output.name])
-            if output.parts:
-                self._parts[output.name] = output.parts
+
+    @classmethod
+    def of_columns(cls, form: PredictionForm, columns: tuple[Sequence[Any], ...], model: str) -> PredictionBatch:
+        """The predictions whose columns are there as JSON values, in the order of `form.columns`."""
+        batch = cls.__new__(cls)
+        batch.form, batch.columns, batch.model = form, columns, model
+        return batch
 
     @classmethod
     def empty(cls, declaration: Declaration) -> PredictionBatch:
         """No predictions."""
-        return cls(declaration, (), (), {output.name: () for output in declaration.outputs}, "")
+        form = PredictionForm(declaration)
+        return cls.of_columns(form, ((),) * len(form.columns), "")
 
     def column(self, name: str) -> Sequence[Any]:
         """The n values of one key, but not of `model`; of an output with parts, n lists of its parts' numbers."""
-        return self._columns[name]
+        return self.columns[self.form.columns.index(name)]
+
+    def json(self) -> bytes:
+        """The objects as a JSON list, faster than by encoding them one by one."""
+        columns = self._objects_of_parts() if self.form.parts else self.columns
+        return _ENCODER.encode(list(map(self.form.line, *columns, repeat(self.model))))
 
     def __len__(self) -> int:
-        return len(self._columns[PREDICTION_ID])
+        return len(self.columns[0])
 
     @overload
     def __getitem__(self, index: int) -> dict[str, Any]: ...
@@ -72,25 +111,27 @@ class PredictionBatch(Sequence[dict[str, Any]]):
     def __getitem__(self, index: slice) -> PredictionBatch: ...
     def __getitem__(self, index: int | slice) -> dict[str, Any] | PredictionBatch:
         if isinstance(index, slice):
-            part = object.__new__(PredictionBatch)
-            part.declaration, part.model, part._parts = self.declaration, self.model, self._parts
-            part._columns = {name: values[index] for name, values in self._columns.items()}
-            return part
-        return self._objects([[values[index]] for values in self._columns.values()])[0]
+            return self.of_columns(self.form, tuple(values[index] for values in self.columns), self.model)
+        place = range(len(self))[index]
+        return next(iter(self[place : place + 1]))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self._objects(self._columns.values()))
+        columns = self._objects_of_parts() if self.form.parts else self.columns
+        return map(dict, map(zip, repeat(self.form.keys), zip(*columns, repeat(self.model), strict=False)))
 
     def __repr__(self) -> str:
         return repr(list(self))
 
-    def _objects(self, columns: Any) -> list[dict[str, Any]]:
-        names, model = (*self._columns, MODEL), self.model
-        objects = [dict(zip(names, (*values, model), strict=True)) for values in zip(*columns, strict=True)]
-        for name, parts in self._parts.items():
-            for item in objects:
-                item[name] = dict(zip(parts, item[name], strict=True))
-        return objects
+    def _objects_of_parts(self) -> list[Sequence[Any]]:
+        """The columns, each value of an output with parts as an object."""
+        parts = self.form.parts
+        return [
+            [dict(zip(parts[name], value, strict=True)) for value in values] if name in parts else values
+            for name, values in zip(self.form.columns, self.columns, strict=True)
+        ]
+
+
+_ENCODER = msgspec.json.Encoder()
 
 
 def output_values(output: Output, values: Sequence[Any] | NDArray[Any]) -> Sequence[Any]:

@@ -130,11 +130,9 @@ class RequestSchema:
 
     def labels_of_models(self, models: Sequence[BaseModel]) -> list[tuple[str, Any]]:
         """Prediction ids and labels of validated models."""
-        name, label = self.declaration.target.name, self._label
-        values = (model.__dict__ for model in models)
-        if label is None:
-            return [(value["prediction_id"], value[name]) for value in values]
-        return [(value["prediction_id"], label(value[name])) for value in values]
+        if (label := self._label) is None:
+            return [tuple(model.__dict__.values()) for model in models]
+        return [(one, label(value)) for one, value in (model.__dict__.values() for model in models)]
 
     def row_of(self, values: Mapping[str, Any]) -> Row:
         """The row of JSON values by field.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +57,7 @@ FEW_BYTES = 512
 """Tensors up to this size are decoded in plain Python, which is faster than NumPy's fixed cost per operation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A named tensor; its values, flat, may be in their binary form, as they came."""
 
     name: str

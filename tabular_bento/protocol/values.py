@@ -53,8 +53,8 @@ class TimeForm:
         Inclusive bounds: from the year 1900 to 2199.
     number : callable
         The integer of a `date` or `datetime`.
-    moment : callable
-        The inverse of `number`.
+    few : callable
+        The inverse of `number` for a short sequence, None for NaN.
     """
 
     unit: str
@@ -62,12 +62,12 @@ class TimeForm:
     earliest: int
     latest: int
     number: Callable[[Any], int]
-    moment: Callable[[int], Any]
+    few: Callable[[Sequence[Any]], list[Any]]
 
     def moments(self, numbers: Values) -> Sequence[Any]:
         """Times as `date` or `datetime`; those of instants are in UTC. None stands for NaN."""
         if len(numbers) <= FEW_ROWS:
-            return [self.moment(int(number)) if number == number else None for number in numbers]
+            return self.few(plain(numbers))
         array = np.asarray(numbers)
         missing = None
         if array.dtype.kind == "f":
@@ -130,7 +130,7 @@ TIMES: dict[Kind, TimeForm] = {
         _day_number(_FIRST.date()),
         _day_number(_END.date()) - 1,
         _day_number,
-        lambda days: _EPOCH_DAY + timedelta(days=days),
+        lambda numbers: [_EPOCH_DAY + timedelta(number) if number == number else None for number in numbers],
     ),
     Kind.LOCAL_TIME: TimeForm(
         "s",
@@ -138,7 +138,7 @@ TIMES: dict[Kind, TimeForm] = {
         _local_number(_FIRST),
         _local_number(_END) - 1,
         _local_number,
-        lambda seconds: _EPOCH + timedelta(seconds=seconds),
+        lambda numbers: [_EPOCH + timedelta(0, number) if number == number else None for number in numbers],
     ),
     Kind.INSTANT: TimeForm(
         "us",
@@ -146,7 +146,7 @@ TIMES: dict[Kind, TimeForm] = {
         _instant_number(_FIRST.replace(tzinfo=UTC)),
         _instant_number(_END.replace(tzinfo=UTC)) - 1,
         _instant_number,
-        lambda microseconds: _EPOCH_UTC + timedelta(microseconds=microseconds),
+        lambda numbers: [_EPOCH_UTC + timedelta(0, 0, number) if number == number else None for number in numbers],
     ),
 }
 """The kinds of time."""
@@ -169,15 +169,11 @@ def iso(time: date | datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")
 
 
-def writable(kind: Kind, values: Values) -> Sequence[Any]:
-    """Values as they are held, as what JSON encoders write: times as `date` or `datetime`, missing as None or NaN."""
-    if kind in (Kind.TEXT, Kind.NUMBER):
-        return plain(values)
-    if kind is Kind.INTEGER:
-        return _integers(values)
-    if kind is Kind.BOOLEAN:
-        return [bool(value) if value == value else None for value in plain(values)]
-    return TIMES[kind].moments(values)
+def writer(kind: Kind) -> Callable[[Values], Sequence[Any]]:
+    """What makes a column of held values one that JSON encoders write: missing as None or NaN, times as objects."""
+    if kind in TIMES:
+        return TIMES[kind].moments
+    return {Kind.INTEGER: _integers, Kind.BOOLEAN: _booleans}.get(kind, plain)
 
 
 def json_values(kind: Kind, values: Values) -> Sequence[Any]:
@@ -186,7 +182,7 @@ def json_values(kind: Kind, values: Values) -> Sequence[Any]:
         return plain(values)
     if kind is Kind.NUMBER:
         return [value if value == value else None for value in plain(values)]
-    return TIMES[kind].texts(values) if kind.is_time else writable(kind, values)
+    return TIMES[kind].texts(values) if kind.is_time else writer(kind)(values)
 
 
 def held(kind: Kind, value: Any) -> Any:
@@ -217,3 +213,7 @@ def _integers(values: Values) -> Sequence[Any]:
     numbers = np.where(missing, 0, values).astype(np.int64).astype(object)
     numbers[missing] = None
     return plain(numbers)
+
+
+def _booleans(values: Values) -> list[Any]:
+    return [bool(value) if value == value else None for value in plain(values)]

@@ -16,10 +16,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from tabular_bento.features.columns import ColumnRows, Row
+from tabular_bento.features.columns import ColumnRows, Row, plain
 from tabular_bento.problem import Declaration
-from tabular_bento.protocol.predictions import PredictionBatch
-from tabular_bento.protocol.values import NAN, TIMES, held, writable
+from tabular_bento.protocol.predictions import PredictionBatch, PredictionForm
+from tabular_bento.protocol.values import NAN, TIMES, held, writer
 from tabular_bento.schema import Field, Kind
 from tabular_bento.traffic.schema import (
     DECLARATION,
@@ -99,12 +99,14 @@ class TrafficLog:
         names = declaration.field_names
         self._identifier = None if declaration.identifier is None else names.index(declaration.identifier)
         self._names = names
+        self._form = PredictionForm(declaration)
         self._converted = [
-            (index, field.kind)
+            (index, writer(field.kind))
             for index, field in enumerate(declaration.fields)
             if field.kind not in (Kind.TEXT, Kind.NUMBER) and (field.kind is not Kind.INTEGER or field.optional)
         ]
         self._fingerprint = declaration.fingerprint
+        self._write_labels = writer(declaration.target.kind)
 
     def record(
         self, rows: Sequence[Row], package: Tagged, features: NDArray[np.float32], outputs: Outputs
@@ -136,11 +138,11 @@ class TrafficLog:
         if not count:
             return PredictionBatch.empty(self.declaration)
         ids, inputs = prediction_ids(count), self._inputs(rows)
-        values, columns = _outputs(self.declaration, outputs)
+        values, columns = _outputs(self._form, outputs)
         lines = map(
             _Line,
             ids,
-            repeat(_now(), count),
+            repeat(_now()),
             repeat(tag),
             repeat(self._fingerprint),
             self.traces() or repeat(None),
@@ -150,8 +152,8 @@ class TrafficLog:
         )
         self._predictions.append(_ENCODER.encode_lines(list(lines)), count)
         self.on_recorded(features, outputs)
-        identifiers = None if self._identifier is None else inputs[self._identifier]
-        return PredictionBatch(self.declaration, ids, identifiers, values, tag)
+        own = () if self._identifier is None else (inputs[self._identifier],)
+        return PredictionBatch.of_columns(self._form, (ids, *own, *values), tag)
 
     def record_labels(self, labels: Sequence[tuple[str, Any]]) -> int:
         """Log labels in one write.
@@ -172,9 +174,9 @@ class TrafficLog:
             Where the log cannot be written.
         """
         if labels:
-            moment, kind = _now(), self.declaration.target.kind
-            values = writable(kind, [label for _, label in labels])
-            lines = [_LabelLine(one, moment, value) for (one, _), value in zip(labels, values, strict=True)]
+            moment = _now()
+            ids, values = zip(*labels, strict=True)
+            lines = list(map(_LabelLine, ids, repeat(moment), self._write_labels(values)))
             self._labels.append(_ENCODER.encode_lines(lines), len(lines))
         return len(labels)
 
@@ -187,12 +189,12 @@ class TrafficLog:
         """The values of each field, in their order, as the encoder writes them."""
         if isinstance(rows, ColumnRows):
             columns: list[Any] = [rows.columns[name] for name in self._names]
-            for index, kind in self._converted:
-                columns[index] = writable(kind, columns[index])
-            return [values.tolist() if hasattr(values, "tolist") else values for values in columns]
+            for index, write in self._converted:
+                columns[index] = write(columns[index])
+            return [plain(values) for values in columns]
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(self._names)
-        for index, kind in self._converted:
-            columns[index] = writable(kind, columns[index])
+        for index, write in self._converted:
+            columns[index] = write(columns[index])
         return columns
 
 
@@ -204,6 +206,7 @@ class ShadowLog:
 
     def __init__(self, directory: Path, declaration: Declaration, roll_bytes: int, roll_seconds: float) -> None:
         self.declaration = declaration
+        self._form = PredictionForm(declaration)
         self.writer = LogWriter(directory / SHADOW, shadow_columns(declaration), roll_bytes, roll_seconds)
 
     def record(self, lines: Sequence[Mapping[str, Any]], tag: str, outputs: Outputs) -> None:
@@ -214,7 +217,7 @@ class ShadowLog:
         LogError
             Where the log cannot be written.
         """
-        _, columns = _outputs(self.declaration, outputs)
+        _, columns = _outputs(self._form, outputs)
         fingerprint = self.declaration.fingerprint
         shadows = [
             _ShadowLine(line[PREDICTION_ID], line[TIME.name], tag, fingerprint, line.get(TRACE), values)
@@ -252,22 +255,21 @@ def prediction_ids(count: int) -> list[str]:
     return (head + numbers.replace(",", "," + head)).split(",") if count else []
 
 
-def _outputs(declaration: Declaration, outputs: Outputs) -> tuple[dict[str, Sequence[Any]], list[Sequence[Any]]]:
+def _outputs(form: PredictionForm, outputs: Outputs) -> tuple[list[Sequence[Any]], list[Sequence[Any]]]:
     """The values of each output as a response has them, and those of each of their columns as the log has them."""
-    values: dict[str, Sequence[Any]] = {}
+    values: list[Sequence[Any]] = []
     columns: list[Sequence[Any]] = []
-    for output in declaration.outputs:
+    for output in form.outputs:
         array = outputs[output.name]
         if output.parts:
-            values[output.name] = array.tolist()
-            columns += array.T.tolist() if len(array) else [()] * len(output.parts)
+            values.append(array.tolist())
+            columns += array.T.tolist()
         elif output.kind.is_time:
-            form = TIMES[output.kind]
-            columns.append(form.moments(array))
-            values[output.name] = form.texts(array)
+            values.append(TIMES[output.kind].texts(array))
+            columns.append(values[-1])
         else:
-            columns.append(writable(output.kind, array))
-            values[output.name] = columns[-1]
+            values.append(array.tolist() if output.kind is Kind.NUMBER else writer(output.kind)(array))
+            columns.append(values[-1])
     return values, columns
 
 
