@@ -55,15 +55,15 @@ R = TypeVar("R", bound=Read)
 class Plan:
     """What to do with each chunk of predictions.
 
-    `texts` are fields of categories with the values that are known, `history` the column of the the historical baseline, if the
-    log has one, and `segment` the field that rows are told apart by.
+    `texts` are fields of categories, with their columns and the values that are known, and `segment` is the field that
+    rows are told apart by.
     """
 
     projection: Projection
     model: str | None
     columns: tuple[Watched, ...]
-    texts: tuple[tuple[str, frozenset[str]], ...]
-    history: str | None
+    texts: tuple[tuple[str, str, frozenset[str]], ...]
+    measured: Measured
     segment: Watched | None
     sample: int
     seed: int
