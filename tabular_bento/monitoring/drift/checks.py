@@ -18,7 +18,7 @@ from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.data import Query, RowCounts, WindowData
 from tabular_bento.monitoring.window.records import LABEL_COLUMNS, needed_columns
 from tabular_bento.monitoring.window.tally import Tally
-from tabular_bento.traffic.schema import input_column
+from tabular_bento.traffic.schema import feature_column, input_column
 
 _ONE_DAY, _MOST = 1.5, 0.8
 """Windows of fewer days must be spread over this part of the hours that a day of training is spread over."""
@@ -171,7 +171,10 @@ def column_findings(
         yield finding("warning", "column_infinite", f"{tally.infinite:,} of its values are infinite")
     if tally.constant and tally.missing < 1 and not _may_be_constant(reference, days):
         yield finding("alarm", "column_constant", "all of its values are the same; a sensor or a join may be stuck")
-    named = any(input_column(name) == reference.log_name and values.unknown for name, values in data.texts.items())
+    named = any(
+        values.unknown and reference.log_name in (input_column(name), feature_column(name))
+        for name, values in data.texts.items()
+    )
     if tally.other > settings.out_of_range_share and not named:
         yield finding("warning", "out_of_range", _outside(reference, tally))
     if column.drifted and tally.missing < 1:

@@ -21,7 +21,7 @@ from tabular_bento.monitoring.window.blocks import MODEL, NAIVE, SQUARE, Blocks
 from tabular_bento.monitoring.window.data import Query, SegmentData, WindowData
 from tabular_bento.monitoring.window.reading import texts_of
 from tabular_bento.schema import Kind
-from tabular_bento.traffic.schema import input_column
+from tabular_bento.traffic.schema import feature_column, input_column
 
 LEAST_REFERENCE = 100
 """Reference rows of a value below which its columns are not compared."""
@@ -82,7 +82,11 @@ def _scored(
     days = segment.blocks.days
     for column in columns:
         tally = segment.tallies.get(column.name)
-        if tally is None or column.log_name == input_column(by) or column.log_name not in alike.column_names:
+        if (
+            tally is None
+            or column.log_name in (input_column(by), feature_column(by))
+            or column.log_name not in alike.column_names
+        ):
             continue
         if column.kind is Kind.TEXT:
             continue
