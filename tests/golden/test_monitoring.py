@@ -176,6 +176,12 @@ def test_the_adversarial_log_is_joined_as_it_was(tmp_path: Path) -> None:
     with ExitStack() as open_files:
         golden.write_adversarial(tmp_path, open_files)
         _compare_stage("as written", tmp_path)
+
+
+@pytest.mark.slow
+def test_sealing_changes_nothing_of_it(tmp_path: Path) -> None:
+    with ExitStack() as open_files:
+        golden.write_adversarial(tmp_path, open_files)
         unsealed = {path: path.read_bytes() for path in (tmp_path / PREDICTIONS).glob("*.jsonl")}
         for stream in (PREDICTIONS, LABELS):
             seal(tmp_path / stream)
