@@ -24,15 +24,15 @@ from benchmarks.report import describe_hardware, hardware, show_number
 from benchmarks.requests import encode_requests
 from benchmarks.rounds import QUICK, SCENARIOS, Measured, Pace, Target, median, run_rounds
 from benchmarks.servers import bento_server, choose_cores, require_model
+from features.problem import PROBLEM
 from tabular_bento.errors import TabularBentoError
-from tabular_bento.monitoring.replay.open_inference import INFER
 from tabular_bento.serving.ports import free_port
 
 HTTP, REST, GRPC, STREAM = "POST /predict", "REST", "gRPC", "gRPC stream"
 METRICS = {"one_row": "requests_per_second", "thousand_rows": "rows_per_second"}
 FORMS = {
     "json": "JSON",
-    "rest-json": "JSON tensors",
+    "rest": "JSON tensors",
     "rest-binary": "binary tensors",
     "grpc": "raw contents",
     "grpc-stream": "raw contents",
@@ -134,7 +134,7 @@ class ProtocolComparison:
         }
 
     def _line(self, protocol: str, scenario: str) -> str:
-        label = f"    {protocol}, {FORMS[self.targets[protocol][scenario].form]}"
+        label = f"    {protocol}, {FORMS[self.targets[protocol][scenario].protocol]}"
         values = [median(self.rounds[protocol], scenario, METRICS[scenario]), self.ratio(protocol, scenario)]
         values += [median(self.rounds[protocol], scenario, name) for name in ("p50", "p99", "load_busy")]
         return f"{label:<40}" + "".join(f"{show_number(value):>12}" for value in values)
@@ -173,11 +173,12 @@ def compare(pace: Pace) -> ProtocolComparison:
 
 def targets_of(url: str, grpc_port: int) -> dict[str, dict[str, Target]]:
     """What to load, by protocol and scenario."""
-    http, infer = Target(f"{url}/predict"), f"{url}{INFER}"
-    grpc, stream = (Target(f"{urlsplit(url).hostname}:{grpc_port}", form) for form in ("grpc", "grpc-stream"))
+    http, infer = Target(f"{url}/predict"), f"{url}/v2/models/{PROBLEM.name}/infer"
+    address = f"{urlsplit(url).hostname}:{grpc_port}"
+    grpc, stream = Target(address, "grpc"), Target(address, "grpc-stream")
     return {
         HTTP: {"one_row": http, "thousand_rows": http},
-        REST: {"one_row": Target(infer, "rest-json"), "thousand_rows": Target(infer, "rest-binary")},
+        REST: {"one_row": Target(infer, "rest"), "thousand_rows": Target(infer, "rest-binary")},
         GRPC: {"one_row": grpc, "thousand_rows": grpc},
         STREAM: {"one_row": stream, "thousand_rows": stream},
     }
@@ -187,7 +188,7 @@ def check_bits(targets: dict[str, dict[str, Target]], rows: Sequence[bytes]) -> 
     """Raise BenchmarkError unless all protocols predict the same bits for `rows`, alone and by the thousand."""
     for rows_per_request, chosen in ((1, rows[:50]), (1_000, rows)):
         predicted = {
-            f"{protocol}, {FORMS[target.form]}": asyncio.run(_predict(target, chosen, rows_per_request))
+            f"{protocol}, {FORMS[target.protocol]}": asyncio.run(_predict(target, chosen, rows_per_request))
             for protocol, each in targets.items()
             for target in each.values()
         }
@@ -198,13 +199,13 @@ def check_bits(targets: dict[str, dict[str, Target]], rows: Sequence[bytes]) -> 
 
 
 async def _predict(target: Target, rows: Sequence[bytes], rows_per_request: int) -> bytes:
-    caller = CALLERS[target.form](target.url)
+    caller = CALLERS[target.protocol](target.url)
     predictions: list[float] = []
     try:
-        for request in encode_requests(target.url, rows, rows_per_request, target.form):
-            predictions += await caller.ask(request)
+        for request in encode_requests(target.url, rows, rows_per_request, target.protocol):
+            predictions += await caller.send(request)
     except (FaultError, OSError) as error:
-        raise BenchmarkError(f"{target.url} does not predict ({target.form}): {error}") from error
+        raise BenchmarkError(f"{target.url} does not predict ({target.protocol}): {error}") from error
     finally:
         await caller.close()
     return np.array(predictions, dtype=np.float64).tobytes()

@@ -32,10 +32,10 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Target:
-    """What is loaded: a URL, or HOST:PORT of a gRPC server, and the form of the requests, of `load.CALLERS`."""
+    """What is loaded: a URL, or HOST:PORT of a gRPC server, and the protocol, of `load.CALLERS`."""
 
     url: str
-    form: str = "json"
+    protocol: str = "json"
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -115,7 +115,7 @@ def count_reasons(rounds: list[dict[str, Measured]]) -> Counter[str]:
 
 def measure(target: Target, rows: Path, load: Scenario, core: int | None, factor: float) -> Measured:
     """What the callers of one load measured; `factor` shortens it. Raises BenchmarkError where the load fails."""
-    command = [sys.executable, "-m", "benchmarks.load", "--url", target.url, "--form", target.form]
+    command = [sys.executable, "-m", "benchmarks.load", "--url", target.url, "--protocol", target.protocol]
     command += ["--rows", str(rows), "--rows-per-request", str(load.rows), "--connections", str(load.connections)]
     command += ["--seconds", str(load.seconds * factor), "--warm-up", str(load.warm_up * factor)]
     timeout = load.seconds + load.warm_up + GRACE_SECONDS + 60
