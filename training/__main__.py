@@ -1,8 +1,7 @@
-"""`python -m training`: the commands of `tabular-bento` that make models and say which one serves."""
+"""`python -m training`: trains a model; with the name of a command releases, rolls back or lists the champions."""
 
 import sys
 
 from tabular_bento.cli import training_main
 
-if __name__ == "__main__":
-    sys.exit(training_main())
+sys.exit(training_main())

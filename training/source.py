@@ -25,7 +25,14 @@ _CODE = (
     *(Path(__file__).with_name(name) for name in ("source.py", "join.py", "tables.py")),
     *(
         _LIBRARY / name
-        for name in ("data/cache.py", "schema.py", "data/columns.py", "data/raw.py", "data/tables.py", "features/clock.py")
+        for name in (
+            "data/cache.py",
+            "schema.py",
+            "data/columns.py",
+            "data/raw.py",
+            "data/tables.py",
+            "features/clock.py",
+        )
     ),
 )
 """The modules that decide what comes out of a source, and so make a cached result stale."""
@@ -97,7 +104,7 @@ SOURCE = FlightsSource()
 def load_flights(uri: str = DEFAULT_URI, cache_dir: Path | None = None) -> Flights:
     """The flights of the source at `uri`: a folder with the tables of `SOURCES`, see `tabular_bento.data.raw.fetch`.
 
-    The result is kept in `cache_dir` (by default `tabular_bento.data.cache.default_folder`) under the content of the source.
+    The result is kept in `cache_dir`, by default `tabular_bento.data.cache.default_folder`, under the source's content.
     Raises SourceError if a table cannot be found or read, TableError if one is not what `SOURCES` declares, if a clock
     disagrees with UTC, or if an airport in use has no time zone.
     """

@@ -22,7 +22,8 @@ _STEPS = 6
 
 def train(
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings in TOML; by default the project's file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings in TOML; what it leaves out is as in the project's file."),
     ] = None,
     source: Annotated[
         str | None,
@@ -48,7 +49,8 @@ def train(
     problem = here.load_problem()
     given = {"source": source, "runner": runner, "seed": seed}
     overrides = {name: value for name, value in given.items() if value is not None}
-    settings = load_config(config or here.training, problem, **overrides)
+    files = [path for path in (here.training, config) if path is not None]
+    settings = load_config(*files, problem=problem, **overrides)
     with closing(_Progress()) as progress:
         progress("reading the data")
         dataset = here.load_source().load(settings.source)

@@ -100,7 +100,7 @@ def _load(place: Path) -> Entry | None:
 
 
 def _read(path: Path) -> pa.Buffer:
-    """The bytes of a file in memory that Arrow owns: see `tabular_bento.data.raw` for why its threads must not share Python's."""
+    """The bytes of a file in memory that Arrow owns: `tabular_bento.data.raw` says why its threads must not share ours."""
     with pa.OSFile(str(path)) as file:
         return file.read_buffer()
 

@@ -95,9 +95,10 @@ class Dataset:
         """
         rows = arrow_table(table)
         identifier = problem.identifier
-        if identifier is not None and identifier not in rows.column_names:
-            if next(item for item in problem.fields if item.name == identifier).optional:
-                rows = rows.append_column(identifier, pa.nulls(rows.num_rows, pa.string()))
+        if any(item.name == identifier and item.optional for item in problem.fields) and (
+            identifier not in rows.column_names
+        ):
+            rows = rows.append_column(identifier, pa.nulls(rows.num_rows, pa.string()))
         target = replace(problem.target, optional=True)
         extra = [Field(item, Kind.NUMBER, optional=True) if isinstance(item, str) else item for item in fit_columns]
         schema = TableSchema("rows", (*problem.fields, target, *extra), key=())
@@ -124,7 +125,7 @@ class Dataset:
         """Which rows have a label, shape [n]."""
         if self.target.dtype == object:
             return np.array([value is not None for value in self.target.tolist()], dtype=bool)
-        return ~np.isnan(self.target)
+        return np.asarray(~np.isnan(self.target))
 
     @property
     def offset(self) -> NDArray[np.float64] | None:
@@ -207,7 +208,9 @@ class Dataset:
             Where the data set has no such part.
         """
         if name not in self.parts:
-            raise DataError(f"The data set has no part {name!r}: split it first; it has {', '.join(self.parts) or '-'}.")
+            raise DataError(
+                f"The data set has no part {name!r}: split it first; it has {', '.join(self.parts) or '-'}."
+            )
         return self.where(self.parts[name])
 
     def batches(

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from tabular_bento.data.storage import filesystem
 from tabular_bento.data.columns import ARROW_TYPES
+from tabular_bento.data.storage import filesystem
 from tabular_bento.data.tables import TableSchema
 from tabular_bento.errors import SourceError, StorageError
 

@@ -67,7 +67,9 @@ class TableSource:
         self.description = description
 
     def load(self, uri: str | None = None) -> Dataset:
-        extra = [Field(item, Kind.NUMBER, optional=True) if isinstance(item, str) else item for item in self.fit_columns]
+        extra = [
+            Field(item, Kind.NUMBER, optional=True) if isinstance(item, str) else item for item in self.fit_columns
+        ]
         fields = (*self.problem.fields, self.problem.target, *extra)
         there = TableSchema("rows", tuple(replace(f, name=self.columns.get(f.name, f.name)) for f in fields))
         rows = self._rename(fetch_file(uri or self.uri).read(there))
@@ -119,5 +121,3 @@ class FunctionSource:
         return Dataset.of_table(
             self.problem, arrow_table(self.function()), self.fit_columns, self.tables, description=self.description
         )
-
-

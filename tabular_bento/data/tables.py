@@ -12,6 +12,7 @@ from tabular_bento.data.columns import ARROW_TYPES
 from tabular_bento.errors import TableError
 from tabular_bento.schema import Field, Kind
 
+
 @dataclass(frozen=True, slots=True)
 class TableSchema:
     """The columns of a table.

@@ -23,7 +23,7 @@ def baseline_scores(
     """Raw scores of the baselines.
 
     `naive_baseline` is the offset where there is one, so that its score is 0, otherwise the mean of the training
-    labels. `historical_baseline` is the feature that the problem names as `baseline`. `ridge` is linear in all features.
+    labels. `historical_baseline` is the feature that the problem names as `baseline`; `ridge` is linear in all of them.
 
     Parameters
     ----------

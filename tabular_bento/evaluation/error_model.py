@@ -60,9 +60,7 @@ def learn_error_model(X: NDArray[np.float32], error: Array, seed: int) -> xgboos
     return booster
 
 
-def spread(
-    X: NDArray[np.float32], error: Array, days: NDArray[np.int64] | None, seed: int
-) -> dict[str, list[float]]:
+def spread(X: NDArray[np.float32], error: Array, days: NDArray[np.int64] | None, seed: int) -> dict[str, list[float]]:
     """By span in days, the root mean square of ln(observed / estimated), of RMSE and of MAE.
 
     Each stretch of days is estimated by a model of the others, as it will be for months to come. Nothing where there

@@ -39,7 +39,9 @@ def verify_manifest(directory: Path) -> str:
         content = json.loads(text)
         seal = content.pop("seal")
     except FileNotFoundError:
-        raise PackageError(f"{directory} has no {FILE}, so it is no model package: run `tabular-bento train`.") from None
+        raise PackageError(
+            f"{directory} has no {FILE}, so it is no model package: run `tabular-bento train`."
+        ) from None
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise PackageError(f"{path} is damaged ({error}): {_MEND}.") from error
     if content.get("format") != FORMAT:

@@ -102,8 +102,14 @@ class ModelPackage:
             document = _read_package(directory, tag)
             _check_declaration(tag, document, problem)
             runner_of = document["runner"]
-            kind, folder, extractor_fingerprint = runner_of["kind"], runner_of["folder"], document["extractor_fingerprint"]
-            if runner_of["distribution"] is None or not (directory / folder).resolve().is_relative_to(directory.resolve()):
+            kind, folder, extractor_fingerprint = (
+                runner_of["kind"],
+                runner_of["folder"],
+                document["extractor_fingerprint"],
+            )
+            if runner_of["distribution"] is None or not (directory / folder).resolve().is_relative_to(
+                directory.resolve()
+            ):
                 raise ValueError("it names no folder of the package")
         with _reading(tag, "extractor.json with extractor.npz"):
             extractor = Extractor.load(problem.fields, problem.features, directory)

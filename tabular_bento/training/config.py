@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -14,9 +14,11 @@ from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.runners import Parameters, kinds, runner_class
 from tabular_bento.training.gate import limit_of
 
+_Model = TypeVar("_Model", bound=BaseModel)
+
 
 class TrainingConfig(BaseModel):
-    """The whole configuration. In a file each setting is a line, `split`, `gate` and a runner's parameters are tables."""
+    """The whole configuration; in a file `split`, `gate` and the parameters of each runner are tables."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,11 +39,11 @@ class TrainingConfig(BaseModel):
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind each interval."""
     within: float | None = Field(default=None, gt=0)
-    """Size of an error up to which a prediction counts as near, in the target's unit; the metric `within` is their share."""
+    """Size of an error, in the target's unit; the metric `within` is the share of predictions whose error is no larger."""
     split: Split = Split()
     """The parts: months of the event time, or shares of the rows."""
     gate: dict[str, float] = {}
-    """Limits of metrics on the test part, as `max_rmse`; a model that misses one is not saved. See `tabular_bento.training.gate`."""
+    """Limits of metrics on the test part, such as `max_rmse`; a model that misses one is not saved."""
     parameters: dict[str, dict[str, Any]] = {}
     """Parameters by kind of runner."""
 
@@ -89,13 +91,13 @@ class TrainingConfig(BaseModel):
             raise ConfigError(f"{what}: months are those of the event time, and the problem has none")
 
 
-def load_config(path: Path | None = None, problem: Problem | Declaration | None = None, **overrides: Any) -> TrainingConfig:
-    """The defaults, with what a file and then `overrides` say otherwise.
+def load_config(*paths: Path, problem: Problem | Declaration | None = None, **overrides: Any) -> TrainingConfig:
+    """The defaults, with what files, the later ones first, and before them `overrides` say otherwise.
 
     Parameters
     ----------
-    path : Path, optional
-        A TOML file.
+    *paths : Path
+        TOML files, such as a project's and one with what differs for a single run.
     problem : Problem or Declaration, optional
         What the settings must fit.
     **overrides
@@ -104,36 +106,43 @@ def load_config(path: Path | None = None, problem: Problem | Declaration | None 
     Raises
     ------
     ConfigError
-        Naming the file and the setting that is unknown or out of range.
+        Naming the last file and the setting that is unknown or out of range.
     """
-    values = _read(path) if path else {}
-    where = str(path) if path else "the configuration"
+    values: dict[str, Any] = {}
+    for path in paths:
+        for name, value in _read(path).items():
+            values[name] = {**values.get(name, {}), **value} if _both_tables(values.get(name), value) else value
+    where = str(paths[-1]) if paths else "the configuration"
     known = kinds()
     parameters = {name: values.pop(name) for name in list(values) if name in known}
     values = {**values, **overrides}
     try:
         if parameters:
             values["parameters"] = {**parameters, **values.get("parameters", {})}
-        config = TrainingConfig.model_validate(values)
+        config = _validated(TrainingConfig, values)
         for kind, given in config.parameters.items():
-            _check_parameters(where, kind, given)
+            _validated(runner_class(kind).Parameters, given, kind)
         if problem is not None:
             config.check(problem)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = [str(part) for part in first["loc"] if part != "parameters"]
-        raise ConfigError(f"{where}: {'.'.join(place)}: {first['msg']}") from error
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}" if not str(error).startswith(where) else str(error)) from error
+        raise ConfigError(f"{where}: {error}") from error
     return config
 
 
-def _check_parameters(where: str, kind: str, given: dict[str, Any]) -> None:
+def _validated(model: type[_Model], values: dict[str, Any], *place: str) -> _Model:
     try:
-        runner_class(kind).Parameters.model_validate(given)
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"{where}: {'.'.join(map(str, (kind, *first['loc'])))}: {first['msg']}") from error
+        found = [
+            str(part) for part in (*place, *first["loc"]) if part not in ("parameters", "tuple[str, str]", "float")
+        ]
+        message = str(first["msg"]).removeprefix("Value error, ")
+        raise ConfigError(f"{'.'.join(found)}: {message}" if found else message) from error
+
+
+def _both_tables(one: Any, other: Any) -> bool:
+    return isinstance(one, dict) and isinstance(other, dict)
 
 
 def _read(path: Path) -> dict[str, Any]:

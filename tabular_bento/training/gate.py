@@ -37,7 +37,9 @@ def limit_of(name: str) -> Limit:
     rest = name.removeprefix("warn_")
     side, _, metric = rest.partition("_")
     if side not in ("max", "min") or not metric:
-        raise ValueError(f"{name!r} is no threshold: name it max_METRIC, min_METRIC, warn_max_METRIC or warn_min_METRIC")
+        raise ValueError(
+            f"{name!r} is no threshold: name it max_METRIC, min_METRIC, warn_max_METRIC or warn_min_METRIC"
+        )
     return Limit(metric, side == "max", rest != name)
 
 
@@ -58,9 +60,7 @@ def check_names(thresholds: Mapping[str, float], task: Task, baselines: tuple[st
             raise ConfigError(f"gate.{name}: there is no metric {metric!r}; there are {', '.join(known)}")
 
 
-def check_gate(
-    measured: Mapping[str, Any], ratios: Mapping[str, float], thresholds: Mapping[str, float]
-) -> list[str]:
+def check_gate(measured: Mapping[str, Any], ratios: Mapping[str, float], thresholds: Mapping[str, float]) -> list[str]:
     """Warnings about a model that passes.
 
     Parameters

@@ -137,9 +137,7 @@ def train(
     }
     warnings = check_gate(metrics["test"].to_dict(), ratios(metrics["test"], baselines), config.gate)
     number = int(fold.max()) + 1
-    return TrainedModel(
-        problem, config, predictor, dataset, parts, number, predictions, metrics, baselines, warnings
-    )
+    return TrainedModel(problem, config, predictor, dataset, parts, number, predictions, metrics, baselines, warnings)
 
 
 def without(X: NDArray[np.float32], names: Sequence[str], withheld: Sequence[str]) -> NDArray[np.float32]:

@@ -59,6 +59,7 @@ def publish(model: TrainedModel, folder: Path | None = None) -> tuple[str, str]:
     """
     import bentoml
 
+    entry: Any
     with bentoml.models.create(model.problem.name, labels={"runner": model.predictor.runner.kind}) as entry:
         directory = Path(entry.path)
         write_package(directory, model, folder)
@@ -121,16 +122,14 @@ def _profile(model: TrainedModel) -> dict[str, Any]:
     seed = model.config.seed
     weights = importance(model.predictor.runner.predict, predictions.features, seed)
     names = dict(zip(declaration.feature_names, weights.tolist(), strict=True))
-    document = profile(
-        declaration, train.columns, predictions.features, predictions.outputs, train.target, names, seed
-    )
+    document = profile(declaration, train.columns, predictions.features, predictions.outputs, train.target, names, seed)
     measured = model.document()
     error = {key: measured["metrics"]["test"][key] for key in ("n", "rmse", "rmse_interval", "mae", "bias")}
     error["ratio_to_naive_baseline"] = measured["ratio_to_naive_baseline"]
     offset = train.offset
     naive = np.full(len(train), naive_baseline(declaration, train.target)) if offset is None else offset
-    errors = (np.asarray(known - train.target, dtype=np.float64) for known in (predictions.value, naive))
-    error |= usual_ratios(*errors, event_seconds(declaration, train.columns))
+    event = event_seconds(declaration, train.columns)
+    error |= usual_ratios(predictions.value - train.target, naive - train.target, event)
     error["estimate"] = spread(*_unseen(model), seed)
     return document | {"error": error}
 
@@ -147,7 +146,7 @@ def _unseen(model: TrainedModel) -> tuple[NDArray[np.float32], NDArray[np.float6
 
 def _provenance(model: TrainedModel, folder: Path | None) -> dict[str, Any]:
     libraries = (*_LIBRARIES, model.predictor.runner.distribution)
-    used = {name: positions for name, positions in model.dataset.parts.items()}
+    used = dict(model.dataset.parts)
     labelled = int(model.dataset.labelled.sum())
     return {
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),

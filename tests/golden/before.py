@@ -68,7 +68,9 @@ def predictor(package: Path = FOLDER / "package") -> Predictor:
 def rows() -> tuple[Row, ...]:
     """The 5,000 rows as validated rows."""
     requests = json.loads(gzip.decompress((FOLDER / "rows.json.gz").read_bytes()))
-    return tuple(tuple(_value(request, item.name, item.kind, item.missing) for item in PROBLEM.fields) for request in requests)
+    return tuple(
+        tuple(_value(request, item.name, item.kind, item.missing) for item in PROBLEM.fields) for request in requests
+    )
 
 
 @cache

@@ -38,7 +38,9 @@ def test_features_are_the_same_in_batches(size: int) -> None:
 
 def test_features_are_the_same_as_columns() -> None:
     columns = columns_of(before.rows(), PROBLEM.fields)
-    same(before.extractor().transform(ColumnRows(columns, PROBLEM.field_names)), before.computed()["features"], "columns")
+    same(
+        before.extractor().transform(ColumnRows(columns, PROBLEM.field_names)), before.computed()["features"], "columns"
+    )
 
 
 @pytest.mark.parametrize("size", [1, 13, 5000])
@@ -56,13 +58,10 @@ def test_predictions_are_the_same_as_columns() -> None:
 @pytest.fixture(scope="module")
 def fitted() -> Extractor:
     """The extractor fitted on the training months anew."""
+    from tabular_bento.data import Split
     from training.source import SOURCE
 
-    from tabular_bento.data import Split
-
-    months = Split(
-        train=("2013-01", "2013-06"), validation=("2013-07", "2013-08"), test=("2013-09", "2013-12")
-    )
+    months = Split(train=("2013-01", "2013-06"), validation=("2013-07", "2013-08"), test=("2013-09", "2013-12"))
     train = SOURCE.load().split(months).part("train")
     return Extractor.fit(PROBLEM.fields, PROBLEM.features, [train.fit_data], train.tables)
 
@@ -80,5 +79,3 @@ def test_what_is_fitted_is_the_same_to_the_bit(fitted: Extractor) -> None:
         if table.shape != expected.tables[name].shape or table.tobytes() != expected.tables[name].tobytes()
     }
     assert differing == {}
-
-
