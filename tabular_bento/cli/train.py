@@ -23,7 +23,7 @@ _STEPS = 6
 def train(
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Settings in TOML; what it leaves out is as in the project's file."),
+        typer.Option(metavar="FILE", help="Settings in TOML, before those of the project's file."),
     ] = None,
     source: Annotated[
         str | None,

@@ -100,7 +100,7 @@ def _load(place: Path) -> Entry | None:
 
 
 def _read(path: Path) -> pa.Buffer:
-    """The bytes of a file in memory that Arrow owns: `tabular_bento.data.raw` says why its threads must not share ours."""
+    """The bytes of a file in memory of Arrow: `tabular_bento.data.raw` says why its threads must share none of ours."""
     with pa.OSFile(str(path)) as file:
         return file.read_buffer()
 

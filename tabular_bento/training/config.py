@@ -39,7 +39,7 @@ class TrainingConfig(BaseModel):
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind each interval."""
     within: float | None = Field(default=None, gt=0)
-    """Size of an error, in the target's unit; the metric `within` is the share of predictions whose error is no larger."""
+    """Size of an error, in the target's unit; the metric `within` is the share of errors up to it."""
     split: Split = Split()
     """The parts: months of the event time, or shares of the rows."""
     gate: dict[str, float] = {}
