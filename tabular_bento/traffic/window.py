@@ -117,7 +117,7 @@ def _pattern(name: str, columns: Sequence[LogColumn]) -> bytes:
     if within is None:
         return rb'"%b"\s*:\s*"([^"]*)"' % re.escape(name).encode()
     place = [column.name for column in columns if column.within == within].index(name)
-    element = rb'(?:"(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^",\[\]]*)'
+    element = rb'(?:\s*"(?:[^"\\]|\\.)*"\s*|\s*\[[^\]]*\]\s*|[^",\[\]]*)'
     return rb'"%b"\s*:\s*\[(?:%b,){%d}\s*"([^"]*)"' % (re.escape(within).encode(), element, place)
 
 

@@ -14,7 +14,7 @@ from tabular_bento.data.storage import RemotePath, filesystem, path_of
 from tabular_bento.errors import StorageError
 from tabular_bento.traffic.reader import EventLog, ScanCounts
 from tabular_bento.traffic.sealing import seal
-from tests.data.traffic import encode, row, write, write_raw
+from tests.unit.traffic.streams import encode, row, write, write_raw
 
 
 @pytest.fixture

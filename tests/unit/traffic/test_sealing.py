@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -20,10 +19,13 @@ from tabular_bento.errors import LogError
 from tabular_bento.traffic.lines import arrow_schema
 from tabular_bento.traffic.reader import EventLog, ScanCounts
 from tabular_bento.traffic.sealing import SealReport, seal
-from tabular_bento.traffic.writer import SegmentWriter
-from tests.data.traffic import SCHEMA, encode, expected, ids, row, segments, start, write, write_raw
+from tabular_bento.traffic.writer import LogWriter
+from tests.unit.traffic.streams import SCHEMA, encode, expected, ids, log_files, row, start, write, write_raw
 
-SEAL = "import sys; from pathlib import Path; from data.sealing import seal; print(seal(Path(sys.argv[1])))"
+SEAL = """
+import sys; from pathlib import Path; from tabular_bento.traffic.sealing import seal
+print(seal(Path(sys.argv[1])))
+"""
 
 
 def files(stream: Path) -> dict[str, bytes]:
@@ -32,13 +34,13 @@ def files(stream: Path) -> dict[str, bytes]:
     }
 
 
-def test_segments_become_parquet_by_date(tmp_path: Path) -> None:
+def test_log_files_become_parquet_by_date(tmp_path: Path) -> None:
     write(tmp_path, range(0, 300, 2))
     write(tmp_path, range(1, 300, 2))
-    stems = [path.stem for path in segments(tmp_path)]
+    stems = [path.stem for path in log_files(tmp_path)]
     before = EventLog(tmp_path).read().sort_by("time")
-    assert seal(tmp_path) == SealReport(segments=2, rows=300, files_written=4)
-    assert segments(tmp_path) == []
+    assert seal(tmp_path) == SealReport(log_files=2, rows=300, files_written=4)
+    assert log_files(tmp_path) == []
     assert sorted(files(tmp_path)) == sorted(f"date=2013-07-0{day}/{stem}.parquet" for day in (1, 2) for stem in stems)
     assert EventLog(tmp_path).read().sort_by("time") == before
     parquet = pq.ParquetFile(next(tmp_path.glob("date=*/*.parquet")))
@@ -47,20 +49,20 @@ def test_segments_become_parquet_by_date(tmp_path: Path) -> None:
     assert seal(tmp_path) == SealReport()
 
 
-def test_an_absent_stream_and_an_empty_segment(tmp_path: Path) -> None:
+def test_an_absent_stream_and_an_empty_log_file(tmp_path: Path) -> None:
     assert seal(tmp_path / "none") == SealReport()
     write_raw(tmp_path, b"")
-    assert seal(tmp_path) == SealReport(segments=1)
-    assert segments(tmp_path) == []
+    assert seal(tmp_path) == SealReport(log_files=1)
+    assert log_files(tmp_path) == []
     assert files(tmp_path) == {}
 
 
-def test_live_segments_are_left(tmp_path: Path) -> None:
+def test_live_log_files_are_left(tmp_path: Path) -> None:
     write(tmp_path, range(10))
-    with SegmentWriter(tmp_path, SCHEMA) as writer:
+    with LogWriter(tmp_path, SCHEMA) as writer:
         writer.append(encode([row(10)]))
         assert seal(tmp_path, retain_days=0) == SealReport(
-            segments=1, rows=10, files_written=1, skipped_live=1, partitions_removed=1
+            log_files=1, rows=10, files_written=1, skipped_live=1, partitions_removed=1
         )
         writer.append(encode([row(11)]))
         assert ids(tmp_path) == expected([10, 11])
@@ -68,22 +70,22 @@ def test_live_segments_are_left(tmp_path: Path) -> None:
 
 
 def test_rejected_lines_are_kept(tmp_path: Path) -> None:
-    bad, torn = b"nonsense\n", encode([row(2)])[:-9]
-    path = write_raw(tmp_path, encode([row(0)]) + bad + encode([row(1)]) + torn)
-    assert seal(tmp_path) == SealReport(segments=1, rows=2, torn=1, bad=1, files_written=1)
-    assert (tmp_path / "rejected" / path.name).read_bytes() == bad + torn
+    bad, cut = b"nonsense\n", encode([row(2)])[:-9]
+    path = write_raw(tmp_path, encode([row(0)]) + bad + encode([row(1)]) + cut)
+    assert seal(tmp_path) == SealReport(log_files=1, rows=2, truncated=1, bad=1, files_written=1)
+    assert (tmp_path / "rejected" / path.name).read_bytes() == bad + cut
     counts = ScanCounts()
     assert ids(tmp_path, counts) == expected(range(2))
-    assert (counts.torn, counts.bad) == (1, 1)
+    assert (counts.truncated, counts.bad) == (1, 1)
 
 
-def test_a_segment_of_bad_lines_alone(tmp_path: Path) -> None:
+def test_a_log_file_of_bad_lines_alone(tmp_path: Path) -> None:
     write_raw(tmp_path, b"x\ny\n")
-    assert seal(tmp_path) == SealReport(segments=1, bad=2)
+    assert seal(tmp_path) == SealReport(log_files=1, bad=2)
     assert [*files(tmp_path).values()] == [b"x\ny\n"]
 
 
-def test_progress_counts_segments(tmp_path: Path) -> None:
+def test_progress_counts_log_files(tmp_path: Path) -> None:
     for index in range(3):
         write(tmp_path, [index])
     seen: list[tuple[int, int]] = []
@@ -94,7 +96,7 @@ def test_progress_counts_segments(tmp_path: Path) -> None:
 def test_retention_removes_whole_dates(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     rows = [row(index, time=(now - timedelta(days=index)).isoformat().replace("+00:00", "Z")) for index in range(6)]
-    with SegmentWriter(tmp_path, SCHEMA) as writer:
+    with LogWriter(tmp_path, SCHEMA) as writer:
         writer.append(encode(rows))
     write_raw(tmp_path, b"bad\n")
     seal(tmp_path)
@@ -135,7 +137,7 @@ def test_cut_short_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         steps += 1
         stream = tmp_path / str(steps)
         write(stream, range(200))
-        write_raw(stream, encode(row(index) for index in range(200, 300)) + b"bad\n" + b"torn")
+        write_raw(stream, encode(row(index) for index in range(200, 300)) + b"bad\n" + b"cut short")
         left = steps
         step: Callable[..., Any] = getattr(os, name)
 
@@ -159,7 +161,7 @@ def test_cut_short_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         assert ids(stream) == rows
         seal(stream)
         assert ids(stream) == rows
-        assert segments(stream) == []
+        assert log_files(stream) == []
         assert not list(stream.rglob("*.tmp"))
         contents = sorted(files(stream).values())
         whole = whole or {str(index): content for index, content in enumerate(contents)}
@@ -169,6 +171,7 @@ def test_cut_short_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert steps > 2
 
 
+@pytest.mark.slow
 def test_killed_at_many_moments(tmp_path: Path) -> None:
     """SIGKILL within milliseconds, again and again, in a dozen states; the reader is right after every one."""
     code = """
@@ -179,8 +182,8 @@ sys.stdin.read(1)
 seal(Path(sys.argv[1]))
 """
     stream, warm_up = tmp_path / "stream", tmp_path / "warm-up"
-    rows, order, segment_count = expected(range(8000)), random.Random(7), 40
-    for part in range(segment_count):
+    rows, order, file_count = expected(range(8000)), random.Random(7), 40
+    for part in range(file_count):
         write(stream, range(200 * part, 200 * (part + 1)))
     moments = set()
     for _ in range(200):
@@ -197,14 +200,14 @@ seal(Path(sys.argv[1]))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert ids(stream) == rows
-        left = len(segments(stream))
-        if 0 < left < segment_count:
+        left = len(log_files(stream))
+        if 0 < left < file_count:
             moments.add((left, len(list(stream.rglob("*.parquet"))), len(list(stream.rglob("*.tmp")))))
         if left == 0 or len(moments) == 12:
             break
     assert len(moments) >= 3, "killed in the middle of the work"
     seal(stream)
-    assert segments(stream) == []
+    assert log_files(stream) == []
     assert not list(stream.rglob("*.tmp"))
     assert ids(stream) == rows
 
@@ -224,28 +227,28 @@ def test_reading_while_writing_and_sealing(tmp_path: Path) -> None:
 
     def append() -> None:
         nonlocal written
-        with SegmentWriter(tmp_path, SCHEMA, roll_bytes=2_000) as writer:
+        with LogWriter(tmp_path, SCHEMA, roll_bytes=2_000) as writer:
             while not stop.is_set():
                 writer.append(encode([row(written)]))
                 written += 1
-                time.sleep(0.0002)
+                stop.wait(0.0002)
 
     def keep_sealing() -> None:
         while not stop.is_set():
-            sealed.segments += seal(tmp_path).segments
+            sealed.log_files += seal(tmp_path).log_files
 
     threads = [threading.Thread(target=append), threading.Thread(target=keep_sealing)]
     for thread in threads:
         thread.start()
     try:
         reads = 0
-        while reads < 40 or sealed.segments < 40:
+        while reads < 40 or sealed.log_files < 40:
             reads += 1
             before, counts = written, ScanCounts()
             found = [int(one.removeprefix("id-")) for one in ids(tmp_path, counts)]
             assert len(found) == len(set(found))
             assert set(found) >= set(range(before))
-            assert (counts.torn, counts.bad) == (0, 0)
+            assert (counts.truncated, counts.bad) == (0, 0)
     finally:
         stop.set()
         for thread in threads:
@@ -264,15 +267,15 @@ def test_a_scan_that_began_before_the_sealing(tmp_path: Path) -> None:
     assert sorted(found) == expected(range(300))
 
 
-def test_parquet_beside_its_segment_is_not_read(tmp_path: Path) -> None:
+def test_parquet_beside_its_log_file_is_not_read(tmp_path: Path) -> None:
     write(tmp_path, range(150))
-    (segment,) = segments(tmp_path)
-    content = segment.read_bytes()
+    (log_file,) = log_files(tmp_path)
+    content = log_file.read_bytes()
     seal(tmp_path)
-    segment.write_bytes(content)
+    log_file.write_bytes(content)
     counts = ScanCounts()
     assert ids(tmp_path, counts) == expected(range(150))
-    assert (counts.segments, counts.parquet_files) == (1, 0)
+    assert (counts.log_files, counts.parquet_files) == (1, 0)
 
 
 def test_a_stream_that_cannot_be_written(tmp_path: Path) -> None:
@@ -280,54 +283,4 @@ def test_a_stream_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "date=2013-07-01").write_text("in the way")
     with pytest.raises(LogError, match=r"cannot be sealed.*Nothing is lost"):
         seal(tmp_path)
-    assert len(segments(tmp_path)) == 1
-
-
-def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if "TRAFFIC" not in name} | environment
-    command = [sys.executable, "-m", "data", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
-def test_the_command(tmp_path: Path) -> None:
-    write(tmp_path / "predictions", range(1200))
-    done = run("seal", TRAFFIC_DIR=str(tmp_path))
-    assert (done.returncode, done.stderr) == (0, "")
-    first, *others = done.stdout.splitlines()
-    assert first.startswith("predictions: 1,200 rows of 1 segments sealed into 2 files")
-    assert others == [f"{name}: nothing is logged in {tmp_path / name} yet." for name in ("outcomes", "shadow")]
-
-
-def test_the_command_with_json_and_retention(tmp_path: Path) -> None:
-    write(tmp_path / "predictions", range(300))
-    write(tmp_path / "outcomes", range(3))
-    done = run("seal", "--dir", tmp_path, "--json", TRAFFIC_RETENTION_DAYS="30")
-    assert (done.returncode, done.stderr) == (0, "")
-    reports = json.loads(done.stdout.splitlines()[-1])
-    assert SealReport(**reports["predictions"]) == SealReport(1, 300, files_written=2, partitions_removed=2)
-    assert SealReport(**reports["outcomes"]) == SealReport(1, 3, files_written=1, partitions_removed=1)
-
-
-@pytest.mark.parametrize("days", ["-1", "two", "1.5", "99999999"])
-def test_the_command_refuses_wrong_days(tmp_path: Path, days: str) -> None:
-    for done in (run("seal", "--dir", tmp_path, f"--retain-days={days}"), run("seal", TRAFFIC_RETENTION_DAYS=days)):
-        assert done.returncode == 2
-        assert "not a whole number of days" in done.stderr
-
-
-def test_the_command_fails_in_one_sentence(tmp_path: Path) -> None:
-    write(tmp_path / "predictions", [0])
-    (tmp_path / "predictions" / "date=2013-07-01").write_text("in the way")
-    done = run("seal", "--dir", tmp_path)
-    assert done.returncode == 1
-    assert "cannot be sealed" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_help_is_worth_reading() -> None:
-    done = run("seal", "--help")
-    assert done.returncode == 0
-    for word in ("TRAFFIC_DIR", "TRAFFIC_RETENTION_DAYS", "var/traffic", "exit code", "cron"):
-        assert word in done.stdout
-    assert "seal" in run("--help").stdout
-    assert run().returncode == 2
+    assert len(log_files(tmp_path)) == 1

@@ -4,18 +4,18 @@ import errno
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import orjson
 import pytest
 
 from tabular_bento.errors import LogError
-from tabular_bento.schema import Field, Kind
+from tabular_bento.schema import Kind
 from tabular_bento.traffic.reader import ScanCounts
+from tabular_bento.traffic.schema import LogColumn
 from tabular_bento.traffic.stream import is_live
-from tabular_bento.traffic.writer import SegmentWriter, schema_fingerprint
-from tests.data.traffic import SCHEMA, encode, expected, ids, row, segments, start
+from tabular_bento.traffic.writer import LogWriter, schema_fingerprint
+from tests.unit.traffic.streams import SCHEMA, encode, expected, ids, log_files, row, start
 
 
 def locked(path: Path) -> bool:
@@ -25,9 +25,10 @@ def locked(path: Path) -> bool:
 
 def test_concurrent_processes_share_nothing_and_lose_nothing(tmp_path: Path) -> None:
     code = """
-import sys; from pathlib import Path; from tabular_bento.traffic.writer import SegmentWriter; from tests.data.traffic import *
+import sys; from pathlib import Path; from tabular_bento.traffic.writer import LogWriter
+from tests.unit.traffic.streams import *
 first = int(sys.argv[2])
-with SegmentWriter(Path(sys.argv[1]), SCHEMA, roll_bytes=50_000) as writer:
+with LogWriter(Path(sys.argv[1]), SCHEMA, roll_bytes=50_000) as writer:
     for index in range(first, first + 2000):
         writer.append(encode([row(index)]))
 """
@@ -37,12 +38,12 @@ with SegmentWriter(Path(sys.argv[1]), SCHEMA, roll_bytes=50_000) as writer:
         assert process.returncode == 0
     counts = ScanCounts()
     assert ids(tmp_path, counts) == expected(range(8000))
-    assert counts.segments >= 16
-    assert (counts.rows, counts.torn, counts.bad) == (8000, 0, 0)
+    assert counts.log_files >= 16
+    assert (counts.rows, counts.truncated, counts.bad) == (8000, 0, 0)
 
 
 def test_threads_share_a_writer(tmp_path: Path) -> None:
-    with SegmentWriter(tmp_path, SCHEMA, roll_bytes=20_000) as writer:
+    with LogWriter(tmp_path, SCHEMA, roll_bytes=20_000) as writer:
 
         def work(first: int) -> None:
             for index in range(first, first + 500):
@@ -59,74 +60,74 @@ def test_threads_share_a_writer(tmp_path: Path) -> None:
 
 def test_a_killed_writer_keeps_every_line_it_returned_for(tmp_path: Path) -> None:
     code = """
-import os, sys; from pathlib import Path; from tabular_bento.traffic.writer import SegmentWriter; from tests.data.traffic import *
-writer = SegmentWriter(Path(sys.argv[1]), SCHEMA)
+import os, sys; from pathlib import Path; from tabular_bento.traffic.writer import LogWriter
+from tests.unit.traffic.streams import *
+writer = LogWriter(Path(sys.argv[1]), SCHEMA)
 for index in range(10**9):
     writer.append(encode([row(index)]))
     os.write(1, b"%d\\n" % index)
 """
     process = start(code, tmp_path)
     assert process.stdout is not None
-    head = process.stdout.readline()
-    time.sleep(0.2)
+    head = b"".join(process.stdout.readline() for _ in range(200))
     process.send_signal(signal.SIGKILL)
     returned = [int(index) for index in (head + process.communicate()[0]).splitlines()]
     counts = ScanCounts()
     found = set(ids(tmp_path, counts))
     assert found >= set(expected(returned))
     assert len(found) <= len(returned) + 1
-    assert counts.torn <= 1
-    assert not locked(segments(tmp_path)[0])
+    assert counts.truncated <= 1
+    assert not locked(log_files(tmp_path)[0])
 
 
 def test_lines_are_kept_as_they_are(tmp_path: Path) -> None:
     names = ["Zürich", "東京", "a\nb", "\u0000", "😀", '"\\']
-    with SegmentWriter(tmp_path, SCHEMA) as writer:
+    with LogWriter(tmp_path, SCHEMA) as writer:
         writer.append(encode(row(index, prediction_id=name) for index, name in enumerate(names)))
     assert ids(tmp_path) == sorted(names)
 
 
 def test_nothing_is_made_before_the_first_line(tmp_path: Path) -> None:
-    with SegmentWriter(tmp_path / "traffic" / "predictions", SCHEMA):
+    with LogWriter(tmp_path / "traffic" / "predictions", SCHEMA):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_segment_is_locked_while_it_is_written(tmp_path: Path) -> None:
-    with SegmentWriter(tmp_path, SCHEMA) as writer:
+def test_a_log_file_is_locked_while_it_is_written(tmp_path: Path) -> None:
+    with LogWriter(tmp_path, SCHEMA) as writer:
         writer.append(encode([row(0)]))
-        assert locked(segments(tmp_path)[0])
-    assert not locked(segments(tmp_path)[0])
+        assert locked(log_files(tmp_path)[0])
+    assert not locked(log_files(tmp_path)[0])
 
 
 def test_rolls_by_size_and_by_age(tmp_path: Path) -> None:
     line = encode([row(0)])
-    with SegmentWriter(tmp_path / "size", SCHEMA, roll_bytes=3 * len(line)) as writer:
+    with LogWriter(tmp_path / "size", SCHEMA, roll_bytes=3 * len(line)) as writer:
         for _ in range(9):
             writer.append(line)
-    assert [path.stat().st_size for path in segments(tmp_path / "size")] == [3 * len(line)] * 3
-    with SegmentWriter(tmp_path / "age", SCHEMA, roll_seconds=0) as writer:
+    assert [path.stat().st_size for path in log_files(tmp_path / "size")] == [3 * len(line)] * 3
+    with LogWriter(tmp_path / "age", SCHEMA, roll_seconds=0) as writer:
         for _ in range(3):
             writer.append(line)
-    assert len(segments(tmp_path / "age")) == 3
+    assert len(log_files(tmp_path / "age")) == 3
 
 
 def test_counts_what_it_wrote(tmp_path: Path) -> None:
-    with SegmentWriter(tmp_path, SCHEMA) as writer:
+    with LogWriter(tmp_path, SCHEMA) as writer:
         writer.append(encode([row(0), row(1)]))
         writer.append(encode([row(2)]))
-    assert (writer.lines, writer.bytes, writer.failures) == (3, segments(tmp_path)[0].stat().st_size, 0)
+    assert (writer.lines, writer.bytes, writer.failures) == (3, log_files(tmp_path)[0].stat().st_size, 0)
 
 
-def test_the_schema_is_beside_the_segments(tmp_path: Path) -> None:
+def test_the_schema_is_beside_the_log_files(tmp_path: Path) -> None:
     for _ in range(2):
-        with SegmentWriter(tmp_path, SCHEMA) as writer:
+        with LogWriter(tmp_path, SCHEMA) as writer:
             writer.append(encode([row(0)]))
     fingerprint = schema_fingerprint(SCHEMA)
     assert [path.name for path in (tmp_path / "schemas").iterdir()] == [f"{fingerprint[:12]}.json"]
-    assert all(path.name.endswith(f".{fingerprint[:12]}.jsonl") for path in segments(tmp_path))
+    assert all(path.name.endswith(f".{fingerprint[:12]}.jsonl") for path in log_files(tmp_path))
     stored = orjson.loads((tmp_path / "schemas" / f"{fingerprint[:12]}.json").read_bytes())
-    assert tuple(map(Field.from_dict, stored)) == SCHEMA
+    assert tuple(map(LogColumn.from_dict, stored)) == SCHEMA
 
 
 def test_the_fingerprint_follows_the_schema() -> None:
@@ -138,7 +139,7 @@ def test_the_fingerprint_follows_the_schema() -> None:
 def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
-    with SegmentWriter(tmp_path, SCHEMA) as writer:
+    with LogWriter(tmp_path, SCHEMA) as writer:
         writer.append(encode(row(index) for index in range(3)))
     assert ids(tmp_path) == expected(range(3))
 
@@ -146,8 +147,9 @@ def test_a_short_write_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_full_disk_costs_the_lines_of_one_append(tmp_path: Path) -> None:
     code = """
 import resource, sys; from pathlib import Path
-from tabular_bento.errors import LogError; from tabular_bento.traffic.writer import SegmentWriter; from tests.data.traffic import *
-writer = SegmentWriter(Path(sys.argv[1]), SCHEMA)
+from tabular_bento.errors import LogError; from tabular_bento.traffic.writer import LogWriter
+from tests.unit.traffic.streams import *
+writer = LogWriter(Path(sys.argv[1]), SCHEMA)
 line = len(encode([row(0)]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(3.5 * line),) * 2)
 writer.append(encode([row(0)]))
@@ -167,10 +169,12 @@ print(writer.lines, writer.failures)
     assert counted == "2 1"
     counts = ScanCounts()
     assert ids(tmp_path, counts) == expected([0, 5])
-    assert (counts.segments, counts.torn, counts.bad) == (2, 0, 0)
+    assert (counts.log_files, counts.truncated, counts.bad) == (2, 0, 0)
 
 
-def test_a_write_torn_for_good_is_the_last_of_its_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_truncated_for_good_is_the_last_of_its_log_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write = os.write
     sizes: list[int] = []
 
@@ -183,7 +187,7 @@ def test_a_write_torn_for_good_is_the_last_of_its_segment(tmp_path: Path, monkey
     def refuse(fd: int, size: int) -> None:
         raise OSError(errno.EIO, f"{fd} not cut to {size}")
 
-    with SegmentWriter(tmp_path, SCHEMA) as writer:
+    with LogWriter(tmp_path, SCHEMA) as writer:
         writer.append(encode([row(0)]))
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", fail)
@@ -193,27 +197,27 @@ def test_a_write_torn_for_good_is_the_last_of_its_segment(tmp_path: Path, monkey
         writer.append(encode([row(2)]))
     counts = ScanCounts()
     assert ids(tmp_path, counts) == expected([0, 2])
-    assert (counts.segments, counts.torn, counts.bad) == (2, 1, 0)
+    assert (counts.log_files, counts.truncated, counts.bad) == (2, 1, 0)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    writer = SegmentWriter(tmp_path / "file" / "predictions", SCHEMA)
+    writer = LogWriter(tmp_path / "file" / "predictions", SCHEMA)
     with pytest.raises(LogError, match=r"Not a directory.*1 line"):
         writer.append(encode([row(0)]))
     assert writer.failures == 1
 
 
-def test_a_deleted_segment_is_not_written_on(tmp_path: Path) -> None:
-    with SegmentWriter(tmp_path, SCHEMA) as writer:
+def test_a_deleted_log_file_is_not_written_on(tmp_path: Path) -> None:
+    with LogWriter(tmp_path, SCHEMA) as writer:
         writer.append(encode([row(0)]))
-        segments(tmp_path)[0].unlink()
+        log_files(tmp_path)[0].unlink()
         writer.append(encode([row(1)]))
     assert ids(tmp_path) == expected([1])
 
 
-def test_a_forked_child_writes_a_segment_of_its_own(tmp_path: Path) -> None:
-    with SegmentWriter(tmp_path, SCHEMA) as writer:
+def test_a_forked_child_writes_a_log_file_of_its_own(tmp_path: Path) -> None:
+    with LogWriter(tmp_path, SCHEMA) as writer:
         writer.append(encode([row(0)]))
         with writer._lock:  # as if another thread were writing
             child = os.fork()
@@ -221,7 +225,7 @@ def test_a_forked_child_writes_a_segment_of_its_own(tmp_path: Path) -> None:
                 writer.append(encode([row(1)]))
                 os._exit(0 if writer.lines == 1 else 1)
         assert os.waitpid(child, 0)[1] == 0
-        ours, childs = sorted(segments(tmp_path), key=lambda path: b"id-1" in path.read_bytes())
+        ours, childs = sorted(log_files(tmp_path), key=lambda path: b"id-1" in path.read_bytes())
         assert ours.read_bytes() == encode([row(0)])
         assert childs.read_bytes() == encode([row(1)])
         assert locked(ours)
@@ -230,10 +234,10 @@ def test_a_forked_child_writes_a_segment_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lines", [b"", b"{}", b"{}\n{}"])
 def test_unended_lines_are_refused(tmp_path: Path, lines: bytes) -> None:
-    with SegmentWriter(tmp_path, SCHEMA) as writer, pytest.raises(ValueError, match="newline"):
+    with LogWriter(tmp_path, SCHEMA) as writer, pytest.raises(ValueError, match="newline"):
         writer.append(lines)
 
 
 def test_a_stream_needs_a_time(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="'time'"):
-        SegmentWriter(tmp_path, [Field("time", Kind.TEXT, "When")])
+        LogWriter(tmp_path, [LogColumn("time", Kind.TEXT, "When")])

@@ -11,16 +11,17 @@ from typing import Any
 
 import orjson
 
-from tabular_bento.schema import Field, Kind
+from tabular_bento.schema import Kind
 from tabular_bento.traffic.reader import EventLog, ScanCounts
-from tabular_bento.traffic.writer import SegmentWriter
+from tabular_bento.traffic.schema import LogColumn
+from tabular_bento.traffic.writer import LogWriter
 
 SCHEMA = (
-    Field("prediction_id", Kind.TEXT, "Id"),
-    Field("time", Kind.INSTANT, "When"),
-    Field("sched_dep", Kind.LOCAL_TIME, "Departure", optional=True),
-    Field("flight", Kind.INTEGER, "Number", optional=True),
-    Field("dep_delay", Kind.NUMBER, "Delay", "minutes", optional=True),
+    LogColumn("prediction_id", Kind.TEXT, "Id"),
+    LogColumn("time", Kind.INSTANT, "When"),
+    LogColumn("opened", Kind.LOCAL_TIME, "When it was opened", optional=True),
+    LogColumn("number", Kind.INTEGER, "Number", optional=True),
+    LogColumn("amount", Kind.NUMBER, "Amount", "EUR", optional=True),
 )
 
 START = datetime(2013, 7, 1, 22, tzinfo=UTC)
@@ -33,9 +34,9 @@ def row(index: int, **values: Any) -> dict[str, Any]:
     return {
         "prediction_id": f"id-{index}",
         "time": moment.isoformat().replace("+00:00", "Z"),
-        "sched_dep": local.isoformat(),
-        "flight": index,
-        "dep_delay": index / 2,
+        "opened": local.isoformat(),
+        "number": index,
+        "amount": index / 2,
         **values,
     }
 
@@ -44,22 +45,22 @@ def encode(rows: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(orjson.dumps(one) + b"\n" for one in rows)
 
 
-def write(directory: Path, indices: Iterable[int], schema: tuple[Field, ...] = SCHEMA) -> None:
-    """One ended segment with these rows."""
-    with SegmentWriter(directory, schema) as writer:
+def write(directory: Path, indices: Iterable[int], schema: tuple[LogColumn, ...] = SCHEMA) -> None:
+    """One ended log file with these rows."""
+    with LogWriter(directory, schema) as writer:
         writer.append(encode(row(index) for index in indices))
 
 
 def write_raw(directory: Path, content: bytes) -> Path:
-    """One ended segment with exactly these bytes."""
-    with SegmentWriter(directory, SCHEMA) as writer:
+    """One ended log file with exactly these bytes."""
+    with LogWriter(directory, SCHEMA) as writer:
         writer.append(b"\n")
-        path = segments(directory)[-1]
+        path = log_files(directory)[-1]
     path.write_bytes(content)
     return path
 
 
-def segments(directory: Path) -> list[Path]:
+def log_files(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.jsonl"), key=lambda path: path.name)
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from data import parts
 
 from tabular_bento.errors import LogError
-from tabular_bento.schema import Field, Kind
+from tabular_bento.schema import Kind
+from tabular_bento.traffic import parts
 from tabular_bento.traffic.lines import arrow_schema
 from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.schema import LogColumn
 from tabular_bento.traffic.sealing import seal
-from tabular_bento.traffic.writer import SegmentWriter
-from tests.data.traffic import SCHEMA, START, encode, expected, ids, row, write
+from tabular_bento.traffic.writer import LogWriter
+from tests.unit.traffic.streams import SCHEMA, START, encode, expected, ids, row, write
 
 
 @pytest.fixture(params=["json", "parquet", "both"])
@@ -34,8 +35,8 @@ def stream(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_an_absent_folder_is_an_empty_stream(tmp_path: Path) -> None:
     counts = ScanCounts()
     log = EventLog(tmp_path / "none")
-    assert list(log.scan(START, columns=["carrier"], counts=counts)) == []
-    assert log.read(columns=["carrier"]).schema.names == ["carrier"]
+    assert list(log.scan(START, columns=["city"], counts=counts)) == []
+    assert log.read(columns=["city"]).schema.names == ["city"]
     assert counts == ScanCounts()
 
 
@@ -47,9 +48,9 @@ def test_columns_are_typed(stream: Path) -> None:
         {
             "prediction_id": "id-0",
             "time": START,
-            "sched_dep": datetime(2013, 7, 1, 18),
-            "flight": 0,
-            "dep_delay": 0.0,
+            "opened": datetime(2013, 7, 1, 18),
+            "number": 0,
+            "amount": 0.0,
         }
     ]
 
@@ -63,22 +64,22 @@ def test_columns_are_typed(stream: Path) -> None:
     ],
 )
 def test_windows_of_time_are_half_open_and_utc(stream: Path, start: datetime, end: datetime) -> None:
-    table = EventLog(stream).read(start, end, columns=["flight"])
-    assert sorted(table["flight"].to_pylist()) == list(range(10, 200))
+    table = EventLog(stream).read(start, end, columns=["number"])
+    assert sorted(table["number"].to_pylist()) == list(range(10, 200))
     assert EventLog(stream).read(start=start).num_rows == 290
     assert EventLog(stream).read(end=end).num_rows == 200
 
 
 def test_windows_of_local_time(stream: Path) -> None:
     log = EventLog(stream)
-    table = log.read(datetime(2013, 7, 1, 19), datetime(2013, 7, 1, 20), columns=["flight"], on="sched_dep")
-    assert sorted(table["flight"].to_pylist()) == list(range(60, 120))
-    assert log.read(datetime(2014, 1, 1), on="sched_dep").num_rows == 0
+    table = log.read(datetime(2013, 7, 1, 19), datetime(2013, 7, 1, 20), columns=["number"], on="opened")
+    assert sorted(table["number"].to_pylist()) == list(range(60, 120))
+    assert log.read(datetime(2014, 1, 1), on="opened").num_rows == 0
 
 
 def test_a_window_must_be_of_time(stream: Path) -> None:
-    with pytest.raises(LogError, match=r"'flight'.*integer"):
-        EventLog(stream).read(START, on="flight")
+    with pytest.raises(LogError, match=r"'number'.*integer"):
+        EventLog(stream).read(START, on="number")
 
 
 def test_dates_outside_the_window_are_not_opened(tmp_path: Path) -> None:
@@ -92,35 +93,35 @@ def test_dates_outside_the_window_are_not_opened(tmp_path: Path) -> None:
 
 
 def test_an_unknown_column_is_named(stream: Path) -> None:
-    with pytest.raises(LogError, match=r"'gate'.*prediction_id, time"):
-        EventLog(stream).scan(columns=["time", "gate"])
+    with pytest.raises(LogError, match=r"'colour'.*prediction_id, time"):
+        EventLog(stream).scan(columns=["time", "colour"])
 
 
 def test_columns_that_an_older_schema_lacks_are_null(tmp_path: Path) -> None:
     write(tmp_path, [0])
-    newer = (*SCHEMA[:-1], Field("gate", Kind.TEXT, "Gate"), Field("flight_hours", Kind.NUMBER, "Length"))
-    with SegmentWriter(tmp_path, newer) as writer:
-        writer.append(encode([row(1, gate="B2")]))
+    newer = (*SCHEMA[:-1], LogColumn("colour", Kind.TEXT, "Colour"), LogColumn("length", Kind.NUMBER, "Length"))
+    with LogWriter(tmp_path, newer) as writer:
+        writer.append(encode([row(1, colour="B2")]))
     log = EventLog(tmp_path)
     for _ in range(2):
-        table = log.read(columns=["gate", "dep_delay", "flight"]).sort_by("flight")
+        table = log.read(columns=["colour", "amount", "number"]).sort_by("number")
         assert table.to_pylist() == [
-            {"gate": None, "dep_delay": 0.0, "flight": 0},
-            {"gate": "B2", "dep_delay": None, "flight": 1},
+            {"colour": None, "amount": 0.0, "number": 0},
+            {"colour": "B2", "amount": None, "number": 1},
         ]
-        assert log.read(START, columns=["gate"]).num_rows == 2
-        assert log.read().schema.names == [*arrow_schema(SCHEMA).names, "gate", "flight_hours"]
+        assert log.read(START, columns=["colour"]).num_rows == 2
+        assert log.read().schema.names == [*arrow_schema(SCHEMA).names, "colour", "length"]
         seal(tmp_path)
 
 
 def test_kinds_that_changed(tmp_path: Path) -> None:
     write(tmp_path, [0])
-    widened = (*SCHEMA[:3], Field("flight", Kind.NUMBER, "Number"), Field("dep_delay", Kind.TEXT, "Delay"))
-    with SegmentWriter(tmp_path, widened) as writer:
-        writer.append(encode([row(1, flight=1.5, dep_delay="late")]))
+    widened = (*SCHEMA[:3], LogColumn("number", Kind.NUMBER, "Number"), LogColumn("amount", Kind.TEXT, "Amount"))
+    with LogWriter(tmp_path, widened) as writer:
+        writer.append(encode([row(1, number=1.5, amount="late")]))
     for _ in range(2):
-        assert sorted(EventLog(tmp_path).read(columns=["flight"])["flight"].to_pylist()) == [0.0, 1.5]
-        with pytest.raises(LogError, match=r"'dep_delay'.*number and as text"):
+        assert sorted(EventLog(tmp_path).read(columns=["number"])["number"].to_pylist()) == [0.0, 1.5]
+        with pytest.raises(LogError, match=r"'amount'.*number and as text"):
             EventLog(tmp_path).read()
         seal(tmp_path)
 
@@ -173,7 +174,7 @@ def test_batches_are_full(stream: Path, batch_rows: int) -> None:
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
     def peak(parts: int) -> int:
-        """Bytes held at most while a stream of as many segments and Parquet files is scanned."""
+        """Bytes held at most while a stream of as many log files and Parquet files is scanned."""
         stream = tmp_path / str(parts)
         for part in range(parts):
             write(stream, range(part * 20_000, (part + 1) * 20_000))
@@ -198,7 +199,7 @@ def test_reading_while_writing(tmp_path: Path) -> None:
 
     def work() -> None:
         nonlocal written
-        with SegmentWriter(tmp_path, SCHEMA, roll_bytes=30_000) as writer:
+        with LogWriter(tmp_path, SCHEMA, roll_bytes=30_000) as writer:
             while not stop.is_set():
                 writer.append(encode([row(written)]))
                 written += 1
@@ -211,7 +212,7 @@ def test_reading_while_writing(tmp_path: Path) -> None:
             found = [int(one.removeprefix("id-")) for one in ids(tmp_path, counts)]
             assert len(found) == len(set(found))
             assert set(found) >= set(range(before))
-            assert (counts.torn, counts.bad) == (0, 0)
+            assert (counts.truncated, counts.bad) == (0, 0)
     finally:
         stop.set()
         thread.join()

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from features.definition import EXAMPLE, FIELD_NAMES, TARGET
+from features.fingerprint import declaration_fingerprint
+from features.values import Row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.definition import EXAMPLE, FIELD_NAMES, TARGET
-from features.fingerprint import declaration_fingerprint
 from features.functions import FEATURE_NAMES
-from features.values import Row
 from tabular_bento.errors import LogError
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.traffic.log import (
