@@ -122,7 +122,7 @@ proto: $(DEV)  ## Generate the gRPC code from its .proto
 	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. scoring/doors/open_inference.proto
 
 docs: $(DEV)  ## Write the tables of docs/operate.md again, from the code
-	@$(PY) -W ignore -m tests.test_operate
+	@$(PY) -W ignore -m tests.flights.test_operate
 
 rules:  ## Wrap the alert rules for Kubernetes
 	@{ cat deploy/observability/prometheus-rule.head.yaml; \

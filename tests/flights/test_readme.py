@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tabular_bento.scoring.package import ModelPackage
+from tests.conftest import ROOT
 from tests.serving import ServedPort
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-TARGETS = sorted(set(re.findall(r"[`$] ?make ([a-z-]+)", README + (ROOT / "docs/adapt.md").read_text())))
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 CURLS = [block for block in CONSOLE if block.startswith("$ curl")]
 
 
 def run(command: str, port: int) -> Any:
-    """What the shell command answers, sent to `port` in place of the README's."""
+    """What the shell command returns, sent to `port` in place of the README's."""
     command = command.replace("localhost:3000", f"localhost:{port}")
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     return json.loads(result.stdout)
@@ -36,46 +38,52 @@ def shape(value: Any) -> Any:
     return type(value)
 
 
+def printed(python: Path | str, program: str, server: ServedPort) -> str:
+    """What one of the README's programs prints, sent to the server's ports."""
+    program = program.replace("localhost:3001", f"localhost:{server.grpc_port}")
+    program = program.replace("localhost:3000", f"localhost:{server.process.port}")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([python, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    return result.stdout.strip()
+
+
 @pytest.mark.parametrize("block", CURLS, ids=lambda block: block.split()[3].split("3000")[1])
-def test_every_curl_gets_the_answer_that_is_shown(block: str, server: ServedPort) -> None:
+def test_every_curl_gets_the_response_that_is_shown(block: str, server: ServedPort) -> None:
     command, shown = block.removeprefix("$ ").rstrip().rsplit("\n", 1)
-    answer, expected = run(command, server.process.port), json.loads(shown)
+    response, expected = run(command, server.process.port), json.loads(shown)
 
-    assert shape(answer) == shape(expected)
+    assert shape(response) == shape(expected)
     if command.startswith("curl -s localhost:3000/predict"):
-        assert answer[0]["arrival_delay"] == pytest.approx(expected[0]["arrival_delay"], abs=0.01)
+        assert response[0]["arrival_delay"] == pytest.approx(expected[0]["arrival_delay"], abs=0.01)
 
 
-def test_triton_s_client_prints_what_is_shown(server: ServedPort, triton: Path) -> None:
-    match = re.search(r"```python\n(.*?)```\n\nwhich prints `(.*?)`", README, re.DOTALL)
-    assert match is not None
-    program = match[1].replace("localhost:3001", f"localhost:{server.grpc_port}")
-    result = subprocess.run([triton, "-c", program], capture_output=True, text=True, check=True)
-
-    assert result.stdout.strip() == match[2]
-
-
-def test_there_is_a_curl_for_predictions_outcomes_and_tensors() -> None:
+def test_there_is_a_curl_for_predictions_labels_and_tensors() -> None:
     assert len(CURLS) == 3
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_every_make_target_exists(target: str) -> None:
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+def test_the_client_prints_what_is_shown(server: ServedPort) -> None:
+    (program,) = (block for block in PYTHON if "tabular_bento.client" in block)
+    match = re.search(r"prints `([\d.]+)` three times", README)
+    assert match is not None
+    assert printed(sys.executable, program, server).split() == [match[1]] * 3
 
 
-def test_the_metrics_shown_are_those_of_the_package(package: ModelPackage) -> None:
-    metrics = package.metrics
+@pytest.mark.slow
+def test_triton_s_client_prints_what_is_shown(server: ServedPort, triton: Path) -> None:
+    (program,) = (block for block in PYTHON if "tritonclient" in block)
+    match = re.search(r"which prints `(\[.*?\])`", README)
+    assert match is not None
+    assert printed(triton, program, server) == match[1]
+
+
+@pytest.mark.slow
+def test_the_metrics_shown_are_those_of_a_model_of_six_months(flights_package: ModelPackage) -> None:
+    metrics = flights_package.metrics
     shown = dict(re.findall(r"^\| ([^|]+?) \| \**([\d.]+)\** \(", README, re.MULTILINE))
 
     assert shown == {
         "XGBoost, 120 trees": f"{metrics['metrics']['test']['rmse']:.2f}",
         "Ridge on the same features": f"{metrics['baselines']['ridge']['test']['rmse']:.2f}",
-        "the carrier's mean gain on the route": f"{metrics['baselines']['gain_carrier_route']['test']['rmse']:.2f}",
-        "arrives as late as it left": f"{metrics['baselines']['zero_gain']['test']['rmse']:.2f}",
+        "the carrier's mean gain on the route": f"{metrics['baselines']['historical_baseline']['test']['rmse']:.2f}",
+        "arrives as late as it left": f"{metrics['baselines']['naive_baseline']['test']['rmse']:.2f}",
     }
-
-
-def test_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / link).exists(), link
