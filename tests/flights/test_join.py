@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tabular_bento.errors import TableError
-from tests.data.timetable import ZONES, flight, tables
+from tests.flights.timetable import ZONES, flight, tables
 from training.join import join
 from training.tables import WEATHER
 

@@ -11,7 +11,6 @@ import fsspec
 import pytest
 
 from tabular_bento.data.storage import RemotePath, filesystem, path_of
-from tabular_bento.errors import StorageError
 from tabular_bento.traffic.reader import EventLog, ScanCounts
 from tabular_bento.traffic.sealing import seal
 from tests.unit.traffic.streams import encode, row, write, write_raw
@@ -36,15 +35,6 @@ def copied(local: Path, uri: str) -> RemotePath:
     found = path_of(uri)
     assert isinstance(found, RemotePath)
     return found
-
-
-def test_paths_and_uris() -> None:
-    assert path_of("var/traffic") == path_of(Path("var/traffic")) == Path("var/traffic")
-    assert path_of("file:///srv/traffic") == Path("/srv/traffic")
-    folder = path_of("s3://bucket/traffic/")
-    assert str(folder / "predictions") == "s3://bucket/traffic/predictions"
-    assert (folder / "a.b.jsonl").stem == "a.b"
-    assert (folder / "a.b.jsonl").parent == folder
 
 
 def test_a_log_elsewhere_reads_as_it_does_here(tmp_path: Path, remote: str) -> None:
@@ -81,9 +71,3 @@ def test_new_files_are_seen(tmp_path: Path, remote: str) -> None:
     write(tmp_path, range(10, 30))
     copied(tmp_path, remote)
     assert log.read().num_rows == 30
-
-
-@pytest.mark.parametrize(("uri", "told"), [("nowhere://a/b", "nowhere"), ("sftp://host/a", "pip install")])
-def test_a_file_system_that_cannot_be_opened_is_told(uri: str, told: str) -> None:
-    with pytest.raises(StorageError, match=told):
-        EventLog(path_of(uri)).read()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tabular_bento.data.sources import _reader, fetch
+from tabular_bento.data.raw import _reader, fetch
 from tabular_bento.data.tables import TableSchema, check_table
 from tabular_bento.errors import SourceError, TableError
 from tabular_bento.schema import Field, Kind

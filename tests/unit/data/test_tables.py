@@ -14,8 +14,8 @@ SCHEMA = TableSchema(
     "trips",
     (
         Field("id", Kind.INTEGER, "Number"),
-        Field("place", Kind.TEXT, "Code", minimum=3, maximum=3),
-        Field("delay", Kind.NUMBER, "Delay", "minutes", -240, 2880, optional=True),
+        Field("place", Kind.TEXT, "Code", min_length=3, max_length=3),
+        Field("delay", Kind.NUMBER, "Delay", unit="minutes", minimum=-240, maximum=2880, optional=True),
         Field("left", Kind.LOCAL_TIME, "Local time"),
         Field("seen", Kind.INSTANT, "Moment"),
     ),

