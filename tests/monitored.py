@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tabular_bento import Field, Kind, Problem, Regression
-from tabular_bento.evaluation.reference.profile import naive_baseline, profile, reference_rows
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.evaluation.reference.profile import profile, reference_rows
 from tabular_bento.features import Columns, Extractor, FeatureSet, FitData, feature
 from tabular_bento.features.columns import ColumnRows
 from tabular_bento.monitoring.drift.history import Entry
@@ -22,8 +21,6 @@ from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.monitoring.window.scan import read_window
-from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.scoring.package import PROFILE_FILE, REFERENCE_FILE
 from tabular_bento.traffic.log import TrafficLog
 
 
@@ -130,7 +127,11 @@ class _Tagged:
 
 
 def write_log(
-    directory: Path, problem: Problem, columns: Columns, labels: NDArray[np.float64] | None = None, tag: str | None = None
+    directory: Path,
+    problem: Problem,
+    columns: Columns,
+    labels: NDArray[np.float64] | None = None,
+    tag: str | None = None,
 ) -> list[str]:
     """Log rows as a server does, and post their labels; gives the ids of the predictions."""
     log = TrafficLog(directory, problem.declaration, 1 << 30, 3600.0)

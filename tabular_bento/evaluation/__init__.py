@@ -1,1 +1,1 @@
-"""The Evaluation layer: metrics with intervals, baselines, the reference that drift is measured against, paired tests."""
+"""The Evaluation layer: metrics with intervals, baselines, the reference that drift is measured by, paired tests."""

@@ -3,7 +3,8 @@
 Both models are judged on the same rows, so what is resampled is their difference: whole blocks of rows are drawn with
 replacement, and both errors of a drawn block go together, since what makes a day hard is hard for both (a paired block
 bootstrap: Künsch, The jackknife and the bootstrap for general stationary observations, Annals of Statistics 1989).
-Blocks are the days of the event time, or groups of rows where there is none (`tabular_bento.evaluation.metrics.blocks_of`).
+Blocks are the days of the event time, or groups of rows where there is none, see
+`tabular_bento.evaluation.metrics.blocks_of`.
 """
 
 from __future__ import annotations

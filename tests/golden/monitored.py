@@ -26,11 +26,9 @@ from tabular_bento.data.columns import columns_of_table
 from tabular_bento.evaluation.reference.profile import arrow_column
 from tabular_bento.features import Columns
 from tabular_bento.features.columns import rows_of
-from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import write_json, write_predictor
 from tabular_bento.scoring.parity import write_parity
-from tabular_bento.traffic.log import TrafficLog
 from tabular_bento.traffic.schema import (
     FEATURES,
     INPUTS,
@@ -132,7 +130,12 @@ Alter = Callable[[Columns], Mapping[str, Any]]
 
 
 def write_month(
-    directory: Path, month: int, chosen: NDArray[np.int64], alter: Alter | None = None, tag: str = TAG, labels: bool = True
+    directory: Path,
+    month: int,
+    chosen: NDArray[np.int64],
+    alter: Alter | None = None,
+    tag: str = TAG,
+    labels: bool = True,
 ) -> None:
     """Log flights as one process does that predicts each at push-back; labels follow by the rule of the README."""
     table = examples().take(pa.array(chosen))
@@ -210,7 +213,10 @@ def expected() -> dict[str, Any]:
 
 def write_adversarial(directory: Path, holding: ExitStack) -> None:
     """Write the log; its open files are held as long as `holding` is open."""
-    for stream, columns in (("predictions", prediction_columns(_DECLARATION)), ("outcomes", label_columns(_DECLARATION))):
+    for stream, columns in (
+        ("predictions", prediction_columns(_DECLARATION)),
+        ("outcomes", label_columns(_DECLARATION)),
+    ):
         folder = directory / _STREAMS[stream]
         with LogWriter(folder, columns) as writer:  # publishes the schema
             writer.append(b"{}\n", 1)
@@ -273,5 +279,3 @@ def _renamed(line: bytes) -> bytes:
         filler = b",".join([b"null"] * place + [b'"%b"' % moment])
         line = line.replace(b'"sched_dep":"%b"' % moment, b'"inputs":[%b]' % filler)
     return line
-
-

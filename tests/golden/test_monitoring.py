@@ -224,8 +224,7 @@ def _compare_stage(stage: str, log: Path) -> None:
             key: {"counts": tally.counts.tolist(), "infinite": tally.infinite} for key, tally in data.tallies.items()
         }
         counted = {
-            key: {"counts": tally["counts"], "infinite": tally["infinite"]}
-            for key, tally in before["tallies"].items()
+            key: {"counts": tally["counts"], "infinite": tally["infinite"]} for key, tally in before["tallies"].items()
         }
         same(tallies, counted, f"{stage}, {name}: tallies")
         assert sorted(data.sample["prediction_id"].to_pylist()) == before["sample_ids"]

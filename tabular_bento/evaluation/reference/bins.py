@@ -26,8 +26,9 @@ class Bins:
     """The bins of a column, as its profile declares them.
 
     A column of numbers has either `values`, each of which is a bin, or `edges` of quantile bins, closed on the left,
-    between `minimum` and `maximum`; times are numbers of days since 1970. A column of text has `categories`. Whatever is in none of these is in the bin
-    OTHER; a missing value (NaN, None) is in the bin MISSING. Neither an outlier nor a gap can hide a shift so.
+    between `minimum` and `maximum`; times are numbers of days since 1970. A column of text has `categories`. Whatever
+    is in none of these is in the bin OTHER; a missing value (NaN, None) is in the bin MISSING. Neither an outlier nor a
+    gap can hide a shift so.
     """
 
     def __init__(self, profile: Mapping[str, Any]) -> None:

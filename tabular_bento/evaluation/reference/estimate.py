@@ -104,7 +104,7 @@ class ErrorModel:
     def estimate_sample(
         self, sample: pa.Table, event: str | None, days: float, resamples: int, seed: int
     ) -> Estimate | None:
-        """The same of rows as they were logged, `event` being the column of their times; None where they lack a feature."""
+        """The same of rows as they were logged, their times in column `event`; None where they lack a feature."""
         names = [feature_column(name) for name in self._features]
         if any(name not in sample.column_names for name in names):
             return None

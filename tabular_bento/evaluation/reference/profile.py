@@ -3,9 +3,9 @@
 | key | |
 |---|---|
 | rows | of the training part |
-| columns | by name in the log, as below: `feature.*`, or `input.*` of a problem without features, `output.*`, `label`, and segments |
-| vocabularies | by field of categories, its `values` and the share `empty`: `tabular_bento.evaluation.reference.vocabulary` |
-| calibration | how far windows may stray: `tabular_bento.evaluation.reference.calibration` |
+| columns | by name in the log, as below: `feature.*` (without features `input.*`), `output.*`, `label`, and segments |
+| vocabularies | by field of categories, its `values` and the share that is `empty`: `reference.vocabulary` |
+| calibration | how far windows may stray: `reference.calibration` |
 | naive_baseline | the mean of the labels, where the problem has no offset; else null |
 | error | of the model on rows that it did not see: RMSE with its 95 % interval, MAE, bias, `ratio_to_naive_baseline` |
 | error: days, usual_ratio | that ratio by span, as nearly all windows of the training part stayed below it |
@@ -177,13 +177,14 @@ def reference_rows(
     outputs: Outputs,
     labels: NDArray[Any],
 ) -> pa.Table:
-    """Rows as the log would hold them, with their labels: inputs, features, outputs, `label`. Parameters as of `monitored`."""
+    """Rows as the log would hold them, with their labels; parameters as of `monitored`."""
     arrays: dict[str, pa.Array] = {
         input_column(item.name): arrow_column(columns[item.name], item) for item in declaration.fields
     }
-    for index, name in enumerate(declaration.feature_names if features is not None else ()):
-        values = features[:, index].astype(np.float64) if features is not None else []
-        arrays[feature_column(name)] = pa.array(values, pa.float64(), from_pandas=True)
+    if features is not None:
+        for index, name in enumerate(declaration.feature_names):
+            values = features[:, index].astype(np.float64)
+            arrays[feature_column(name)] = pa.array(values, pa.float64(), from_pandas=True)
     for name, part in output_columns(declaration, outputs).items():
         arrays[name] = pa.array(part.tolist() if part.dtype == object else part, from_pandas=True)
     arrays[LABEL] = pa.array(_plain(labels), from_pandas=True)

@@ -49,7 +49,7 @@ _ADVICE = {
     "prediction_drift": "the features below that drifted, {worst} first; if none did, the mix of traffic has changed",
     "strong_drift": "{worst}: its units, codes or look-up table, against the source; then its plot below",
     "share_of_features": "{worst}: one source in common is a fault there; none is the season, or the world",
-    "observed_performance": "bias and RMSE below, and when they rose in the trend; then train again, or serve the baseline",
+    "observed_performance": "bias and RMSE below, and when they rose; then train again, or serve the baseline",
     "new_category": "whether these values are new business or a typing error; the model knows nothing of them",
     "out_of_range": "the largest and smallest values of {column}: a unit, or a sentinel such as 9999",
     "label_drift": "whether the labels changed, or only how it is reported",

@@ -194,7 +194,8 @@ def _rows(result: DriftResult) -> str:
     rows, labels = result.rows, result.labels
     predictions = (
         f"Predictions: {rows.scored:,} judged; left out {rows.duplicates:,} repeated, {rows.other_models:,} of other "
-        f"models, {rows.without_id:,} without an id; {rows.truncated:,} truncated and {rows.bad:,} bad lines in the window."
+        f"models, {rows.without_id:,} without an id; {rows.truncated:,} truncated and {rows.bad:,} bad lines in the "
+        "window."
     )
     joined = (
         f"Labels: {labels.matched:,} matched, {labels.repeated:,} repeated, "

@@ -1,4 +1,4 @@
-"""What remains of a window's rows: rows and errors by the hour, which a block bootstrap needs, and labels by their delay.
+"""What remains of a window's rows: rows and errors by the hour, for a block bootstrap, and labels by their delay.
 
 Rows of a problem without an event time have no hour; they are in `GROUPS` groups instead, by their keys.
 """
@@ -71,8 +71,8 @@ class Blocks:
 
     @classmethod
     def of(cls, event: Integers, age: Integers, errors: tuple[Array, Array, Array], known: NDArray[np.bool_]) -> Self:
-        """Those of n rows at times `event` in seconds, shape [n] each. `errors` are of the model, the naive baseline and
-        the historical baseline, NaN where there is no label; `known` says which rows have a historical one.
+        """Those of n rows at times `event` in seconds, shape [n] each. `errors` are of the model, the naive baseline
+        and the historical baseline, NaN where there is no label; `known` says which rows have a historical one.
         """
         places, where = np.unique(_place(event // HOUR, age), return_inverse=True)
         labelled = ~np.isnan(errors[0])

@@ -24,7 +24,6 @@ from tabular_bento.problem import Declaration
 from tabular_bento.traffic.reader import EventLog
 from tabular_bento.traffic.schema import LABELS, PREDICTIONS, TIME, input_column
 
-
 OTHERS, EMPTY = "(others)", "(empty)"
 
 

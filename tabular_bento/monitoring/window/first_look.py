@@ -35,8 +35,8 @@ def models_in(query: Query, workers: Workers) -> Counter[str]:
     files, kinds = log.log_files(), log.kinds()
     if not kinds or unreadable((field for field in ENVELOPE if field.name in ("model", query.on)), kinds):
         return models
-    window = (query.start, query.end) if _is_time(query.column, kinds) else (None, None)
-    if projection := log.projection(*window, ["model"], query.column):
+    start, end = (query.start, query.end) if _is_time(query.column, kinds) else (None, None)
+    if projection := log.projection(start, end, ["model"], query.column):
         reading = partial(read_models, projection)
         for read in over_log(log, files, projection, workers, reading, "looking for models"):
             models += read.named

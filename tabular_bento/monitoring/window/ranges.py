@@ -62,10 +62,10 @@ class Range:
 class RangeSums:
     """What rows and labels add up to; `counts` holds the rows by code, and `infinite` how many of these are.
 
-    `unmatched` labels are of no prediction among the rows; `unmatched_runs` is where their keys are. `unusable` are rows
-    with no number to measure an error by, by the fields of `Sums.measured`: as without a label. `true` holds the labels
-    by age, shape [ages, bins]. `by_segment` holds `counts` for each value of the segment, shape
-    [values, codes], and `segment_blocks` its rows and errors.
+    `unmatched` labels are of no prediction among the rows; `unmatched_runs` is where their keys are. `unusable` are
+    rows with no number to measure an error by, by the fields of `Sums.measured`: as without a label. `true` holds the
+    labels by age, shape [ages, bins]. `by_segment` holds `counts` for each value of the segment, shape [values, codes],
+    and `segment_blocks` its rows and errors.
     """
 
     counts: list[Counts]

@@ -26,6 +26,7 @@ from tabular_bento.monitoring.window.records import (
     INFINITE,
     KEY_KIND,
     LABEL_KIND,
+    Measured,
     Watched,
     measurable,
     record_kind,
@@ -77,8 +78,8 @@ class Plan:
 
 @dataclass
 class RowsRead:
-    """What was met in a chunk of predictions, and the runs that hold its rows. `ranges` has a column's finite range, and
-    `named` how many rows hold each value of the one that was asked for.
+    """What was met in a chunk of predictions, and the runs that hold its rows. `ranges` has a column's finite range,
+    and `named` how many rows hold each value of the one that was asked for.
     """
 
     stems: set[str] = field(default_factory=set)

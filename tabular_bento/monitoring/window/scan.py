@@ -61,8 +61,8 @@ class ExecutionOptions:
 
 
 def limits(maturity_hours: float | None) -> NDArray[np.float64]:
-    """The ages in hours that may turn out to be the one from which a label is due, ascending, shape [l]; the one that is
-    set, if it is.
+    """The ages in hours that may turn out to be the one from which a label is due, ascending, shape [l]; or the one
+    that is set.
     """
     return GRID if maturity_hours is None else np.array([maturity_hours])
 

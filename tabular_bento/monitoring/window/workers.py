@@ -109,8 +109,8 @@ def _client(distributed: Any, scheduler: str | None, count: int | None) -> Itera
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except TimeoutError:
             raise ClusterError(
-                f"The Dask scheduler at {scheduler} has no workers: start `dask worker {scheduler}` in an environment of "
-                "the same version, where the traffic log can be read."
+                f"The Dask scheduler at {scheduler} has no workers: start `dask worker {scheduler}` in an environment "
+                "of the same version, where the traffic log can be read."
             ) from None
         yield client
 
