@@ -66,13 +66,13 @@ def prepare(folder: Path, classic_python: Path) -> tuple[Sample, Path]:
     BenchmarkError
         Where the source cannot be read or training fails.
     """
-    config = load_config(CONFIG, PROBLEM)
+    config = load_config(CONFIG, problem=PROBLEM)
     return load_sample(), _train_classic(folder, classic_python, config, part(config, "train"))
 
 
 def load_sample() -> Sample:
     """The flights to send. Raises BenchmarkError where the source cannot be read."""
-    return sample_of(part(load_config(CONFIG, PROBLEM), "test"))
+    return sample_of(part(load_config(CONFIG, problem=PROBLEM), "test"))
 
 
 def sample_of(table: pa.Table, count: int = SAMPLE_ROWS) -> Sample:

@@ -32,8 +32,9 @@ def gate(settings: ShipSettings) -> str:
     test = package.metrics["metrics"]["test"]
     baselines = {name: parts["test"]["rmse"] for name, parts in package.metrics["baselines"].items()}
     ratios = {name: test["rmse"] / rmse if rmse else float("nan") for name, rmse in baselines.items()}
+    files = [project.training] if project.training else []
     try:
-        warnings = check_gate(test, ratios, load_config(project.training, problem).gate)
+        warnings = check_gate(test, ratios, load_config(*files, problem=problem).gate)
     except GateError as error:
         raise DeployError(f"{package.tag}: {error}") from error
     passed = f"{package.tag} passes: {package.parity_rows} parity vectors equal, RMSE {test['rmse']:.2f}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabular_bento.client import Client
+from tabular_bento.client import Client, Protocol
 
 from deploy.commands import podman
 from deploy.container import Container
@@ -20,7 +20,7 @@ from tabular_bento.scoring.package import read_declaration
 from tabular_bento.scoring.parity import VECTORS_FILE, read_rows
 from tabular_bento.scoring.store import find_model
 
-PROTOCOLS = ("json", "rest-binary", "grpc")
+PROTOCOLS: tuple[Protocol, ...] = ("json", "rest-binary", "grpc")
 
 _TIMEOUT = 60.0
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from tabular_bento.scoring.package import ModelPackage
+from features.problem import PROBLEM
+from tabular_bento.training import load_config, train
 from tests.conftest import ROOT
 from tests.serving import ServedPort
+from training.source import SOURCE
 
 README = (ROOT / "README.md").read_text()
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
@@ -77,8 +79,9 @@ def test_triton_s_client_prints_what_is_shown(server: ServedPort, triton: Path) 
 
 
 @pytest.mark.slow
-def test_the_metrics_shown_are_those_of_a_model_of_six_months(flights_package: ModelPackage) -> None:
-    metrics = flights_package.metrics
+def test_the_metrics_shown_are_those_of_a_model_of_six_months() -> None:
+    config = load_config(ROOT / "training" / "config.toml", problem=PROBLEM)
+    metrics = train(PROBLEM, SOURCE.load(config.source), config).document()
     shown = dict(re.findall(r"^\| ([^|]+?) \| \**([\d.]+)\** \(", README, re.MULTILINE))
 
     assert shown == {
