@@ -13,7 +13,7 @@ from typing import Any
 
 from tabular_bento.errors import ProblemError
 from tabular_bento.features.columns import Columns
-from tabular_bento.features.declare import FeatureSet
+from tabular_bento.features.feature_set import FeatureSet
 from tabular_bento.features.fingerprint import code_fingerprint
 from tabular_bento.schema import Field, Kind
 from tabular_bento.tasks import Output, Task, task_from_dict

@@ -1,8 +1,9 @@
 """The Feature layer: features, the look-ups that they share, and the fitted extractor."""
 
 from tabular_bento.features.columns import ColumnRows, Columns, Row
-from tabular_bento.features.declare import Derived, Feature, FeatureSet, derived, feature
+from tabular_bento.features.declare import Derived, Feature, derived, feature
 from tabular_bento.features.extractor import Extractor, FitData
+from tabular_bento.features.feature_set import FeatureSet
 from tabular_bento.features.fingerprint import ARITHMETIC_VERSION, code_fingerprint
 from tabular_bento.features.lookups import (
     Fitting,

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tabular_bento.features.declare import Derived, Feature, FeatureSet
+from tabular_bento.features.declare import Derived, Feature
+from tabular_bento.features.feature_set import FeatureSet
 from tabular_bento.features.lookups import Key, Lookup
 from tabular_bento.features.state import State
 

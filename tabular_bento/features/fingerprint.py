@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from pathlib import Path
 
-from tabular_bento.features.declare import FeatureSet
+from tabular_bento.features.feature_set import FeatureSet
 
 ARITHMETIC_VERSION = 1
 """Raised whenever a feature, a look-up or a prediction of this library could come out with other bits.

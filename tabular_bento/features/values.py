@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tabular_bento.errors import TableError
 from tabular_bento.features.columns import Columns, Row
-from tabular_bento.features.declare import Derived, FeatureSet
+from tabular_bento.features.declare import Derived
+from tabular_bento.features.feature_set import FeatureSet
 from tabular_bento.features.lookups import Fitting, Key, Lookup, Part, Tables, code_name, vocabulary_name
 from tabular_bento.features.state import UNKNOWN, State
 from tabular_bento.schema import Field

@@ -131,22 +131,3 @@ class Task(ABC):
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """The task as plain JSON values, with its `kind`."""
-
-
-def task_from_dict(values: dict[str, Any]) -> Task:
-    """The task that `Task.to_dict` wrote.
-
-    Raises
-    ------
-    ValueError
-        For a kind of task that this library does not have.
-    """
-    from tabular_bento.tasks.regression import Regression
-
-    kinds: dict[str, Any] = {task.kind: task for task in (Regression,)}
-    rest = dict(values)
-    kind = rest.pop("kind")
-    if kind not in kinds:
-        raise ValueError(f"the task {kind!r} is unknown; there are {', '.join(kinds)}")
-    task: Task = kinds[kind].from_dict(rest)
-    return task
