@@ -64,7 +64,7 @@ def _annotation(field: Field) -> Any:
         case Kind.BOOLEAN:
             return Annotated[bool, pydantic.Field(strict=True)]
         case Kind.DATE:
-            return Annotated[date, pydantic.Field(strict=True, **_limits(Kind.DATE))]
+            return Annotated[date, pydantic.Field(**_limits(Kind.DATE)), pydantic.BeforeValidator(_spelt_out_date)]
         case Kind.LOCAL_TIME:
             return Annotated[NaiveDatetime, pydantic.Field(strict=True, **_limits(Kind.LOCAL_TIME))]
         case Kind.INSTANT:
@@ -76,6 +76,15 @@ def _annotation(field: Field) -> Any:
 def _limits(kind: Kind) -> dict[str, Any]:
     form = TIMES[kind]
     return dict(zip(("ge", "lt"), form.few((form.earliest, form.latest + 1)), strict=True))
+
+
+def _spelt_out_date(value: Any) -> Any:
+    """Refuse the numbers and midnights that pydantic takes for dates."""
+    if type(value) is not str:
+        raise PydanticCustomError("date_type", "Input should be a valid date")
+    if len(value) != len("2024-05-17") or value[4] != "-":
+        raise PydanticCustomError("date_parsing", "Input should be a valid date in the format YYYY-MM-DD")
+    return value
 
 
 def _spelt_out(value: Any) -> Any:
