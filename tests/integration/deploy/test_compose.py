@@ -43,7 +43,7 @@ def test_every_service_is_confined_and_pinned(services: dict[str, Any]) -> None:
 
 def test_the_service_has_both_ports_limits_and_settings_that_exist(services: dict[str, Any]) -> None:
     flights = services["flights"]
-    assert flights["ports"] == ["3000:3000", "3001:3001"]
+    assert flights["ports"] == ["127.0.0.1:3000:3000", "127.0.0.1:3001:3001"]
     assert flights["deploy"]["resources"]["limits"] == {"cpus": "1", "memory": "1G"}
     assert settings_of(flights) <= set(ServingSettings.model_fields)
     drift = {name.removeprefix("drift_") for name in settings_of(services["drift"])} - {"traffic_dir"}
