@@ -16,7 +16,7 @@ import pytest
 from tabular_bento.scoring.ledger import ReleaseLedger
 from tabular_bento.serving.ports import free_port
 from tests.conftest import ROOT
-from tests.releases import CANDIDATE, champion, check_one_sentence, command, release
+from tests.releases import CANDIDATE, champion, check_one_line, command, release
 from tests.serving import ServedPort, serve
 
 PARTS = ("data", "features", "scoring", "training", "monitoring", "requirements")
@@ -52,7 +52,7 @@ def test_a_champion_of_other_feature_code_is_compared_with_through_its_server(
     former = champion(store)
     assert former not in (None, trained["tag"])
     result = command(store, "release", trained["tag"], expect=2)
-    check_one_sentence(result, "was made by other feature code")
+    check_one_line(result, "was made by other feature code")
     assert "--baseline URL" in result.stderr
 
     url = served.process.url
@@ -63,15 +63,15 @@ def test_a_champion_of_other_feature_code_is_compared_with_through_its_server(
     assert (report["verdict"], report["rows"]["compared"]) == ("accepted", 5_000)
 
     result = command(store, "release", CANDIDATE, "--baseline", url, expect=3)
-    check_one_sentence(result, f"serves {former}, which is not the package of the champion {trained['tag']}")
+    check_one_line(result, f"serves {former}, which is not the package of the champion {trained['tag']}")
 
 
 def test_a_baseline_that_is_no_server_is_told(trained: dict[str, Any], store: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     result = command(store, "release", trained["tag"], "--baseline", url, expect=2)
-    check_one_sentence(result, "--baseline has no use where nothing is compared")
+    check_one_line(result, "--baseline has no use where nothing is compared")
     release(store, trained["tag"])
-    check_one_sentence(command(store, "release", CANDIDATE, "--baseline", url, expect=3), "/model does not answer")
-    check_one_sentence(command(store, "release", CANDIDATE, "--baseline", "latest", expect=3), "is no URL")
+    check_one_line(command(store, "release", CANDIDATE, "--baseline", url, expect=3), "/model does not answer")
+    check_one_line(command(store, "release", CANDIDATE, "--baseline", "latest", expect=3), "is no URL")
     command(store, "release", CANDIDATE, "--baseline", url, "--force", "now", expect=2)
     assert [record.tag for record in ReleaseLedger(store).history()] == [trained["tag"]]

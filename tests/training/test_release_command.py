@@ -16,7 +16,7 @@ from tests.releases import (
     CANDIDATE,
     add_candidate,
     champion,
-    check_one_sentence,
+    check_one_line,
     command,
     folder_of,
     release,
@@ -73,7 +73,7 @@ def test_a_worse_model_is_refused_with_reasons_and_the_report_unless_forced(
     add_candidate(store, trained["tag"], POOR, share=0.01)
     result = command(store, "release", POOR, "--out", str(tmp_path / "report"), expect=1)
 
-    check_one_sentence(result, f"{POOR} is refused: ")
+    check_one_line(result, f"{POOR} is refused: ")
     assert "RMSE" in result.stderr
     (report,) = ReleaseLedger(store).evidence_folder.glob("*-poor/compare.json")
     assert f"The report is {report}." in result.stderr
@@ -93,7 +93,7 @@ def test_where_the_comparison_cannot_tell_the_command_ends_with_2(
     release(store, trained["tag"])
     monkeypatch.setenv("COMPARE_MIN_OUTCOMES", "1000000000")
     result = command(store, "release", CANDIDATE, expect=2)
-    check_one_sentence(result, f"{CANDIDATE} is not released, for the comparison cannot tell: ")
+    check_one_line(result, f"{CANDIDATE} is not released, for the comparison cannot tell: ")
     assert champion(store) == trained["tag"]
 
 
@@ -103,17 +103,17 @@ def test_what_keeps_the_comparison_from_being_made_ends_with_3(
     release(store, trained["tag"])
     (tmp_path / "file").write_text("in the way")
     result = command(store, "release", CANDIDATE, "--out", str(tmp_path / "file" / "report"), expect=3)
-    check_one_sentence(result, "Not a directory")
+    check_one_line(result, "Not a directory")
     monkeypatch.setenv("COMPARE_MARGIN", "-1")
     result = command(store, "release", CANDIDATE, expect=3)
-    check_one_sentence(result, f"{CANDIDATE} cannot be compared with {trained['tag']}: COMPARE_MARGIN: ")
+    check_one_line(result, f"{CANDIDATE} cannot be compared with {trained['tag']}: COMPARE_MARGIN: ")
     assert champion(store) == trained["tag"]
 
 
 @pytest.mark.parametrize("arguments", [["flights:nothing"], ["other:model"], ["no tag!"], ["latest", "--force", " "]])
 def test_what_cannot_be_released_is_told_in_one_sentence(store: Path, arguments: list[str]) -> None:
     result = command(store, "release", *arguments, expect=2 if "--force" in arguments else 3)
-    check_one_sentence(result, "--force wants a reason" if "--force" in arguments else arguments[0])
+    check_one_line(result, "--force wants a reason" if "--force" in arguments else arguments[0])
     assert champion(store) is None
 
 
@@ -121,7 +121,7 @@ def test_a_damaged_package_is_not_released_even_by_force(store: Path) -> None:
     path = folder_of(store, CANDIDATE) / "extractor.npz"
     path.write_bytes(path.read_bytes()[:-1])
     result = command(store, "release", CANDIDATE, "--force", "now", expect=3)
-    check_one_sentence(result, f"{CANDIDATE} cannot be served: ")
+    check_one_line(result, f"{CANDIDATE} cannot be served: ")
     assert "extractor.npz is damaged" in result.stderr
     assert champion(store) is None
 
@@ -136,7 +136,7 @@ def test_rollbacks_go_back_one_release_after_the_other(trained: dict[str, Any], 
     assert record["evidence"] == {"kind": "rollback", "reason": "p99"}
     command(store, "rollback")
     assert champion(store) == first
-    check_one_sentence(command(store, "rollback", expect=3), "no champion before this one")
+    check_one_line(command(store, "rollback", expect=3), "no champion before this one")
     command(store, "rollback", "--to", "third")
     assert champion(store) == third
     assert tags(store) == [first, CANDIDATE, third, CANDIDATE, first, third]
@@ -144,11 +144,11 @@ def test_rollbacks_go_back_one_release_after_the_other(trained: dict[str, Any], 
 
 def test_a_rollback_to_what_never_served_or_can_no_longer_is_refused(trained: dict[str, Any], store: Path) -> None:
     release(store, trained["tag"])
-    check_one_sentence(command(store, "rollback", "--to", CANDIDATE, expect=3), f"{CANDIDATE} was never the champion")
+    check_one_line(command(store, "rollback", "--to", CANDIDATE, expect=3), f"{CANDIDATE} was never the champion")
     release(store, CANDIDATE)
     shutil.rmtree(folder_of(store, trained["tag"]))
     result = command(store, "rollback", expect=3)
-    check_one_sentence(result, f"There is no model {trained['tag']} in the store")
+    check_one_line(result, f"There is no model {trained['tag']} in the store")
     assert champion(store) == CANDIDATE
 
 
@@ -158,7 +158,7 @@ def test_another_package_under_an_old_champion_s_tag_is_not_gone_back_to(trained
     folder = folder_of(store, trained["tag"])
     shutil.rmtree(folder)
     add_candidate(store, CANDIDATE, trained["tag"], share=0.5)
-    check_one_sentence(command(store, "rollback", expect=3), "is not the one that was released")
+    check_one_line(command(store, "rollback", expect=3), "is not the one that was released")
 
 
 def test_a_champion_whose_package_was_deleted_cannot_be_compared_with_but_can_be_left(
@@ -167,7 +167,7 @@ def test_a_champion_whose_package_was_deleted_cannot_be_compared_with_but_can_be
     release(store, trained["tag"])
     shutil.rmtree(folder_of(store, trained["tag"]))
     result = command(store, "release", CANDIDATE, expect=3)
-    check_one_sentence(result, f"The champion {trained['tag']} is not in the store any more")
+    check_one_line(result, f"The champion {trained['tag']} is not in the store any more")
     command(store, "release", CANDIDATE, "--force", "the champion was deleted")
     assert champion(store) == CANDIDATE
 
@@ -178,11 +178,11 @@ def test_a_champion_s_package_that_was_altered_is_not_compared_with(trained: dic
     weights = folder / "model.ubj"
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + b"?")
-    check_one_sentence(command(store, "release", CANDIDATE, expect=3), "model.ubj is damaged")
+    check_one_line(command(store, "release", CANDIDATE, expect=3), "model.ubj is damaged")
 
     shutil.rmtree(folder)
     add_candidate(store, CANDIDATE, trained["tag"], share=0.5)
-    check_one_sentence(command(store, "release", CANDIDATE, expect=3), "is not the one that was released")
+    check_one_line(command(store, "release", CANDIDATE, expect=3), "is not the one that was released")
     assert champion(store) == trained["tag"]
 
 
