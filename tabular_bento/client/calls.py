@@ -86,7 +86,12 @@ class Operations:
 
     def model(self) -> Steps[dict[str, Any]]:
         """GET /model."""
-        response = yield self._http("GET", "/model", again=True)
+        try:
+            response = yield self._http("GET", "/model", again=True)
+        except RefusedError as error:
+            raise UnreachableError(
+                f"{self.url}/model is refused ({error.status}: {error}): is a server of this kind running there?"
+            ) from error
         try:
             described = from_json(response.content)
             if not isinstance(described, dict):

@@ -228,7 +228,7 @@ class Interface:
                     raise ResponseError(f"Prediction {place} lacks {output.name}.")
         identifiers = None
         if self.identifier is not None:
-            identifiers = _column_of_name(self.identifier, rows)
+            identifiers = _identifiers(self, rows)
         return PredictionBatch(cast(Declaration, self), ids, identifiers, outputs, str(tag))
 
     def _check_count(self, count: int, rows: Rows) -> None:
@@ -238,7 +238,7 @@ class Interface:
     def _check_identifiers(self, found: Sequence[Any], rows: Rows) -> None:
         if self.identifier is None:
             return
-        for place, (ours, theirs) in enumerate(zip(_column_of_name(self.identifier, rows), found, strict=True)):
+        for place, (ours, theirs) in enumerate(zip(_identifiers(self, rows), found, strict=True)):
             if ours != theirs:
                 raise ResponseError(f"Prediction {place} is not of the row whose {self.identifier} is {ours!r:.80}.")
 
@@ -274,6 +274,36 @@ def rows_of_columns(columns: Columns, fields: Sequence[Field]) -> list[dict[str,
     ]
 
 
+def with_identifiers(columns: Columns, interface: Interface, prefix: str) -> Columns:
+    """Columns in which each row has an id of its caller's, by which its prediction is known.
+
+    Parameters
+    ----------
+    columns : Columns
+        n rows.
+    interface : Interface
+        Of the server; without an identifier, or with one too short for such ids, columns stay as they are.
+    prefix : str
+        What ids that are made begin with, before the place of the row.
+    """
+    declared = {field.name: field for field in interface.fields}
+    if interface.identifier is None:
+        return columns
+    field, count = declared[interface.identifier], count_of(columns)
+    if field.kind is Kind.TEXT:
+        made: Sequence[Any] = [f"{prefix}-{place}" for place in range(count)]
+        longest = len(made[-1]) if made else 0
+        fits = longest <= (field.max_length or longest)
+    else:
+        made = range(count)
+        fits = (field.minimum or 0) <= 0 and count <= (field.maximum or count)
+    if not fits:
+        return columns
+    given = _identifiers(interface, columns)
+    values = [own if value is None else value for value, own in zip(given, made, strict=True)]
+    return {**columns, field.name: values}
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
@@ -298,12 +328,12 @@ def _to_json(document: Any) -> bytes:
     return to_json(document, inf_nan_mode="constants", fallback=lambda value: value.item())
 
 
-def _column_of_name(name: str, rows: Rows) -> Sequence[Any]:
-    values = rows.get(name) if isinstance(rows, Mapping) else [row.get(name) for row in rows]
-    if values is None:
+def _identifiers(interface: Interface, rows: Rows) -> Sequence[Any]:
+    """The callers' own ids as JSON values; None for what is missing."""
+    field = next(field for field in interface.fields if field.name == interface.identifier)
+    if isinstance(rows, Mapping) and field.name not in rows:
         return [None] * count_of(rows)
-    plain = values.tolist() if isinstance(values, np.ndarray) else values
-    return [None if value != value else value for value in plain]
+    return _plain(field, _column(field, rows))
 
 
 def _column(field: Field, rows: Rows) -> Sequence[Any] | NDArray[Any]:
