@@ -7,16 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from features.problem import PROBLEM
-from tabular_bento.training import load_config, train
-from tests.conftest import ROOT
-from tests.serving import ServedPort
-from training.source import SOURCE
+from tabular_bento.scoring.package import METRICS_FILE
+from tests.conftest import ROOT, FullModel
+from tests.serving import ServedPort, serve
 
 README = (ROOT / "README.md").read_text()
 CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
@@ -49,39 +48,55 @@ def printed(python: Path | str, program: str, server: ServedPort) -> str:
     return result.stdout.strip()
 
 
-@pytest.mark.parametrize("block", CURLS, ids=lambda block: block.split()[3].split("3000")[1])
-def test_every_curl_gets_the_response_that_is_shown(block: str, server: ServedPort) -> None:
-    command, shown = block.removeprefix("$ ").rstrip().rsplit("\n", 1)
-    response, expected = run(command, server.process.port), json.loads(shown)
+@pytest.fixture(scope="module")
+def full_server(trained_full: FullModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
+    """A server of the project's own model, whose predictions the README shows."""
+    settings = {"BENTOML_HOME": str(trained_full.store), "TABULAR_BENTO_MODEL": trained_full.tag}
+    with serve(tmp_path_factory.mktemp("full-server"), **settings) as served:
+        yield served
 
-    assert shape(response) == shape(expected)
-    if command.startswith("curl -s localhost:3000/predict"):
-        assert response[0]["arrival_delay"] == pytest.approx(expected[0]["arrival_delay"], abs=0.01)
+
+@pytest.mark.parametrize("block", CURLS, ids=lambda block: block.split()[3].split("3000")[1])
+def test_every_curl_gets_a_response_of_the_shape_that_is_shown(block: str, server: ServedPort) -> None:
+    command, shown = block.removeprefix("$ ").rstrip().rsplit("\n", 1)
+    assert shape(run(command, server.process.port)) == shape(json.loads(shown))
 
 
 def test_there_is_a_curl_for_predictions_labels_and_tensors() -> None:
     assert len(CURLS) == 3
 
 
-def test_the_client_prints_what_is_shown(server: ServedPort) -> None:
+@pytest.mark.slow
+def test_the_predictions_shown_are_those_of_the_project_s_model(full_server: ServedPort) -> None:
+    for path, value_of in (
+        ("/predict", lambda response: response[0]["arrival_delay"]),
+        ("/v2/models", lambda response: response["outputs"][0]["data"][0]),
+    ):
+        (block,) = (block for block in CURLS if f"localhost:3000{path}" in block)
+        command, shown = block.removeprefix("$ ").rstrip().rsplit("\n", 1)
+        response = run(command, full_server.process.port)
+        assert value_of(response) == pytest.approx(value_of(json.loads(shown)), abs=0.01)
+
+
+@pytest.mark.slow
+def test_the_client_prints_what_is_shown(full_server: ServedPort) -> None:
     (program,) = (block for block in PYTHON if "tabular_bento.client" in block)
     match = re.search(r"prints `([\d.]+)` three times", README)
     assert match is not None
-    assert printed(sys.executable, program, server).split() == [match[1]] * 3
+    assert printed(sys.executable, program, full_server).split() == [match[1]] * 3
 
 
 @pytest.mark.slow
-def test_triton_s_client_prints_what_is_shown(server: ServedPort, triton: Path) -> None:
+def test_triton_s_client_prints_what_is_shown(full_server: ServedPort, triton: Path) -> None:
     (program,) = (block for block in PYTHON if "tritonclient" in block)
     match = re.search(r"which prints `(\[.*?\])`", README)
     assert match is not None
-    assert printed(triton, program, server) == match[1]
+    assert printed(triton, program, full_server) == match[1]
 
 
 @pytest.mark.slow
-def test_the_metrics_shown_are_those_of_a_model_of_six_months() -> None:
-    config = load_config(ROOT / "training" / "config.toml", problem=PROBLEM)
-    metrics = train(PROBLEM, SOURCE.load(config.source), config).document()
+def test_the_metrics_shown_are_those_of_the_project_s_model(trained_full: FullModel) -> None:
+    metrics = json.loads((trained_full.folder / METRICS_FILE).read_text())
     shown = dict(re.findall(r"^\| ([^|]+?) \| \**([\d.]+)\** \(", README, re.MULTILINE))
 
     assert shown == {
