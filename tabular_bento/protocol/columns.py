@@ -20,6 +20,7 @@ from tabular_bento.protocol.values import TIMES, Values, json_values
 from tabular_bento.schema import LARGEST_INTEGER, Field, Kind
 
 _LARGEST_INT64 = 2**63 - 1
+_TOO_LARGE = 2.0**63
 _list: Any = list
 
 
@@ -200,10 +201,12 @@ def _integer(value: Any) -> Any:
     if isinstance(value, float):
         if math.isnan(value):
             return None
-        return int(value) if value.is_integer() and abs(value) < 2.0**63 else value
+        return int(value) if value.is_integer() and -_TOO_LARGE <= value < _TOO_LARGE else value
     return value
 
 
 def _whole(numbers: NDArray[Any]) -> NDArray[np.bool_]:
-    whole: NDArray[np.bool_] = np.isnan(numbers) | (numbers == np.trunc(numbers))
+    """Which of the numbers are missing or have an int64."""
+    inside = (numbers >= -_TOO_LARGE) & (numbers < _TOO_LARGE)
+    whole: NDArray[np.bool_] = np.isnan(numbers) | (inside & (numbers == np.trunc(numbers)))
     return whole

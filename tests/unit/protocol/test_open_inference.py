@@ -1,25 +1,36 @@
+"""The messages and the service of the Open Inference Protocol, as they are compiled and as the protocol has them."""
+
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from google.protobuf import descriptor_pool
 
 from tabular_bento.protocol import open_inference_pb2 as messages
-from tests.conftest import ROOT
+from tabular_bento.protocol import open_inference_pb2_grpc as services
 
-PROTO = Path("scoring/doors/open_inference.proto")
-GENERATED = ("open_inference_pb2.py", "open_inference_pb2.pyi", "open_inference_pb2_grpc.py")
+ROOT = Path(__file__).resolve().parents[3]
+PROTO = Path("tabular_bento/protocol/open_inference.proto")
+GENERATED = ("open_inference.binpb", "open_inference_pb2.pyi")
 
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What grpcio-tools makes of the .proto now."""
+    pytest.importorskip("grpc_tools")
     folder = tmp_path_factory.mktemp("generated")
-    options = [f"--{kind}_out={folder}" for kind in ("python", "grpc_python", "pyi")]
+    made = folder / PROTO.parent / GENERATED[0]
+    made.parent.mkdir(parents=True)
+    options = [f"--pyi_out={folder}", f"--descriptor_set_out={made}"]
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I.", *options, str(PROTO)], cwd=ROOT, check=True)
-    return folder / PROTO.parent
+    return made.parent
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -53,3 +64,40 @@ def test_names_and_numbers_are_those_of_the_open_inference_protocol() -> None:
 
 def _numbers(message: str) -> dict[str, int]:
     return {field.name: field.number for field in messages.DESCRIPTOR.message_types_by_name[message].fields}
+
+
+def test_the_messages_are_in_a_pool_of_their_own() -> None:
+    """So that they load beside other stubs of the protocol; see also tests/integration for Triton's own client."""
+    default = descriptor_pool.Default()  # type: ignore[no-untyped-call]
+    assert messages.DESCRIPTOR.pool is not default
+    with pytest.raises(KeyError):
+        default.FindMessageTypeByName("inference.ModelInferRequest")
+
+
+class _Servicer(services.GRPCInferenceServiceServicer):
+    def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return messages.ServerLiveResponse(live=True)
+
+    def ModelStreamInfer(self, requests: Any, context: Any) -> Iterator[Any]:  # noqa: ARG002, N802
+        for request in requests:
+            yield messages.ModelStreamInferResponse(infer_response=messages.ModelInferResponse(id=request.id))
+
+
+def test_a_client_and_a_server_of_the_service_understand_each_other() -> None:
+    server = grpc.server(ThreadPoolExecutor(2))
+    services.add_GRPCInferenceServiceServicer_to_server(_Servicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = services.GRPCInferenceServiceStub(channel)
+            assert stub.ServerLive(messages.ServerLiveRequest()).live
+            asked = [messages.ModelInferRequest(id=name) for name in "ab"]
+            assert [reply.infer_response.id for reply in stub.ModelStreamInfer(iter(asked))] == ["a", "b"]
+            with pytest.raises(grpc.RpcError) as error:
+                stub.ServerReady(messages.ServerReadyRequest())
+            assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            with pytest.raises(AttributeError, match="no call ModelConfig"):
+                _ = stub.ModelConfig
+    finally:
+        server.stop(None)
