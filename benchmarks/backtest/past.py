@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from features.definition import EVENT_TIME, FIELDS, HISTORICAL_GAIN, KNOWN_PART, TARGET
+from features.definition import EVENT_TIME, FIELDS, HISTORICAL, KNOWN_PART, TARGET
 from features.history import HISTORY_FIELDS
 from numpy.typing import NDArray
 
@@ -22,11 +22,11 @@ from tabular_bento.monitoring.drift.job import judge_window
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.data import Query, RowCounts, WindowData, tallies_of
-from tabular_bento.monitoring.window.outcomes import Joined
+from tabular_bento.monitoring.window.labels import Joined
 from tabular_bento.monitoring.window.ranges import Sums, add_up
 from tabular_bento.monitoring.window.reading import RowsRead
-from tabular_bento.monitoring.window.realised import limits
-from tabular_bento.monitoring.window.records import OUTCOME_KIND, Watched, record_kind
+from tabular_bento.monitoring.window.observed import limits
+from tabular_bento.monitoring.window.records import LABEL_KIND, Watched, record_kind
 from tabular_bento.monitoring.window.tally import finite_range
 from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.predictor import Predictor
@@ -39,7 +39,7 @@ _HISTORY = tuple(Field(name, Kind.NUMBER, name) for name in HISTORY_FIELDS)
 class Past:
     """n rows: request fields and history, arrays of shape [n] by name; features of shape [n, f]; predictions [n].
 
-    The history is what came true: the target among it, NaN where it never did.
+    The history is the labels: the target among it, NaN where it never did.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -108,19 +108,19 @@ def judge_past(past: Past, reference: Reference, settings: DriftSettings, estima
     rows, finite = np.empty(len(past), record_kind(watched)), {}
     rows["key"], rows["time"], rows["event"] = np.arange(len(past)), past.event * 1_000_000, past.event
     rows["predicted"], rows["baseline"] = past.predicted, past.columns[KNOWN_PART]
-    rows["gain"] = past.features[:, FEATURE_NAMES.index(HISTORICAL_GAIN)]
+    rows["gain"] = past.features[:, FEATURE_NAMES.index(HISTORICAL)]
     for place, column in enumerate(watched):
         values = columns[column.name]
         rows["codes"][:, place] = column.bins.places(values)
         if values.dtype.kind == "f":
             finite[column.name] = finite_range(values)
     true = past.history[TARGET.name]
-    outcomes = np.empty(int((~np.isnan(true)).sum()), OUTCOME_KIND)
+    labels = np.empty(int((~np.isnan(true)).sum()), LABEL_KIND)
     for name, values in (("key", rows["key"]), ("time", rows["time"]), ("value", true)):
-        outcomes[name] = values[~np.isnan(true)]
-    now, outcome = datetime.now(UTC), reference.outcome.bins if reference.outcome else None
-    sums = Sums(tuple(column.bins.size for column in watched), outcome, now.timestamp(), limits(settings))
-    found, _ = add_up(sums, rows, outcomes)
+        labels[name] = values[~np.isnan(true)]
+    now, label = datetime.now(UTC), reference.label.bins if reference.label else None
+    sums = Sums(tuple(column.bins.size for column in watched), label, now.timestamp(), limits(settings))
+    found, _ = add_up(sums, rows, labels)
     data = WindowData(
         now=now,
         rows=RowCounts(scored=len(past)),

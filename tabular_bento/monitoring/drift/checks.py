@@ -77,7 +77,8 @@ def line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding]
     """Lines of the log that cannot be read, with the column that is at fault where it is one."""
     example = f", such as {rows.examples[0]}" if rows.examples else ""
     lines = rows.scored + rows.duplicates + rows.other_models + rows.without_id + rows.bad
-    faulty = {match[1] for text in rows.examples if (match := _FAULTY.search(text))}
+    prefix = feature_column("")
+    faulty = {match[1].removeprefix(prefix) for text in rows.examples if (match := _FAULTY.search(text))}
     column = faulty.pop() if len(faulty) == 1 else None
     if rows.bad > settings.max_bad_share * lines:
         text = f"{rows.bad:,} of {lines:,} lines cannot be read{example}; mend what writes them, then run this again"

@@ -14,7 +14,7 @@ from tabular_bento.monitoring.window.data import Query
 from tabular_bento.monitoring.window.first_look import MOST_SEGMENTS, models_in, segment_values
 from tabular_bento.monitoring.window.workers import ThisProcess
 from tabular_bento.scoring.package import ModelPackage
-from tests.monitoring.logs import JANUARY, JULY, drawn, record, rewrite, year
+from tests.integration.monitoring.logs import JANUARY, JULY, drawn, record, rewrite, year
 from training.source import Flights
 
 ROWS = 4_000
@@ -39,8 +39,8 @@ def test_values_of_training_are_never_crowded_out(tmp_path: Path, package: Model
     def alter(line: dict[str, str]) -> dict[str, str]:
         place = next(places)
         if place % 2:
-            return {**line, "carrier": f"?{place}"}
-        counted[line["carrier"]] += 1
+            return {**line, "input.carrier": f"?{place}"}
+        counted[line["input.carrier"]] += 1
         return line
 
     rewrite(tmp_path, alter)

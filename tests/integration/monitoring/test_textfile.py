@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tabular_bento.monitoring.drift.job import Judgement, judge
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.drift.textfile import metrics, write_failure, write_metrics
-from tests.monitoring.logs import year
+from tests.integration.monitoring.logs import year
 
 
 def samples(text: str) -> dict[str, float]:
@@ -27,13 +27,13 @@ def samples(text: str) -> dict[str, float]:
 def test_the_metrics_are_the_result(tmp_path: Path, july: Judgement) -> None:
     write_metrics(tmp_path / "drift.prom", july.result, 1)
     found, result = samples((tmp_path / "drift.prom").read_text()), july.result
-    assert result.outcomes.model is not None
+    assert result.labels.model is not None
     assert result.estimate is not None
     assert (found["drift_verdict drift"], found["drift_verdict no_drift"]) == (1, 0)
     assert (found["drift_alert"], found["drift_exit_code"], found["drift_rows"]) == (1, 1, 2_000)
     assert found["drift_share"] == result.decision.drifted_share
-    assert found["drift_rmse"] == result.outcomes.model.rmse
-    assert found["drift_ratio_to_zero_gain"] == result.outcomes.ratio_to_zero_gain
+    assert found["drift_rmse"] == result.labels.model.rmse
+    assert found["drift_ratio_to_naive_baseline"] == result.labels.ratio_to_naive_baseline
     assert found["drift_estimated_rmse"] == result.estimate.rmse
     assert found["drift_bad_lines"] == 0
     assert found["drift_window_end_timestamp_seconds"] == 1_388_534_400  # 2014-01-01 UTC

@@ -11,8 +11,8 @@ import pytest
 from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE, judge, run
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.scoring.package import ModelPackage
-from tests.monitoring.logs import AUGUST, JANUARY, JULY, append, drawn, outcomes_of, post, record, year
-from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, strict, verdict
+from tests.integration.monitoring.logs import AUGUST, JANUARY, JULY, append, drawn, labels_of, post, record, year
+from tests.integration.monitoring.verdicts import SETTINGS, column, finding, kinds, strict, verdict
 from training.source import Flights
 
 ROWS = 3_000
@@ -60,7 +60,7 @@ def test_a_part_of_a_day_is_never_drift(tmp_path: Path, package: ModelPackage, f
 
 def test_months_of_training_do_not_drift(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     table = drawn(flights, JANUARY, JULY, ROWS)
-    post(tmp_path, outcomes_of(table, record(tmp_path, package, table)))
+    post(tmp_path, labels_of(table, record(tmp_path, package, table)))
     result = verdict(tmp_path)
     assert (result.verdict, result.exit_code) == ("no_drift", 0)
     assert result.decision.features_drifted == 0
@@ -69,7 +69,7 @@ def test_months_of_training_do_not_drift(tmp_path: Path, package: ModelPackage, 
 
 def test_july_drifts(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     table = drawn(flights, JULY, AUGUST, ROWS)
-    post(tmp_path, outcomes_of(table, record(tmp_path, package, table)))
+    post(tmp_path, labels_of(table, record(tmp_path, package, table)))
     result = verdict(tmp_path)
     assert (result.verdict, result.exit_code, result.model) == ("drift", 1, package.tag)
     assert {"temp", "wind_speed", "pad"} <= {one.name for one in result.columns if one.drifted}
@@ -77,20 +77,20 @@ def test_july_drifts(tmp_path: Path, package: ModelPackage, flights: Flights) ->
     assert result.decision.reasons == ["share_of_features"]
     assert result.decision.days == pytest.approx(31, abs=0.5)
     assert "median 80.06 to 93.92 degrees F, was 48.92" in column(result, "temp").reason
-    outcomes = result.outcomes
-    assert outcomes.matched == ROWS - table["arrival_delay"].null_count
-    assert outcomes.model is not None
-    assert outcomes.zero_gain is not None
-    assert outcomes.model.rmse_interval is not None
-    assert outcomes.model.rmse_interval[0] < outcomes.model.rmse < outcomes.model.rmse_interval[1]
-    assert outcomes.model.rmse < outcomes.zero_gain.rmse
-    assert outcomes.historical_gain is not None
-    assert outcomes.model.rmse < outcomes.historical_gain.rmse < outcomes.zero_gain.rmse
-    assert outcomes.blocks == "day"
-    assert outcomes.maturity is not None
-    assert outcomes.maturity.judged
-    assert column(result, "outcome").n == outcomes.maturity.matched == outcomes.model.n
-    assert outcomes.unknown == outcomes.elsewhere == outcomes.contradictory == 0
+    labels = result.labels
+    assert labels.matched == ROWS - table["arrival_delay"].null_count
+    assert labels.model is not None
+    assert labels.naive_baseline is not None
+    assert labels.model.rmse_interval is not None
+    assert labels.model.rmse_interval[0] < labels.model.rmse < labels.model.rmse_interval[1]
+    assert labels.model.rmse < labels.naive_baseline.rmse
+    assert labels.historical_baseline is not None
+    assert labels.model.rmse < labels.historical_baseline.rmse < labels.naive_baseline.rmse
+    assert labels.blocks == "day"
+    assert labels.maturity is not None
+    assert labels.maturity.judged
+    assert column(result, "label").n == labels.maturity.matched == labels.model.n
+    assert labels.unknown == labels.elsewhere == labels.contradictory == 0
 
 
 def test_windows_are_cut_by_the_chosen_time(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
@@ -140,14 +140,14 @@ def test_repeated_rows_count_once(tmp_path: Path, package: ModelPackage, flights
     assert "duplicates" in kinds(result)
 
 
-def test_realised_error_alarms(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
-    """Flights that all arrive as late as they left: zero gain is exact, and the model is not."""
+def test_observed_performance_alarms(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
+    """Flights that all arrive as late as they left: the naive baseline is exact, and the model is not."""
     table = drawn(flights, JANUARY, JULY, ROWS)
     answers = record(tmp_path, package, table)
     noisy = pc.add(table["dep_delay"], np.random.default_rng(0).normal(0, 5, ROWS)).to_pylist()
     post(tmp_path, [(answer["prediction_id"], value) for answer, value in zip(answers, noisy, strict=True)])
     result = verdict(tmp_path)
-    assert (result.verdict, result.decision.reasons) == ("drift", ["realised_error"])
+    assert (result.verdict, result.decision.reasons) == ("drift", ["observed_performance"])
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -11,15 +11,18 @@ from tabular_bento.evaluation.reference.thresholds import effective_hours, sprea
 from tabular_bento.features.clock import DAY
 from tabular_bento.monitoring.window.blocks import (
     ABSOLUTE,
+    CELLS,
     ERROR,
-    HISTORICAL_GAIN,
+    GRID,
+    HISTORICAL,
     MODEL,
     SQUARE,
     YOUNGEST,
-    ZERO_GAIN,
+    NAIVE,
     Blocks,
+    cells_of,
+    median_hours,
 )
-from tabular_bento.monitoring.window.delays import CELLS, GRID, cells_of, median_hours
 
 rng = np.random.default_rng(0)
 ROWS = 3_000
@@ -36,8 +39,8 @@ def blocks(chosen: slice | np.ndarray) -> Blocks:
 def test_sums_are_those_of_the_rows() -> None:
     whole, known = blocks(slice(None)), ~np.isnan(ERRORS[0])
     assert (whole.rows.sum(), whole.matched.sum()) == (ROWS, known.sum())
-    assert whole.gains.sum() == (known & GAIN).sum()
-    for first, errors in zip((MODEL, ZERO_GAIN, HISTORICAL_GAIN), ERRORS, strict=True):
+    assert whole.historical.sum() == (known & GAIN).sum()
+    for first, errors in zip((MODEL, NAIVE, HISTORICAL), ERRORS, strict=True):
         sums = whole.sums.sum(axis=0)
         assert sums[first + ERROR] == pytest.approx(errors[known].sum())
         assert sums[first + ABSOLUTE] == pytest.approx(np.abs(errors[known]).sum())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from tabular_bento.monitoring.window.ids import keys_of
-from tabular_bento.monitoring.window.sample import Sample
+from tabular_bento.monitoring.window.ids import Sample, keys_of
 from tabular_bento.traffic.log import prediction_ids
 
 

@@ -48,16 +48,16 @@ def test_lines_that_cannot_be_read_are_kept(tmp_path: Path, july: Judgement) -> 
     path = tmp_path / "history.jsonl"
     path.write_text('{"of": "a later version"}\ntorn')
     History(path).record(windowed(july.result, 0), 1, 1)
-    assert path.read_text().splitlines()[:2] == ['{"of": "a later version"}', "torn"]
+    assert path.read_text().splitlines()[:2] == ['{"of": "a later version"}', "truncated"]
     assert len(History(path).entries()) == 1
 
 
 def test_an_entry_is_what_the_result_says(july: Judgement) -> None:
     entry = Entry.of(july.result)
     assert Entry.model_validate_json(entry.model_dump_json()) == entry
-    assert july.result.outcomes.model is not None
+    assert july.result.labels.model is not None
     assert july.result.estimate is not None
-    assert (entry.rmse, entry.estimated_rmse) == (july.result.outcomes.model.rmse, july.result.estimate.rmse)
+    assert (entry.rmse, entry.estimated_rmse) == (july.result.labels.model.rmse, july.result.estimate.rmse)
     assert entry.drifted_share == july.result.decision.drifted_share
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from tabular_bento.errors import SpillError
 from tabular_bento.monitoring.window import spill as module
-from tabular_bento.monitoring.window.records import OUTCOME_KIND
+from tabular_bento.monitoring.window.records import LABEL_KIND
 from tabular_bento.monitoring.window.spill import BUCKETS, RANGE_ROWS, Spill, Writer, cut, ranges, spill_folder
 
 rng = np.random.default_rng(0)
 
 
 def rows(count: int) -> np.ndarray:
-    made = np.empty(count, OUTCOME_KIND)
+    made = np.empty(count, LABEL_KIND)
     made["key"] = rng.integers(2**64, size=count, dtype=np.uint64)
     made["time"], made["value"] = np.arange(count), rng.normal(size=count)
     return made
@@ -28,12 +28,12 @@ def test_every_row_is_in_one_range(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "RUN_ROWS", 700)
     everything = rows(5_000)
     with spill_folder(f"{place}{tmp_path}") as spill:
-        writer = Writer(spill, OUTCOME_KIND)
+        writer = Writer(spill, LABEL_KIND)
         for start in range(0, 5_000, 900):
             writer.add(everything[start : start + 900])
         runs = writer.flush()
         assert len(runs) == 8
-        parts = [spill.read(cut(runs, *place), OUTCOME_KIND) for place in ranges(10 * RANGE_ROWS)]
+        parts = [spill.read(cut(runs, *place), LABEL_KIND) for place in ranges(10 * RANGE_ROWS)]
     assert len(parts) == 16
     for lower, upper in pairwise(parts):
         assert lower["key"].max() < upper["key"].min()

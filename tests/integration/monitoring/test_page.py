@@ -18,9 +18,9 @@ from tabular_bento.monitoring.files import write_whole
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.scoring.package import ModelPackage
 from tests.browser import LAPTOP, measured, rendered
-from tests.monitoring.drift.test_history import windowed
-from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
-from tests.monitoring.verdicts import kinds, strict
+from tests.integration.monitoring.test_history import windowed
+from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, year
+from tests.integration.monitoring.verdicts import kinds, strict
 from training.source import Flights
 
 ROWS = 3_000
@@ -31,7 +31,7 @@ def out(tmp_path: Path, package: ModelPackage, flights: Flights) -> Path:
     """What the job wrote of a window without wind directions."""
     table = drawn(flights, JULY, AUGUST, ROWS)
     answers = record(tmp_path / "log", package, table, wind_dir=np.full(ROWS, np.nan))
-    post(tmp_path / "log", outcomes_of(table, answers))
+    post(tmp_path / "log", labels_of(table, answers))
     done = run(year(tmp_path / "log"), tmp_path / "out")
     assert done.complaints == []
     return tmp_path / "out"
@@ -43,7 +43,7 @@ def test_a_browser_without_a_network_renders_it(out: Path, tmp_path: Path) -> No
     assert not re.search(r'<(?:script|img|iframe|link)[^>]+(?:src|href)="(?:https?:)?//', text), "nothing is fetched"
     document = rendered(out / REPORT_FILE, tmp_path / "profile")
     body = document[document.index("<body") :]
-    headings = ["Findings", "What came true", "Trend", "Columns", "Rows"]
+    headings = ["Findings", "Labels", "Trend", "Columns", "Rows"]
     opening = [body.index(f"<h2>{heading}</h2>") for heading in headings]
     assert body.index("<h1") < opening[0]
     assert opening == sorted(opening)
@@ -54,7 +54,7 @@ def test_a_browser_without_a_network_renders_it(out: Path, tmp_path: Path) -> No
     assert shown == [one["text"] for one in findings]
     assert shown[0] == "wind_dir: all of its 3,000 values are missing; of the reference, 2.2% are"
     assert "<em>Look first at the source of wind_dir" in body
-    for row in ("historical gain", "zero gain", "estimated without outcomes"):
+    for row in ("the historical baseline", "the naive baseline", "estimated without labels"):
         assert row in body[opening[1] : opening[2]]
     assert body[opening[2] : opening[3]].count("<circle") == 5, "a window's point in each chart, and the estimate's"
     assert len(re.findall(r'class="[^"]*js-plotly-plot', body[opening[4] :])) > 20, "Evidently's plots are drawn"

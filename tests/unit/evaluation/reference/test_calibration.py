@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from tabular_bento.evaluation.reference.bins import Bins, contributions
 from tabular_bento.evaluation.reference.calibration import MATERIAL, ROWS, calibrate
-from tabular_bento.evaluation.reference.importance import importance
-from tabular_bento.evaluation.reference.profile import profile_columns
+from tabular_bento.evaluation.reference.profile import importance, profile_columns
 from tabular_bento.evaluation.reference.thresholds import Thresholds, effective_hours, spread
 
 DAY, HOUR = 86_400, 3_600

@@ -18,7 +18,7 @@ from tabular_bento.errors import OutputError
 from tabular_bento.monitoring.drift import webhook
 from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE, Judgement, run
 from tabular_bento.monitoring.drift.settings import OutputSettings
-from tests.monitoring.logs import year
+from tests.integration.monitoring.logs import year
 
 
 @dataclass

@@ -29,25 +29,25 @@ from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.job import judge
 from tabular_bento.monitoring.window import spill
 from tabular_bento.monitoring.window.data import Query
-from tabular_bento.monitoring.window.scan import Means, _tasks, read_window
+from tabular_bento.monitoring.window.scan import ExecutionOptions, _tasks, read_window
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.traffic.log import PREDICTIONS
+from tabular_bento.traffic.schema import PREDICTIONS
 from tabular_bento.traffic.sealing import seal
 from tests.conftest import ROOT
 from tests.lines import fold, unfold
-from tests.monitoring.logs import AUGUST, JULY, append, drawn, outcomes_of, post, record, rewrite, year
-from tests.monitoring.verdicts import SETTINGS
+from tests.integration.monitoring.logs import AUGUST, COLUMNS, JULY, append, drawn, labels_of, post, read, record, rewrite, year
+from tests.integration.monitoring.verdicts import SETTINGS
 from training.source import Flights
 
 ROWS = 2_000
 NOW = datetime.now(UTC) + timedelta(days=30)
 
 
-def result_of(directory: Path | str, means: Means | None = None, by: str | None = "carrier") -> dict[str, Any]:
+def result_of(directory: Path | str, options: ExecutionOptions | None = None, by: str | None = "carrier") -> dict[str, Any]:
     """All of the result but what differs by name and clock."""
     query = year(path_of(directory))
     query = Query(query.directory, query.start, query.end, query.on, by)
-    document: dict[str, Any] = json.loads(judge(query, None, SETTINGS, means or Means(now=NOW)).result.to_json())
+    document: dict[str, Any] = json.loads(judge(query, None, SETTINGS, options or ExecutionOptions(now=NOW)).result.to_json())
     del document["made_at"], document["window"]["log"]
     return document
 
@@ -58,12 +58,12 @@ def test_segments_and_sealed_files_give_the_same_numbers(
     table = drawn(flights, JULY, AUGUST, ROWS)
     for start in range(0, ROWS, 500):
         part = table.slice(start, 500)
-        post(tmp_path, outcomes_of(part, record(tmp_path, package, part)))
+        post(tmp_path, labels_of(part, record(tmp_path, package, part)))
     before = result_of(tmp_path)
-    assert before["outcomes"]["matched"] > 1_900
+    assert before["labels"]["matched"] > 1_900
     seal(tmp_path / "predictions")
     assert result_of(tmp_path) == before
-    seal(tmp_path / "outcomes")
+    seal(tmp_path / "labels")
     assert result_of(tmp_path) == before
     system = fsspec.filesystem("memory")
     system.put(str(tmp_path), f"/{tmp_path.name}", recursive=True)
@@ -75,10 +75,10 @@ def test_segments_and_sealed_files_give_the_same_numbers(
 def test_many_ranges_give_the_numbers_of_one(
     july_log: Path, package: ModelPackage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = read_window(year(july_log), Reference.load(package.tag), SETTINGS, Means(now=NOW))
+    whole = read(year(july_log), Reference.load(package.tag), ExecutionOptions(now=NOW))
     monkeypatch.setattr(spill, "RANGE_ROWS", 50)
     monkeypatch.setattr(spill, "RUN_ROWS", 300)
-    parts = read_window(year(july_log), Reference.load(package.tag), SETTINGS, Means(now=NOW))
+    parts = read(year(july_log), Reference.load(package.tag), ExecutionOptions(now=NOW))
     assert parts.rows == whole.rows
     assert parts.joined.came.tolist() == whole.joined.came.tolist()
     for name, tally in whole.tallies.items():
@@ -91,7 +91,7 @@ def test_many_ranges_give_the_numbers_of_one(
 def test_a_row_in_several_files_counts_once(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     table = drawn(flights, JULY, AUGUST, ROWS)
     answers = record(tmp_path, package, table)
-    post(tmp_path, outcomes_of(table, answers))
+    post(tmp_path, labels_of(table, answers))
     before = result_of(tmp_path)
     segment = next((tmp_path / PREDICTIONS).glob("*.jsonl"))
     again = segment.with_name(f"again-{segment.name}")
@@ -108,10 +108,10 @@ def test_a_row_in_several_files_counts_once(tmp_path: Path, package: ModelPackag
 def test_of_rows_with_one_id_the_first_by_time_counts(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     record(tmp_path, package, drawn(flights, JULY, AUGUST, 10))
     segment = next((tmp_path / PREDICTIONS).glob("*.jsonl"))
-    lines = [unfold(orjson.loads(line)) for line in segment.read_bytes().splitlines()]
-    later = [fold({**line, "time": "2040-01-01T00:00:00Z", "feature_temp": 1e9}) for line in lines]
+    lines = [unfold(orjson.loads(line), COLUMNS) for line in segment.read_bytes().splitlines()]
+    later = [fold({**line, "time": "2040-01-01T00:00:00Z", "feature.temp": 1e9}, COLUMNS) for line in lines]
     append(tmp_path, b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in later))
-    data = read_window(year(tmp_path), Reference.load(package.tag), SETTINGS)
+    data = read(year(tmp_path), Reference.load(package.tag))
     assert (data.rows.scored, data.rows.duplicates, data.rows.future) == (10, 10, 0)
     assert data.tallies["temp"].other == 0
 
@@ -131,13 +131,13 @@ def test_rows_that_arrive_meanwhile(tmp_path: Path, package: ModelPackage, fligh
     try:
         for _ in range(4):
             before = written[0]
-            data = read_window(year(tmp_path), Reference.load(package.tag), SETTINGS)
+            data = read(year(tmp_path), Reference.load(package.tag))
             assert data.rows.scored >= before
             assert data.rows.duplicates == 0
     finally:
         stop.set()
         thread.join()
-    assert read_window(year(tmp_path), Reference.load(package.tag), SETTINGS).rows.scored == written[0]
+    assert read(year(tmp_path), Reference.load(package.tag)).rows.scored == written[0]
 
 
 def test_no_model_and_wrong_breakdown(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
@@ -165,7 +165,7 @@ def test_memory_does_not_grow_with_the_window(
         log = tmp_path / str(rows)
         write_log(log, base, rows)
         tracemalloc.start()
-        data = read_window(Query(log, START, END), reference, SETTINGS)
+        data = read(Query(log, START, END), reference)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert data.rows.scored == rows

@@ -12,10 +12,9 @@ from tabular_bento.monitoring.drift.job import judge
 from tabular_bento.monitoring.drift.page import page
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.window.data import Query
-from tabular_bento.monitoring.window.scan import read_window
 from tabular_bento.scoring.package import ModelPackage
-from tests.monitoring.logs import JANUARY, JULY, drawn, outcomes_of, post, record, year
-from tests.monitoring.verdicts import SETTINGS
+from tests.integration.monitoring.logs import JANUARY, JULY, drawn, labels_of, post, read, record, year
+from tests.integration.monitoring.verdicts import SETTINGS
 from training.source import Flights
 
 ROWS = 8_000
@@ -33,7 +32,7 @@ def log(package: ModelPackage, flights: Flights, tmp_path_factory: pytest.TempPa
     table = drawn(flights, JANUARY, JULY, ROWS)
     warm = np.array(table["carrier"].to_pylist()) == "UA"
     temp = np.asarray(table["temp"].to_numpy()) + np.where(warm, 30, 0)
-    post(directory, outcomes_of(table, record(directory, package, table, temp=temp)))
+    post(directory, labels_of(table, record(directory, package, table, temp=temp)))
     return directory
 
 
@@ -45,19 +44,19 @@ def result(log: Path, package: ModelPackage) -> DriftResult:
 def test_parts_are_those_of_the_whole(log: Path, package: ModelPackage, result: DriftResult) -> None:
     from tabular_bento.evaluation.reference.package import Reference
 
-    data = read_window(by(log, "origin"), Reference.load(package.tag), SETTINGS)
+    data = read(by(log, "origin"), Reference.load(package.tag))
     assert {segment.value for segment in data.segments} == {"EWR", "JFK", "LGA"}
     for name, tally in data.tallies.items():
         parts = sum(segment.tallies[name].counts for segment in data.segments)
         assert parts.tolist() == tally.counts.tolist()
     assert sum(int(segment.blocks.rows.sum()) for segment in data.segments) == ROWS
     assert sum(segment.rows for segment in result.segments) == ROWS
-    assert sum(segment.outcomes for segment in result.segments) == result.outcomes.matched
+    assert sum(segment.labels for segment in result.segments) == result.labels.matched
     sizes = [segment.rows for segment in result.segments]
     assert sizes == sorted(sizes, reverse=True)
-    assert result.outcomes.model is not None
-    squares = sum((segment.rmse or 0) ** 2 * segment.outcomes for segment in result.segments)
-    assert squares / result.outcomes.matched == pytest.approx(result.outcomes.model.rmse**2)
+    assert result.labels.model is not None
+    squares = sum((segment.rmse or 0) ** 2 * segment.labels for segment in result.segments)
+    assert squares / result.labels.matched == pytest.approx(result.labels.model.rmse**2)
 
 
 def test_a_fault_is_found_where_it_is(result: DriftResult) -> None:

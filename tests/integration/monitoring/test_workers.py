@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks.drift import result_of
-from monitoring.__main__ import main
+from tabular_bento.cli import monitoring_main as main
 from tabular_bento.errors import ClusterError
 from tabular_bento.monitoring.drift.job import judge
 from tabular_bento.monitoring.window import spill
-from tabular_bento.monitoring.window.scan import Means
+from tabular_bento.monitoring.window.scan import ExecutionOptions
 from tabular_bento.monitoring.window.workers import Cluster, ThisProcess, workers
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.traffic.sealing import seal
 from tests.conftest import ROOT
-from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, year
-from tests.monitoring.verdicts import SETTINGS
+from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, year
+from tests.integration.monitoring.verdicts import SETTINGS
 from training.source import Flights
 
 WINDOW = ["--from", "2013-01-01", "--to", "2014-01-01", "--on", "sched_dep", "--as-of", "2040-01-01"]
@@ -39,7 +39,7 @@ def log(tmp_path: Path, package: ModelPackage, flights: Flights, monkeypatch: py
     table = drawn(flights, JULY, AUGUST, 2_000)
     for start in range(0, 2_000, 2_000 // SEGMENTS):
         part = table.slice(start, 2_000 // SEGMENTS)
-        post(tmp_path / "log", outcomes_of(part, record(tmp_path / "log", package, part)))
+        post(tmp_path / "log", labels_of(part, record(tmp_path / "log", package, part)))
     monkeypatch.setattr(spill, "RANGE_ROWS", RANGE_ROWS)
     return tmp_path / "log"
 
@@ -55,19 +55,19 @@ def test_the_same_to_the_bit(log: Path, tmp_path: Path) -> None:
     assert ranges > 2
     assert sum("sum_range" in task for task in done) == ranges
     assert sum("read_rows" in task for task in done) == parts
-    assert len(done) >= (looks + 2) * parts + ranges, "the looks before the pass, rows, outcomes, and ranges"
+    assert len(done) >= (looks + 2) * parts + ranges, "the looks before the pass, rows, labels, and ranges"
     here = result_of(tmp_path / "here")
     assert here["rows"]["scored"] == 2_000
-    assert here["outcomes"]["model"]["rmse"] > 0
+    assert here["labels"]["model"]["rmse"] > 0
     assert result_of(tmp_path / "there") == here
 
 
 def test_workers_of_this_machine(july_log: Path) -> None:
     now = datetime(2040, 1, 1, tzinfo=UTC)
     with workers(count=1) as who:
-        there = judge(year(july_log), None, SETTINGS, Means(who, now=now)).result
+        there = judge(year(july_log), None, SETTINGS, ExecutionOptions(who, now=now)).result
         assert isinstance(who, Cluster)
-    here = judge(year(july_log), None, SETTINGS, Means(now=now)).result
+    here = judge(year(july_log), None, SETTINGS, ExecutionOptions(now=now)).result
     assert there.model_copy(update={"made_at": here.made_at}).to_json() == here.to_json()
 
 

@@ -12,7 +12,7 @@ from tabular_bento.monitoring.drift.job import judge
 from tabular_bento.monitoring.drift.page import page
 from tabular_bento.monitoring.drift.result import Column, DriftResult, Finding
 from tabular_bento.monitoring.drift.settings import DriftSettings
-from tests.monitoring.logs import year
+from tests.integration.monitoring.logs import year
 
 SETTINGS = DriftSettings()
 

@@ -19,7 +19,7 @@ import pytest
 from tabular_bento.monitoring.drift.job import Judgement
 from tabular_bento.monitoring.drift.workspace import PANELS, add_to_workspace, figures, project_name
 from tabular_bento.serving.ports import free_port
-from tests.monitoring.drift.test_history import windowed
+from tests.integration.monitoring.test_history import windowed
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The error to expect without outcomes."""
+"""The error to expect without labels."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.job import judge_window
 from tabular_bento.monitoring.drift.result import Estimate
 from tabular_bento.monitoring.drift.settings import DriftSettings
-from tabular_bento.monitoring.window.scan import read_window
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import ERROR_MODEL_FILE, ModelPackage
-from tests.monitoring.logs import AUGUST, JANUARY, JULY, drawn, outcomes_of, post, record, year
-from tests.monitoring.verdicts import verdict
+from tests.integration.monitoring.logs import AUGUST, JANUARY, JULY, drawn, labels_of, post, read, record, year
+from tests.integration.monitoring.verdicts import verdict
 from training.source import Flights
 
 SETTINGS = DriftSettings()
@@ -35,9 +34,9 @@ def test_it_is_right_on_average_where_it_was_learnt(grounds: Grounds) -> None:
     months = grounds.later.between(datetime(2013, 7, 1), datetime(2013, 9, 1))
     result = grounds.judge(months, estimated=True)
     assert result.estimate is not None
-    assert result.outcomes.model is not None
-    assert result.estimate.rmse == pytest.approx(result.outcomes.model.rmse, rel=0.02)
-    assert result.estimate.mae == pytest.approx(result.outcomes.model.mae, rel=0.02)
+    assert result.labels.model is not None
+    assert result.estimate.rmse == pytest.approx(result.labels.model.rmse, rel=0.02)
+    assert result.estimate.mae == pytest.approx(result.labels.model.mae, rel=0.02)
 
 
 def test_its_interval_holds_the_truth_of_most_weeks(grounds: Grounds) -> None:
@@ -46,10 +45,10 @@ def test_its_interval_holds_the_truth_of_most_weeks(grounds: Grounds) -> None:
         week = grounds.later.between(datetime(2013, 10, day), datetime(2013, 10, day + 7))
         result = grounds.judge(week, estimated=True)
         assert result.estimate is not None
-        assert result.outcomes.model is not None
+        assert result.labels.model is not None
         low, high = result.estimate.rmse_interval
         assert low < result.estimate.rmse < high
-        within.append(low <= result.outcomes.model.rmse <= high)
+        within.append(low <= result.labels.model.rmse <= high)
     assert sum(within) >= 3
 
 
@@ -72,25 +71,25 @@ def test_the_job_estimates_its_sample(tmp_path: Path, package: ModelPackage, fli
     assert result.estimate.n == 1_000
     reference = Reference.read(package.directory, package.tag)
     assert reference.error_model is not None
-    sample = read_window(year(tmp_path), reference, SETTINGS).sample
-    assert reference.error_model.estimate_sample(sample.drop_columns(["feature_temp"]), 7, SETTINGS) is None
+    sample = read(year(tmp_path), reference).sample
+    assert reference.error_model.estimate_sample(sample.drop_columns(["feature.temp"]), 7, SETTINGS) is None
     assert reference.error_model.estimate_sample(pa.table({}), 7, SETTINGS) is None
 
 
 def test_it_never_alarms(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
-    """However bad: the verdict is the one without an estimate, before outcomes come and after."""
+    """However bad: the verdict is the one without an estimate, before labels come and after."""
     table = drawn(flights, JANUARY, JULY, 1_000)
-    outcomes = outcomes_of(table, record(tmp_path, package, table))
+    labels = labels_of(table, record(tmp_path, package, table))
     reference = Reference.load(package.tag)
     terrible = Estimate(n=1_000, rmse=1e6, rmse_interval=(9e5, 2e6), mae=1e6, mae_interval=(9e5, 2e6))
-    for come in ([], outcomes):
+    for come in ([], labels):
         post(tmp_path, come)
-        data = read_window(year(tmp_path), reference, SETTINGS)
+        data = read(year(tmp_path), reference)
         without, beside = (
             judge_window(year(tmp_path), reference, data, SETTINGS, estimate=estimate).result
             for estimate in (None, terrible)
         )
-        assert (beside.verdict, beside.outcomes.matched) == ("no_drift", len(come))
+        assert (beside.verdict, beside.labels.matched) == ("no_drift", len(come))
         same = without.model_copy(update={"estimate": terrible, "made_at": beside.made_at})
         assert beside.to_json() == same.to_json()
 

@@ -15,17 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.functions import FEATURE_NAMES
+from features.problem import PROBLEM
 from tabular_bento.evaluation.reference.vocabulary import MOST_NEW, NewValues, vocabularies
 from tabular_bento.monitoring.drift.job import REPORT_FILE, judge, run
 from tabular_bento.monitoring.window.data import Query
-from tabular_bento.schema import Field, Kind
+from tabular_bento.schema import Kind
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.traffic.log import OUTCOME_SCHEMA, PREDICTION_SCHEMA
+from tabular_bento.traffic.schema import LogColumn, label_columns
 from tabular_bento.traffic.sealing import seal
-from tabular_bento.traffic.writer import SegmentWriter
-from tests.monitoring.logs import JANUARY, JULY, append, drawn, record, rewrite, year
-from tests.monitoring.verdicts import SETTINGS, column, finding, kinds, verdict
+from tabular_bento.traffic.writer import LogWriter
+from tests.integration.monitoring.logs import COLUMNS, JANUARY, JULY, append, drawn, record, rewrite, year
+from tests.integration.monitoring.verdicts import SETTINGS, column, finding, kinds, verdict
 from training.source import Flights
 
 ROWS = 2_000
@@ -55,7 +55,7 @@ def test_all_missing(tmp_path: Path, package: ModelPackage, flights: Flights) ->
 
 
 def test_absent(log: Path) -> None:
-    rewrite(log, lambda line: line, [field for field in PREDICTION_SCHEMA if field.name != "feature_temp"])
+    rewrite(log, lambda line: line, [field for field in COLUMNS if field.name != "feature.temp"])
     result = verdict(log)
     assert (result.verdict, result.exit_code) == ("invalid_data", 2)
     assert kinds(result, "temp") == {"column_absent"}
@@ -63,23 +63,23 @@ def test_absent(log: Path) -> None:
 
 
 def test_absent_text(log: Path) -> None:
-    rewrite(log, lambda line: line, [field for field in PREDICTION_SCHEMA if field.name != "dest"])
+    rewrite(log, lambda line: line, [field for field in COLUMNS if field.name != "input.dest"])
     result = verdict(log)
     assert (result.verdict, result.exit_code) == ("invalid_data", 2)
     assert kinds(result, "dest") == {"column_absent"}
 
 
 def test_wrong_type(log: Path) -> None:
-    schema = [replace(f, kind=Kind.TEXT) if f.name == "feature_temp" else f for f in PREDICTION_SCHEMA]
-    rewrite(log, lambda line: {**line, "feature_temp": str(line["feature_temp"])}, schema)
+    schema = [replace(f, kind=Kind.TEXT) if f.name == "feature.temp" else f for f in COLUMNS]
+    rewrite(log, lambda line: {**line, "feature.temp": str(line["feature.temp"])}, schema)
     result = verdict(log)
     assert (result.verdict, result.exit_code) == ("invalid_data", 2)
     assert kinds(result, "temp") == {"column_wrong_type"}
 
 
 def test_number_for_text(log: Path) -> None:
-    schema = [Field("origin", Kind.INTEGER, "") if f.name == "origin" else f for f in PREDICTION_SCHEMA]
-    rewrite(log, lambda line: {**line, "origin": 7}, schema)
+    schema = [replace(f, kind=Kind.INTEGER) if f.name == "input.origin" else f for f in COLUMNS]
+    rewrite(log, lambda line: {**line, "input.origin": 7}, schema)
     result = verdict(log)
     assert result.verdict == "invalid_data"
     assert kinds(result, "origin") == {"column_wrong_type"}
@@ -87,8 +87,8 @@ def test_number_for_text(log: Path) -> None:
 
 NEEDED_ALTERED = [
     (name, kind)
-    for name in ("prediction_id", "model", "sched_dep", "dep_delay", "arrival_delay")
-    for kind in (None, Kind.INTEGER if name in ("prediction_id", "model", "sched_dep") else Kind.TEXT)
+    for name in ("prediction_id", "model", "input.sched_dep", "input.dep_delay", "output.arrival_delay")
+    for kind in (None, Kind.INTEGER if name in ("prediction_id", "model", "input.sched_dep") else Kind.TEXT)
 ]
 
 
@@ -98,7 +98,7 @@ def test_a_column_that_every_row_must_have(
     log: Path, package: ModelPackage, name: str, kind: Kind | None, named: bool
 ) -> None:
     """Absent, or declared as another kind, it is a verdict with a finding and a page, not a failure of the job."""
-    schema = [field for field in PREDICTION_SCHEMA if field.name != name] + ([Field(name, kind, "")] if kind else [])
+    schema = [field for field in COLUMNS if field.name != name] + ([LogColumn(name, kind)] if kind else [])
     value = {Kind.INTEGER: 7, Kind.TEXT: "late"}.get(kind) if kind else None
     rewrite(log, lambda line: {**line, name: value}, schema)
     done = run(year(log), log / "out", package.tag if named else None)
@@ -118,27 +118,27 @@ def test_a_column_that_every_row_must_have(
 
 def test_a_column_declared_anew_as_another_kind(log: Path) -> None:
     """The log holds numbers by the old schema and text by the new one."""
-    schema = [Field("dep_delay", Kind.TEXT, "") if f.name == "dep_delay" else f for f in PREDICTION_SCHEMA]
-    with SegmentWriter(log / "predictions", schema) as writer:
-        writer.append(b'{"time": "2013-07-01T00:00:00Z", "dep_delay": "late"}\n')
+    schema = [LogColumn(f.name, Kind.TEXT) if f.name == "input.dep_delay" else f for f in COLUMNS]
+    with LogWriter(log / "predictions", schema) as writer:
+        writer.append(b'{"time": "2013-07-01T00:00:00Z", "input.dep_delay": "late"}\n')
     result = verdict(log)
-    assert (result.verdict, kinds(result, "dep_delay")) == ("invalid_data", {"column_wrong_type"})
+    assert (result.verdict, kinds(result, "input.dep_delay")) == ("invalid_data", {"column_wrong_type"})
 
 
-def test_outcomes_of_another_kind_hide_no_verdict(log: Path) -> None:
-    schema = [Field("arrival_delay", Kind.TEXT, "") if f.name == "arrival_delay" else f for f in OUTCOME_SCHEMA]
-    with SegmentWriter(log / "outcomes", schema) as writer:
-        writer.append(b'{"prediction_id": "a", "time": "2013-07-01T00:00:00Z", "arrival_delay": "late"}\n')
+def test_labels_of_another_kind_hide_no_verdict(log: Path) -> None:
+    schema = [replace(f, kind=Kind.TEXT) if f.name == "label" else f for f in label_columns(PROBLEM.declaration)]
+    with LogWriter(log / "labels", schema) as writer:
+        writer.append(b'{"prediction_id": "a", "time": "2013-07-01T00:00:00Z", "label": "late"}\n')
     result = verdict(log)
-    assert (result.verdict, result.outcomes.matched) == ("no_drift", 0)
-    told = finding(result, "outcomes_unreadable")
-    assert (told.severity, told.column) == ("warning", "arrival_delay")
+    assert (result.verdict, result.labels.matched) == ("no_drift", 0)
+    told = finding(result, "labels_unreadable")
+    assert (told.severity, told.column) == ("warning", "label")
 
 
 @pytest.mark.parametrize("kind", [None, Kind.INTEGER])
 def test_a_breakdown_by_a_column_that_is_no_text(log: Path, kind: Kind | None) -> None:
-    schema = [f for f in PREDICTION_SCHEMA if f.name != "carrier"] + ([Field("carrier", kind, "")] if kind else [])
-    rewrite(log, lambda line: {**line, "carrier": 7 if kind else None}, schema)
+    schema = [f for f in COLUMNS if f.name != "input.carrier"] + ([LogColumn("input.carrier", kind)] if kind else [])
+    rewrite(log, lambda line: {**line, "input.carrier": 7 if kind else None}, schema)
     query = year(log)
     result = judge(Query(log, query.start, query.end, query.on, "carrier"), None, SETTINGS).result
     assert (result.verdict, result.rows.scored, result.segments) == ("invalid_data", ROWS, [])
@@ -146,17 +146,17 @@ def test_a_breakdown_by_a_column_that_is_no_text(log: Path, kind: Kind | None) -
 
 
 def test_strings_for_numbers(log: Path) -> None:
-    rewrite(log, lambda line: {**line, "feature_temp": "warm"} if line["carrier"] == "UA" else line)
+    rewrite(log, lambda line: {**line, "feature.temp": "warm"} if line["input.carrier"] == "UA" else line)
     result = verdict(log)
     assert (result.verdict, result.exit_code) == ("invalid_data", 2)
     assert (result.findings[0].kind, result.findings[0].column) == ("bad_lines", "temp")
-    assert "feature_temp" in result.findings[0].text
+    assert "feature.temp" in result.findings[0].text
     assert result.rows.bad > 0.1 * ROWS
 
 
 def without_temp(lines: bytes) -> bytes:
     """The lines as a writer leaves them that has NaN for the temperature and writes that."""
-    before = FEATURE_NAMES.index("temp")
+    before = PROBLEM.feature_names.index("temp")
     return re.sub(rb'("features":\[(?:[^,]*,){%d})[^,]*' % before, rb"\1NaN", lines)
 
 
@@ -168,7 +168,7 @@ def test_nan_tokens(log: Path) -> None:
     result = verdict(log)
     assert (result.verdict, result.exit_code, result.rows.bad) == ("invalid_data", 2, 200)
     assert (result.findings[0].kind, result.findings[0].column) == ("bad_lines", "temp")
-    assert "feature_temp is NaN, so the line is not JSON" in result.findings[0].text
+    assert "feature.temp is NaN, so the line is not JSON" in result.findings[0].text
 
 
 @pytest.mark.parametrize("sealed", [False, True])
@@ -182,7 +182,7 @@ def test_bad_lines_are_judged_in_their_own_window(
     broken = iter(range(ROWS))
     rewrite(
         tmp_path,
-        lambda line: {**line, "feature_temp": "warm"} if line["sched_dep"] >= "2013-06" and next(broken) < 60 else line,
+        lambda line: {**line, "feature.temp": "warm"} if line["input.sched_dep"] >= "2013-06" and next(broken) < 60 else line,
     )
     if sealed:
         seal(tmp_path / "predictions")
@@ -209,8 +209,8 @@ def test_a_window_of_bad_lines_alone(log: Path) -> None:
 def test_torn_and_few_broken_lines(log: Path) -> None:
     append(log, b'{"temp": NaN}\n{"time": "2013-')
     result = verdict(log)
-    assert (result.verdict, result.rows.scored, result.rows.torn, result.rows.bad) == ("no_drift", ROWS, 1, 1)
-    assert "torn_lines" in kinds(result)
+    assert (result.verdict, result.rows.scored, result.rows.truncated, result.rows.bad) == ("no_drift", ROWS, 1, 1)
+    assert "truncated_lines" in kinds(result)
     assert kinds(result, "temp") == {"some_bad_lines"}
 
 
@@ -219,8 +219,8 @@ def make_infinite(log: Path) -> None:
     seal(log / "predictions")
     for path in (log / "predictions").rglob("*.parquet"):
         table = pq.read_table(path)
-        place = table.schema.get_field_index("feature_temp")
-        pq.write_table(table.set_column(place, "feature_temp", pa.array(np.full(len(table), np.inf))), path)
+        place = table.schema.get_field_index("feature.temp")
+        pq.write_table(table.set_column(place, "feature.temp", pa.array(np.full(len(table), np.inf))), path)
 
 
 def test_infinite(log: Path) -> None:
@@ -273,7 +273,7 @@ def test_few_new_categories_are_a_note(tmp_path: Path, package: ModelPackage, fl
 @pytest.mark.parametrize(("share", "expected"), [(0.02, "no_drift"), (1.0, "drift")])
 def test_empty_text(log: Path, share: float, expected: str) -> None:
     counted = iter(range(ROWS))
-    rewrite(log, lambda line: {**line, "origin": ""} if next(counted) < share * ROWS else line)
+    rewrite(log, lambda line: {**line, "input.origin": ""} if next(counted) < share * ROWS else line)
     result = verdict(log)
     assert result.verdict == expected
     told = finding(result, "column_empty")
@@ -283,7 +283,7 @@ def test_empty_text(log: Path, share: float, expected: str) -> None:
 
 def test_clock_ahead(log: Path) -> None:
     ahead = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
-    rewrite(log, lambda line: {**line, "time": ahead} if line["carrier"] == "UA" else line)
+    rewrite(log, lambda line: {**line, "time": ahead} if line["input.carrier"] == "UA" else line)
     result = verdict(log)
     assert (result.verdict, result.exit_code) == ("no_drift", 0)
     assert 100 < result.rows.future < ROWS
@@ -292,7 +292,7 @@ def test_clock_ahead(log: Path) -> None:
 
 def altered(temp: Callable[[float | None], Any]) -> Callable[[Path], None]:
     """Breaks a log by another temperature in every line."""
-    return lambda log: rewrite(log, lambda line: {**line, "feature_temp": temp(line["feature_temp"])})
+    return lambda log: rewrite(log, lambda line: {**line, "feature.temp": temp(line["feature.temp"])})
 
 
 BROKEN: dict[str, tuple[Callable[[Path], None], str, str]] = {
@@ -338,6 +338,6 @@ def test_new_values_are_the_same_in_any_order_and_parts() -> None:
 
 def test_ids_have_no_vocabulary(package: ModelPackage) -> None:
     assert set(package.profile["vocabularies"]) == {"carrier", "origin", "dest"}
-    assert package.profile["vocabularies"]["origin"] == ["EWR", "JFK", "LGA"]
-    columns = {field.name: np.array([None] * 5, dtype=object) for field in PREDICTION_SCHEMA}
-    assert vocabularies(columns) == {}
+    assert package.profile["vocabularies"]["origin"] == {"values": ["EWR", "JFK", "LGA"], "empty": 0.0}
+    columns = {name: np.array([None] * 5, dtype=object) for name in PROBLEM.field_names}
+    assert vocabularies(PROBLEM.declaration, columns) == {}

@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 from data import parts
 
-from monitoring.__main__ import main
+from tabular_bento.cli import monitoring_main as main
 from tabular_bento.monitoring.arguments import moment
 from tabular_bento.monitoring.drift import job
 from tabular_bento.monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.traffic.sealing import seal
-from tests.monitoring.logs import AUGUST, JULY, drawn, outcomes_of, post, record, rewrite
-from tests.monitoring.verdicts import strict
+from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, rewrite
+from tests.integration.monitoring.verdicts import strict
 from training.source import Flights
 
 JULY_WINDOW = ["--from", "2013-07-01", "--to", "2013-08-01", "--on", "sched_dep"]
@@ -49,7 +49,7 @@ def test_drift(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr()
     assert said.err == ""
     assert "verdict  drift\n" in said.out
-    assert "estimated without outcomes" in said.out
+    assert "estimated without labels" in said.out
     assert strict(said.out.splitlines()[-1])["alert"] is True
     assert 'drift_verdict{model="flights:' in prom.read_text()
 
@@ -130,10 +130,10 @@ def test_an_unforeseen_fault_is_no_drift(
 def test_rows_that_no_error_can_be_measured_by(
     tmp_path: Path, package: ModelPackage, flights: Flights, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They count as without an outcome, and the column and their number are told; the others are measured."""
+    """They count as without a label, and the column and their number are told; the others are measured."""
     table = drawn(flights, JULY, AUGUST, 1_000)
-    outcomes = outcomes_of(table, record(tmp_path, package, table))
-    post(tmp_path, [*outcomes[:-1], (outcomes[-1][0], 1e200)])
+    labels = labels_of(table, record(tmp_path, package, table))
+    post(tmp_path, [*labels[:-1], (labels[-1][0], 1e200)])
     counted = iter(range(1_000))
 
     def broken(line: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def test_rows_that_no_error_can_be_measured_by(
         if row in (0, 1, 2, 7):
             line = {**line, "dep_delay": None}
         if row in (3, 4, 5, 6, 7):
-            line = {**line, "arrival_delay": None if row == 7 else 1e200, "feature_gain_carrier_route": 1e200}
+            line = {**line, "arrival_delay": None if row == 7 else 1e200, "feature.gain_carrier_route": 1e200}
         return line
 
     rewrite(tmp_path, broken)
@@ -158,10 +158,10 @@ def test_rows_that_no_error_can_be_measured_by(
     assert "warning  arrival_delay: 7 rows hold no number to measure an error by" in said.out
     result = DriftResult.model_validate(strict((tmp_path / "out" / RESULT_FILE).read_text()))
     assert result.rows.unusable == {"arrival_delay": 7, "dep_delay": 4}
-    assert result.outcomes.bad == 1
-    assert len(outcomes) - 11 <= result.outcomes.matched < len(outcomes) - 5
-    assert result.outcomes.model is not None
-    assert result.outcomes.model.rmse < 100
+    assert result.labels.bad == 1
+    assert len(labels) - 11 <= result.labels.matched < len(labels) - 5
+    assert result.labels.model is not None
+    assert result.labels.model.rmse < 100
     assert "dep_delay: 4 rows hold no number" in (tmp_path / "out" / REPORT_FILE).read_text()
 
 

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.backtest.job import STALE, BackTest, Chapter, Grounds, Sizes, run
 from benchmarks.backtest.shifts import SHIFTS
 from benchmarks.backtest.tables import BEGIN, END, tables, write
-from monitoring.__main__ import main
+from tabular_bento.cli import monitoring_main as main
 from tabular_bento.evaluation.reference.profile import profile
 from tabular_bento.evaluation.reference.vocabulary import vocabularies
 from tabular_bento.monitoring.drift.settings import DriftSettings
