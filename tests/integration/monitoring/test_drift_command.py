@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from argparse import ArgumentTypeError
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data import parts
+import typer
 
 from tabular_bento.cli import monitoring_main as main
-from tabular_bento.monitoring.arguments import moment
+from tabular_bento.cli.common import moment
 from tabular_bento.monitoring.drift import job
 from tabular_bento.monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic import parts
 from tabular_bento.traffic.sealing import seal
 from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, rewrite
 from tests.integration.monitoring.verdicts import strict
@@ -92,16 +92,16 @@ def test_no_result_file_is_a_failure_that_tells_the_verdict(
 )
 def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], name: str) -> None:
     assert command(tmp_path, tmp_path / "out", *arguments) == 2
-    assert capsys.readouterr().err.startswith(name)
+    assert f" drift: {name}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("variable", "value"), [("DRIFT_SAMPLE", "many"), ("DRIFT_ALERT_AFTER", "0")])
+@pytest.mark.parametrize(("variable", "value"), [("TABULAR_BENTO_DRIFT_SAMPLE", "many"), ("TABULAR_BENTO_DRIFT_ALERT_AFTER", "0")])
 def test_a_variable_that_is_wrong_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
     assert command(tmp_path, tmp_path / "out") == 2
-    assert capsys.readouterr().err.startswith(f"{variable}: Input should be ")
+    assert f" drift: {variable}: Input should be " in capsys.readouterr().err
 
 
 def test_a_failed_job_is_one_sentence(
@@ -123,7 +123,7 @@ def test_an_unforeseen_fault_is_no_drift(
     assert command(july_log, tmp_path / "out", "--textfile", str(tmp_path / "drift.prom")) == 3
     told = capsys.readouterr().err
     assert "Traceback" in told
-    assert told.splitlines()[-1] == "The drift job failed: division by zero"
+    assert told.splitlines()[-1].endswith(" drift: The drift job failed: division by zero")
     assert 'drift_exit_code{model=""} 3.0' in (tmp_path / "drift.prom").read_text()
 
 
@@ -139,30 +139,30 @@ def test_rows_that_no_error_can_be_measured_by(
     def broken(line: dict[str, Any]) -> dict[str, Any]:
         row = next(counted)
         if row in (0, 1, 2, 7):
-            line = {**line, "dep_delay": None}
+            line = {**line, "input.dep_delay": None}
         if row in (3, 4, 5, 6, 7):
-            line = {**line, "arrival_delay": None if row == 7 else 1e200, "feature.gain_carrier_route": 1e200}
+            line = {**line, "output.arrival_delay": None if row == 7 else 1e200, "feature.gain_carrier_route": 1e200}
         return line
 
     rewrite(tmp_path, broken)
     seal(tmp_path / "predictions")
     for path in (tmp_path / "predictions").rglob("*.parquet"):  # JSON has no infinity; another writer's file may
         written = pq.read_table(path)
-        place = written.schema.get_field_index("arrival_delay")
-        values = written["arrival_delay"].to_numpy().copy()
+        place = written.schema.get_field_index("output.arrival_delay")
+        values = written["output.arrival_delay"].to_numpy().copy()
         values[-2:] = np.inf
-        pq.write_table(written.set_column(place, "arrival_delay", pa.array(values, from_pandas=True)), path)
+        pq.write_table(written.set_column(place, "output.arrival_delay", pa.array(values, from_pandas=True)), path)
     assert command(tmp_path, tmp_path / "out") == 1
     said = capsys.readouterr()
     assert said.err == ""
-    assert "warning  arrival_delay: 7 rows hold no number to measure an error by" in said.out
+    assert "warning  output.arrival_delay: 7 rows hold no number to measure an error by" in said.out
     result = DriftResult.model_validate(strict((tmp_path / "out" / RESULT_FILE).read_text()))
-    assert result.rows.unusable == {"arrival_delay": 7, "dep_delay": 4}
+    assert result.rows.unusable == {"output.arrival_delay": 7, "input.dep_delay": 4}
     assert result.labels.bad == 1
     assert len(labels) - 11 <= result.labels.matched < len(labels) - 5
     assert result.labels.model is not None
     assert result.labels.model.rmse < 100
-    assert "dep_delay: 4 rows hold no number" in (tmp_path / "out" / REPORT_FILE).read_text()
+    assert "input.dep_delay: 4 rows hold no number" in (tmp_path / "out" / REPORT_FILE).read_text()
 
 
 def test_a_damaged_sealed_file_is_one_sentence(
@@ -197,7 +197,7 @@ def test_times_are_in_utc_whatever_their_offset(text: str, expected: datetime) -
 
 @pytest.mark.parametrize("text", ["July", "0001-01-01T00:00+02:00"])
 def test_no_time(text: str) -> None:
-    with pytest.raises(ArgumentTypeError, match="no date or time"):
+    with pytest.raises(typer.BadParameter, match="no date or time"):
         moment(text)
 
 

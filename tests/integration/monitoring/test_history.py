@@ -46,7 +46,7 @@ def test_another_model_or_log_is_another_line(tmp_path: Path, july: Judgement) -
 
 def test_lines_that_cannot_be_read_are_kept(tmp_path: Path, july: Judgement) -> None:
     path = tmp_path / "history.jsonl"
-    path.write_text('{"of": "a later version"}\ntorn')
+    path.write_text('{"of": "a later version"}\ntruncated')
     History(path).record(windowed(july.result, 0), 1, 1)
     assert path.read_text().splitlines()[:2] == ['{"of": "a later version"}', "truncated"]
     assert len(History(path).entries()) == 1

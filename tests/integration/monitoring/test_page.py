@@ -54,7 +54,7 @@ def test_a_browser_without_a_network_renders_it(out: Path, tmp_path: Path) -> No
     assert shown == [one["text"] for one in findings]
     assert shown[0] == "wind_dir: all of its 3,000 values are missing; of the reference, 2.2% are"
     assert "<em>Look first at the source of wind_dir" in body
-    for row in ("the historical baseline", "the naive baseline", "estimated without labels"):
+    for row in ("historical baseline", "naive baseline", "estimated without labels"):
         assert row in body[opening[1] : opening[2]]
     assert body[opening[2] : opening[3]].count("<circle") == 5, "a window's point in each chart, and the estimate's"
     assert len(re.findall(r'class="[^"]*js-plotly-plot', body[opening[4] :])) > 20, "Evidently's plots are drawn"

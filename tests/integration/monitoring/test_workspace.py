@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tabular_bento.monitoring.drift.job import Judgement
-from tabular_bento.monitoring.drift.workspace import PANELS, add_to_workspace, figures, project_name
+from tabular_bento.monitoring.drift.workspace import PANELS, add_to_workspace, metrics, project_name
 from tabular_bento.serving.ports import free_port
 from tests.integration.monitoring.test_history import windowed
 
@@ -97,7 +97,7 @@ def test_evidently_draws_the_trend(ui: str, july: Judgement) -> None:
     query = {"series_filter": [{key: value[key] for key in keys} for value in panel["values"]]}
     series = asked(f"{ui}/api/v2/snapshots/{project['id']}/data_series_batch", query)
     drawn = {one["params"]["figure"]: one["values"] for one in series["series"]}
-    assert drawn["drifted_share"] == pytest.approx([figures(july.result)["drifted_share"]] * 3)
+    assert drawn["drifted_share"] == pytest.approx([metrics(july.result)["drifted_share"]] * 3)
     assert drawn["max_drifted_share"] == [0.1] * 3
 
 
