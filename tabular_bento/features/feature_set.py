@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tabular_bento.features.declare import Derived, Feature
-from tabular_bento.features.lookups import Lookup
+from tabular_bento.features.lookups import Lookup, Vocabulary
+from tabular_bento.schema import Field, Kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,37 @@ class FeatureSet:
                 shared.append(item.named(variable))
         return cls(features, shared)
 
+    @classmethod
+    def of_fields(cls, fields: Iterable[Field], without: Iterable[str] = ()) -> FeatureSet:
+        """A feature of each field as it is: a number, the code of a text, and times in days.
+
+        Parameters
+        ----------
+        fields : iterable of Field
+            The fields of a problem.
+        without : iterable of str
+            Fields that are no features, such as an identifier.
+        """
+        left_out = frozenset(without)
+        features: list[Feature] = []
+        shared: list[Derived | Lookup] = []
+        for item in fields:
+            if item.name in left_out:
+                continue
+            if item.kind is Kind.TEXT:
+                code = Vocabulary(item.name).named(f"{item.name}_code")
+                shared.append(code)
+                features.append(Feature(item.name, "code", item.description, _Value(code.name)))
+            elif item.kind.is_time:
+                features.append(Feature(item.name, "days", item.description, _Value(item.name, item.kind.per_day)))
+            else:
+                features.append(Feature(item.name, item.unit or "", item.description, _Value(item.name)))
+        return cls(features, shared)
+
+    def __add__(self, other: FeatureSet) -> FeatureSet:
+        """The features of both."""
+        return FeatureSet((*self.features, *other.features), (*self.shared, *other.shared))
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the features."""
@@ -75,6 +107,18 @@ class FeatureSet:
                 found += item.faults(fields, known)
             known.add(item.name)
         return found
+
+
+class _Value:
+    """Reads a value of a row, in units of `per`."""
+
+    def __init__(self, name: str, per: int = 1) -> None:
+        self.name = name
+        self.per = per
+
+    def __call__(self, row: Any) -> Any:
+        value = getattr(row, self.name)
+        return value if self.per == 1 else value / self.per
 
 
 def _repeated(what: str, names: Sequence[str]) -> list[str]:

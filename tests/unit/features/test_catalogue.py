@@ -28,10 +28,8 @@ def by_numpy(row: Any) -> Any:
     return np.where(np.sqrt(row.area) > 2, -row.area / row.floor, abs(row.floor))
 
 
-FEATURE_SET = FeatureSet(
-    (by_look_up, by_numpy),
-    (hour, GroupMean(of="target", by=("city", hour)).named("mean"), Vocabulary("city").named("code")),
-)
+MEAN = GroupMean(of="target", by=("city", hour)).named("mean")
+FEATURE_SET = FeatureSet((by_look_up, by_numpy), (hour, MEAN, Vocabulary("city").named("code")))
 
 
 def test_a_feature_reads_the_fields_that_its_look_ups_are_keyed_by() -> None:
