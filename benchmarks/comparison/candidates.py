@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.definition import KNOWN_PART, SEGMENTS
+from tabular_bento.data.dataset import Dataset
 from tabular_bento.errors import CompareError
 from tabular_bento.evaluation.noninferiority import METRICS, Array, day_sums, differences, levels
-from tabular_bento.monitoring.compare.batches import Found
+from tabular_bento.monitoring.compare.models import PackageModel
+from tabular_bento.monitoring.compare.predictions import SegmentRows, Worst, gather, segments_of
 from tabular_bento.monitoring.compare.settings import CompareSettings
-from tabular_bento.monitoring.compare.sides import PackageSide
-from tabular_bento.monitoring.compare.sources import unseen_months
-from tabular_bento.monitoring.compare.sums import DAY, SegmentRows, segments_of
+from tabular_bento.monitoring.compare.sources import Found, unseen_rows
+from tabular_bento.problem import Problem
 
 Way = Callable[[float], Array]
 
@@ -25,36 +25,55 @@ _STORMS = 12
 
 @dataclass(frozen=True)
 class Grounds:
-    """Errors of n rows of the test months, their days, and their segments: all of shape [n], in order of days.
+    """Errors of n rows of the test part, their days, and their segments: all of shape [n], in order of days.
 
-    `baseline` and `candidate` are prediction less outcome, `zero_gain` that of the part known beforehand.
+    `baseline` and `candidate` are prediction less label, `naive` the error of the naive baseline: the offset, or where
+    there is none the mean of the labels.
     """
 
     baseline: Array
     candidate: Array
-    zero_gain: Array
+    naive: Array
     days: NDArray[np.int64]
     segments: list[SegmentRows]
 
     @classmethod
-    def of(cls, baseline: str, candidate: str) -> Grounds:
-        """The grounds of two packages. Raises MonitoringError where they cannot be computed."""
-        sides = PackageSide.load(baseline), PackageSide.load(candidate)
-        batches = list(unseen_months(*sides, CompareSettings(), Found("test")))
+    def of(cls, baseline: str, candidate: str, problem: Problem, dataset: Dataset) -> Grounds:
+        """The grounds of two packages.
+
+        Parameters
+        ----------
+        baseline, candidate : str
+            Their tags or folders.
+        problem : Problem
+            The project's problem.
+        dataset : Dataset
+            The project's rows.
+
+        Raises
+        ------
+        CompareError, PackageError
+            Where they cannot be computed.
+        """
+        models = PackageModel.load(baseline, problem), PackageModel.load(candidate, problem)
+        declaration = problem.declaration
+        batches = list(unseen_rows(*models, dataset, CompareSettings(), Found("test")))
         if not batches:
-            raise CompareError(f"There is no month that neither {baseline} nor {candidate} was trained on.")
-        columns = {name: np.concatenate([batch.columns[name] for batch in batches]) for name in batches[0].columns}
-        outcome = np.concatenate([batch.outcome for batch in batches])
-        days = np.concatenate([batch.event for batch in batches]) // DAY
-        known = np.flatnonzero(~np.isnan(outcome))
+            raise CompareError(f"There is no test row that neither {baseline} nor {candidate} was trained on.")
+        paired = gather(batches, *models, declaration, Worst(0, declaration))
+        labels, days = paired.labels, paired.days
+        known = np.flatnonzero(~np.isnan(labels))
         order = known[np.argsort(days[known], kind="stable")]
-        ours, theirs = (side.predict(columns) for side in sides)
+        if declaration.offset is None:
+            naive = np.full(len(labels), labels[known].mean())
+        else:
+            naive = np.concatenate([np.asarray(batch.columns[declaration.offset], np.float64) for batch in batches])
         return cls(
-            (ours - outcome)[order],
-            (theirs - outcome)[order],
-            (columns[KNOWN_PART] - outcome)[order],
+            (paired.baseline - labels)[order],
+            (paired.candidate - labels)[order],
+            (naive - labels)[order],
             days[order],
-            segments_of({name: columns[name][order] for name in SEGMENTS}),
+            segments_of({name: values[order] for name, values in paired.segments.items()}),
         )
 
 
@@ -69,12 +88,12 @@ def harms(grounds: Grounds, margin: float, rng: np.random.Generator, worse: Grou
         "all errors larger": lambda s: candidate * (1 + s),
         "noise on every prediction": lambda s: candidate + s * noise,
         "every prediction too high": lambda s: candidate + s,
-        "mixed with zero gain": lambda s: (1 - s) * candidate + s * grounds.zero_gain,
+        "mixed with the naive baseline": lambda s: (1 - s) * candidate + s * grounds.naive,
         "larger on one day in five": lambda s: np.where(fifth, candidate * (1 + s), candidate),
         f"larger on the {_STORMS} worst days": lambda s: np.where(storms, candidate * (1 + s), candidate),
     }
     if worse is not None:
-        ways["mixed with a model without weather"] = lambda s: baseline + s * (worse.candidate - baseline)
+        ways["mixed with a worse model"] = lambda s: baseline + s * (worse.candidate - baseline)
     return {
         f"{name}, {metric.upper()}": _worse_by(way, grounds, margin, place)
         for name, way in ways.items()
@@ -85,6 +104,14 @@ def harms(grounds: Grounds, margin: float, rng: np.random.Generator, worse: Grou
 def equalled(grounds: Grounds) -> Array:
     """The candidate's errors, scaled so that its RMSE is the baseline's: another model that is exactly as good."""
     return grounds.candidate * float(np.sqrt((grounds.baseline**2).mean() / (grounds.candidate**2).mean()))
+
+
+def biased(errors: Array, mask: NDArray[np.bool_], loss: float) -> Array:
+    """The errors [n] with those of a segment shifted so that its RMSE rises by `loss`."""
+    own = errors[mask]
+    mean, square = float(own.mean()), float((own**2).mean())
+    shift = -mean + np.sqrt(mean**2 + (np.sqrt(square) + loss) ** 2 - square)
+    return errors + np.where(mask, shift, 0.0)
 
 
 def _worse_by(way: Way, grounds: Grounds, margin: float, metric: int) -> Array:
@@ -102,11 +129,3 @@ def _worse_by(way: Way, grounds: Grounds, margin: float, metric: int) -> Array:
         middle = (low + high) / 2
         low, high = (middle, high) if loss(middle) < target else (low, middle)
     return way(high)
-
-
-def biased(errors: Array, mask: NDArray[np.bool_], loss: float) -> Array:
-    """The errors [n] with those of a segment shifted so that its RMSE rises by `loss`."""
-    own = errors[mask]
-    mean, square = float(own.mean()), float((own**2).mean())
-    shift = -mean + np.sqrt(mean**2 + (np.sqrt(square) + loss) ** 2 - square)
-    return errors + np.where(mask, shift, 0.0)

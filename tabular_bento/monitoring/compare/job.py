@@ -130,7 +130,7 @@ class _Comparison:
         if self._source == "shadow":
             declaration = self._declaration_of_log()
             models = _from_log(self._baseline), _from_log(self._candidate)
-            batches = logged(window_of(settings), declaration, models[0].model, models[1].model, found)
+            batches = logged(window_of(settings, declaration), declaration, models[0].model, models[1].model, found)
         else:
             theirs = self._open(self._candidate, "candidate")
             declaration = self._problem.declaration if self._problem else theirs.declaration
@@ -143,7 +143,7 @@ class _Comparison:
                 if self._source == "traffic":
                     models = _from_log(self._baseline), theirs.described
                     found.notes.append(f"{self._baseline} cannot be computed here, so what it logged stands for it.")
-                    batches = logged(window_of(settings), declaration, models[0].model, None, found)
+                    batches = logged(window_of(settings, declaration), declaration, models[0].model, None, found)
                 else:
                     unreadable, models = str(error), (_unread(self._baseline), theirs.described)
         output = declaration.outputs[0]
@@ -209,7 +209,7 @@ class _Comparison:
 
     def _rows_of(self, ours: Model, theirs: Model, declaration: Declaration, found: Found) -> Iterator[Batch]:
         if self._source == "traffic":
-            return logged(window_of(self._settings), declaration, None, None, found)
+            return logged(window_of(self._settings, declaration), declaration, None, None, found)
         if self._source == "test":
             if self._dataset is None:
                 raise CompareError("--on test reads the project's data: run the comparison in the project.")

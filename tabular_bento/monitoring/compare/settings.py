@@ -78,7 +78,9 @@ class CompareSettings(BaseSettings):
     start: NaiveDatetime | None = Field(None, description="Of a window of logged traffic.")
     end: NaiveDatetime | None = Field(None, description="Its end, not included.")
     on: str = Field("time", description="`time` of the prediction in UTC, or a date or time of the row.")
-    traffic_dir: Path | str = Field(Path("var/traffic"), description="The traffic log: a folder, or a URI of one.")
+    traffic_dir: Path | str | None = Field(
+        None, description="The traffic log: a folder, or a URI of one; by default where a server writes it."
+    )
 
     sample: int | None = Field(None, ge=1, description="Rows drawn evenly of the examples; all without it.")
     protocol: Protocol = Field("json", description="How servers are asked that are compared by their URL.")

@@ -24,6 +24,7 @@ from tabular_bento.monitoring.compare.models import Model
 from tabular_bento.monitoring.compare.settings import CompareSettings
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.problem import Declaration
+from tabular_bento.traffic.schema import default_directory
 
 Array = NDArray[np.float64]
 
@@ -164,9 +165,10 @@ def parquet(path: Path, declaration: Declaration, settings: CompareSettings, fou
         yield Batch(columns_of_table(part, declaration.fields), numbers(part[target.name]), names)
 
 
-def window_of(settings: CompareSettings) -> Query:
+def window_of(settings: CompareSettings, declaration: Declaration) -> Query:
     """The window of the traffic log that the settings name; all of it where they name no bounds."""
-    return Query(path_of(settings.traffic_dir), settings.start or _FIRST, settings.end or _LAST, settings.on)
+    directory = settings.traffic_dir or default_directory(declaration.name)
+    return Query(path_of(directory), settings.start or _FIRST, settings.end or _LAST, settings.on)
 
 
 def _sampled(count: int, settings: CompareSettings, found: Found) -> NDArray[np.int64]:
