@@ -251,7 +251,7 @@ def arrow_table(table: Any) -> pa.Table:
         if isinstance(table, Mapping):
             return pa.table({name: pa.array(np.asarray(values), from_pandas=True) for name, values in table.items()})
         return pa.Table.from_pandas(table, preserve_index=False)
-    except (pa.ArrowException, AttributeError, TypeError) as error:
+    except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
         raise TableError(f"a {type(table).__name__} cannot be read as a table: {error}") from error
 
 

@@ -40,6 +40,8 @@ class TrainingConfig(BaseModel):
     """Bootstrap resamples behind each interval."""
     within: float | None = Field(default=None, gt=0)
     """Size of an error, in the target's unit; the metric `within` is the share of errors up to it."""
+    report: bool = True
+    """Whether the package holds a report of the test part, which Evidently makes."""
     split: Split = Split()
     """The parts: months of the event time, or shares of the rows."""
     gate: dict[str, float] = {}

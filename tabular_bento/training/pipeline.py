@@ -162,10 +162,14 @@ def ratios(measured: Any, baselines: dict[str, dict[str, Any]]) -> dict[str, flo
 
 
 def plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Metrics without what is not known: NaN becomes null."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
-    }
+    """Metrics as JSON values: NaN, which is not known, becomes null."""
+    return {name: _json(value) for name, value in values.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _decoded(part: Dataset, scores: NDArray[np.float64]) -> NDArray[Any]:

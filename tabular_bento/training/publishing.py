@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from tabular_bento import __version__
 from tabular_bento.evaluation.error_model import learn_error_model, spread
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.calibration import usual_ratios
@@ -36,7 +37,7 @@ from tabular_bento.training.commit import commit_of
 from tabular_bento.training.pipeline import TrainedModel
 from tabular_bento.training.report import write_report
 
-_LIBRARIES = ("bentoml", "numpy", "pydantic", "tabular-bento", "tzdata")
+_LIBRARIES = ("bentoml", "numpy", "pydantic", "tzdata")
 
 _UNSEEN = ("validation", "calibration")
 """Parts that the error model learns from: the model had not seen them."""
@@ -77,7 +78,8 @@ def write_package(directory: Path, model: TrainedModel, folder: Path | None = No
     learn_error_model(features, error, model.config.seed).save_model(directory / ERROR_MODEL_FILE)
     write_json(directory / METRICS_FILE, model.document())
     write_json(directory / PROVENANCE_FILE, _provenance(model, folder))
-    write_report(model, directory / REPORT_FILE)
+    if model.config.report:
+        write_report(model, directory / REPORT_FILE)
 
 
 def _parity_rows(model: TrainedModel) -> list[Row]:
@@ -161,7 +163,7 @@ def _provenance(model: TrainedModel, folder: Path | None) -> dict[str, Any]:
         "config": model.config.model_dump(mode="json"),
         "parameters": model.config.runner_parameters.model_dump(mode="json"),
         "python": platform.python_version(),
-        "libraries": {name: installed_version(name) for name in sorted(set(libraries))},
+        "libraries": {"tabular-bento": __version__} | {name: installed_version(name) for name in libraries},
         "warnings": model.warnings,
     }
 

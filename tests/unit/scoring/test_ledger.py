@@ -11,31 +11,47 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tabular_bento.errors import PackageError, ReleaseError
 from tabular_bento.scoring.ledger import ReleaseLedger, before
 from tabular_bento.scoring.releases import Release
-from tests.conftest import ROOT
-from tests.releases import (
-    CANDIDATE,
-    champion,
-    command,
-    release,
-    tags,
-)
+from tests.unit.models import PRICES
+
+ROOT = Path(__file__).resolve().parents[3]
+FIRST, CANDIDATE = "prices:first", "prices:second"
 
 
-def test_of_two_releases_at_once_one_wins_and_the_other_is_told(trained: dict[str, Any], store: Path) -> None:
-    release(store, trained["tag"])
-    ledger = ReleaseLedger(store)
-    seen, package = ledger.champion(), ledger.verify(CANDIDATE)
+def ledger_of(home: Path) -> ReleaseLedger:
+    return ReleaseLedger(home, "prices")
+
+
+def release(home: Path, tag: str) -> Release:
+    """Release a model without a comparison, and give the record."""
+    ledger = ledger_of(home)
+    return ledger.move("release", ledger.verify(tag, PRICES), {"kind": "forced", "reason": "a test"}, ledger.champion())
+
+
+def champion(home: Path) -> str | None:
+    """The tag of the champion; None where nothing was released."""
+    record = ledger_of(home).champion()
+    return record and record.tag
+
+
+def tags(home: Path) -> list[str]:
+    """The tags that were ever the champion, oldest first."""
+    return [record.tag for record in ledger_of(home).history()]
+
+
+def test_of_two_releases_at_once_one_wins_and_the_other_is_told(home: Path) -> None:
+    release(home, FIRST)
+    ledger = ledger_of(home)
+    seen, package = ledger.champion(), ledger.verify(CANDIDATE, PRICES)
 
     def move(number: int) -> Release | ReleaseError:
         try:
-            return ReleaseLedger(store).move("release", package, {"kind": "forced", "reason": str(number)}, seen)
+            return ledger_of(home).move("release", package, {"kind": "forced", "reason": str(number)}, seen)
         except ReleaseError as error:
             return error
 
@@ -50,9 +66,9 @@ def test_of_two_releases_at_once_one_wins_and_the_other_is_told(trained: dict[st
 
 
 @pytest.fixture
-def holder(store: Path) -> Iterator[subprocess.Popen[str]]:
+def holder(home: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock of the records."""
-    folder = ReleaseLedger(store).folder
+    folder = ledger_of(home).folder
     folder.mkdir(parents=True)
     program = (
         "import fcntl, sys, time\nfile = open(sys.argv[1], 'w')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
@@ -67,115 +83,108 @@ def holder(store: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_release_waits_for_another_and_goes_on_when_that_is_killed(
-    trained: dict[str, Any], store: Path, holder: subprocess.Popen[str]
-) -> None:
-    ledger = ReleaseLedger(store)
+def test_a_release_waits_for_another_and_goes_on_when_that_is_killed(home: Path, holder: subprocess.Popen[str]) -> None:
+    ledger = ledger_of(home)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(release, store, trained["tag"])
+        waiting = pool.submit(release, home, FIRST)
         time.sleep(1)
         assert not waiting.done()
         holder.kill()
-        assert waiting.result().tag == trained["tag"]
+        assert waiting.result().tag == FIRST
     assert ledger.history() == [ledger.champion()]
 
 
 def test_a_release_that_waits_too_long_is_told(
-    trained: dict[str, Any], store: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+    home: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tabular_bento.scoring.ledger.LOCK_SECONDS", 0.2)
     with pytest.raises(ReleaseError, match=r"Another release holds .*lock"):
-        release(store, trained["tag"])
+        release(home, FIRST)
     assert holder.poll() is None
 
 
-def test_a_release_that_is_killed_between_its_rename_and_its_line_of_history_is_in_the_history(
-    trained: dict[str, Any], store: Path
-) -> None:
-    release(store, trained["tag"])
-    ledger = ReleaseLedger(store)
+def test_a_release_that_is_killed_between_its_rename_and_its_line_of_history_is_in_the_history(home: Path) -> None:
+    release(home, FIRST)
+    ledger = ledger_of(home)
     before_kill = ledger.history_file.read_bytes()
-    record = release(store, CANDIDATE)
+    record = release(home, CANDIDATE)
     ledger.history_file.write_bytes(before_kill + record.to_json().encode()[:40])  # torn in the middle of its line
 
-    assert tags(store) == [trained["tag"], CANDIDATE]
-    ledger.move("rollback", ledger.verify(trained["tag"]), {"kind": "rollback"}, ledger.champion())
-    assert tags(store) == [trained["tag"], CANDIDATE, trained["tag"]]
+    assert tags(home) == [FIRST, CANDIDATE]
+    ledger.move("rollback", ledger.verify(FIRST, PRICES), {"kind": "rollback"}, ledger.champion())
+    assert tags(home) == [FIRST, CANDIDATE, FIRST]
     lines = ledger.history_file.read_text().splitlines()
     assert [json.loads(line)["number"] for line in lines] == [1, 2, 3]
 
 
-def test_a_release_that_is_killed_at_any_moment_leaves_the_old_champion_or_the_new(
-    trained: dict[str, Any], store: Path
-) -> None:
-    release(store, trained["tag"])
+def test_a_release_that_is_killed_at_any_moment_leaves_the_old_champion_or_the_new(home: Path) -> None:
+    release(home, FIRST)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom training.releases import ReleaseLedger\n"
-        "ledger = ReleaseLedger(Path(sys.argv[1]))\npackages = [ledger.verify(tag) for tag in sys.argv[2:]]\n"
+        "import sys\nfrom pathlib import Path\nfrom tabular_bento.scoring.ledger import ReleaseLedger\n"
+        "from tests.unit.problems import PRICES\nledger = ReleaseLedger(Path(sys.argv[1]), 'prices')\n"
+        "packages = [ledger.verify(tag, PRICES) for tag in sys.argv[2:]]\n"
         "print('ready', flush=True)\n"
         "while True:\n  for package in packages:\n"
         "    ledger.move('release', package, {'kind': 'forced', 'reason': 'loop'}, ledger.champion())\n"
     )
     for pause in (0.0, 0.013, 0.05, 0.11):
-        command_line = [sys.executable, "-c", program, str(store), CANDIDATE, trained["tag"]]
+        command_line = [sys.executable, "-c", program, str(home), CANDIDATE, FIRST]
         with subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             time.sleep(pause)
             process.send_signal(signal.SIGKILL)
-        ledger = ReleaseLedger(store)
+        ledger = ledger_of(home)
         record = ledger.champion()
         assert record is not None
         records, damaged = ledger.read()
         assert [each.number for each in records] == list(range(1, record.number + 1))
         assert damaged == 0
-    release(store, CANDIDATE)
-    assert champion(store) == CANDIDATE
+    release(home, CANDIDATE)
+    assert champion(home) == CANDIDATE
 
 
 def test_a_history_that_cannot_be_written_is_told_and_mended_by_the_next_move(
-    trained: dict[str, Any], store: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: ReleaseLedger, records: list[Release]) -> None:  # noqa: ARG001
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    release(store, trained["tag"])
+    release(home, FIRST)
     with monkeypatch.context() as patch:
         patch.setattr(ReleaseLedger, "_append", full)
         with pytest.raises(ReleaseError, match=rf"{CANDIDATE} is the champion, but .*No space left on device"):
-            release(store, CANDIDATE)
-    assert champion(store) == CANDIDATE
-    release(store, trained["tag"])
-    assert [json.loads(line)["number"] for line in ReleaseLedger(store).history_file.read_text().splitlines()] == [
+            release(home, CANDIDATE)
+    assert champion(home) == CANDIDATE
+    release(home, FIRST)
+    assert [json.loads(line)["number"] for line in ledger_of(home).history_file.read_text().splitlines()] == [
         1,
         2,
         3,
     ]
 
 
-def test_a_history_that_cannot_be_read_is_told(store: Path) -> None:
-    ledger = ReleaseLedger(store)
+def test_a_history_that_cannot_be_read_is_told(home: Path) -> None:
+    ledger = ledger_of(home)
     ledger.history_file.mkdir(parents=True)
     with pytest.raises(ReleaseError, match=r"history.jsonl cannot be read"):
         ledger.history()
 
 
-def test_a_damaged_line_of_history_is_told_and_the_others_are_shown(trained: dict[str, Any], store: Path) -> None:
-    for tag in (trained["tag"], CANDIDATE, trained["tag"]):
-        release(store, tag)
-    ledger = ReleaseLedger(store)
+def test_a_damaged_line_of_history_is_told_and_the_others_are_shown(home: Path) -> None:
+    for tag in (FIRST, CANDIDATE, FIRST):
+        release(home, tag)
+    ledger = ledger_of(home)
     lines = ledger.history_file.read_text().splitlines(True)
     ledger.history_file.write_text(lines[0] + "nonsense\n" + lines[2])
-    result = command(store, "history", "--json", expect=3)
-    assert [record["number"] for record in json.loads(result.stdout)] == [3, 1]
-    assert "1 lines of" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
+    records, damaged = ledger.read()
+    assert ([record.number for record in records], damaged) == ([1, 3], 1)
 
 
-def test_a_folder_that_cannot_be_written_is_told(trained: dict[str, Any], store: Path) -> None:
-    ledger = ReleaseLedger(store)
-    package = ledger.verify(trained["tag"])
-    (store / "releases").write_text("in the way")
+def test_a_folder_that_cannot_be_written_is_told(home: Path) -> None:
+    ledger = ledger_of(home)
+    package = ledger.verify(FIRST, PRICES)
+    (home / "releases").write_text("in the way")
     with pytest.raises(ReleaseError, match=r"releases.* cannot be written"):
         ledger.move("release", package, {"kind": "first release"}, None)
     with pytest.raises(PackageError, match=r"champion.json cannot be read \(Not a directory\): grant access"):

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from features.definition import HISTORICAL_GAIN
 from sklearn.linear_model import LinearRegression
 
-from features.definition import HISTORICAL_GAIN
 from features.functions import FEATURE_NAMES
 from tabular_bento.evaluation.baselines import baseline_gains
 

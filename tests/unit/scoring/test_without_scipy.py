@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tabular_bento.scoring.package import ModelPackage
-from tests.conftest import ROOT
+
+ROOT = Path(__file__).resolve().parents[3]
 
 HIDDEN = ("scipy", "sklearn", "skops", "pandas", "pyarrow")
 
@@ -36,23 +37,25 @@ def without_scipy(program: str, *arguments: str) -> Any:
     return json.loads(result.stdout)
 
 
-def test_without_scipy_every_parity_vector_comes_out_to_the_bit(package_folder: Path, package: ModelPackage) -> None:
+def test_without_scipy_every_parity_vector_comes_out_to_the_bit(folder: Path, prices_package: ModelPackage) -> None:
     program = """
 import json
 from pathlib import Path
 from tabular_bento.scoring.package import ModelPackage
-loaded = ModelPackage.load(Path(sys.argv[1]), sys.argv[2])
+from tests.unit.problems import PRICES
+loaded = ModelPackage.load(Path(sys.argv[1]), sys.argv[2], PRICES)
 print(json.dumps([loaded.parity_rows, loaded.predictor.runner.kind, sorted({n.split(".")[0] for n in sys.modules})]))
 """
-    rows, kind, modules = without_scipy(program, str(package_folder), package.tag)
-    assert (rows, kind) == (package.parity_rows, "xgboost")
+    rows, kind, modules = without_scipy(program, str(folder), prices_package.tag)
+    assert (rows, kind) == (prices_package.parity_rows, "xgboost")
     assert not set(HIDDEN) & set(modules)
 
 
 def test_the_stand_in_is_gone_once_xgboost_is_imported() -> None:
     program = """
 import json
-import tabular_bento.scoring.runners.xgboost
+from tabular_bento.scoring.runners.xgboost import _xgboost
+_xgboost()
 try:
     import scipy.sparse
 except ModuleNotFoundError as error:
@@ -62,14 +65,14 @@ except ModuleNotFoundError as error:
 
 
 def test_a_sparse_matrix_is_refused_by_its_type_and_a_dense_one_of_any_layout_is_predicted(
-    package_folder: Path,
+    folder: Path,
 ) -> None:
     program = """
 import json
 import numpy as np
 from pathlib import Path
 from tabular_bento.scoring.runners.xgboost import XGBoostRunner
-runner = XGBoostRunner.load(Path(sys.argv[1]))
+runner = XGBoostRunner.load(Path(sys.argv[1]) / "runner")
 X = np.zeros((3, runner.booster.num_features()), dtype=np.float32)
 expected = runner.predict(X).tolist()
 same = all(runner.predict(laid).tolist() == expected for laid in (np.asfortranarray(X), np.repeat(X, 2, 0)[::2]))
@@ -80,15 +83,13 @@ try:
 except TypeError as error:
     print(json.dumps([same, str(error)]))
 """
-    same, refusal = without_scipy(program, str(package_folder))
+    same, refusal = without_scipy(program, str(folder))
     assert same
     assert "not supported by inplace prediction" in refusal
 
 
 def test_where_scipy_is_installed_xgboost_has_the_real_one() -> None:
     scipy = pytest.importorskip("scipy.sparse")
-    import xgboost.core
+    from tabular_bento.scoring.runners.xgboost import _xgboost
 
-    import tabular_bento.scoring.runners.xgboost  # noqa: F401
-
-    assert xgboost.core.scipy.sparse is scipy
+    assert _xgboost().core.scipy.sparse is scipy

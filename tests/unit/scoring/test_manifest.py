@@ -56,7 +56,7 @@ def test_a_manifest_with_other_whitespace_is_refused_although_it_means_the_same(
 
 def test_a_missing_manifest_says_that_this_is_no_package(folder: Path) -> None:
     (folder / FILE).unlink()
-    with pytest.raises(PackageError, match=r"no manifest\.json.*python -m training"):
+    with pytest.raises(PackageError, match=r"no manifest\.json.*tabular-bento train"):
         verify_manifest(folder)
 
 

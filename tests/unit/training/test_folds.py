@@ -4,13 +4,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-
 from features.definition import EVENT_TIME, FIELD_NAMES, KNOWN_PART, TARGET
-from features.functions import FEATURE_NAMES
 from features.history import References
+from tabular_bento.training.examples import Examples, examples_between, out_of_fold
+
+from features.functions import FEATURE_NAMES
 from tabular_bento.errors import TrainingError
 from tabular_bento.training.config import load_config
-from tabular_bento.training.examples import Examples, examples_between, out_of_fold
 from training.source import Flights
 
 HISTORY = [
