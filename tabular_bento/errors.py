@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bentoml.exceptions import BentoMLException
-
 
 class TabularBentoError(Exception):
     """Base of every error of this library."""
@@ -37,8 +35,8 @@ class LogError(DataError):
     """The traffic log cannot be written, read or sealed."""
 
 
-class ScoringError(TabularBentoError, BentoMLException):
-    """Base of every error of the scoring layer; the bentoml command prints it as one sentence."""
+class ScoringError(TabularBentoError):
+    """Base of every error of the scoring layer."""
 
 
 class PackageError(ScoringError):
