@@ -155,10 +155,11 @@ def output_model(model: type[BaseModel]) -> type[IODescriptor]:
 
     def api() -> Any: ...
 
+    made: Any = list
     # the media type spares BentoML a JSON schema for each response
-    api.__annotations__["return"] = Annotated[list[model], ContentType("application/json")]
-    made: type[IODescriptor] = IODescriptor.from_output(api)
-    return made
+    api.__annotations__["return"] = Annotated[made[model], ContentType("application/json")]
+    described: type[IODescriptor] = IODescriptor.from_output(api)
+    return described
 
 
 def add_feedback_api(service: Any, requests: RequestSchema) -> None:

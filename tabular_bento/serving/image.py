@@ -61,10 +61,11 @@ _UV_SETTINGS = (
 _STRIP = "strip_image.sh"
 
 
-_Image: Any = Image
+_Image: Any = Image  # BentoML's types are not checked
+_define: Any = attrs.define
 
 
-@attrs.define
+@_define
 class ServingImage(_Image):  # type: ignore[misc]
     """An image whose bento holds a copy of this library and the lock of the packed model's runner."""
 
@@ -72,14 +73,15 @@ class ServingImage(_Image):  # type: ignore[misc]
     """Tag of the model that is packed."""
 
     def freeze(self, bento_fs: Path, *arguments: Any, **options: Any) -> Any:
-        self.lock_python_packages = False  # they are locked
-        if not self.python_requirements.strip():
-            self.python_requirements = lock_of(self.model)
+        image: Any = self
+        image.lock_python_packages = False  # they are locked
+        if not image.python_requirements.strip():
+            image.python_requirements = lock_of(self.model)
         copy_library(Path(bento_fs) / "src")
         docker = Path(bento_fs) / "env" / "docker"
         docker.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(__file__).with_name(_STRIP), docker)
-        self.post_commands = [*self.post_commands, f"sh ./env/docker/{_STRIP}"]
+        image.post_commands = [*image.post_commands, f"sh ./env/docker/{_STRIP}"]
         return super().freeze(bento_fs, *arguments, **options)
 
 

@@ -45,7 +45,8 @@ class JSONEndpoints:
         """Validate, wait for the batch, respond."""
         with self._handler.request("http", lambda: request.headers) as counted:
             rows = self._parse(await read_body(request, self._settings))
-            return json_response(200, list(await self._handler.predict(rows, counted)))
+            batch = await self._handler.predict(rows, counted)
+            return Response(batch.json(), 200, None, "application/json")
 
     async def feedback(self, request: Request) -> Response:
         """Validate labels and log them."""
