@@ -21,7 +21,7 @@ FAILED = 3
 MARKS = ("<!-- simulation: begin -->", "<!-- simulation: end -->")
 """What of a page the tables replace, so that the words around them stay."""
 
-_DESCRIPTION = """Measure how often `tabular-bento compare --not-worse` is wrong, on windows of days whose truth is known.
+_DESCRIPTION = """Measure how often `tabular-bento compare --not-worse` is wrong, on windows whose truth is known.
 
 Takes the errors of two real models on their test part, makes candidates that are worse by exactly the margin in ways
 from the plain to the malicious, and counts how many are accepted; then how many equal ones are; then how often a
@@ -38,6 +38,7 @@ example: tabular-bento train --seed 7
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the study in the project of the working folder, and return the exit code."""
+    from benchmarks.backtest.tables import write
     from benchmarks.comparison import simulation
     from benchmarks.comparison.candidates import Grounds
     from tabular_bento.monitoring.compare.settings import read_settings
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = simulation.run(grounds, sizes, settings, worse, bar.set_description)
         text = tables(found, settings)
         if given.out:
-            write(given.out, text)
+            write(given.out, text, MARKS)
     except (TabularBentoError, OSError, ValueError) as error:
         return _fail(f"The simulation failed: {error}", FAILED)
     print(text)
@@ -87,25 +88,6 @@ def _parser() -> argparse.ArgumentParser:
 def _fail(message: str, code: int) -> int:
     print(message, file=sys.stderr)
     return code
-
-
-def write(path: Path, text: str) -> None:
-    """Write the tables into a page, or between its marks where it is there already.
-
-    Raises
-    ------
-    ValueError
-        Where the page lacks a mark.
-    """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{MARKS[0]}\n{text}\n{MARKS[1]}\n", encoding="utf-8")
-        return
-    page = path.read_text(encoding="utf-8")
-    if not all(mark in page for mark in MARKS):
-        raise ValueError(f"{path} lacks the marks {' and '.join(MARKS)}")
-    before, after = page.split(MARKS[0])[0], page.split(MARKS[1])[1]
-    path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
 
 
 def tables(simulation: Simulation, settings: CompareSettings) -> str:
