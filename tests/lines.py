@@ -17,7 +17,8 @@ def logged(directory: Path, stream: str = PREDICTIONS) -> list[Line]:
     return [
         json.loads(line)
         for path in sorted((directory / stream).glob("*.jsonl"))
-        for line in path.read_text().splitlines()
+        for line in path.read_text().split("\n")
+        if line
     ]
 
 
