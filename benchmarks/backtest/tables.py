@@ -63,7 +63,7 @@ def _power(rates: list[Rate]) -> str:
 
 def _story(chapters: list[Chapter]) -> str:
     return _table(
-        ("from", "rows", "verdict", "because of", "share drifted", "prediction", "RMSE / the naive baseline", "bias, minutes"),
+        ("from", "rows", "verdict", "because of", "share drifted", "prediction", "RMSE / naive baseline", "bias"),
         (_line(chapter) for chapter in chapters),
     )
 

@@ -5,22 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.backtest.command import main
 from benchmarks.backtest.job import STALE, BackTest, Chapter, Grounds, Sizes, run
 from benchmarks.backtest.shifts import SHIFTS
 from benchmarks.backtest.tables import BEGIN, END, tables, write
-from tabular_bento.cli import monitoring_main as main
-from tabular_bento.evaluation.reference.profile import profile
-from tabular_bento.evaluation.reference.vocabulary import vocabularies
+from features.problem import PROBLEM
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.store import store_home
+from tests.golden import monitored as golden
+
+pytestmark = pytest.mark.slow
 
 SEED = 20130101
 SIZES = Sizes(rows=(1_000, 5_000, 50_000), splits=10, weeks=26, shifted_rows=(5_000,), draws=2)
+
+
+@pytest.fixture(scope="module")
+def package() -> ModelPackage:
+    """The golden package, in the session's store."""
+    name, version = golden.TAG.split(":")
+    folder = store_home() / "models" / name / version
+    if not folder.exists():
+        golden.write_package(folder)
+    return ModelPackage.load(folder, golden.TAG, PROBLEM)
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +51,14 @@ def month(measured: BackTest, name: str) -> Chapter:
 
 def test_the_same_rows_and_seed_give_the_same_profile(grounds: Grounds, package: ModelPackage) -> None:
     stored = package.profile
-    arrived = grounds.train.where(~np.isnan(grounds.train.history["arrival_delay"]))
-    weights = {name: column["importance"] for name, column in stored["columns"].items() if "importance" in column}
-    seed = package.provenance["config"]["seed"]
-    made = profile(arrived.monitored(), arrived.event, weights, seed)
+    arrived = grounds.train.where(grounds.train.data.labelled)
+    weights = {
+        name.partition(".")[2]: column["importance"]
+        for name, column in stored["columns"].items()
+        if "importance" in column
+    }
+    made = arrived.profile(weights, package.provenance["config"]["seed"])
     assert made == {name: part for name, part in stored.items() if name in made}
-    assert vocabularies(arrived.columns) == stored["vocabularies"]
 
 
 def test_random_windows_hardly_ever_alarm(measured: BackTest) -> None:
@@ -152,11 +166,11 @@ def test_tables_go_between_the_marks(measured: BackTest, tmp_path: Path) -> None
         write(page, "")
 
 
-def test_command(trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command(package: ModelPackage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "new.md"
-    assert main(["backtest", "--quick", "--model", trained["tag"], "--out", str(page)]) == 0
+    assert main(["--quick", "--model", package.tag, "--out", str(page)]) == 0
     printed = capsys.readouterr().out
     assert printed.strip() in page.read_text()
     assert "### False alarms" in printed
-    assert main(["backtest", "--model", "flights:nobody"]) == 3
+    assert main(["--model", "flights:nobody"]) == 3
     assert "flights:nobody" in capsys.readouterr().err
