@@ -125,8 +125,9 @@ drift: $(DEV)  ## Report the drift of the last DAYS days of the traffic log into
 container-test: $(DEV)  ## Build the image on a stand-in base and test the container; needs podman and mmdebstrap
 	@CI=true $(PY) -m pytest -m container $(ARGS)
 
-proto: $(DEV)  ## Generate the gRPC code from its .proto
-	@$(PY) -m grpc_tools.protoc -I. --python_out=. --grpc_python_out=. --pyi_out=. tabular_bento/protocol/open_inference.proto
+proto: $(DEV)  ## Compile the .proto of the Open Inference Protocol
+	@$(PY) -m grpc_tools.protoc -I. --pyi_out=. --descriptor_set_out=tabular_bento/protocol/open_inference.binpb \
+		tabular_bento/protocol/open_inference.proto
 
 docs: $(DEV)  ## Write the tables of docs/operate.md again, from the code
 	@$(PY) -W ignore -m tests.flights.test_operate

@@ -33,9 +33,9 @@ from tabular_bento.schema import Field, Kind
 
 
 class _OutputTensor(NamedTuple):
-    """An output: the place of its column in a `PredictionBatch`, its datatype, and its sizes behind the rows."""
+    """An output: the index of its column in a `PredictionBatch`, its datatype, and its sizes behind the rows."""
 
-    place: int
+    column: int
     datatype: str
     sizes: tuple[int, ...]
 
@@ -108,8 +108,8 @@ class TensorSchema:
         """The outputs asked for, all of them where none is."""
         tensors, rows = [], len(batch)
         for name in requested or self.outputs:
-            place, datatype, sizes = self.outputs[name]
-            values = batch.columns[place]
+            column, datatype, sizes = self.outputs[name]
+            values = batch.columns[column]
             if sizes:
                 values = [value for parts in values for value in parts]
             tensors.append(Tensor(name, datatype, (rows, *sizes), values))
@@ -187,7 +187,7 @@ class Layout:
         self._of_one = [(field.name, _reader_of_one(field, datatype)) for field, datatype, _, _ in self._inputs]
 
     def row(self, contents: Sequence[bytes]) -> list[Row] | None:
-        """The validated row of what each input holds in binary form, where it is one; None where `rows` must tell."""
+        """The validated row of what each input holds in binary form, where it is one; None where `rows` must decide."""
         if self.count != 1 or self._ragged is not None:
             return None
         try:

@@ -112,8 +112,8 @@ class PredictionBatch(Sequence[dict[str, Any]]):
     def __getitem__(self, index: int | slice) -> dict[str, Any] | PredictionBatch:
         if isinstance(index, slice):
             return self.of_columns(self.form, tuple(values[index] for values in self.columns), self.model)
-        place = range(len(self))[index]
-        return next(iter(self[place : place + 1]))
+        row = range(len(self))[index]
+        return next(iter(self[row : row + 1]))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         columns = self._objects_of_parts() if self.form.parts else self.columns

@@ -120,7 +120,7 @@ class RequestSchema:
         Raises
         ------
         pydantic.ValidationError
-            Located by place in the list and field.
+            Located by index in the list and field.
         """
         return self.labels_of_models(self._validate_labels(body).__dict__["labels"])
 

@@ -85,7 +85,7 @@ def scored_by(batch: PredictionBatch, version: str, served: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of a request as a sentence can hold it, however large it is."""
+    """A value of a request as a message can hold it, however large it is."""
     match value:
         case str():
             return repr(value if len(value) <= 60 else value[:60] + "...")

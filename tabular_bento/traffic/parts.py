@@ -99,10 +99,26 @@ def rejected_part(path: AnyPath) -> Part | None:
 
 
 def read_part(part: Part, projection: Projection, counts: ScanCounts) -> Iterator[pa.RecordBatch] | None:
-    """The part's rows in batches of any size; None if the file is gone. What is met on the way goes to `counts`: of
-    lines that cannot be read those of the window (`tabular_bento.traffic.rejected`).
+    """The rows of a part.
 
-    Raises LogError for a log file whose schema is missing, and a sealed file that is damaged.
+    Parameters
+    ----------
+    part : Part
+        What to read.
+    projection : Projection
+        What is wanted of it.
+    counts : ScanCounts
+        Is added to as the reading goes; of lines that cannot be read, those of the window count.
+
+    Returns
+    -------
+    iterator of pyarrow.RecordBatch, or None
+        Batches of any size; None if the file is gone.
+
+    Raises
+    ------
+    LogError
+        For a log file whose schema is missing, and a sealed file that is damaged.
     """
     try:
         file = part.path.open("rb")
@@ -189,7 +205,7 @@ def _groups(parquet: pq.ParquetFile, window: Window | None) -> Iterator[tuple[in
         if window is not None and not window.may_meet(group):
             continue
         chunk.append(index)
-        size += sum(group.column(place).total_compressed_size for place in range(group.num_columns))
+        size += sum(group.column(column).total_compressed_size for column in range(group.num_columns))
         if size >= PART_BYTES:
             yield tuple(chunk)
             chunk, size = [], 0

@@ -38,13 +38,31 @@ class EventLog:
         counts: ScanCounts | None = None,
         batch_rows: int = 65_536,
     ) -> Iterator[pa.RecordBatch]:
-        """The rows with `start <= on < end`, as batches of at most `batch_rows` rows, in bounded memory.
+        """The rows with `start <= on < end`, in bounded memory.
 
-        `on` is an INSTANT, where naive datetimes are UTC, or a LOCAL_TIME or DATE, where datetimes are what the clock
-        of the place shows. Rows without `on` are outside every window. `columns` (default: all that any schema has)
-        come in the order asked for, with nulls where an older schema lacks them. `counts` is added to as the scan goes.
+        Parameters
+        ----------
+        start, end : datetime, optional
+            The window; all rows where neither is given.
+        columns : sequence of str, optional
+            What to read, in this order, with nulls where an older schema lacks a column. Default: all that any schema
+            has.
+        on : str
+            An INSTANT, where naive datetimes are UTC, or a LOCAL_TIME or DATE, where datetimes are what the clock of
+            the place shows. Rows without it are outside every window.
+        counts : ScanCounts, optional
+            Is added to as the scan goes.
+        batch_rows : int
+            The most rows of one batch.
 
-        Raises LogError, before the first batch, for a column that no schema has and for a file whose schema is missing.
+        Returns
+        -------
+        iterator of pyarrow.RecordBatch
+
+        Raises
+        ------
+        LogError
+            Before the first batch, for a column that no schema has and for a file whose schema is missing.
         """
         log_files = self.log_files()
         projection = self.projection(start, end, columns, on, batch_rows)

@@ -70,7 +70,7 @@ class Rejects:
         self._timeless = ScanCounts()
 
     def add(self, line: RejectedLine) -> None:
-        """Count a line if it is of the window, or later, by `close`, if that cannot be told yet."""
+        """Count a line if it is of the window, or later, by `close`, if that is not known yet."""
         within = self._time_of is None or self._time_of(line.line)
         if within is not False:
             (self._timeless if within is None else self._counts).reject(self._path, line)

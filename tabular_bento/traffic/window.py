@@ -116,9 +116,9 @@ def _pattern(name: str, columns: Sequence[LogColumn]) -> bytes:
     within = next((column.within for column in columns if column.name == name), None)
     if within is None:
         return rb'"%b"\s*:\s*"([^"]*)"' % re.escape(name).encode()
-    place = [column.name for column in columns if column.within == within].index(name)
+    index = [column.name for column in columns if column.within == within].index(name)
     element = rb'(?:\s*"(?:[^"\\]|\\.)*"\s*|\s*\[[^\]]*\]\s*|[^",\[\]]*)'
-    return rb'"%b"\s*:\s*\[(?:%b,){%d}\s*"([^"]*)"' % (re.escape(within).encode(), element, place)
+    return rb'"%b"\s*:\s*\[(?:%b,){%d}\s*"([^"]*)"' % (re.escape(within).encode(), element, index)
 
 
 def _moment(value: date | datetime) -> datetime:

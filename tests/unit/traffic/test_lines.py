@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import orjson
@@ -165,3 +165,38 @@ def test_json_null_for_nan_reads_as_null(tmp_path: Path) -> None:
         writer.append(orjson.dumps(row(0, amount=float("nan"))) + b"\n")
     table = EventLog(tmp_path).read(datetime(2013, 7, 1, tzinfo=UTC))
     assert table["amount"].null_count == 1
+
+
+TYPED = (
+    LogColumn("time", Kind.INSTANT),
+    LogColumn("input.city", Kind.TEXT, within="inputs"),
+    LogColumn("input.balcony", Kind.BOOLEAN, optional=True, within="inputs"),
+    LogColumn("input.built", Kind.DATE, optional=True, within="inputs"),
+    LogColumn("input.area", Kind.NUMBER, optional=True, within="inputs"),
+)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (b'["a",1,null,null]', "input.balcony is not of kind boolean"),
+        (b'["a","true",null,null]', "input.balcony is not of kind boolean"),
+        (b'["a",true,17,null]', "input.built is not of kind date"),
+        (b'["a",true,"2013-13-01",null]', "input.built: "),
+        (b'["a",true,"2013-07-01",true]', "input.area is not of kind number"),
+        (b'["a,b\\",",true,"2013-07-01",NaN]', "input.area is NaN, so the line is not JSON"),
+        (b'["a",-Infinity,"2013-07-01",1]', "input.balcony is -Infinity, so the line is not JSON"),
+        (b'["a",true,"2013-07-01",1,NaN]', "inputs is NaN, so the line is not JSON"),
+    ],
+)
+def test_values_of_another_kind_are_rejected_by_the_column_s_name(values: bytes, reason: str) -> None:
+    line = b'{"time":"2013-07-01T22:00:00Z","inputs":%b}\n'
+    content = line % b'["a",true,"2013-07-01",1.5]' + line % values + line % b'["b",null,null,2]'
+    rejected: list[RejectedLine] = []
+    (*batches,) = read_lines(io.BytesIO(content), len(content), TYPED, rejected.append)
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    assert [row["input.balcony"] for row in rows] == [True, None]
+    assert [row["input.built"] for row in rows] == [date(2013, 7, 1), None]
+    ((number, found),) = [(line.number, line.reason) for line in rejected]
+    assert number == 2
+    assert found.startswith(reason)
