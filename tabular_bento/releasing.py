@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tabular_bento.errors import PackageError, ReleaseError
+from tabular_bento.data import Source
+from tabular_bento.errors import PackageError, ReleaseError, TabularBentoError
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.ledger import ReleaseLedger, before
 from tabular_bento.scoring.manifest import verify_manifest
+from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.releases import Release
 from tabular_bento.scoring.store import find_model, store_home
 
@@ -50,6 +52,8 @@ class Outcome:
 
     Parameters
     ----------
+    tag : str
+        The model that was asked for.
     champion : Release or None
         The champion now; None where nothing was ever released.
     moved : bool
@@ -58,6 +62,7 @@ class Outcome:
         Of the comparison, where there was one. Where nothing moved, it says why.
     """
 
+    tag: str
     champion: Release | None
     moved: bool
     evidence: Evidence | None = None
@@ -76,6 +81,7 @@ def ledger_of(name: str) -> ReleaseLedger:
 def release(
     problem: Problem,
     tag: str,
+    source: Source,
     *,
     force: str | None = None,
     baseline: str | None = None,
@@ -91,6 +97,8 @@ def release(
         What the model predicts.
     tag : str
         `NAME:VERSION`, `VERSION` or `latest`.
+    source : Source
+        The project's data source, read where there is something to compare.
     force : str, optional
         A reason to release without a comparison, which is recorded.
     baseline : str, optional
@@ -113,7 +121,7 @@ def release(
     package = ledger.verify(tag, problem)
     champion = _champion(ledger, force is not None)
     if champion and champion.tag == tag and champion.fingerprint == package.fingerprint:
-        return Outcome(champion, moved=False)
+        return Outcome(tag, champion, moved=False)
     if baseline and (force is not None or champion is None):
         raise ValueError("--baseline has no use where nothing is compared: leave it out.")
     found = None
@@ -128,12 +136,12 @@ def release(
             _require(ledger, champion)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         folder = ledger.evidence_folder / f"{moment}-{tag.split(':')[1]}"
-        found = compare_with_champion(baseline or champion.tag, tag, folder, out)
+        found = compare_with_champion(baseline or champion.tag, package, source, folder, out)
         if found.exit_code:
-            return Outcome(champion, moved=False, evidence=found)
+            return Outcome(tag, champion, moved=False, evidence=found)
         evidence = found.record()
     record = ledger.move("release", package, evidence, champion, force is not None)
-    return Outcome(record, moved=True, evidence=found)
+    return Outcome(tag, record, moved=True, evidence=found)
 
 
 def rollback(problem: Problem, *, to: str | None = None, reason: str | None = None) -> Outcome:
@@ -159,7 +167,7 @@ def rollback(problem: Problem, *, to: str | None = None, reason: str | None = No
     champion = _champion(ledger, force=to is not None)
     target = _target(ledger.history(), to, problem.name)
     if champion and champion.tag == target.tag:
-        return Outcome(champion, moved=False)
+        return Outcome(target.tag, champion, moved=False)
     try:
         package = ledger.verify(target.tag, problem)
         ledger.check(target, package.fingerprint)
@@ -167,7 +175,7 @@ def rollback(problem: Problem, *, to: str | None = None, reason: str | None = No
         raise ReleaseError(f"{error} `--to TAG` goes to another; `tabular-bento history` lists them.") from error
     evidence = {"kind": "rollback", "reason": reason} if reason else {"kind": "rollback"}
     record = ledger.move("rollback", package, evidence, champion, force=to is not None)
-    return Outcome(record, moved=True)
+    return Outcome(target.tag, record, moved=True)
 
 
 def check_serves(url: str, champion: Release) -> None:
@@ -179,7 +187,6 @@ def check_serves(url: str, champion: Release) -> None:
         Where no server answers at `url`, or one that serves another package.
     """
     from tabular_bento.client import Client
-    from tabular_bento.errors import TabularBentoError
 
     if not url.startswith(("http://", "https://")):
         raise ReleaseError(f"--baseline {url} is no URL: name a server that runs {champion.tag}, or leave it out.")
@@ -195,15 +202,19 @@ def check_serves(url: str, champion: Release) -> None:
         )
 
 
-def compare_with_champion(champion: str, candidate: str, folder: Path, copy: Path | None = None) -> Evidence:
+def compare_with_champion(
+    champion: str, candidate: ModelPackage, source: Source, folder: Path, copy: Path | None = None
+) -> Evidence:
     """Compare two models on the test part.
 
     Parameters
     ----------
     champion : str
         Its tag, or the URL of a server that runs it.
-    candidate : str
-        Its tag.
+    candidate : ModelPackage
+        The other model.
+    source : Source
+        The project's data source, which is read where the candidate was trained from.
     folder : Path
         Where the report is left.
     copy : Path, optional
@@ -214,15 +225,17 @@ def compare_with_champion(champion: str, candidate: str, folder: Path, copy: Pat
     ReleaseError
         Where they cannot be compared or the report cannot be written.
     """
-    from tabular_bento.errors import TabularBentoError
     from tabular_bento.monitoring.compare.job import RESULT_FILE, run
 
     try:
-        result = run(champion, candidate, "test", "not_worse", folder)
+        dataset = source.load(candidate.provenance["config"]["source"])
+        result = run(
+            champion, candidate.tag, "test", "not_worse", folder, problem=candidate.problem, dataset=dataset
+        )
         if copy is not None:
             shutil.copytree(folder, copy, dirs_exist_ok=True)
     except (TabularBentoError, OSError) as error:
-        raise ReleaseError(f"{candidate} cannot be compared with {champion}: {error}") from error
+        raise ReleaseError(f"{candidate.tag} cannot be compared with {champion}: {error}") from error
     return Evidence(result.verdict, result.exit_code, list(result.reasons), (folder / RESULT_FILE).absolute())
 
 

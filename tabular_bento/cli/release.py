@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, load_problem
+from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, load_problem, load_source
 
 if TYPE_CHECKING:
     from tabular_bento.releasing import Outcome
@@ -41,14 +41,14 @@ def release(
     from tabular_bento.releasing import release as move
 
     try:
-        found = move(load_problem(), tag, force=force, baseline=baseline, out=out)
+        found = move(load_problem(), tag, load_source(), force=force, baseline=baseline, out=out)
     except ValueError as error:
         raise fail(error, WRONG_ARGUMENTS) from error
     evidence = found.evidence
     if evidence is not None and evidence.exit_code:
         verdict = "is refused" if evidence.verdict == "refused" else "is not released, for the comparison cannot tell"
         reasons = "; ".join(reason.rstrip(".") for reason in evidence.reasons)
-        raise fail(f"{tag} {verdict}: {reasons}. The report is {evidence.report}.", evidence.exit_code)
+        raise fail(f"{found.tag} {verdict}: {reasons}. The report is {evidence.report}.", evidence.exit_code)
     _show(found, "is the champion", as_json)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -78,10 +82,44 @@ class SklearnRunner:
     def save(self, directory: Path) -> None:
         import skops.io
 
-        skops.io.dump(self.regressor, directory / self.file)
+        (directory / self.file).write_bytes(_canonical(skops.io.dumps(self.regressor)))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         import skops.io
 
         return cls(skops.io.load(directory / cls.file, trusted=TRUSTED_TYPES))
+
+
+def _canonical(content: bytes) -> bytes:
+    """The same archive with objects numbered in their order instead of by address, and without the time of writing."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(files.pop("schema.json"))
+    numbers: dict[str, int] = {}
+
+    def number(address: Any) -> int:
+        return numbers.setdefault(str(address), len(numbers))
+
+    def walk(node: Any) -> None:
+        for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            walk(value)
+        if isinstance(node, dict) and isinstance(node.get("__id__"), int):
+            node["__id__"] = number(node["__id__"])
+        if isinstance(node, dict) and node.get("file") in files:
+            node["file"] = renamed.setdefault(node["file"], _numbered(node["file"], number))
+
+    renamed: dict[str, str] = {}
+    walk(schema)
+    files = {renamed[name]: data for name, data in files.items()}
+    files["schema.json"] = json.dumps(schema, indent=1).encode()
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, data in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name), data)  # dated 1980
+    return written.getvalue()
+
+
+def _numbered(name: str, number: Callable[[str], int]) -> str:
+    stem, dot, rest = name.partition(".")
+    return f"{number(stem)}{dot}{rest}"

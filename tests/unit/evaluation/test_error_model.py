@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features.functions import FEATURE_NAMES
 from tabular_bento.evaluation.error_model import learn_error_model, spread
 
 rng = np.random.default_rng(0)
-X = rng.normal(size=(12_000, len(FEATURE_NAMES))).astype(np.float32)
+X = rng.normal(size=(12_000, 9)).astype(np.float32)
 DAYS = np.arange(12_000) // 200
 ERROR = rng.normal(0, np.where(X[:, 0] > 0, 20, 5))
 
@@ -39,3 +38,13 @@ def test_the_spread_is_that_of_days_it_had_not_seen() -> None:
 
 def test_a_day_has_no_spread() -> None:
     assert spread(X[:200], ERROR[:200], DAYS[:200], 1) == {"days": [], "rmse": [], "mae": []}
+
+
+def test_rows_without_an_event_time_have_no_spread() -> None:
+    assert spread(X, ERROR, None, 1) == {"days": [], "rmse": [], "mae": []}
+
+
+def test_few_rows_and_a_model_without_errors_are_no_fault() -> None:
+    booster = learn_error_model(X[:30], np.zeros(30), 1)
+    assert (booster.inplace_predict(X[:30]).round(6) == 0).any() or booster.attr("mean_squared") == "1.0"
+    assert len(spread(X[:30], np.zeros(30), np.arange(30), 1)["days"]) == 5
