@@ -174,9 +174,8 @@ class TrafficLog:
             Where the log cannot be written.
         """
         if labels:
-            moment = _now()
-            ids, values = zip(*labels, strict=True)
-            lines = list(map(_LabelLine, ids, repeat(moment), self._write_labels(values)))
+            moment, written = _now(), self._write_labels([value for _, value in labels])
+            lines = [_LabelLine(one, moment, value) for (one, _), value in zip(labels, written, strict=False)]
             self._labels.append(_ENCODER.encode_lines(lines), len(lines))
         return len(labels)
 
