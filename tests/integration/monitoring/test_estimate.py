@@ -11,10 +11,10 @@ import pytest
 
 from benchmarks.backtest.job import Grounds
 from tabular_bento.errors import PackageReferenceError
-from tabular_bento.evaluation.reference.estimate import ErrorModel
+from features.problem import PROBLEM
+from tabular_bento.evaluation.reference.estimate import ErrorModel, Estimate
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.job import judge_window
-from tabular_bento.monitoring.drift.result import Estimate
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import ERROR_MODEL_FILE, ModelPackage
@@ -23,6 +23,7 @@ from tests.integration.monitoring.verdicts import verdict
 from training.source import Flights
 
 SETTINGS = DriftSettings()
+EVENT = "input.sched_dep"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_it_knows_that_delayed_flights_are_harder(grounds: Grounds) -> None:
     rmse = []
     for past in (late, on_time):
         assert grounds.reference.error_model is not None
-        estimate = grounds.reference.error_model.estimate(past.features, past.event, 30, SETTINGS)
+        estimate = grounds.reference.error_model.estimate(past.features, past.event, 30, 1_000, 0)
         assert estimate is not None
         rmse.append(estimate.rmse)
     assert rmse[0] > 1.2 * rmse[1]
@@ -72,8 +73,8 @@ def test_the_job_estimates_its_sample(tmp_path: Path, package: ModelPackage, fli
     reference = Reference.read(package.directory, package.tag)
     assert reference.error_model is not None
     sample = read(year(tmp_path), reference).sample
-    assert reference.error_model.estimate_sample(sample.drop_columns(["feature.temp"]), 7, SETTINGS) is None
-    assert reference.error_model.estimate_sample(pa.table({}), 7, SETTINGS) is None
+    assert reference.error_model.estimate_sample(sample.drop_columns(["feature.temp"]), EVENT, 7, 1_000, 0) is None
+    assert reference.error_model.estimate_sample(pa.table({}), EVENT, 7, 1_000, 0) is None
 
 
 def test_it_never_alarms(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
@@ -96,14 +97,14 @@ def test_it_never_alarms(tmp_path: Path, package: ModelPackage, flights: Flights
 
 def test_a_package_without_one_has_no_estimate(package_copy: Path, package: ModelPackage) -> None:
     (package_copy / ERROR_MODEL_FILE).unlink()
-    assert ErrorModel.read(package_copy, package.profile["error"]) is None
+    assert ErrorModel.read(package_copy, package.profile["error"], PROBLEM.feature_names) is None
 
 
 def test_serving_does_not_load_it(package_copy: Path, package: ModelPackage) -> None:
     """A package whose error model is none is served; only who wants to estimate is told."""
     (package_copy / ERROR_MODEL_FILE).write_bytes(b"no model")
     write_manifest(package_copy)
-    served = ModelPackage.load(package_copy, package.tag)
+    served = ModelPackage.load(package_copy, package.tag, PROBLEM)
     assert served.parity_rows == package.parity_rows > 0
     with pytest.raises(PackageReferenceError, match="its profile cannot be used"):
         Reference.read(package_copy, package.tag)

@@ -31,6 +31,7 @@ from tabular_bento.monitoring.window import spill
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.monitoring.window.scan import ExecutionOptions, _tasks, read_window
 from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.store import LocatedModel
 from tabular_bento.traffic.schema import PREDICTIONS
 from tabular_bento.traffic.sealing import seal
 from tests.conftest import ROOT
@@ -144,15 +145,15 @@ def test_no_model_and_wrong_breakdown(tmp_path: Path, package: ModelPackage, fli
     record(tmp_path, package, drawn(flights, JULY, AUGUST, 10))
     rewrite(tmp_path, lambda line: {**line, "model": None})
     assert result_of(tmp_path)["rows"]["other_models"] == 10
+    record(tmp_path, package, drawn(flights, JULY, AUGUST, 10))
     with pytest.raises(WindowError, match="carrier or origin"):
         result_of(tmp_path, by="tailnum")
 
 
 @pytest.fixture(scope="module")
-def base(package: ModelPackage, trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+def base(package: ModelPackage, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     """Real rows to make a large log of."""
-    assert package.tag == trained["tag"]
-    return real_rows(tmp_path_factory.mktemp("real"), package.tag)
+    return real_rows(tmp_path_factory.mktemp("real"), LocatedModel(package.directory, package.tag))
 
 
 def test_memory_does_not_grow_with_the_window(

@@ -81,7 +81,7 @@ def test_an_error_of_a_worker_is_one_sentence(log: Path, tmp_path: Path) -> None
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 3
     (told,) = done.stderr.splitlines()
-    assert told.startswith(f"The drift job failed: {path} cannot be read: ")
+    assert f" drift: The drift job failed: {path} cannot be read: " in told
 
 
 def test_nobody_answers(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
