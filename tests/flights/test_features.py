@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.columns import columns_of, rows_of
-from features.definition import EXAMPLE, FIELD_NAMES
-from features.extractor import ROWWISE_BELOW, FeatureExtractor
-from features.functions import FEATURE_NAMES
-from features.values import Row
+from features.problem import PROBLEM
+from tabular_bento.features import Extractor, Row
+from tabular_bento.features.columns import columns_of, rows_of
+from tabular_bento.features.extractor import ROWWISE_BELOW
 from tabular_bento.scoring.package import ModelPackage
-from tests.rows import from_json, rows
+from tests.flights.rows import EXAMPLE, from_json, rows
+
+FIELDS, FIELD_NAMES, FEATURE_NAMES = PROBLEM.fields, PROBLEM.field_names, PROBLEM.feature_names
 
 
 def bits(matrix: np.ndarray) -> np.ndarray:
@@ -26,9 +27,9 @@ def bits(matrix: np.ndarray) -> np.ndarray:
 def test_a_row_has_the_same_bits_alone_in_a_batch_and_in_any_order(
     package: ModelPackage, batch: list[Row], seed: int
 ) -> None:
-    extractor = package.predictor.extractor
+    extractor = package.extractor
     alone = np.concatenate([extractor.transform([row]) for row in batch])
-    columnar = extractor.transform_columns(columns_of(batch))
+    columnar = extractor.transform_columns(columns_of(batch, FIELDS))
     order = np.random.default_rng(seed).permutation(len(batch))
     shuffled = extractor.transform([batch[i] for i in order])
 
@@ -40,8 +41,8 @@ def test_a_row_has_the_same_bits_alone_in_a_batch_and_in_any_order(
 @settings(deadline=None, max_examples=60)
 @given(batch=st.lists(rows, min_size=1, max_size=3 * ROWWISE_BELOW))
 def test_predictions_do_not_depend_on_the_batch_either(package: ModelPackage, batch: list[Row]) -> None:
-    alone = np.concatenate([package.predictor.predict([row]).target for row in batch])
-    together = package.predictor.predict(batch).target
+    alone = np.concatenate([package.predictor.predict([row]).value for row in batch])
+    together = package.predictor.predict(batch).value
 
     assert (together.view(np.uint64) == alone.view(np.uint64)).all()
 
@@ -49,7 +50,7 @@ def test_predictions_do_not_depend_on_the_batch_either(package: ModelPackage, ba
 @settings(deadline=None, max_examples=200)
 @given(row=rows)
 def test_extraction_is_total_and_gives_no_infinity(package: ModelPackage, row: Row) -> None:
-    features = package.predictor.extractor.transform([row])
+    features = package.extractor.transform([row])
 
     assert features.shape == (1, len(FEATURE_NAMES))
     assert features.dtype == np.float32
@@ -58,7 +59,7 @@ def test_extraction_is_total_and_gives_no_infinity(package: ModelPackage, row: R
 
 @pytest.mark.parametrize("field", ["temp", "wind_dir", "wind_speed", "precip", "visib", "pressure"])
 def test_a_missing_reading_is_nan_in_its_own_feature_only(package: ModelPackage, field: str) -> None:
-    extractor = package.predictor.extractor
+    extractor = package.extractor
     whole, without = extractor.transform(from_json(EXAMPLE, {**EXAMPLE, field: None}))
 
     assert np.isnan(without[FEATURE_NAMES.index(field)])
@@ -68,7 +69,7 @@ def test_a_missing_reading_is_nan_in_its_own_feature_only(package: ModelPackage,
 
 def test_unknown_values_give_the_unknown_code_and_nan(package: ModelPackage) -> None:
     unknown = {**EXAMPLE, "carrier": "??", "origin": "???", "dest": "???", "tailnum": "X"}
-    features = dict(zip(FEATURE_NAMES, package.predictor.extractor.transform(from_json(unknown))[0], strict=True))
+    features = dict(zip(FEATURE_NAMES, package.extractor.transform(from_json(unknown))[0], strict=True))
 
     assert features["carrier"] == 0
     assert features["origin"] == 0
@@ -80,7 +81,7 @@ def test_unknown_values_give_the_unknown_code_and_nan(package: ModelPackage) -> 
 
 
 def test_an_unknown_carrier_does_not_borrow_what_is_known_of_others(package: ModelPackage) -> None:
-    known, unknown = package.predictor.extractor.transform(from_json(EXAMPLE, {**EXAMPLE, "carrier": "??"}))
+    known, unknown = package.extractor.transform(from_json(EXAMPLE, {**EXAMPLE, "carrier": "??"}))
     by_route = [FEATURE_NAMES.index(name) for name in ("distance", "route_air_time", "gain_dest", "taxi")]
 
     assert (known[by_route] == unknown[by_route]).all()
@@ -104,32 +105,34 @@ def test_block_times_know_the_time_zones(
 ) -> None:
     row = from_json({**EXAMPLE, "dest": dest, "sched_dep": sched_dep, "sched_arr": sched_arr})
 
-    assert package.predictor.extractor.transform(row)[0][FEATURE_NAMES.index("block")] == block
+    assert package.extractor.transform(row)[0][FEATURE_NAMES.index("block")] == block
 
 
 def test_saved_and_loaded_it_is_the_same_extractor(package: ModelPackage, tmp_path: Path) -> None:
-    extractor = package.predictor.extractor
+    extractor = package.extractor
     extractor.save(tmp_path)
-    loaded = FeatureExtractor.load(tmp_path)
+    loaded = Extractor.load(FIELDS, PROBLEM.features, tmp_path)
     again = tmp_path / "again"
     again.mkdir()
     loaded.save(again)
 
-    assert loaded.fingerprint == extractor.fingerprint
+    assert loaded.state.fingerprint == extractor.state.fingerprint
     for path in tmp_path.glob("extractor.*"):
         assert path.read_bytes() == (again / path.name).read_bytes()
 
 
 def test_the_fingerprint_sees_a_change_of_one_number(package: ModelPackage, tmp_path: Path) -> None:
-    package.predictor.extractor.save(tmp_path)
-    changed = FeatureExtractor.load(tmp_path)
+    package.extractor.save(tmp_path)
+    changed = Extractor.load(FIELDS, PROBLEM.features, tmp_path)
     table = changed.state.tables["gain_by_dest"]
     table[1] = np.nextafter(table[1], 99)
 
-    assert changed.fingerprint != package.predictor.extractor.fingerprint
+    assert changed.state.fingerprint != package.extractor.state.fingerprint
 
 
 def test_rows_and_columns_are_inverse() -> None:
     batch = from_json(EXAMPLE, {name: EXAMPLE[name] for name in FIELD_NAMES if name not in ("id", "tailnum", "flight")})
 
-    assert rows_of(columns_of(batch)) == batch
+    back = rows_of(columns_of(batch, FIELDS), FIELD_NAMES)
+    assert back[0] == batch[0]
+    assert repr(back[1]) == repr(batch[1]), "NaN is no equal of itself"

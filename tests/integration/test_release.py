@@ -1,4 +1,4 @@
-"""python -m training release, rollback and history, on stores of their own."""
+"""tabular-bento release, rollback and history, on stores of their own."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ from tests.releases import (
     command,
     folder_of,
     release,
+    store_of_two,
     tags,
 )
 
 POOR = "flights:poor"
+
+
+@pytest.fixture
+def store(trained: dict[str, Any], tmp_path: Path) -> Path:
+    """Two models, none released."""
+    return store_of_two(trained["tag"], tmp_path / "store")
 
 
 def test_the_first_release_has_nothing_to_be_compared_with_and_is_recorded(
@@ -75,7 +82,7 @@ def test_a_worse_model_is_refused_with_reasons_and_the_report_unless_forced(
 
     check_one_line(result, f"{POOR} is refused: ")
     assert "RMSE" in result.stderr
-    (report,) = ReleaseLedger(store).evidence_folder.glob("*-poor/compare.json")
+    (report,) = ReleaseLedger(store, "flights").evidence_folder.glob("*-poor/compare.json")
     assert f"The report is {report}." in result.stderr
     assert (tmp_path / "report" / "compare.json").read_bytes() == report.read_bytes()
     assert (tmp_path / "report" / "compare.html").exists()
@@ -83,7 +90,10 @@ def test_a_worse_model_is_refused_with_reasons_and_the_report_unless_forced(
 
     command(store, "release", POOR, "--force", "the other one crashes")
     assert champion(store) == POOR
-    assert ReleaseLedger(store).history()[-1].evidence == {"kind": "forced", "reason": "the other one crashes"}
+    assert ReleaseLedger(store, "flights").history()[-1].evidence == {
+        "kind": "forced",
+        "reason": "the other one crashes",
+    }
     assert "forced: the other one crashes" in command(store, "history").stdout
 
 
@@ -91,7 +101,7 @@ def test_where_the_comparison_cannot_tell_the_command_ends_with_2(
     trained: dict[str, Any], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release(store, trained["tag"])
-    monkeypatch.setenv("COMPARE_MIN_OUTCOMES", "1000000000")
+    monkeypatch.setenv("TABULAR_BENTO_COMPARE_MIN_LABELS", "1000000000")
     result = command(store, "release", CANDIDATE, expect=2)
     check_one_line(result, f"{CANDIDATE} is not released, for the comparison cannot tell: ")
     assert champion(store) == trained["tag"]
@@ -104,9 +114,9 @@ def test_what_keeps_the_comparison_from_being_made_ends_with_3(
     (tmp_path / "file").write_text("in the way")
     result = command(store, "release", CANDIDATE, "--out", str(tmp_path / "file" / "report"), expect=3)
     check_one_line(result, "Not a directory")
-    monkeypatch.setenv("COMPARE_MARGIN", "-1")
+    monkeypatch.setenv("TABULAR_BENTO_COMPARE_MARGIN", "-1")
     result = command(store, "release", CANDIDATE, expect=3)
-    check_one_line(result, f"{CANDIDATE} cannot be compared with {trained['tag']}: COMPARE_MARGIN: ")
+    check_one_line(result, f"{CANDIDATE} cannot be compared with {trained['tag']}: TABULAR_BENTO_COMPARE_MARGIN: ")
     assert champion(store) == trained["tag"]
 
 
@@ -175,7 +185,7 @@ def test_a_champion_whose_package_was_deleted_cannot_be_compared_with_but_can_be
 def test_a_champion_s_package_that_was_altered_is_not_compared_with(trained: dict[str, Any], store: Path) -> None:
     release(store, trained["tag"])
     folder = folder_of(store, trained["tag"])
-    weights = folder / "model.ubj"
+    weights = folder / "runner" / "model.ubj"
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + b"?")
     check_one_line(command(store, "release", CANDIDATE, expect=3), "model.ubj is damaged")
@@ -192,7 +202,7 @@ def test_a_damaged_record_of_the_champion_is_told_and_mended_by_naming_one(
 ) -> None:
     release(store, trained["tag"])
     release(store, CANDIDATE)
-    ledger = ReleaseLedger(store)
+    ledger = ReleaseLedger(store, "flights")
     ledger.alias_file.write_bytes(content)
     with pytest.raises(PackageError, match=r"champion.json is damaged .*rollback --to TAG"):
         ledger.champion()
@@ -211,7 +221,7 @@ def test_a_damaged_record_of_the_champion_is_told_and_mended_by_naming_one(
 
 def test_a_record_that_went_away_is_not_taken_for_a_first_release(trained: dict[str, Any], store: Path) -> None:
     release(store, trained["tag"])
-    ledger = ReleaseLedger(store)
+    ledger = ReleaseLedger(store, "flights")
     ledger.alias_file.unlink()
     with pytest.raises(PackageError, match="is gone although models were released"):
         ledger.champion()
@@ -225,6 +235,6 @@ def test_without_a_release_the_history_says_what_to_do(store: Path) -> None:
 @pytest.mark.parametrize("name", ["release", "rollback", "history"])
 def test_help_tells_every_exit_code(store: Path, name: str) -> None:
     text = command(store, name, "--help").stdout
-    assert "exit codes: 0" in text
-    assert "3" in text[text.index("exit codes") :]
+    assert "Exit codes: 0" in text
+    assert "3" in text[text.index("Exit codes") :]
     assert f"    {name}" in command(store, "--help").stdout
