@@ -109,17 +109,26 @@ def monitored(
     if features is not None:
         for index, name in enumerate(declaration.feature_names):
             found[feature_column(name)] = features[:, index].astype(np.float64)
-    found |= {name: _plain(values) for name, values in output_columns(declaration, outputs).items()}
-    found[LABEL] = _plain(labels)
+    kinds = _output_kinds(declaration)
+    for name, values in output_columns(declaration, outputs).items():
+        found[name] = _plain(values, kinds[name])
+    found[LABEL] = _plain(labels, declaration.target.kind)
     for item in monitored_inputs(declaration):
-        values = np.asarray(columns[item.name])
-        found[input_column(item.name)] = values / item.kind.per_day if item.kind.is_time else _plain(values)
+        found[input_column(item.name)] = _plain(columns[item.name], item.kind)
     return found
 
 
-def _plain(values: Any) -> NDArray[Any]:
+def _output_kinds(declaration: Declaration) -> dict[str, Kind]:
+    """The kind of each output's column, by its name in the log."""
+    return {output_column(name): output.kind for output in declaration.outputs for name in output.columns}
+
+
+def _plain(values: Any, kind: Kind) -> NDArray[Any]:
+    """Texts as objects, times in days, everything else as float64."""
     array = np.asarray(values)
-    return array if array.dtype == object else array.astype(np.float64)
+    if kind is Kind.TEXT:
+        return array.astype(object)
+    return array / kind.per_day if kind.is_time else array.astype(np.float64)
 
 
 def profile(
@@ -144,9 +153,10 @@ def profile(
     """
     watched = monitored(declaration, columns, features, outputs, labels)
     summaries = profile_columns(watched)
-    for item in monitored_inputs(declaration):
-        if item.kind.is_time:
-            summaries[input_column(item.name)]["kind"] = "time"
+    kinds = _output_kinds(declaration) | {input_column(item.name): item.kind for item in declaration.fields}
+    for name, summary in summaries.items():
+        if name in kinds and kinds[name].is_time:
+            summary["kind"] = "time"
     if declaration.features:
         names = {name: feature_column(name) for name in declaration.feature_names}
     else:
@@ -185,9 +195,10 @@ def reference_rows(
         for index, name in enumerate(declaration.feature_names):
             values = features[:, index].astype(np.float64)
             arrays[feature_column(name)] = pa.array(values, pa.float64(), from_pandas=True)
+    kinds = _output_kinds(declaration)
     for name, part in output_columns(declaration, outputs).items():
-        arrays[name] = pa.array(part.tolist() if part.dtype == object else part, from_pandas=True)
-    arrays[LABEL] = pa.array(_plain(labels), from_pandas=True)
+        arrays[name] = arrow_column(part, Field(name, kinds[name]))
+    arrays[LABEL] = pa.array(_plain(labels, declaration.target.kind), from_pandas=True)
     return pa.table(arrays)
 
 

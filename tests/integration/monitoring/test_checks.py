@@ -182,7 +182,9 @@ def test_bad_lines_are_judged_in_their_own_window(
     broken = iter(range(ROWS))
     rewrite(
         tmp_path,
-        lambda line: {**line, "feature.temp": "warm"} if line["input.sched_dep"] >= "2013-06" and next(broken) < 60 else line,
+        lambda line: (
+            {**line, "feature.temp": "warm"} if line["input.sched_dep"] >= "2013-06" and next(broken) < 60 else line
+        ),
     )
     if sealed:
         seal(tmp_path / "predictions")

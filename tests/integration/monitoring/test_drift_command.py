@@ -95,7 +95,9 @@ def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], arg
     assert f" drift: {name}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("variable", "value"), [("TABULAR_BENTO_DRIFT_SAMPLE", "many"), ("TABULAR_BENTO_DRIFT_ALERT_AFTER", "0")])
+@pytest.mark.parametrize(
+    ("variable", "value"), [("TABULAR_BENTO_DRIFT_SAMPLE", "many"), ("TABULAR_BENTO_DRIFT_ALERT_AFTER", "0")]
+)
 def test_a_variable_that_is_wrong_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.backtest.job import Grounds
-from tabular_bento.errors import PackageReferenceError
 from features.problem import PROBLEM
+from tabular_bento.errors import PackageReferenceError
 from tabular_bento.evaluation.reference.estimate import ErrorModel, Estimate
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.job import judge_window

@@ -18,8 +18,8 @@ from tabular_bento.monitoring.files import write_whole
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.scoring.package import ModelPackage
 from tests.browser import LAPTOP, measured, rendered
-from tests.integration.monitoring.test_history import windowed
 from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, year
+from tests.integration.monitoring.test_history import windowed
 from tests.integration.monitoring.verdicts import kinds, strict
 from training.source import Flights
 

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tabular_bento.monitoring.drift.job import REPORT_FILE, judge, run
+from tabular_bento.monitoring.drift.performance import summarize
 from tabular_bento.monitoring.drift.result import Labels
 from tabular_bento.monitoring.drift.settings import DriftSettings
-from tabular_bento.monitoring.drift.performance import summarize
 from tabular_bento.monitoring.window.blocks import CELLS, GRID, NEARLY_ALL, Blocks, cells_of, usual_cell
 from tabular_bento.monitoring.window.data import Joined, RowCounts, WindowData
 from tabular_bento.monitoring.window.scan import limits
@@ -31,7 +31,8 @@ rng = np.random.default_rng(0)
 def summary(age: Array, delay: Array, error: Array, gain: float = 0.0, **settings: float) -> Labels:
     """Of predictions so many hours old, whose labels come so many hours after them, if they have come yet.
 
-    The model's error is as given; the naive baseline's is off by `gain` more, and the historical baseline's is the model's.
+    The model's error is as given; the naive baseline's is off by `gain` more, and the historical one's is as
+    the model's.
     """
     chosen = DriftSettings(**settings)  # type: ignore[arg-type]
     error = np.where(delay <= age, error, np.nan)
@@ -40,7 +41,9 @@ def summary(age: Array, delay: Array, error: Array, gain: float = 0.0, **setting
     blocks = Blocks.of(event, cells_of(age, limits(chosen.maturity_hours)), errors, np.full(len(age), True))
     came = np.bincount(cells_of(delay[delay <= age]), minlength=CELLS)
     now = datetime.now(UTC)
-    return summarize(WindowData(now, True, RowCounts(len(age)), {}, {}, blocks, Joined(came), None, pa.table({})), chosen)
+    return summarize(
+        WindowData(now, True, RowCounts(len(age)), {}, {}, blocks, Joined(came), None, pa.table({})), chosen
+    )
 
 
 def usual_delay(came: Array, waiting: Array) -> float:

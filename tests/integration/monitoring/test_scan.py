@@ -29,26 +29,42 @@ from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.job import judge
 from tabular_bento.monitoring.window import spill
 from tabular_bento.monitoring.window.data import Query
-from tabular_bento.monitoring.window.scan import ExecutionOptions, _tasks, read_window
+from tabular_bento.monitoring.window.scan import ExecutionOptions, _tasks
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.store import LocatedModel
 from tabular_bento.traffic.schema import PREDICTIONS
 from tabular_bento.traffic.sealing import seal
 from tests.conftest import ROOT
-from tests.lines import fold, unfold
-from tests.integration.monitoring.logs import AUGUST, COLUMNS, JULY, append, drawn, labels_of, post, read, record, rewrite, year
+from tests.integration.monitoring.logs import (
+    AUGUST,
+    COLUMNS,
+    JULY,
+    append,
+    drawn,
+    labels_of,
+    post,
+    read,
+    record,
+    rewrite,
+    year,
+)
 from tests.integration.monitoring.verdicts import SETTINGS
+from tests.lines import fold, unfold
 from training.source import Flights
 
 ROWS = 2_000
 NOW = datetime.now(UTC) + timedelta(days=30)
 
 
-def result_of(directory: Path | str, options: ExecutionOptions | None = None, by: str | None = "carrier") -> dict[str, Any]:
+def result_of(
+    directory: Path | str, options: ExecutionOptions | None = None, by: str | None = "carrier"
+) -> dict[str, Any]:
     """All of the result but what differs by name and clock."""
     query = year(path_of(directory))
     query = Query(query.directory, query.start, query.end, query.on, by)
-    document: dict[str, Any] = json.loads(judge(query, None, SETTINGS, options or ExecutionOptions(now=NOW)).result.to_json())
+    document: dict[str, Any] = json.loads(
+        judge(query, None, SETTINGS, options or ExecutionOptions(now=NOW)).result.to_json()
+    )
     del document["made_at"], document["window"]["log"]
     return document
 
