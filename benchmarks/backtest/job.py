@@ -220,6 +220,6 @@ def _starts(past: Past, step: timedelta, most: int) -> Iterator[datetime]:
     """The beginnings of whole windows from the first day on, at most so many; the last may lack days."""
     first = datetime.fromtimestamp(int(past.event.min()), UTC).replace(hour=0, minute=0, second=0, tzinfo=None)
     last = datetime.fromtimestamp(int(past.event.max()), UTC).replace(tzinfo=None)
-    for place in range(most):
-        if first + place * step < last - step * 0.7:
-            yield first + place * step
+    for index in range(most):
+        if first + index * step < last - step * 0.7:
+            yield first + index * step

@@ -120,9 +120,9 @@ def judge_past(past: Past, reference: Reference, settings: DriftSettings, estima
     rows["key"], rows["time"], rows["event"] = np.arange(len(past)), past.event * 1_000_000, past.event
     rows["predicted"], rows["baseline"] = past.predicted, past.columns[str(declaration.offset)]
     rows["gain"] = past.features[:, declaration.feature_names.index(str(declaration.baseline))]
-    for place, column in enumerate(watched):
+    for index, column in enumerate(watched):
         values = columns[column.log_name]
-        rows["codes"][:, place] = column.bins.places(values)
+        rows["codes"][:, index] = column.bins.indices(values)
         if values.dtype.kind == "f":
             finite[column.name] = finite_range(values)
     true = past.labels

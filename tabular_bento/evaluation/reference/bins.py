@@ -41,24 +41,24 @@ class Bins:
 
     def count(self, values: NDArray[Any]) -> Counts:
         """How many of n values are in each bin, shape [size]. Numbers are float64, text is object."""
-        counts: Counts = np.bincount(self.places(values), minlength=self.size)
+        counts: Counts = np.bincount(self.indices(values), minlength=self.size)
         return counts
 
-    def places(self, values: NDArray[Any]) -> NDArray[np.int64]:
+    def indices(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """The bin of each of n values, shape [n]. Numbers are float64, text is object."""
         if self._categories is not None:
-            return self.text_places(pa.array(values.tolist(), pa.string()))
-        places = self._places(values)
-        places[np.isnan(values)] = MISSING
-        return places
+            return self.text_indices(pa.array(values.tolist(), pa.string()))
+        indices = self._indices(values)
+        indices[np.isnan(values)] = MISSING
+        return indices
 
-    def text_places(self, texts: pa.Array) -> NDArray[np.int64]:
+    def text_indices(self, texts: pa.Array) -> NDArray[np.int64]:
         """The bin of each of n strings, shape [n]."""
         found = pc.index_in(texts, pa.array(self._categories or [], pa.string())).fill_null(OTHER - FIRST)
-        places: NDArray[np.int64] = found.to_numpy().astype(np.int64) + FIRST
+        indices: NDArray[np.int64] = found.to_numpy().astype(np.int64) + FIRST
         if texts.null_count:
-            places[texts.is_null().to_numpy(zero_copy_only=False)] = MISSING
-        return places
+            indices[texts.is_null().to_numpy(zero_copy_only=False)] = MISSING
+        return indices
 
     def labels(self) -> list[str]:
         """What the ordinary bins hold, in words, in order."""
@@ -78,21 +78,21 @@ class Bins:
             return f"{value:.{digits}g}"
         return str(np.datetime64("1970-01-01") + np.timedelta64(int(np.floor(value)), "D"))
 
-    def category(self, place: int) -> str:
-        """The text that ordinary bin `place` of a column of text holds."""
-        return (self._categories or [])[place - FIRST]
+    def category(self, index: int) -> str:
+        """The text that ordinary bin `index` of a column of text holds."""
+        return (self._categories or [])[index - FIRST]
 
-    def label(self, place: int) -> str:
-        """What bin `place` holds, in words."""
-        if place == MISSING:
+    def label(self, index: int) -> str:
+        """What bin `index` holds, in words."""
+        if index == MISSING:
             return "missing"
-        if place == OTHER:
+        if index == OTHER:
             return (
                 "unknown to the reference" if self._categories or len(self._values) else "out of the reference's range"
             )
-        return self.labels()[place - FIRST]
+        return self.labels()[index - FIRST]
 
-    def _places(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _indices(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """The bins of numbers; NaN is in none of the ordinary ones."""
         if len(self._values):
             nearest = np.maximum(_passed(self._values, values) - 1, 0)

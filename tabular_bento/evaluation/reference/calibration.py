@@ -170,8 +170,8 @@ def _margins(excess: Mapping[str, list[Array]], spans: list[int]) -> list[float]
     windows exceeds; where there are too few to tell, that of the longest span with enough of them.
     """
     margins: list[float] = []
-    for place, span in enumerate(spans):
-        table = np.stack([windows[place] for windows in excess.values()])
+    for index, span in enumerate(spans):
+        table = np.stack([windows[index] for windows in excess.values()])
         starts = range(0, table.shape[1], span)
         worst = sorted(_ratio_to_others(table, start, span) for start in starts)
         enough = len(worst) >= ENOUGH or not margins

@@ -250,10 +250,10 @@ def importance(
     rng = np.random.default_rng(seed)
     rows = features[rng.choice(len(features), min(IMPORTANCE_ROWS, len(features)), replace=False)]
     scores, changes = predict(rows), np.empty(rows.shape[1])
-    for place in range(rows.shape[1]):
+    for index in range(rows.shape[1]):
         shuffled = rows.copy()
-        shuffled[:, place] = rng.permutation(rows[:, place])
-        changes[place] = np.mean((predict(shuffled) - scores) ** 2)
+        shuffled[:, index] = rng.permutation(rows[:, index])
+        changes[index] = np.mean((predict(shuffled) - scores) ** 2)
     total = changes.sum()
     return np.asarray(changes / total if total else np.full(len(changes), 1 / max(len(changes), 1)))
 

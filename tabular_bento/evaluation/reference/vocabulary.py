@@ -67,11 +67,11 @@ class NewValues:
         encoded = column.dictionary_encode()
         values = encoded.dictionary.to_pylist()
         kinds = np.array([self._kind(value) for value in values], np.int64)
-        places = encoded.indices.fill_null(len(values)).to_numpy()
-        codes: NDArray[np.int64] = np.append(kinds, EMPTY)[places]
-        counts = np.bincount(places, minlength=len(values) + 1)
-        for place in np.flatnonzero(kinds == UNKNOWN).tolist():
-            self.counts[values[place]] += int(counts[place])
+        indices = encoded.indices.fill_null(len(values)).to_numpy()
+        codes: NDArray[np.int64] = np.append(kinds, EMPTY)[indices]
+        counts = np.bincount(indices, minlength=len(values) + 1)
+        for index in np.flatnonzero(kinds == UNKNOWN).tolist():
+            self.counts[values[index]] += int(counts[index])
         self._shrink()
         self.count(np.bincount(codes, minlength=TEXT_KINDS))
         return codes

@@ -183,7 +183,7 @@ def _write_report(out: Path, done: Run, judgement: Judgement, history: History) 
 
 
 def _post(url: str, out: Path, done: Run, outputs: OutputSettings) -> None:
-    """Post the alert; the files are as they are, so a failure is told on stderr and in what the command returns."""
+    """Post the alert; the files are as they are, so a failure is reported on stderr and in what the command returns."""
     from tabular_bento.monitoring.drift import webhook
 
     links = webhook.links(out / RESULT_FILE, out / REPORT_FILE, outputs.link_base)

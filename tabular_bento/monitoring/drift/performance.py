@@ -63,12 +63,12 @@ def due_from(data: WindowData, settings: DriftSettings) -> int | None:
 
 def summarize(data: WindowData, settings: DriftSettings) -> Labels:
     """How many labels there are, how many are due, and the errors of those."""
-    joined, blocks, place = data.joined, data.blocks, due_from(data, settings)
+    joined, blocks, index = data.joined, data.blocks, due_from(data, settings)
     matched, rows = int(blocks.matched.sum()), int(blocks.rows.sum())
     maturity, measured = None, dict[str, Any](_NOT_MEASURED)
-    if place is not None and rows:
-        mature = blocks.aged(place)
-        maturity = _maturity(mature, rows, place, settings)
+    if index is not None and rows:
+        mature = blocks.aged(index)
+        maturity = _maturity(mature, rows, index, settings)
         if maturity.matched:
             measured = _measure(mature, data.dated, settings)
     return Labels(
@@ -87,11 +87,11 @@ def summarize(data: WindowData, settings: DriftSettings) -> Labels:
     )
 
 
-def _maturity(mature: Blocks, rows: int, place: int, settings: DriftSettings) -> Maturity:
+def _maturity(mature: Blocks, rows: int, index: int, settings: DriftSettings) -> Maturity:
     due, matched = int(mature.rows.sum()), int(mature.matched.sum())
     coverage = matched / due if due else None
     return Maturity(
-        hours=float(limits(settings.maturity_hours)[place - 1]) if place else 0.0,
+        hours=float(limits(settings.maturity_hours)[index - 1]) if index else 0.0,
         source="observed" if settings.maturity_hours is None else "setting",
         predictions=due,
         share=due / rows,
@@ -128,8 +128,8 @@ def _measure(mature: Blocks, dated: bool, settings: DriftSettings) -> dict[str, 
 def _errors(counts: NDArray[np.int64], sums: Array, whose: int, settings: DriftSettings) -> Errors:
     n = int(counts.sum())
 
-    def interval(place: int, statistic: Any = np.asarray) -> Interval | None:
-        values = sums[:, whose + place]
+    def interval(index: int, statistic: Any = np.asarray) -> Interval | None:
+        values = sums[:, whose + index]
         return interval_of_blocks(values, counts, statistic, settings.resamples, settings.seed)
 
     return Errors(

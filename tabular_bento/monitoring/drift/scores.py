@@ -67,20 +67,20 @@ def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSet
     )
 
 
-def _reason(column: ReferenceColumn, tally: Tally, place: int, drifted: bool) -> str:
+def _reason(column: ReferenceColumn, tally: Tally, index: int, drifted: bool) -> str:
     """Where the middle went, for a quantity; and the bin that moved most, as shares of the reference and the window."""
-    before, now = column.counts[place] / column.rows, tally.counts[place] / tally.n
+    before, now = column.counts[index] / column.rows, tally.counts[index] / tally.n
     unit = column.unit
 
-    def named(place: int) -> str:
-        return tally.bins.label(place) + (f" {unit}" if unit and place > OTHER else "")
+    def named(index: int) -> str:
+        return tally.bins.label(index) + (f" {unit}" if unit and index > OTHER else "")
 
     if not drifted:
-        return f"like the reference; moved most: {named(place)}, {before:.1%} then and {now:.1%} now"
+        return f"like the reference; moved most: {named(index)}, {before:.1%} then and {now:.1%} now"
     middles = [middle(counts) for counts in (column.counts, tally.counts)]
     moved = f"median {named(middles[1])}, was {named(middles[0])}; " if unit and middles[0] != middles[1] else ""
     more = "more" if now > before else "less"
-    return f"{moved}{more} of {named(place)}: {before:.1%} of the reference, {now:.1%} of the window"
+    return f"{moved}{more} of {named(index)}: {before:.1%} of the reference, {now:.1%} of the window"
 
 
 def _unreadable(column: ReferenceColumn, why: str) -> Column:

@@ -104,9 +104,9 @@ def table(
 
     def cells(tag: str, values: Iterable[str]) -> str:
         return "".join(
-            f"<{tag}{' class=n' if place >= numbers_from and (numbers_to is None or place < numbers_to) else ''}>"
+            f"<{tag}{' class=n' if index >= numbers_from and (numbers_to is None or index < numbers_to) else ''}>"
             f"{escape(value)}</{tag}>"
-            for place, value in enumerate(values)
+            for index, value in enumerate(values)
         )
 
     lines = [f'<tr class="{marks[i] if marks else ""}">{cells("td", row)}</tr>' for i, row in enumerate(rows)]

@@ -47,8 +47,8 @@ def _result(
         excess = sorted(((ratio, column) for column, ratio in scored if ratio > 1), key=lambda pair: -pair[0])
         drifted = [column.name for _, column in excess]
         share = sum(column.importance for _, column in excess) / weight if weight else None
-    place = due_from(data, settings)
-    mature = segment.blocks.aged(place) if place is not None else Blocks.none()
+    index = due_from(data, settings)
+    mature = segment.blocks.aged(index) if index is not None else Blocks.none()
     matched, sums = int(mature.matched.sum()), mature.sums.sum(axis=0)
     naive = float(sums[NAIVE + SQUARE])
     return Segment(

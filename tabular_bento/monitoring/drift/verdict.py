@@ -136,7 +136,7 @@ def decide(
         prediction_drifted=any(column.role == "prediction" and column.drifted for column in columns),
         reasons=reasons,
     )
-    order = {kind: place for place, kind in enumerate(reasons)}
+    order = {kind: index for index, kind in enumerate(reasons)}
     findings.sort(key=lambda finding: (order.get(finding.kind, len(order)), _SEVERITIES.index(finding.severity)))
     drifted = verdict == "drift"
     return DriftResult(

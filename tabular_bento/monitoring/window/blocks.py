@@ -74,27 +74,27 @@ class Blocks:
         """Those of n rows at times `event` in seconds, shape [n] each. `errors` are of the model, the naive baseline
         and the historical baseline, NaN where there is no label; `known` says which rows have a historical one.
         """
-        places, where = np.unique(_place(event // HOUR, age), return_inverse=True)
+        indices, where = np.unique(_code_of(event // HOUR, age), return_inverse=True)
         labelled = ~np.isnan(errors[0])
-        sums = np.zeros((len(places), SUMS))
+        sums = np.zeros((len(indices), SUMS))
         for first, error in zip((MODEL, NAIVE, HISTORICAL), errors, strict=True):
             error = error[labelled]
-            for place, part in ((ERROR, error), (ABSOLUTE, np.abs(error)), (SQUARE, error**2)):
-                sums[:, first + place] = np.bincount(where[labelled], weights=part, minlength=len(places))
+            for index, part in ((ERROR, error), (ABSOLUTE, np.abs(error)), (SQUARE, error**2)):
+                sums[:, first + index] = np.bincount(where[labelled], weights=part, minlength=len(indices))
         kinds = (np.ones_like(labelled), labelled, labelled & known)
-        counts = np.stack([np.bincount(where[kind], minlength=len(places)) for kind in kinds], axis=1)
-        return cls(places // _AGES, places % _AGES + YOUNGEST, counts, sums)
+        counts = np.stack([np.bincount(where[kind], minlength=len(indices)) for kind in kinds], axis=1)
+        return cls(indices // _AGES, indices % _AGES + YOUNGEST, counts, sums)
 
     def __add__(self, other: Blocks) -> Blocks:
         """Both together. Sums of floats depend on the order of additions: always add in the same one."""
-        mine, theirs = (_place(part.hour, part.age) for part in (self, other))
-        places = np.union1d(mine, theirs)
-        counts, sums = np.zeros((len(places), 3), np.int64), np.zeros((len(places), SUMS))
+        mine, theirs = (_code_of(part.hour, part.age) for part in (self, other))
+        indices = np.union1d(mine, theirs)
+        counts, sums = np.zeros((len(indices), 3), np.int64), np.zeros((len(indices), SUMS))
         for part, keys in ((self, mine), (other, theirs)):
-            where = np.searchsorted(places, keys)
+            where = np.searchsorted(indices, keys)
             counts[where] += part.counts
             sums[where] += part.sums
-        return Blocks(places // _AGES, places % _AGES + YOUNGEST, counts, sums)
+        return Blocks(indices // _AGES, indices % _AGES + YOUNGEST, counts, sums)
 
     def aged(self, least: int) -> Blocks:
         """The rows that have passed so many limits of age."""
@@ -126,7 +126,7 @@ class Blocks:
         return matched, sums
 
 
-def _place(hour: Integers, age: Integers) -> Integers:
+def _code_of(hour: Integers, age: Integers) -> Integers:
     return np.asarray(hour * _AGES + age - YOUNGEST)
 
 

@@ -21,9 +21,9 @@ def keys_of(ids: pa.Array) -> Keys:
     width = texts.shape[1]
     words = texts.view(np.uint64).reshape(len(texts), width // 8)
     keys = np.zeros(len(texts), dtype=np.uint64)
-    for place in range(words.shape[1]):
-        word = words[:, place]
-        keys += np.where(word == 0, np.uint64(0), scramble(word, place + 1))
+    for index in range(words.shape[1]):
+        word = words[:, index]
+        keys += np.where(word == 0, np.uint64(0), scramble(word, index + 1))
     return scramble(keys, 0)
 
 
@@ -43,8 +43,8 @@ def contains(sorted_keys: Keys, keys: Keys) -> NDArray[np.bool_]:
     """Which of n keys are among the sorted ones, shape [n]."""
     if not len(sorted_keys):
         return np.zeros(len(keys), dtype=np.bool_)
-    places = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
-    return np.asarray(sorted_keys[places] == keys)
+    indices = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return np.asarray(sorted_keys[indices] == keys)
 
 
 class Sample:

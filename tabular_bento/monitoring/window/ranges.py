@@ -146,8 +146,8 @@ def add_up(sums: Sums, rows: Records, labels: Records) -> tuple[RangeSums, Keys]
         found.counts[index], found.infinite[index] = _without_infinite(counts, size), counts[INFINITE]
     if sums.label is not None:
         ages, size = len(sums.limits) + 1, sums.label.size
-        places = np.maximum(age[has], 0) * size + sums.label.places(latest[has])
-        found.true = np.bincount(places, minlength=ages * size).reshape(ages, size)
+        indices = np.maximum(age[has], 0) * size + sums.label.indices(latest[has])
+        found.true = np.bincount(indices, minlength=ages * size).reshape(ages, size)
     if sums.segment is not None:
         _by_segment(sums, sums.segment, whole, found)
     drawn = contains(sums.sampled, rows["key"]) & has
@@ -210,9 +210,9 @@ def _join(rows: Records, labels: Records, found: RangeSums) -> tuple[Array, Keys
     again = np.append(False, key[1:] == key[:-1])[: len(key)]
     differs = again & np.append(False, value[1:] != value[:-1])[: len(key)]
     last = ~np.append(again[1:], False)[: len(key)]
-    place = np.searchsorted(rows["key"], key[last])
-    latest[place] = value[last]
-    delay = (labels["time"][last] - rows["time"][place]) / (HOUR * 1e6)
+    index = np.searchsorted(rows["key"], key[last])
+    latest[index] = value[last]
+    delay = (labels["time"][last] - rows["time"][index]) / (HOUR * 1e6)
     found.came = np.bincount(cells_of(delay), minlength=CELLS)
     found.before = int((delay < -CLOCKS_DIFFER).sum())
     found.repeated = int((again & ~differs).sum())
@@ -231,8 +231,8 @@ def _by_segment(sums: Sums, segment: int, whole: _Whole, found: RangeSums) -> No
     codes = whole.rows["codes"]
     width, values = INFINITE + 1, sums.sizes[segment]
     segments = codes[:, segment].astype(np.int64)
-    places = (segments * width + codes[:, place] for place in range(len(sums.sizes)))
-    counts = (np.bincount(each, minlength=values * width).reshape(values, width) for each in places)
+    indices = (segments * width + codes[:, index] for index in range(len(sums.sizes)))
+    counts = (np.bincount(each, minlength=values * width).reshape(values, width) for each in indices)
     found.by_segment = [_without_infinite(each, size) for each, size in zip(counts, sums.sizes, strict=True)]
     found.segment_blocks = {code: whole.blocks(segments == code) for code in np.unique(segments).tolist()}
 

@@ -214,7 +214,7 @@ def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> R
     for index, (name, log_name, _) in enumerate(plan.texts, len(plan.columns)):
         codes[:, index] = read.texts[name].add(batch.column(log_name))
     if plan.segment:
-        codes[:, -1] = plan.segment.bins.text_places(texts_of(batch.column(plan.segment.log_name)))
+        codes[:, -1] = plan.segment.bins.text_indices(texts_of(batch.column(plan.segment.log_name)))
     return rows
 
 
@@ -226,9 +226,9 @@ def texts_of(column: pa.Array) -> pa.Array:
 def _codes(column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]]) -> NDArray[np.int64]:
     array = batch.column(column.log_name)
     if pa.types.is_string(array.type):
-        return column.bins.text_places(array)
+        return column.bins.text_indices(array)
     values = numbers_of(array)
-    found = column.bins.places(values)
+    found = column.bins.indices(values)
     low, high = finite_range(values)
     before = ranges.get(column.name, (np.inf, -np.inf))
     ranges[column.name] = min(low, before[0]), max(high, before[1])
