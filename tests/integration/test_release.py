@@ -27,6 +27,12 @@ from tests.releases import (
 POOR = "flights:poor"
 
 
+@pytest.fixture(autouse=True)
+def month_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small model's test part is a month."""
+    monkeypatch.setenv("TABULAR_BENTO_COMPARE_MIN_DAYS", "28")
+
+
 @pytest.fixture
 def store(trained: dict[str, Any], tmp_path: Path) -> Path:
     """Two models, none released."""
@@ -77,7 +83,7 @@ def test_a_worse_model_is_refused_with_reasons_and_the_report_unless_forced(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     release(store, trained["tag"])
-    add_candidate(store, trained["tag"], POOR, share=0.01)
+    add_candidate(store, trained["tag"], POOR, share=0.05)
     result = command(store, "release", POOR, "--out", str(tmp_path / "report"), expect=1)
 
     check_one_line(result, f"{POOR} is refused: ")
@@ -237,4 +243,4 @@ def test_help_tells_every_exit_code(store: Path, name: str) -> None:
     text = command(store, name, "--help").stdout
     assert "Exit codes: 0" in text
     assert "3" in text[text.index("Exit codes") :]
-    assert f"    {name}" in command(store, "--help").stdout
+    assert f"  {name} " in command(store, "--help").stdout

@@ -15,11 +15,24 @@ import pytest
 
 from tabular_bento.scoring.ledger import ReleaseLedger
 from tabular_bento.serving.ports import free_port
-from tests.conftest import ROOT
-from tests.releases import CANDIDATE, champion, check_one_line, command, release
+from tests.models import ROOT, SMALL
+from tests.releases import CANDIDATE, champion, check_one_line, command, release, store_of_two
 from tests.serving import ServedPort, serve
 
-PARTS = ("data", "features", "scoring", "training", "monitoring", "requirements")
+PARTS = ("tabular_bento", "features", "training", "monitoring", "requirements")
+FILES = ("service.py", "pyproject.toml")
+
+
+@pytest.fixture(autouse=True)
+def month_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small model's test part is a month."""
+    monkeypatch.setenv("TABULAR_BENTO_COMPARE_MIN_DAYS", "28")
+
+
+@pytest.fixture
+def store(trained: dict[str, Any], tmp_path: Path) -> Path:
+    """Two models, none released."""
+    return store_of_two(trained["tag"], tmp_path / "store")
 
 
 @pytest.fixture
@@ -28,7 +41,8 @@ def old_checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "checkout"
     for part in PARTS:
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "service.py", folder)
+    for name in FILES:
+        shutil.copy(ROOT / name, folder)
     with (folder / "features" / "functions.py").open("a") as file:
         file.write("\n_FORMER = True\n")
     return folder
@@ -38,17 +52,18 @@ def old_checkout(tmp_path: Path) -> Path:
 def served(store: Path, old_checkout: Path, tmp_path: Path) -> Iterator[ServedPort]:
     """A server that runs the champion, which was trained and released in the other checkout."""
     environment = {**os.environ, "BENTOML_HOME": str(store)}
-    for arguments in ([], ["release", "latest"]):
+    for arguments in (["--config", str(SMALL)], ["release", "latest"]):
         program = [sys.executable, "-m", "training", *arguments]
         subprocess.run(program, cwd=old_checkout, env=environment, capture_output=True, check=True)
     with serve(tmp_path, cwd=old_checkout, BENTOML_HOME=str(store)) as server:
         yield server
 
 
+@pytest.mark.slow
 def test_a_champion_of_other_feature_code_is_compared_with_through_its_server(
     trained: dict[str, Any], store: Path, served: ServedPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COMPARE_SAMPLE", "5000")
+    monkeypatch.setenv("TABULAR_BENTO_COMPARE_SAMPLE", "5000")
     former = champion(store)
     assert former not in (None, trained["tag"])
     result = command(store, "release", trained["tag"], expect=2)
@@ -74,4 +89,4 @@ def test_a_baseline_that_is_no_server_is_told(trained: dict[str, Any], store: Pa
     check_one_line(command(store, "release", CANDIDATE, "--baseline", url, expect=3), "/model does not answer")
     check_one_line(command(store, "release", CANDIDATE, "--baseline", "latest", expect=3), "is no URL")
     command(store, "release", CANDIDATE, "--baseline", url, "--force", "now", expect=2)
-    assert [record.tag for record in ReleaseLedger(store).history()] == [trained["tag"]]
+    assert [record.tag for record in ReleaseLedger(store, "flights").history()] == [trained["tag"]]
