@@ -125,8 +125,8 @@ def row_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
     rows = data.rows
     if reference.declaration is not None and not data.dated:
         text = (
-            "the problem declares no event time: the limits allow for chance alone, not for how days differ, and "
-            "intervals are by rows"
+            "the problem declares no event time: the limits allow for chance alone, not for how days differ, "
+            "intervals are by rows, and no error is estimated for rows without labels"
         )
         yield note("no_event_time", text)
     if rows.other_models:
