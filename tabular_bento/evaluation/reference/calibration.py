@@ -1,4 +1,4 @@
-"""Calibration at training: how far windows of the training months stray from the whole of them.
+"""Calibration at training: how far windows of the training part stray from the whole of them.
 
 A week of January is not like the half-year that it is part of, and a thousand rows are not like a hundred thousand.
 Both are measured here, apart: what a contiguous window of so many days adds to a column's index, and what so many rows
@@ -26,10 +26,10 @@ ROWS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 """Sizes of random windows; a window of fewer rows is not judged."""
 
 SPANS = (1, 2, 4, 7, 14, 30, 60, 90, 180, 365)
-"""Days of contiguous windows, as far as they are well within the training months."""
+"""Days of contiguous windows, as far as they are well within the training part."""
 
 NEAR_WHOLE = (2 / 3, 5 / 6, 0.95, 1.0)
-"""Further spans, as shares of the training months: there a window becomes the reference, and its index nothing."""
+"""Further spans, as shares of the training part: there a window becomes the reference, and its index nothing."""
 
 MATERIAL = 0.05
 """An index below this is of no interest however certain it is; 0.1 is commonly called a moderate shift."""

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from tabular_bento.evaluation.reference.estimate import Estimate
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.monitoring.arguments import FAILED
 from tabular_bento.monitoring.drift.history import Entry, History
 from tabular_bento.monitoring.drift.page import page
 from tabular_bento.monitoring.drift.performance import due_from, summarize
-from tabular_bento.monitoring.drift.result import DriftResult, Finding
+from tabular_bento.monitoring.drift.result import FAILED, DriftResult, Finding
 from tabular_bento.monitoring.drift.scores import score, score_columns
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.monitoring.drift.verdict import UNDATED, decide

@@ -20,7 +20,10 @@ Verdict = Literal["no_drift", "drift", "not_enough_data", "invalid_data"]
 Severity = Literal["alarm", "warning", "note"]
 
 EXIT_CODES: dict[Verdict, int] = {"no_drift": 0, "drift": 1, "not_enough_data": 2, "invalid_data": 2}
-"""What the command ends with; 3 is a job that failed. A drift that `--alert-after` holds back ends with 0."""
+"""What the command ends with. A drift that `--alert-after` holds back ends with 0."""
+
+FAILED = 3
+"""What it ends with where there is no verdict, or no `result.json` holds it."""
 
 
 class _Part(BaseModel):
