@@ -1,4 +1,4 @@
-"""Releases: a package is verified, compared with the champion, and takes its place; or the one before comes back."""
+"""Releases: a package is verified, compared with the champion, and becomes it; or the one before becomes it again."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReleaseResult:
     """What came of a release or a rollback.
 
     Parameters
@@ -86,7 +86,7 @@ def release(
     force: str | None = None,
     baseline: str | None = None,
     out: Path | None = None,
-) -> Outcome:
+) -> ReleaseResult:
     """Make a model the champion, if it is not worse on the test part than the one that is.
 
     The package is verified as a server verifies it. The first model has nothing to be compared with.
@@ -121,7 +121,7 @@ def release(
     package = ledger.verify(tag, problem)
     champion = _champion(ledger, force is not None)
     if champion and champion.tag == tag and champion.fingerprint == package.fingerprint:
-        return Outcome(tag, champion, moved=False)
+        return ReleaseResult(tag, champion, moved=False)
     if baseline and (force is not None or champion is None):
         raise ValueError("--baseline has no use where nothing is compared: leave it out.")
     found = None
@@ -138,13 +138,13 @@ def release(
         folder = ledger.evidence_folder / f"{moment}-{tag.split(':')[1]}"
         found = compare_with_champion(baseline or champion.tag, package, source, folder, out)
         if found.exit_code:
-            return Outcome(tag, champion, moved=False, evidence=found)
+            return ReleaseResult(tag, champion, moved=False, evidence=found)
         evidence = found.record()
     record = ledger.move("release", package, evidence, champion, force is not None)
-    return Outcome(tag, record, moved=True, evidence=found)
+    return ReleaseResult(tag, record, moved=True, evidence=found)
 
 
-def rollback(problem: Problem, *, to: str | None = None, reason: str | None = None) -> Outcome:
+def rollback(problem: Problem, *, to: str | None = None, reason: str | None = None) -> ReleaseResult:
     """Make the champion before this one the champion again, at once and without a comparison.
 
     Releases are undone one after the other: a second rollback goes back further. The package is verified first.
@@ -167,7 +167,7 @@ def rollback(problem: Problem, *, to: str | None = None, reason: str | None = No
     champion = _champion(ledger, force=to is not None)
     target = _target(ledger.history(), to, problem.name)
     if champion and champion.tag == target.tag:
-        return Outcome(target.tag, champion, moved=False)
+        return ReleaseResult(target.tag, champion, moved=False)
     try:
         package = ledger.verify(target.tag, problem)
         ledger.check(target, package.fingerprint)
@@ -175,7 +175,7 @@ def rollback(problem: Problem, *, to: str | None = None, reason: str | None = No
         raise ReleaseError(f"{error} `--to TAG` goes to another; `tabular-bento history` lists them.") from error
     evidence = {"kind": "rollback", "reason": reason} if reason else {"kind": "rollback"}
     record = ledger.move("rollback", package, evidence, champion, force=to is not None)
-    return Outcome(target.tag, record, moved=True)
+    return ReleaseResult(target.tag, record, moved=True)
 
 
 def check_serves(url: str, champion: Release) -> None:
@@ -184,7 +184,7 @@ def check_serves(url: str, champion: Release) -> None:
     Raises
     ------
     ReleaseError
-        Where no server answers at `url`, or one that serves another package.
+        Where no server listens at `url`, or one that serves another package.
     """
     from tabular_bento.client import Client
 
@@ -229,9 +229,7 @@ def compare_with_champion(
 
     try:
         dataset = source.load(candidate.provenance["config"]["source"])
-        result = run(
-            champion, candidate.tag, "test", "not_worse", folder, problem=candidate.problem, dataset=dataset
-        )
+        result = run(champion, candidate.tag, "test", "not_worse", folder, problem=candidate.problem, dataset=dataset)
         if copy is not None:
             shutil.copytree(folder, copy, dirs_exist_ok=True)
     except (TabularBentoError, OSError) as error:

@@ -113,7 +113,7 @@ def load_flights(uri: str = DEFAULT_URI, cache_dir: Path | None = None) -> Fligh
     def build() -> Entry:
         return _build({schema.name: check_table(raw[schema.name].read(schema), schema) for schema in SOURCES})
 
-    texts = {path.name: path.read_text() for path in _CODE}
+    texts = {f"{path.parent.name}/{path.name}": path.read_text() for path in _CODE}
     key = digest_of_texts(texts | {f"table {name}": table.sha256 for name, table in raw.items()})
     entry = cached(cache_dir or default_folder(), key, build)
     return Flights(**entry.tables, **entry.facts)

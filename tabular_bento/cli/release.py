@@ -12,7 +12,7 @@ import typer
 from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, load_problem, load_source
 
 if TYPE_CHECKING:
-    from tabular_bento.releasing import Outcome
+    from tabular_bento.releasing import ReleaseResult
 
 
 def release(
@@ -104,7 +104,7 @@ def _shown(evidence: dict[str, Any], folder: Path) -> str:
     return f"{kind}: {', '.join(details)}".replace(f"{folder.absolute()}/", "") if details else kind
 
 
-def _show(found: Outcome, what: str, as_json: bool) -> None:
+def _show(found: ReleaseResult, what: str, as_json: bool) -> None:
     record = found.champion
     assert record is not None
     if found.moved:

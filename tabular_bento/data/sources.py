@@ -21,7 +21,7 @@ class Source(Protocol):
     """What `source` in a project's pyproject.toml names."""
 
     def load(self, uri: str | None = None) -> Dataset:
-        """The data set, from `uri` where one is given, otherwise from the source's own place.
+        """The data set, from `uri` where one is given, otherwise from where the source looks by default.
 
         Raises
         ------
@@ -74,8 +74,8 @@ class TableSource:
         there = TableSchema("rows", tuple(replace(f, name=self.columns.get(f.name, f.name)) for f in fields))
         rows = self._rename(fetch_file(uri or self.uri).read(there))
         tables = {
-            name: check_table(fetch_file(place, schema.name).read(schema), schema)
-            for name, (schema, place) in self.tables.items()
+            name: check_table(fetch_file(location, schema.name).read(schema), schema)
+            for name, (schema, location) in self.tables.items()
         }
         return Dataset.of_table(self.problem, rows, self.fit_columns, tables, description=self.description)
 

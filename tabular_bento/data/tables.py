@@ -39,8 +39,8 @@ class TableSchema:
 def check_table(table: pa.Table, schema: TableSchema) -> pa.Table:
     """The declared columns of `table`, in their declared order and Arrow types; other columns are dropped.
 
-    A NaN becomes null. Every declared column must be there, also an optional one: a misspelt column of outcomes would
-    otherwise read as outcomes that are all unknown.
+    A NaN becomes null. Every declared column must be there, also an optional one: a misspelt column of labels would
+    otherwise read as labels that are all unknown.
 
     Raises TableError, naming the table, the column, the number of rows and an example, for an empty table, a column
     that is missing or there twice, a value that has no exact equal in the declared type, a null in a required column,

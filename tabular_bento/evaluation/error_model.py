@@ -73,10 +73,10 @@ def spread(X: NDArray[np.float32], error: Array, days: NDArray[np.int64] | None,
     days : ndarray of shape [n], optional
         The day of each row.
     """
-    distinct, place = np.unique(np.empty(0) if days is None else days, return_inverse=True)
+    distinct, index = np.unique(np.empty(0) if days is None else days, return_inverse=True)
     if days is None or len(distinct) < max(FOLDS, 2 * SPANS[0]):
         return {"days": [], "rmse": [], "mae": []}
-    fold = place * FOLDS // len(distinct)
+    fold = index * FOLDS // len(distinct)
     expected = np.empty((len(error), 2))
     for number in range(FOLDS):
         held_out = fold == number
@@ -84,7 +84,7 @@ def spread(X: NDArray[np.float32], error: Array, days: NDArray[np.int64] | None,
         expected[held_out] = booster.inplace_predict(X[held_out], validate_features=False) * _losses(
             error[~held_out]
         ).mean(axis=0)
-    sums = [np.stack([np.bincount(place, weights=part) for part in losses.T]) for losses in (_losses(error), expected)]
+    sums = [np.stack([np.bincount(index, weights=part) for part in losses.T]) for losses in (_losses(error), expected)]
     found: dict[str, list[float]] = {"days": [], "rmse": [], "mae": []}
     for span in (span for span in SPANS if span <= len(distinct) // 2):
         starts = np.arange(0, len(distinct) - span + 1, span)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tabular_bento.errors import TableError
 
 _UNITS = (2.0**20, 2.0**-12, 2.0**-44)
-"""What one unit of each limb is worth. A limb below the first is less than 2**32, so 2**31 rows can be added."""
+"""What one unit of each limb is worth. A limb below the first is smaller than 2**32, so 2**31 rows can be added."""
 
 LARGEST = 2.0**50
 """Values of this size and more are refused."""
@@ -45,7 +45,7 @@ class ExactSums:
         limbs = np.zeros((3, size), dtype=np.int64)
         rest = values
         for limb, unit in zip(limbs[:2], _UNITS[:2], strict=True):
-            part = np.floor(rest / unit)
+            part = np.trunc(rest / unit)  # unlike floor, it leaves a rest that is exact for numbers below zero too
             rest = rest - part * unit
             np.add.at(limb, cells, part.astype(np.int64))
         np.add.at(limbs[2], cells, np.rint(rest / _UNITS[2]).astype(np.int64))

@@ -73,7 +73,7 @@ class ReleaseLedger(Releases):
         expected: Release | None,
         force: bool = False,
     ) -> Release:
-        """Make `package` the champion in the place of `expected`, the champion that the evidence is about.
+        """Make `package` the champion instead of `expected`, the champion that the evidence is about.
 
         With `force` a record of the champion that is damaged is overwritten. Raises ReleaseError where another release
         came between, and PackageError where the record is damaged.

@@ -14,7 +14,7 @@ FILE = "manifest.json"
 FORMAT = 2
 
 INCIDENTAL = frozenset({"provenance.json", "training_report.html", "model.yaml"})
-"""Files that tell when and how a package was made; they are checked, and are no part of its fingerprint."""
+"""Files that say when and how a package was made; they are checked, and are no part of its fingerprint."""
 
 _MEND = "train the model again, or restore the package from a copy"
 

@@ -116,10 +116,10 @@ def _compare(how: str, names: Sequence[str], expected: Predictions, actual: Pred
             raise PackageError(f"Parity fails: {name} of shape {values.shape} where training had {wanted.shape}.")
         wrong = np.argwhere(_bits(wanted) != _bits(values))
         if len(wrong):
-            place = tuple(int(index) for index in wrong[0])
+            index = tuple(int(index) for index in wrong[0])
             raise PackageError(
-                f"Parity fails {how}: row {place[0]} is predicted {name} {values[place]!r} where training predicted "
-                f"{wanted[place]!r}. Serve with the libraries the model was trained with, or train it again with these."
+                f"Parity fails {how}: row {index[0]} is predicted {name} {values[index]!r} where training predicted "
+                f"{wanted[index]!r}. Serve with the libraries the model was trained with, or train it again with these."
             )
 
 

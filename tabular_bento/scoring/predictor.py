@@ -61,7 +61,7 @@ class Predictor:
         self._outputs = problem.outputs
         self._task = problem.task
         self._offset = problem.task.offset
-        self._place = None if self._offset is None else problem.field_names.index(self._offset)
+        self._offset_index = None if self._offset is None else problem.field_names.index(self._offset)
 
     def predict(self, rows: Sequence[Row]) -> Predictions:
         """Predict n validated rows.
@@ -112,12 +112,12 @@ class Predictor:
         return self._decode(raw, self._offsets(rows), len(rows))
 
     def _offsets(self, rows: Sequence[Row]) -> NDArray[np.float64] | None:
-        place = self._place
-        if place is None:
+        index = self._offset_index
+        if index is None:
             return None
         if isinstance(rows, ColumnRows):
             return np.asarray(rows.columns[str(self._offset)], dtype=np.float64)
-        return np.array([row[place] for row in rows], dtype=np.float64)
+        return np.array([row[index] for row in rows], dtype=np.float64)
 
     def _decode(
         self, raw: NDArray[np.float64], offset: NDArray[np.float64] | None, count: int

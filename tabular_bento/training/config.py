@@ -131,13 +131,13 @@ def load_config(*paths: Path, problem: Problem | Declaration | None = None, **ov
     return config
 
 
-def _validated(model: type[_Model], values: dict[str, Any], *place: str) -> _Model:
+def _validated(model: type[_Model], values: dict[str, Any], *prefix: str) -> _Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         found = [
-            str(part) for part in (*place, *first["loc"]) if part not in ("parameters", "tuple[str, str]", "float")
+            str(part) for part in (*prefix, *first["loc"]) if part not in ("parameters", "tuple[str, str]", "float")
         ]
         message = str(first["msg"]).removeprefix("Value error, ")
         raise ConfigError(f"{'.'.join(found)}: {message}" if found else message) from error

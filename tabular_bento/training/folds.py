@@ -52,9 +52,9 @@ def folds_of(train: Dataset, folds: Folds, seed: int) -> NDArray[np.int64]:
         fold = np.random.default_rng(seed).permutation(len(train)) % folds
     else:
         keys = days if len(np.unique(days)) >= folds else np.asarray(train.columns[str(train.problem.event_time)])
-        distinct, place, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        distinct, index, counts = np.unique(keys, return_inverse=True, return_counts=True)
         before = np.cumsum(counts) - counts
-        fold = np.unique((before * folds // len(train))[place], return_inverse=True)[1]
+        fold = np.unique((before * folds // len(train))[index], return_inverse=True)[1]
     if len(np.unique(fold)) < 2:
         raise TrainingError("Training needs rows for at least two folds: look-ups are fitted on the others.")
     return fold.astype(np.int64)

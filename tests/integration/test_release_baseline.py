@@ -86,7 +86,7 @@ def test_a_baseline_that_is_no_server_is_told(trained: dict[str, Any], store: Pa
     result = command(store, "release", trained["tag"], "--baseline", url, expect=2)
     check_one_line(result, "--baseline has no use where nothing is compared")
     release(store, trained["tag"])
-    check_one_line(command(store, "release", CANDIDATE, "--baseline", url, expect=3), "/model does not answer")
+    check_one_line(command(store, "release", CANDIDATE, "--baseline", url, expect=3), "No server listens at")
     check_one_line(command(store, "release", CANDIDATE, "--baseline", "latest", expect=3), "is no URL")
     command(store, "release", CANDIDATE, "--baseline", url, "--force", "now", expect=2)
     assert [record.tag for record in ReleaseLedger(store, "flights").history()] == [trained["tag"]]

@@ -88,7 +88,7 @@ class OneByOne:
         """Raw scores, of shape [n, k]."""
         if not len(X):
             return self.runner.predict(X)
-        return np.concatenate([self.runner.predict(X[place : place + 1]) for place in range(len(X))])
+        return np.concatenate([self.runner.predict(X[index : index + 1]) for index in range(len(X))])
 
     def save(self, directory: Path) -> None:
         """Write the runner."""

@@ -124,9 +124,9 @@ def test_unwritable_cache_costs_only_a_warning(tmp_path: Path, caplog: pytest.Lo
 
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("DATA_CACHE_DIR", raising=False)
+    monkeypatch.delenv("TABULAR_BENTO_DATA_CACHE_DIR", raising=False)
     assert default_folder() == Path(".cache/data")
-    monkeypatch.setenv("DATA_CACHE_DIR", os.fspath(tmp_path))
+    monkeypatch.setenv("TABULAR_BENTO_DATA_CACHE_DIR", os.fspath(tmp_path))
     assert default_folder() == tmp_path
 
 
