@@ -49,7 +49,7 @@ def test_a_wrong_setting_is_named_by_where_it_came_from(
 
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TABULAR_BENTO_DRIFT_SAMPLE", "many")
-    with pytest.raises(ConfigError, match="^TABULAR_BENTO_DRIFT_SAMPLE: "):
+    with pytest.raises(ConfigError, match=r"^TABULAR_BENTO_DRIFT_SAMPLE: "):
         settings_of(DriftSettings, {})
 
 
