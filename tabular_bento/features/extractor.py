@@ -15,7 +15,7 @@ from tabular_bento.features.declare import Derived
 from tabular_bento.features.feature_set import FeatureSet
 from tabular_bento.features.lookups import Key, Tables, TimeZones
 from tabular_bento.features.state import Codes, State
-from tabular_bento.features.values import ColumnValues, FittingValues, RowPlan, column_steps
+from tabular_bento.features.values import ColumnValues, FittingValues, RowPlan, column_steps, unknown_value
 from tabular_bento.schema import Field
 
 ROWWISE_BELOW = 12
@@ -123,9 +123,12 @@ class Extractor:
         if len(rows) >= ROWWISE_BELOW:
             return self.transform_columns(columns_of(rows, self.fields))
         matrix = np.empty((len(rows), len(self._compute)), dtype=np.float64)
-        for index, row in enumerate(rows):
-            values = self._plan(row)
-            matrix[index] = [compute(values) for compute in self._compute]
+        try:
+            for index, row in enumerate(rows):
+                values = self._plan(row)
+                matrix[index] = [compute(values) for compute in self._compute]
+        except AttributeError as error:
+            raise unknown_value(error) from error
         return _cast(matrix)
 
     def transform_columns(self, columns: Columns) -> NDArray[np.float32]:

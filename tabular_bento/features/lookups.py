@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
@@ -147,8 +148,7 @@ class Vocabulary(Lookup):
         """Nothing."""
 
     def read_row(self, state: State) -> Callable[[dict[str, Any]], int]:  # noqa: ARG002
-        code = code_name(self.field)
-        return lambda values: int(values[code])
+        return itemgetter(code_name(self.field))
 
     def read_columns(self, state: State) -> Callable[[Any], NDArray[np.int64]]:  # noqa: ARG002
         return lambda values: values.codes(self.field)[0]

@@ -22,13 +22,13 @@ ColumnStep = tuple[str, Callable[[Any], Any]]
 
 
 class RowValues:
-    """One row. Attributes are its fields, then the shared values."""
+    """One row. Attributes are its fields, then the shared values.
+
+    It has no `__getattr__`, with which every attribute would be slow: `unknown_value` says more of one that is missing.
+    """
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.__dict__ = values
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(_unknown(name))
 
 
 class RowPlan:
@@ -40,21 +40,29 @@ class RowPlan:
             (name, part.field if isinstance(part, Key) else part, state.vocabularies[vocabulary_name(part)].known.get)
             for name, part in _coded(features).items()
         ]
-        self._steps: list[tuple[str, Any, bool]] = []
+        self._runs: list[tuple[bool, list[tuple[str, Callable[[Any], Any]]]]] = []
         for item in features.shared:
             if isinstance(item, Derived):
                 if not item.fitting:
-                    self._steps.append((item.name, _row_code(item) if item.size else item.compute, True))
+                    self._add(True, item.name, _row_code(item) if item.size else item.compute)
             else:
-                self._steps.append((item.name, item.read_row(state), False))
+                self._add(False, item.name, item.read_row(state))
+
+    def _add(self, derives: bool, name: str, step: Callable[[Any], Any]) -> None:
+        """Add a step; those in a row that are given the same are run in one loop."""
+        if not self._runs or self._runs[-1][0] is not derives:
+            self._runs.append((derives, []))
+        self._runs[-1][1].append((name, step))
 
     def __call__(self, row: Row) -> RowValues:
         values = dict(zip(self._names, row, strict=True))
         for name, field, code in self._codes:
             values[name] = code(values[field], UNKNOWN)
         result = RowValues(values)
-        for name, step, derives in self._steps:
-            values[name] = step(result if derives else values)
+        for derives, steps in self._runs:
+            given: Any = result if derives else values
+            for name, step in steps:
+                values[name] = step(given)
         return result
 
 
@@ -185,6 +193,11 @@ def _derived_codes(item: Derived, found: NDArray[Any]) -> tuple[NDArray[np.int64
         return found, None
     none = ~((found >= 0) & (found < size))
     return np.where(none, 0, found).astype(np.int64), none if none.any() else None
+
+
+def unknown_value(error: AttributeError) -> AttributeError:
+    """The error for a value that a feature reads of a row and that there is not; others are as they are."""
+    return AttributeError(_unknown(str(error.name))) if isinstance(error.obj, RowValues) else error
 
 
 def _unknown(name: str) -> str:
