@@ -233,3 +233,22 @@ def test_the_command_needs_no_project(
     assert main(window) == 2
     assert "There is no project in" in capsys.readouterr().err
     assert json.loads((tmp_path / "out" / RESULT_FILE).read_text())["verdict"] == "no_drift"
+
+
+def test_a_project_has_thresholds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.undo()
+    tag = stored(small.PATIENTS.declaration, "thresholds")
+    columns, _ = small.patients(ROWS, 5)
+    small.write_log(tmp_path / "log", small.PATIENTS, columns, tag=tag)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.tabular-bento]\nproblem = "none:P"\nmonitoring = "config.toml"\n')
+    window = ["drift", "--from", "2000-01-01", "--to", "2100-01-01", "--out", "out", "--traffic-dir", "log"]
+    (tmp_path / "config.toml").write_text("[drift]\nmin_rows = 5000\n")
+    assert main(window) == 2
+    assert "5,000 are needed to tell drift from chance" in capsys.readouterr().out
+    assert main([*window, "--min-rows", "100"]) == 0
+    (tmp_path / "config.toml").write_text("[drift]\nleast_rows = 5000\n")
+    assert main(window) == 2
+    assert "there is no setting 'least_rows'" in capsys.readouterr().err

@@ -54,6 +54,11 @@ def test_drift(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert 'drift_verdict{model="flights:' in prom.read_text()
 
 
+def test_a_breakdown_by_what_is_no_segment(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(july_log, tmp_path / "out", "--by", "tailnum") == 2
+    assert "cannot be broken down by 'tailnum'; choose carrier or origin" in capsys.readouterr().err
+
+
 def test_alert_after_holds_back(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(july_log, tmp_path / "out", "--alert-after", "2", "--of", "3") == 0
     assert "verdict  drift, no alert: 1 of the last 1 windows drifted" in capsys.readouterr().out

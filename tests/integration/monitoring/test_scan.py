@@ -141,7 +141,7 @@ def test_rows_that_arrive_meanwhile(tmp_path: Path, package: ModelPackage, fligh
             record(tmp_path, package, table)
             written[0] += 200
             seal(tmp_path / PREDICTIONS)
-            time.sleep(0.1)
+            stop.wait(0.1)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -172,6 +172,7 @@ def base(package: ModelPackage, tmp_path_factory: pytest.TempPathFactory) -> pa.
     return real_rows(tmp_path_factory.mktemp("real"), LocatedModel(package.directory, package.tag))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_window(
     tmp_path: Path, package: ModelPackage, base: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +191,7 @@ def test_memory_does_not_grow_with_the_window(
     assert peaks[1] < 1.4 * peaks[0]
 
 
+@pytest.mark.slow
 def test_ranges_are_cut_one_by_one() -> None:
     """Of a window of a billion rows there are thousands of runs, and a thousand ranges of each."""
     runs = [spill.Run(f"{place}.run", np.arange(spill.BUCKETS + 1) * 1_000) for place in range(300)]
@@ -207,6 +209,7 @@ def command(log: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "monitoring", "drift", *window]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path, base: pa.Table) -> None:
     write_log(tmp_path / "log", base, 100_000)
     (tmp_path / "spill").mkdir()
@@ -231,6 +234,7 @@ def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path, base: pa.Table) -> 
     assert not list((tmp_path / "spill").glob("drift-*"))
 
 
+@pytest.mark.slow
 def test_a_job_that_is_ended_leaves_nothing_behind(tmp_path: Path, base: pa.Table) -> None:
     write_log(tmp_path / "log", base, 200_000)
     (tmp_path / "spill").mkdir()

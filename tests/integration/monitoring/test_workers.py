@@ -44,6 +44,7 @@ def log(tmp_path: Path, package: ModelPackage, flights: Flights, monkeypatch: py
     return tmp_path / "log"
 
 
+@pytest.mark.slow
 def test_the_same_to_the_bit(log: Path, tmp_path: Path) -> None:
     from distributed import LocalCluster
 
@@ -62,6 +63,7 @@ def test_the_same_to_the_bit(log: Path, tmp_path: Path) -> None:
     assert result_of(tmp_path / "there") == here
 
 
+@pytest.mark.slow
 def test_workers_of_this_machine(july_log: Path) -> None:
     now = datetime(2040, 1, 1, tzinfo=UTC)
     with workers(count=1) as who:
