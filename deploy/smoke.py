@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tabular_bento.client import Client, Protocol
 
 from deploy.commands import podman
 from deploy.container import Container
@@ -14,6 +13,7 @@ from deploy.errors import DeployError
 from deploy.record import Record
 from deploy.settings import ShipSettings
 from tabular_bento import Declaration
+from tabular_bento.client import Client, Protocol
 from tabular_bento.errors import TabularBentoError
 from tabular_bento.protocol.values import json_values
 from tabular_bento.scoring.package import read_declaration

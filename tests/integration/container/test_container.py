@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tabular_bento.client import Client
 
 from deploy.commands import podman
 from deploy.container import Container
 from deploy.errors import DeployError
 from deploy.smoke import PROTOCOLS, check_protocols
 from features.problem import PROBLEM
+from tabular_bento.client import Client
 from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.scoring.package import PACKAGE_FILE, ModelPackage
 from tabular_bento.scoring.parity import ROWS_FILE, VECTORS_FILE

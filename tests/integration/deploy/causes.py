@@ -251,7 +251,7 @@ def run_drift_job(scene: Scene, **settings: str) -> int:
     """Run the job as the CronJob does, of the last hour, with its metrics where the node exporter reads them."""
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{DEPLOY / 'jobs'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "TABULAR_BENTO_TRAFFIC_DIR": str(scene.log),
         "TABULAR_BENTO_DRIFT_TEXTFILE": str(scene.folder / "textfiles" / "drift.prom"),
         **settings,

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import httpx
-from tabular_bento.client import Client
 
+from tabular_bento.client import Client
 from tabular_bento.errors import TabularBentoError
 from tabular_bento.serving.ports import free_port
 from tests.callers import Callers

@@ -87,7 +87,7 @@ def test_grafana_finds_its_data_source_and_its_board() -> None:
 def run_drift(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{JOBS}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "TABULAR_BENTO_TRAFFIC_DIR": str(folder / "traffic"),
         **settings,
     }

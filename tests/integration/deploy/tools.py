@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tabular_bento.client import Client
 
 from features.problem import PROBLEM
+from tabular_bento.client import Client
 from tests.conftest import ROOT
 from tests.serving import ServedPort
 
