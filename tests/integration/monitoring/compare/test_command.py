@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from monitoring.__main__ import main
-from tests.monitoring.compare.conftest import NO_LATENCY
-from tests.monitoring.variants import Variants
+from tabular_bento.cli import main
+from tabular_bento.scoring.package import ModelPackage
+from tests.integration.monitoring.compare.conftest import NO_LATENCY
+from tests.integration.monitoring.variants import Variants
 
 
 def test_the_command_takes_tags_and_ends_with_its_verdict(
-    trained: dict[str, Any], variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    package: ModelPackage, variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["compare", "--baseline", trained["tag"], "--on", "test", "--sample", "2000", "--out", str(tmp_path)]
-    assert main([*arguments, "--candidate", variants.seed, "--equivalent", "--json"]) == 1
+    arguments = ["compare", "--baseline", package.tag, "--on", "test", "--sample", "2000", "--out", str(tmp_path)]
+    assert main([*arguments, "--candidate", variants.near, "--equivalent", "--json"]) == 1
     lines = capsys.readouterr().out.splitlines()
     summary = json.loads(lines[-1])
     assert summary["verdict"] == "refused"
@@ -27,16 +27,20 @@ def test_the_command_takes_tags_and_ends_with_its_verdict(
     assert main([*arguments, "--candidate", variants.again, "--equivalent"]) == 0
     assert main([*arguments, "--candidate", "flights:nowhere", "--equivalent"]) == 3
     assert "flights:nowhere" in capsys.readouterr().err
-    assert main([*arguments, "--candidate", variants.seed, "--not-worse", "--margin", "-1"]) == 2
+    assert main([*arguments, "--candidate", variants.near, "--not-worse", "--margin", "-1"]) == 2
     assert "--margin: Input should be greater than 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("COMPARE_MARGIN", "-1", "COMPARE_MARGIN: Input should be greater than 0"),
-        ("COMPARE_END", "2026-01-02T00:00Z", "COMPARE_END: Input should not have timezone info"),
-        ("COMPARE_END", "2020-01-01", "--from must be before --to"),
+        ("TABULAR_BENTO_COMPARE_MARGIN", "-1", "TABULAR_BENTO_COMPARE_MARGIN: Input should be greater than 0"),
+        (
+            "TABULAR_BENTO_COMPARE_END",
+            "2026-01-02T00:00Z",
+            "TABULAR_BENTO_COMPARE_END: Input should not have timezone info",
+        ),
+        ("TABULAR_BENTO_COMPARE_END", "2020-01-01", "--from must be before --to"),
     ],
 )
 def test_a_variable_that_is_wrong_is_named(
@@ -58,7 +62,7 @@ def test_a_variable_that_is_wrong_is_named(
         ("traffic", "--sample", "100"),
         ("shadow", "--sample", "100"),
         ("test", "--margin", "0.02"),
-        ("test", "--door", "grpc"),
+        ("test", "--protocol", "grpc"),
         ("test", "--candidate-grpc", "127.0.0.1:3001"),
     ],
 )
@@ -75,4 +79,4 @@ def test_an_option_that_would_be_dropped_is_told(
 def test_what_is_no_tag_at_all_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--candidate", "no tag!", "--on", "test", "--equivalent", "--out", str(tmp_path)]
     assert main(["compare", "--baseline", "x", *arguments]) == 3
-    assert "The model no tag! is not in the BentoML store" in capsys.readouterr().err
+    assert "There is no model no tag!" in capsys.readouterr().err

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tabular_bento.monitoring.compare.candidates import Grounds, biased, equalled, harms
+from tabular_bento.monitoring.compare.verdict import Evidence
 
 from benchmarks.comparison.command import MARKS, tables
 from benchmarks.comparison.simulation import Sizes, Windows, run
 from monitoring.__main__ import main
 from tabular_bento.evaluation.noninferiority import METRICS, day_sums, differences, levels
-from tabular_bento.monitoring.compare.candidates import Grounds, biased, equalled, harms
 from tabular_bento.monitoring.compare.settings import CompareSettings
-from tabular_bento.monitoring.compare.verdict import Evidence
 from tests.conftest import ROOT
 from tests.monitoring.conftest import Variants
 

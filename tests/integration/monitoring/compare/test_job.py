@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.definition import FIELDS, TARGET
-from features.functions import FEATURE_NAMES
-from tabular_bento.errors import CompareError, PackageReferenceError, TableError, UnreadableModelError
+from features.problem import PROBLEM
+from tabular_bento.errors import CompareError, PackageError, TableError, UnreadableModelError
 from tabular_bento.monitoring.compare.job import run
-from tabular_bento.monitoring.compare.pairs import Pairs
+from tabular_bento.monitoring.compare.predictions import PairedPredictions
 from tabular_bento.monitoring.compare.result import CompareResult
-from tabular_bento.monitoring.compare.sides import resolved
 from tabular_bento.scoring.manifest import write_manifest
-from tabular_bento.scoring.package import DECLARATION_FILE, PROVENANCE_FILE
+from tabular_bento.scoring.package import PACKAGE_FILE, PROVENANCE_FILE
 from tests.browser import rendered
-from tests.monitoring.compare.conftest import NO_LATENCY
-from tests.monitoring.variants import Variants
-from training.source import Flights
+from tests.integration.monitoring.compare.conftest import NO_LATENCY
+from tests.integration.monitoring.variants import Variants
+from training.source import SOURCE, Flights
 
 
 def compare(
-    variants: Variants, candidate: str, mode: Any, out: Path, source: str = "test", baseline: str | None = None
+    variants: Variants,
+    candidate: str,
+    mode: Any,
+    out: Path,
+    source: str = "test",
+    baseline: str | None = None,
 ) -> CompareResult:
-    result = run(baseline or variants.own, candidate, source, mode, out, NO_LATENCY)
+    dataset = SOURCE.load() if source == "test" else None
+    result = run(baseline or variants.own, candidate, source, mode, out, NO_LATENCY, problem=PROBLEM, dataset=dataset)
     assert CompareResult.model_validate_json((out / "compare.json").read_text()) == result
     json.loads((out / "compare.json").read_text(), parse_constant=lambda token: pytest.fail(f"{token} is no JSON"))
     return result
@@ -45,29 +50,29 @@ def test_a_model_saved_and_loaded_again_is_equivalent_to_the_bit(variants: Varia
     assert (result.agreement.rows_differing, result.agreement.largest, result.agreement.worst) == (0, 0.0, [])
 
 
-def test_another_seed_is_not_equivalent_and_the_worst_rows_are_shown_with_their_features(
+def test_a_near_equal_is_not_equivalent_and_the_worst_rows_are_shown_with_their_features(
     variants: Variants, tmp_path: Path
 ) -> None:
-    result = compare(variants, variants.seed, "equivalent", tmp_path)
+    result = compare(variants, variants.near, "equivalent", tmp_path)
     assert (result.verdict, result.exit_code) == ("refused", 1)
     assert result.agreement is not None
     worst = result.agreement.worst
     assert len(worst) == NO_LATENCY.worst_rows
     assert abs(worst[0].delta) == result.agreement.largest
     assert [abs(row.delta) for row in worst] == sorted((abs(row.delta) for row in worst), reverse=True)
-    assert set(worst[0].features or ()) == set(FEATURE_NAMES)
+    assert set(worst[0].features or ()) == set(PROBLEM.feature_names)
     assert not worst[0].features_differ
     assert worst[0].fields["carrier"]
 
 
-def test_another_seed_is_not_worse(variants: Variants, tmp_path: Path) -> None:
-    result = compare(variants, variants.seed, "not_worse", tmp_path)
+def test_a_near_equal_is_not_worse(variants: Variants, tmp_path: Path) -> None:
+    result = compare(variants, variants.near, "not_worse", tmp_path)
     assert (result.verdict, result.exit_code) == ("accepted", 0)
-    assert {metric.standing for metric in result.metrics} == {"not_worse"}
+    assert {metric.status for metric in result.metrics} == {"not_worse"}
     assert all(metric.interval and metric.interval[0] < metric.delta < metric.interval[1] for metric in result.metrics)
-    assert not [part for part in result.segments if part.standing == "harmed"]
+    assert not [part for part in result.segments if part.status == "harmed"]
     assert {part.field for part in result.segments} == {"carrier", "origin"}
-    assert sum(part.outcomes for part in result.segments if part.field == "origin") == result.rows.outcomes
+    assert sum(part.labels for part in result.segments if part.field == "origin") == result.rows.labels
     assert {cost.name for cost in result.costs} == {
         "one_row_microseconds",
         "thousand_rows_microseconds",
@@ -75,10 +80,8 @@ def test_another_seed_is_not_worse(variants: Variants, tmp_path: Path) -> None:
     }
 
 
-def test_without_weather_it_is_refused_and_the_metric_and_its_interval_are_named(
-    variants: Variants, tmp_path: Path
-) -> None:
-    result = compare(variants, variants.blind, "not_worse", tmp_path)
+def test_a_worse_model_is_refused_and_the_metric_and_its_interval_are_named(variants: Variants, tmp_path: Path) -> None:
+    result = compare(variants, variants.worse, "not_worse", tmp_path)
     assert (result.verdict, result.exit_code) == ("refused", 1)
     rmse = next(metric for metric in result.metrics if metric.name == "rmse")
     assert rmse.interval is not None
@@ -90,7 +93,7 @@ def test_without_weather_it_is_refused_and_the_metric_and_its_interval_are_named
 
 
 def test_the_page_shows_it_in_a_browser_without_a_network(variants: Variants, tmp_path: Path) -> None:
-    compare(variants, variants.blind, "not_worse", tmp_path)
+    compare(variants, variants.worse, "not_worse", tmp_path)
     page = (tmp_path / "compare.html").read_text()
     html = rendered(tmp_path / "compare.html", tmp_path / "profile")
     text = re.sub(r"<[^>]+>", " ", html)
@@ -113,23 +116,23 @@ def examples(flights: Flights, count: int, **columns: Any) -> pa.Table:
     return table
 
 
-def test_five_outcomes_are_too_few_to_tell(variants: Variants, flights: Flights, tmp_path: Path) -> None:
+def test_five_labels_are_too_few_to_tell(variants: Variants, flights: Flights, tmp_path: Path) -> None:
     pq.write_table(examples(flights, 5), tmp_path / "five.parquet")
-    result = compare(variants, variants.blind, "not_worse", tmp_path, str(tmp_path / "five.parquet"))
+    result = compare(variants, variants.worse, "not_worse", tmp_path, str(tmp_path / "five.parquet"))
     assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
-    assert "5 outcomes" in result.reasons[0]
+    assert "5 labels" in result.reasons[0]
     assert "id: missing in every row" in result.notes[0]
 
 
 def test_a_harmed_segment_is_named_where_there_is_too_little_to_judge(
-    variants: Variants, flights: Flights, pairs: Pairs, tmp_path: Path
+    variants: Variants, flights: Flights, paired: PairedPredictions, tmp_path: Path
 ) -> None:
     table = flights.between(date(2013, 9, 1), date(2013, 9, 29))
-    as_predicted = np.where(pairs.segments["carrier"] == "EV", pairs.baseline, pairs.outcome)[: table.num_rows]
-    pq.write_table(table.append_column("outcome", pa.array(as_predicted, from_pandas=True)), tmp_path / "month.parquet")
-    result = compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "month.parquet"))
+    as_predicted = np.where(paired.segments["carrier"] == "EV", paired.baseline, paired.labels)[: table.num_rows]
+    pq.write_table(table.append_column("label", pa.array(as_predicted, from_pandas=True)), tmp_path / "month.parquet")
+    result = compare(variants, variants.near, "not_worse", tmp_path, str(tmp_path / "month.parquet"))
     assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
-    assert "28 days with outcomes" in result.reasons[0]
+    assert "28 days with labels" in result.reasons[0]
     assert "carrier EV" in next(note for note in result.notes if "shown to lose more than is allowed" in note)
 
 
@@ -139,19 +142,21 @@ def test_a_few_rows_that_agree_prove_no_equivalence(variants: Variants, flights:
     assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
 
 
-def test_a_folder_of_parquet_with_an_outcome_column(variants: Variants, flights: Flights, tmp_path: Path) -> None:
+def test_a_folder_of_parquet_with_an_label_column(variants: Variants, flights: Flights, tmp_path: Path) -> None:
     table = examples(flights, 300).drop_columns(["temp"])
-    table = table.append_column("outcome", table[TARGET.name])
-    table = table.set_column(table.column_names.index(TARGET.name), TARGET.name, pa.array(np.zeros(300)))
+    table = table.append_column("label", table[PROBLEM.target.name])
+    table = table.set_column(
+        table.column_names.index(PROBLEM.target.name), PROBLEM.target.name, pa.array(np.zeros(300))
+    )
     folder = tmp_path / "examples" / "part"
     folder.mkdir(parents=True)
     pq.write_table(table.slice(0, 200), folder / "a.parquet")
     pq.write_table(table.slice(200), folder / "b.parquet")
 
-    result = compare(variants, variants.seed, "not_worse", tmp_path, str(folder.parent))
+    result = compare(variants, variants.near, "not_worse", tmp_path, str(folder.parent))
     assert result.rows.compared == 300
-    assert 290 < result.rows.outcomes <= 300
-    assert result.metrics[0].baseline > 5, "errors are against `outcome`, not against the zeros"
+    assert 290 < result.rows.labels <= 300
+    assert result.metrics[0].baseline > 5, "errors are against `label`, not against the zeros"
     assert "temp, id" in result.notes[0]
 
 
@@ -166,19 +171,18 @@ def test_examples_that_a_server_would_refuse_are_named(
     table = table.set_column(table.column_names.index(column), column, pa.array(values))
     pq.write_table(table, tmp_path / "bad.parquet")
     with pytest.raises(TableError, match=rf"bad\.parquet\.{said}"):
-        compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "bad.parquet"))
+        compare(variants, variants.near, "not_worse", tmp_path, str(tmp_path / "bad.parquet"))
 
 
 def test_months_that_a_model_was_trained_on_are_left_out(variants: Variants, tmp_path: Path) -> None:
-    provenance = json.loads((Path(variants.seed) / PROVENANCE_FILE).read_text())
+    provenance = json.loads((Path(variants.near) / PROVENANCE_FILE).read_text())
     provenance["config"]["split"]["train"] = ["2013-01", "2013-11"]
     folder = tmp_path / "later"
     folder.mkdir()
-    for path in Path(variants.seed).iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(variants.near, folder, dirs_exist_ok=True)
     (folder / PROVENANCE_FILE).write_text(json.dumps(provenance))
     write_manifest(folder)
-    result = compare(variants, variants.seed, "equivalent", tmp_path, baseline=str(folder))
+    result = compare(variants, variants.near, "equivalent", tmp_path, baseline=str(folder))
     assert result.source.first is not None
     assert result.source.first.date() == date(2013, 12, 1)
     assert "2013-09, 2013-10, 2013-11 left out" in result.notes[0]
@@ -187,17 +191,16 @@ def test_months_that_a_model_was_trained_on_are_left_out(variants: Variants, tmp
 def other_code(folder: str, to: Path) -> str:
     """The package as a checkout of other feature code would have made it."""
     to.mkdir()
-    for path in Path(folder).iterdir():
-        (to / path.name).write_bytes(path.read_bytes())
-    document = json.loads((to / DECLARATION_FILE).read_text())
+    shutil.copytree(folder, to, dirs_exist_ok=True)
+    document = json.loads((to / PACKAGE_FILE).read_text())
     document["code_fingerprint"] = "0" * 64
-    (to / DECLARATION_FILE).write_text(json.dumps(document))
+    (to / PACKAGE_FILE).write_text(json.dumps(document))
     write_manifest(to)
     return str(to)
 
 
 def test_a_baseline_of_other_feature_code_cannot_tell_and_says_what_to_do(variants: Variants, tmp_path: Path) -> None:
-    result = compare(variants, variants.seed, "not_worse", tmp_path, baseline=other_code(variants.own, tmp_path / "x"))
+    result = compare(variants, variants.near, "not_worse", tmp_path, baseline=other_code(variants.own, tmp_path / "x"))
     assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
     assert "other feature code" in result.reasons[0]
     assert "URL" in result.reasons[0]
@@ -208,25 +211,24 @@ def test_a_baseline_of_other_feature_code_cannot_tell_and_says_what_to_do(varian
 
 def test_a_candidate_that_cannot_be_computed_is_a_failure(variants: Variants, tmp_path: Path) -> None:
     with pytest.raises(UnreadableModelError, match="other feature code"):
-        compare(variants, other_code(variants.seed, tmp_path / "x"), "not_worse", tmp_path)
+        compare(variants, other_code(variants.near, tmp_path / "x"), "not_worse", tmp_path)
     assert not (tmp_path / "compare.json").exists()
 
 
 def test_what_is_not_there_is_told(variants: Variants, tmp_path: Path) -> None:
-    with pytest.raises(PackageReferenceError, match="flights:nowhere"):
+    with pytest.raises(PackageError, match="flights:nowhere"):
         compare(variants, "flights:nowhere", "not_worse", tmp_path)
     with pytest.raises(CompareError, match="no Parquet file"):
-        compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "nowhere"))
+        compare(variants, variants.near, "not_worse", tmp_path, str(tmp_path / "nowhere"))
     (tmp_path / "bad.parquet").write_text("not Parquet")
     with pytest.raises(CompareError, match="cannot be read as Parquet"):
-        compare(variants, variants.seed, "not_worse", tmp_path, str(tmp_path / "bad.parquet"))
+        compare(variants, variants.near, "not_worse", tmp_path, str(tmp_path / "bad.parquet"))
 
 
-def test_every_field_of_a_request_is_asked_for(pairs: Pairs) -> None:
-    assert set(pairs.asked) == {field.name for field in FIELDS}
+def test_every_field_of_a_request_is_asked_for(paired: PairedPredictions) -> None:
+    assert set(paired.rows) == {field.name for field in PROBLEM.fields}
 
 
 def test_the_champion_is_named_by_its_alias(variants: Variants, tmp_path: Path) -> None:
-    assert resolved("flights:anything") == "flights:anything"
     with pytest.raises(CompareError, match="Nothing was released yet"):
-        compare(variants, variants.seed, "not_worse", tmp_path, baseline="flights:champion")
+        compare(variants, variants.near, "not_worse", tmp_path, baseline="flights:champion")

@@ -16,7 +16,7 @@ from tabular_bento.evaluation.noninferiority import (
     levels,
     segment_sums,
     simultaneous,
-    standing,
+    status_of,
     tail_share,
 )
 
@@ -95,4 +95,4 @@ def test_the_intervals_of_many_segments_hold_together() -> None:
     [(-1, 0.5, "not_worse"), (0.1, 0.9, "not_worse"), (0.1, 1.1, "worse"), (2, 3, "worse"), (-0.1, 1.1, "unclear")],
 )
 def test_what_an_interval_says(low: float, high: float, said: str) -> None:
-    assert standing(low, high, 1.0) == said
+    assert status_of(low, high, 1.0) == said

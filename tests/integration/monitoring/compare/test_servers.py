@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from features.columns import columns_of
 from features.definition import EXAMPLE
+from tabular_bento.monitoring.compare.sides import open_side
+
 from monitoring.__main__ import main
 from tabular_bento.errors import CompareError, UnreachableError
 from tabular_bento.monitoring.compare.job import run
 from tabular_bento.monitoring.compare.result import CompareResult
 from tabular_bento.monitoring.compare.settings import CompareSettings
-from tabular_bento.monitoring.compare.sides import open_side
 from tabular_bento.serving.ports import free_port
 from tests.conftest import copy_of_store
 from tests.monitoring.variants import Variants
