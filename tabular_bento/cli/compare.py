@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from tabular_bento.monitoring.compare.result import CompareResult, Mode
     from tabular_bento.project import Project
 
+_COSTS = {
+    "one_row_microseconds": "time of one row",
+    "thousand_rows_microseconds": "time of a thousand rows",
+    "package_bytes": "size of the package",
+}
 _MODEL = "a tag of the model store, the folder of a package, or the URL of a running server"
 
 
@@ -220,7 +225,7 @@ def table(result: CompareResult) -> str:
         bounds = f" ({metric.interval[0]:+.3f} to {metric.interval[1]:+.3f})" if metric.interval else ""
         values = f"{metric.baseline:.3f}, then {metric.candidate:.3f}: {metric.delta:+.3f}{bounds}"
         lines.append((metric.name.upper(), f"{values}, {metric.margin:.3f} allowed"))
-    lines += [(cost.name.split("_")[0], f"{cost.ratio:.2f} times the baseline's {cost.name}") for cost in result.costs]
+    lines += [("cost", f"{_COSTS[cost.name]}: {cost.ratio:.2f} times the baseline's") for cost in result.costs]
     lines += [("because", reason) for reason in result.reasons]
     lines += [("note", note) for note in result.notes]
     if result.mode == "equivalent" and result.agreement is not None:

@@ -182,10 +182,14 @@ def _sampled(count: int, settings: CompareSettings, found: Found) -> NDArray[np.
 def _split(model: Model) -> Split | None:
     """How the rows were split that the model was trained on, as its package says."""
     config = model.provenance.get("config") or {}
+    if "split" not in config:
+        return None
     try:
         return Split.model_validate(config["split"])
-    except (KeyError, ValidationError):
-        return None
+    except ValidationError as error:
+        raise CompareError(
+            f"{model.described.name}: what it was trained on cannot be read ({error.errors()[0]['msg']})."
+        ) from error
 
 
 def _rows(dataset: Dataset, model: Model, split: Split, part: str) -> NDArray[np.int64]:

@@ -35,7 +35,7 @@ def make_variants(package: ModelPackage, folder: Path) -> Variants:
         own=str(package.directory),
         again=str(write_package(folder / "again", package.runner, package)),
         near=cut("near", 0.9),
-        worse=cut("worse", 0.15),
+        worse=cut("worse", 0.03),
     )
 
 

@@ -72,7 +72,7 @@ def test_an_option_that_would_be_dropped_is_told(
     arguments = ["--baseline", "x", "--candidate", "y", "--on", on, option, value, "--out", str(tmp_path / "out")]
     assert main(["compare", *arguments, "--equivalent"]) == 2
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith(f"{option} is for ")
+    assert said.startswith(f"tabular-bento compare: {option} is for ")
     assert not (tmp_path / "out").exists()
 
 

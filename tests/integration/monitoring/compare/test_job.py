@@ -176,7 +176,11 @@ def test_examples_that_a_server_would_refuse_are_named(
 
 def test_months_that_a_model_was_trained_on_are_left_out(variants: Variants, tmp_path: Path) -> None:
     provenance = json.loads((Path(variants.near) / PROVENANCE_FILE).read_text())
-    provenance["config"]["split"]["train"] = ["2013-01", "2013-11"]
+    provenance["config"]["split"] = {
+        "train": ["2013-01", "2013-10"],
+        "validation": ["2013-11", "2013-11"],
+        "test": ["2013-12", "2013-12"],
+    }
     folder = tmp_path / "later"
     folder.mkdir()
     shutil.copytree(variants.near, folder, dirs_exist_ok=True)
@@ -184,8 +188,8 @@ def test_months_that_a_model_was_trained_on_are_left_out(variants: Variants, tmp
     write_manifest(folder)
     result = compare(variants, variants.near, "equivalent", tmp_path, baseline=str(folder))
     assert result.source.first is not None
-    assert result.source.first.date() == date(2013, 12, 1)
-    assert "2013-09, 2013-10, 2013-11 left out" in result.notes[0]
+    assert result.source.first.date() == date(2013, 11, 1)
+    assert "2013-09, 2013-10 left out" in result.notes[0]
 
 
 def other_code(folder: str, to: Path) -> str:
