@@ -50,20 +50,26 @@ def demo(
 ) -> None:
     """Train the project's model, serve it, send past rows over every protocol, post their labels, and report.
 
+    The model is released where none was released yet, so that `bentoml build` has one to pack.
     The reports are those of drift, of the comparison with a model of another runner, and of skew. Every report is in
     --folder, and so are the traffic log and what the server printed.
 
     Exit codes: 0 done, whatever the verdicts; 2 wrong arguments, or there is no project; 3 a step failed.
     """
+    from tabular_bento.scoring.releases import Releases
+    from tabular_bento.scoring.store import store_home
     from tabular_bento.serving.process import ServerProcess
 
     here = project()
     declaration = here.load_problem().declaration
+    champion = Releases(store_home(), declaration.name).champion()
     shutil.rmtree(folder, ignore_errors=True)
     steps = _Steps(here.root, {"TABULAR_BENTO_TRAFFIC_DIR": str((folder / "traffic").absolute())})
     try:
         steps.say("1/6 train")
         model = steps.json("train")["tag"]
+        if champion is None:
+            steps.json("release", model)
         steps.say(f"2/6 serve {model} on port {port}")
         served = {**steps.environment, "TABULAR_BENTO_MODEL": model, "TABULAR_BENTO_GRPC_PORT": str(grpc_port)}
         with ServerProcess(port, folder / "serve.log", directory=here.root, environment=served) as server:
