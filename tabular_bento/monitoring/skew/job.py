@@ -25,7 +25,7 @@ from tabular_bento.monitoring.files import write_whole
 from tabular_bento.monitoring.skew.result import EXIT_CODES, ColumnSkew, Example, SkewResult, Verdict
 from tabular_bento.monitoring.window.data import Query, whole
 from tabular_bento.problem import Declaration, Problem
-from tabular_bento.schema import Kind
+from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.store import find_model
@@ -56,6 +56,7 @@ class Compared:
         self.outputs = declaration.outputs
         self.names = (*self.features, *(name for name, _ in outputs))
         first = len(self.features)
+        self.kinds = (*[Kind.NUMBER] * first, *(output.kind for _, output in outputs))
         self.text = {place for place, (_, output) in enumerate(outputs, first) if _is_text(output)}
         self.logged = (*map(feature_column, self.features), *(output_column(name) for name, _ in outputs))
 
@@ -80,8 +81,8 @@ class Compared:
                 logged.append(np.array([numbers.get(value, np.nan) for value in said], dtype=np.float64))
                 recomputed[place] = np.array([numbers[value] for value in found_now], dtype=np.float64)
             else:
-                numeric = table[column].cast(pa.int64()) if pa.types.is_boolean(table[column].type) else table[column]
-                logged.append(np.asarray(numeric.cast(pa.float64()).to_numpy(), dtype=np.float64))
+                declared = Field(column, self.kinds[place], optional=True)
+                logged.append(columns_of_table(table, [declared])[column])
         shape = (table.num_rows, len(self))
         ours, theirs = (np.column_stack(values).astype(np.float64).reshape(shape) for values in (logged, recomputed))
         return ours, theirs, texts

@@ -15,28 +15,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.definition import EXAMPLE, TARGET
-from features.extractor import FeatureExtractor
-from monitoring.__main__ import main
-from tabular_bento.errors import PackageReferenceError
-from tabular_bento.monitoring.skew.job import EXAMPLES, Tally, check, run
+from features.problem import PROBLEM
+from tabular_bento.cli import main
+from tabular_bento.errors import PackageError
+from tabular_bento.features import Extractor
+from tabular_bento.monitoring.skew.job import EXAMPLES, Compared, Tally, check, run
 from tabular_bento.monitoring.skew.result import SkewResult
-from tabular_bento.schema import Field, Kind
+from tabular_bento.schema import Kind
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
-from tabular_bento.traffic.log import FEATURE_PREFIX
 from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.schema import TIME, LogColumn, feature_column, input_column, output_column
 from tabular_bento.traffic.sealing import seal
-from tabular_bento.traffic.writer import TIME, SegmentWriter
-from tests.monitoring.logs import JANUARY, JULY, append, drawn, record, rewrite, year
+from tabular_bento.traffic.writer import LogWriter
+from tests.flights.rows import EXAMPLE
+from tests.integration.monitoring.logs import JANUARY, JULY, append, drawn, record, rewrite, year
 from tests.serving import ServedPort
 from training.source import Flights
 
 ROWS = 2_000
+TARGET = PROBLEM.target.name
+OUTPUT = output_column(TARGET)
 
 
 def skew(directory: Path, model: str | None = None) -> SkewResult:
-    result = run(year(directory), directory / "out", model)
+    result = run(year(directory), directory / "out", PROBLEM, model)
     text = (directory / "out" / "skew.json").read_text()
     assert SkewResult.model_validate_json(text) == result
     json.loads(text, parse_constant=lambda token: pytest.fail(f"{token} is no JSON"))
@@ -45,7 +48,7 @@ def skew(directory: Path, model: str | None = None) -> SkewResult:
 
 @pytest.fixture
 def log(tmp_path: Path, package: ModelPackage, flights: Flights) -> list[dict[str, Any]]:
-    """A log of a year's flights, and the answers."""
+    """A log of a year's flights, and the predictions."""
     return record(tmp_path, package, drawn(flights, JANUARY, date(2014, 1, 1), ROWS))
 
 
@@ -67,8 +70,8 @@ def test_one_feature_altered_by_one_unit_in_the_last_place_is_found_and_named(
 
     def alter(line: dict[str, Any]) -> dict[str, Any]:
         if line["prediction_id"] == victim:
-            value = np.float32(line[FEATURE_PREFIX + name])
-            line[FEATURE_PREFIX + name] = float(np.nextafter(value, np.float32(np.inf)))
+            value = np.float32(line[feature_column(name)])
+            line[feature_column(name)] = float(np.nextafter(value, np.float32(np.inf)))
         return line
 
     rewrite(tmp_path, alter)
@@ -82,7 +85,7 @@ def test_one_feature_altered_by_one_unit_in_the_last_place_is_found_and_named(
 
 def test_a_double_between_two_floats_is_found_too(tmp_path: Path, log: list[dict[str, Any]]) -> None:
     victim = log[7]["prediction_id"]
-    key = FEATURE_PREFIX + "dep_minute"
+    key = feature_column("dep_minute")
     rewrite(
         tmp_path,
         lambda line: {**line, key: float(np.nextafter(line[key], 1e9))} if line["prediction_id"] == victim else line,
@@ -92,38 +95,38 @@ def test_a_double_between_two_floats_is_found_too(tmp_path: Path, log: list[dict
 
 
 def test_a_doctored_prediction_and_a_feature_taken_away(tmp_path: Path, log: list[dict[str, Any]]) -> None:
-    ids = [answer["prediction_id"] for answer in log]
+    ids = [prediction["prediction_id"] for prediction in log]
 
     def alter(line: dict[str, Any]) -> dict[str, Any]:
         if line["prediction_id"] == ids[3]:
-            return {**line, TARGET.name: line[TARGET.name] + 1.0}
+            return {**line, OUTPUT: line[OUTPUT] + 1.0}
         if line["prediction_id"] == ids[4]:
-            return {**line, FEATURE_PREFIX + "congestion": None}
+            return {**line, feature_column("congestion"): None}
         return line
 
     rewrite(tmp_path, alter)
     result = skew(tmp_path)
     found = {column.name: column for column in result.columns}
-    assert set(found) == {TARGET.name, "congestion"}
-    assert (found[TARGET.name].role, found[TARGET.name].largest) == ("prediction", pytest.approx(1.0))
+    assert set(found) == {TARGET, "congestion"}
+    assert (found[TARGET].role, found[TARGET].largest) == ("prediction", pytest.approx(1.0))
     assert (found["congestion"].missing_logged, found["congestion"].largest) == (1, None)
     assert result.differing == 2
 
 
 def test_a_doctored_request_shows_in_the_features_that_come_of_it(tmp_path: Path, log: list[dict[str, Any]]) -> None:
     victim = log[9]["prediction_id"]
-    rewrite(tmp_path, lambda line: {**line, "temp": -3.0} if line["prediction_id"] == victim else line)
+    rewrite(tmp_path, lambda line: {**line, input_column("temp"): -3.0} if line["prediction_id"] == victim else line)
     result = skew(tmp_path)
     assert result.differing == 1
     assert "temp" in {column.name for column in result.columns}
 
 
 def test_a_stale_look_up_is_found_by_its_columns(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
-    own = package.predictor.extractor.state
+    own = package.extractor.state
     tables = {**own.tables, "gain_by_dest": np.roll(own.tables["gain_by_dest"], 1)}
-    stale = FeatureExtractor(replace(own, tables=tables))
+    stale = Extractor(PROBLEM.fields, PROBLEM.features, replace(own, tables=tables))
     table = drawn(flights, JANUARY, JULY, ROWS)
-    record(tmp_path, replace(package, predictor=Predictor(stale, package.predictor.runner)), table)
+    record(tmp_path, replace(package, predictor=Predictor(PROBLEM, stale, package.runner)), table)
     result = skew(tmp_path)
     assert result.verdict == "skew"
     features = [column for column in result.columns if column.role == "feature"]
@@ -150,7 +153,7 @@ def test_a_window_of_other_models_only_is_nothing_to_check(
     result = skew(tmp_path, package.tag)
     assert (result.verdict, result.exit_code) == ("nothing_to_check", 2)
     assert "flights:other (50 rows)" in result.reasons[0]
-    with pytest.raises(PackageReferenceError, match="flights:other"):
+    with pytest.raises(PackageError, match="flights:other"):
         skew(tmp_path)
 
 
@@ -171,7 +174,7 @@ def test_rows_that_lack_what_every_request_has_are_counted_and_not_checked(
     tmp_path: Path, log: list[dict[str, Any]]
 ) -> None:
     victim = log[11]["prediction_id"]
-    rewrite(tmp_path, lambda line: {**line, "dest": None} if line["prediction_id"] == victim else line)
+    rewrite(tmp_path, lambda line: {**line, input_column("dest"): None} if line["prediction_id"] == victim else line)
     result = skew(tmp_path)
     assert (result.verdict, result.checked, result.unusable) == ("no_skew", ROWS - 1, 1)
 
@@ -182,10 +185,10 @@ def test_a_float32_comes_back_from_the_log_to_the_bit(
     tmp_path_factory: pytest.TempPathFactory, values: list[float]
 ) -> None:
     folder = tmp_path_factory.mktemp("log")
-    schema = (TIME, Field("x", Kind.NUMBER, "a feature"))
+    schema = (TIME, LogColumn("x", Kind.NUMBER, "a feature"))
     features = np.array(values, dtype=np.float32)
     lines = [{"time": "2026-01-01T00:00:00Z", "x": value} for value in features.tolist()]
-    with SegmentWriter(folder, schema) as writer:
+    with LogWriter(folder, schema) as writer:
         writer.append(msgspec.json.Encoder().encode_lines(lines))
     for _ in range(2):
         back = EventLog(folder).read()["x"].to_numpy()
@@ -201,7 +204,7 @@ def test_memory_does_not_grow_with_the_window(
     peaks = []
     for folder, count in (("small", 3_000), ("large", 15_000)):
         record(tmp_path / folder, package, drawn(flights, JANUARY, JULY, count))
-        tally = Tally()
+        tally = Tally(Compared(PROBLEM.declaration))
         tracemalloc.start()
         check(year(tmp_path / folder), package.tag, package.predictor, tally, ScanCounts())
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -230,7 +233,7 @@ def test_the_command_s_exit_codes(
     assert main([*arguments, "--from", "2014-01-01", "--to", "2013-01-01"]) == 2
     record(tmp_path, package, drawn(flights, JANUARY, JULY, 30))
     assert main([*arguments, *window]) == 0
-    rewrite(tmp_path, lambda line: {**line, FEATURE_PREFIX + "pad": 1.5})
+    rewrite(tmp_path, lambda line: {**line, feature_column("pad"): 1.5})
     assert main([*arguments, *window]) == 1
     assert "pad" in capsys.readouterr().out
     assert main([*arguments, *window, "--model", "flights:nowhere"]) == 3
