@@ -12,41 +12,41 @@ import grpc
 import orjson
 import pytest
 
+from features.problem import PROBLEM
 from tabular_bento.monitoring.replay.config import ReplayConfig
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tabular_bento.protocol.tensors import Tensor, decode, encode
 
-Answers = list[dict[str, Any]]
+Predictions = list[dict[str, Any]]
 
-
-Fault = Callable[["Handler", Answers], bool]
+Fault = Callable[["Handler", Predictions], bool]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Predicts that every flight arrives as late as it left, unless the server's fault answers in its place."""
+    """Predicts that every flight arrives as late as it left, unless the server's fault responds in its place."""
 
     protocol_version = "HTTP/1.1"
     server: Misbehaving
 
     def do_GET(self) -> None:
-        self.reply(200, {})
+        self.reply(200, {"tag": "flights:1", "declaration": PROBLEM.declaration.to_dict()})
 
     def do_POST(self) -> None:
         body = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
         with self.server.lock:
             if self.path == "/feedback":
-                self.server.outcomes += body["outcomes"]
-                return self.reply(200, {"accepted": len(body["outcomes"])})
+                self.server.labels += body["labels"]
+                return self.reply(200, {"accepted": len(body["labels"])})
             self.server.requests += 1
             rows = body["flights"]
-            answers = [
+            predictions = [
                 {"prediction_id": f"p-{row['id']}", "id": row["id"], "arrival_delay": row["dep_delay"], "model": "m"}
                 for row in rows
             ]
-            if not self.server.fault(self, answers):
+            if not self.server.fault(self, predictions):
                 self.server.served += rows
-                self.reply(200, answers)
+                self.reply(200, predictions)
 
     def reply(self, status: int, content: Any, **headers: str) -> None:
         body = orjson.dumps(content)
@@ -71,7 +71,7 @@ class Misbehaving(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.requests = 0
         self.served: list[dict[str, Any]] = []
-        self.outcomes: list[dict[str, Any]] = []
+        self.labels: list[dict[str, Any]] = []
         self.fault: Fault = lambda *_: False
 
     @property
@@ -80,7 +80,7 @@ class Misbehaving(ThreadingHTTPServer):
 
 
 class MisbehavingServicer(services.GRPCInferenceServiceServicer):
-    """The same over gRPC: `fault` may end a call through its context, or alter the answer."""
+    """The same over gRPC: `fault` may end a call through its context, or alter the response."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -98,7 +98,7 @@ class MisbehavingServicer(services.GRPCInferenceServiceServicer):
         }
         shape = tuple(request.inputs[0].shape)
         ids = [f"p-{value}" for value in inputs["id"]]
-        response = messages.ModelInferResponse(model_name="flights", id=request.id)
+        response = messages.ModelInferResponse(model_name="flights", model_version="1", id=request.id)
         for output in (
             Tensor("prediction_id", "BYTES", shape, ids),
             Tensor("arrival_delay", "FP64", shape, inputs["dep_delay"]),

@@ -217,7 +217,8 @@ async def _send_labels(client: AsyncClient, progress: _Progress, labels: list[An
         async def send(turn: int) -> None:
             part = parts[turn]
             try:
-                progress.sent += await client.send_labels(part)
+                accepted = await client.send_labels(part)
+                progress.sent += accepted
             except ClientError as error:
                 progress.fail(error, len(part))
                 progress.labels_failed += len(part)

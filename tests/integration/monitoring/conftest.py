@@ -8,20 +8,28 @@ from pathlib import Path
 import pytest
 
 from features.problem import PROBLEM
+from tabular_bento.data.dataset import Dataset
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.job import Judgement, judge
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.store import store_home
 from tests.golden import monitored as golden
+from tests.integration.misbehaving import bad, bad_grpc  # noqa: F401
 from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, year
-from training.source import Flights, load_flights
+from training.source import SOURCE, Flights, load_flights
 
 
 @pytest.fixture(scope="session")
 def flights() -> Flights:
     """The packaged flights."""
     return load_flights()
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """All flights."""
+    return SOURCE.load()
 
 
 @pytest.fixture(scope="session")

@@ -23,14 +23,6 @@ def variants(package: ModelPackage, tmp_path_factory: pytest.TempPathFactory) ->
     return make_variants(package, tmp_path_factory.mktemp("variants"))
 
 
-@pytest.fixture(scope="session")
-def dataset() -> Dataset:
-    """All flights."""
-    from training.source import SOURCE
-
-    return SOURCE.load()
-
-
 @pytest.fixture(scope="module")
 def paired(variants: Variants, dataset: Dataset) -> PairedPredictions:
     """The test months, predicted by the session's model and by one that is nearly equal."""
