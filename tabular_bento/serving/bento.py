@@ -28,7 +28,7 @@ from pydantic import BaseModel, create_model
 from tabular_bento.errors import TabularBentoError
 from tabular_bento.protocol.requests import FeedbackReceipt, RequestSchema
 from tabular_bento.scoring.releases import ALIAS, Releases
-from tabular_bento.scoring.store import find_model, store_home
+from tabular_bento.scoring.store import LocatedModel, find_model, store_home
 from tabular_bento.serving.batching import AdaptiveBatcher
 from tabular_bento.serving.service import computing
 
@@ -139,9 +139,23 @@ class PackagedModel(BentoModel):  # type: ignore[misc]
             ) from error
 
 
-def pinned_model(service: Any) -> str | None:
-    """Tag of the model that the bento of a service was built with; None in a checkout."""
-    return None if service.bento is None else str(service.bento.info.all_models[0].tag)
+def pinned_model(service: Any) -> LocatedModel | None:
+    """The model that the bento of a service was built with; None in a checkout.
+
+    An image and an exported bento hold their model themselves; a bento of the store has it there.
+
+    Raises
+    ------
+    PackageError
+        Where the store does not have it.
+    """
+    if service.bento is None:
+        return None
+    tag = str(service.bento.info.all_models[0].tag)
+    packed = service.bento._model_store
+    if packed is not None and packed.list(tag):
+        return LocatedModel(Path(packed.get(tag).path), tag)
+    return find_model(tag)
 
 
 def input_model(model: type[BaseModel]) -> type[IODescriptor]:

@@ -36,7 +36,7 @@ class _Served:
     description: dict[str, Any]
 
 
-def locate_model(problem: Problem, settings: ServingSettings, pinned: str | None) -> LocatedModel:
+def locate_model(problem: Problem, settings: ServingSettings, pinned: LocatedModel | None) -> LocatedModel:
     """The model to serve.
 
     Parameters
@@ -46,8 +46,8 @@ def locate_model(problem: Problem, settings: ServingSettings, pinned: str | None
     settings : ServingSettings
         Its `model` is the model of a checkout. A bento follows the champion of the store beside it only where `model`
         is the champion's tag.
-    pinned : str, optional
-        Tag of the model that the served bento was built with; None in a checkout.
+    pinned : LocatedModel, optional
+        The model that the served bento was built with; None in a checkout.
 
     Raises
     ------
@@ -59,10 +59,10 @@ def locate_model(problem: Problem, settings: ServingSettings, pinned: str | None
     if pinned is None:
         return find_model(wanted)
     follows = settings.model == champion and Releases(store_home(), problem.name).champion() is not None
-    return find_model(champion if follows else pinned)
+    return find_model(champion) if follows else pinned
 
 
-def load_served(problem: Problem, settings: ServingSettings, pinned: str | None) -> _Served:
+def load_served(problem: Problem, settings: ServingSettings, pinned: LocatedModel | None) -> _Served:
     """Find and verify the model to serve.
 
     Raises
@@ -79,7 +79,7 @@ def load_served(problem: Problem, settings: ServingSettings, pinned: str | None)
     return _Served(package, located.release, since, description)
 
 
-def warn_without_release(problem: Problem, settings: ServingSettings, pinned: str | None) -> None:
+def warn_without_release(problem: Problem, settings: ServingSettings, pinned: LocatedModel | None) -> None:
     """One line in the log where the champion is asked for and there is none, so that the latest model serves."""
     champion = champion_tag(problem.name)
     followed = pinned is None and settings.model in (None, champion)
@@ -102,8 +102,8 @@ class ServedModel:
         Which model, and which shadow.
     traffic : Path
         The folder of the traffic log, which the shadow reads.
-    pinned : str, optional
-        Tag of the model that the served bento was built with; None in a checkout.
+    pinned : LocatedModel, optional
+        The model that the served bento was built with; None in a checkout.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class ServedModel:
         The package that serves now.
     """
 
-    def __init__(self, problem: Problem, settings: ServingSettings, traffic: Path, pinned: str | None = None) -> None:
+    def __init__(self, problem: Problem, settings: ServingSettings, traffic: Path, pinned: LocatedModel | None = None) -> None:
         self._problem = problem
         self._settings = settings
         self._pinned = pinned

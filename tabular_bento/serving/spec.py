@@ -11,7 +11,7 @@ from tabular_bento.errors import ConfigError
 from tabular_bento.problem import Problem
 from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.scoring.releases import champion_tag
-from tabular_bento.scoring.store import store_home
+from tabular_bento.scoring.store import LocatedModel, store_home
 from tabular_bento.serving import bento
 from tabular_bento.serving.endpoints.grpc import check_grpc
 from tabular_bento.serving.endpoints.middleware import EndpointMiddleware
@@ -143,7 +143,7 @@ class ServiceSpec:
         """End what follows the champion."""
         await instance.model.stop()
 
-    def _pinned(self) -> str | None:
+    def _pinned(self) -> LocatedModel | None:
         return None if self._service is None else bento.pinned_model(self._service)
 
     def _prepare(self) -> None:
