@@ -43,15 +43,13 @@ def demo(
         int, typer.Option(envvar="TABULAR_BENTO_GRPC_PORT", help="Of gRPC; 0 leaves gRPC out.")
     ] = 3001,
     folder: Annotated[Path, typer.Option(metavar="DIR", help="Emptied, then filled.")] = Path("var/demo"),
-    runner: Annotated[
-        str, typer.Option(metavar="KIND", help="Of the second model, which is compared with the first.")
-    ] = "sklearn",
+    seed: Annotated[int, typer.Option(help="Of the second model, which is compared with the first.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Train the project's model, serve it, send past rows over every protocol, post their labels, and report.
 
     The model is released where none was released yet, so that `bentoml build` has one to pack.
-    The reports are those of drift, of the comparison with a model of another runner, and of skew. Every report is in
+    The reports are those of drift, of the comparison with a model of another seed, and of skew. Every report is in
     --folder, and so are the traffic log and what the server printed.
 
     Exit codes: 0 done, whatever the verdicts; 2 wrong arguments, or there is no project; 3 a step failed.
@@ -78,8 +76,8 @@ def demo(
         window = _window(declaration, replayed)
         steps.say("4/6 drift")
         drift = steps.json("drift", *window, "--out", folder / "drift", accepted=DRIFT)
-        steps.say(f"5/6 train with {runner}, and compare on what was logged")
-        other = steps.json("train", "--runner", runner)["tag"]
+        steps.say(f"5/6 train with seed {seed}, and compare on what was logged")
+        other = steps.json("train", "--seed", seed)["tag"]
         models = ("--baseline", model, "--candidate", other)
         comparison = steps.json(
             "compare", *models, "--on", "traffic", "--not-worse", "--out", folder / "compare", accepted=COMPARISON

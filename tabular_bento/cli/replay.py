@@ -112,7 +112,7 @@ def _dataset(source: str | None, split: bool) -> Dataset:
     path: Path | None = project().training
     config = load_config(path) if path is not None and (split or source is None) else None
     dataset: Dataset = load_source().load(source or (config.source if config else None))
-    return dataset.split(config.split, config.seed) if split and config else dataset
+    return dataset.split(config.split) if split and config else dataset
 
 
 def _first(error: ValidationError, given: Mapping[str, Any]) -> str:

@@ -189,7 +189,7 @@ class Dataset:
         first, last = (start - _EPOCH).days, (end - _EPOCH).days
         return self.where((days >= first) & (days < last))
 
-    def split(self, split: Split, seed: int = 0) -> Dataset:
+    def split(self, split: Split) -> Dataset:
         """The same rows with the parts of a split.
 
         Raises
@@ -197,7 +197,7 @@ class Dataset:
         DataError
             Where a part has no row with a label.
         """
-        return replace(self, parts=split.positions(self, seed))
+        return replace(self, parts=split.positions(self))
 
     def part(self, name: str) -> Dataset:
         """The labelled rows of a part, in the order of the data set.

@@ -42,10 +42,13 @@ class Split(BaseModel):
     """Rows to calibrate predictions by; may be empty."""
     test: Months | float = 0.2
     """Rows that nothing is learnt from: metrics are measured on them."""
+    seed: int = 0
+    """Decides the parts where there is no event time. It is not that of training, so that models of several seeds are
+    measured on the same rows, which none of them has seen."""
 
     @model_validator(mode="after")
     def _check(self) -> Split:
-        given = {name: value for name, value in self.model_dump().items() if value is not None}
+        given = {name: value for name in PARTS if (value := getattr(self, name)) is not None}
         kinds = {isinstance(value, int | float) for value in given.values()}
         if len(kinds) > 1:
             raise ValueError("give either months or fractions for all parts")
@@ -80,15 +83,13 @@ class Split(BaseModel):
         """Whether the parts are months."""
         return not isinstance(self.train, int | float)
 
-    def positions(self, dataset: Dataset, seed: int) -> dict[str, NDArray[np.int64]]:
+    def positions(self, dataset: Dataset) -> dict[str, NDArray[np.int64]]:
         """The rows of each part, of those that have a label.
 
         Parameters
         ----------
         dataset : Dataset
             The data set.
-        seed : int
-            Decides the parts of a data set without event time.
 
         Returns
         -------
@@ -106,7 +107,7 @@ class Split(BaseModel):
         elif dataset.event_days is not None:
             found = self._in_order(dataset, labelled)
         else:
-            found = self._by_seed(dataset, labelled, seed)
+            found = self._by_seed(dataset, labelled)
         for name in PARTS:
             if not len(found[name]) and name != "calibration":
                 raise DataError(
@@ -144,11 +145,11 @@ class Split(BaseModel):
         part = part_of_key[np.searchsorted(distinct, keys)]
         return {name: labelled[part == number] for number, name in enumerate(PARTS)}
 
-    def _by_seed(self, dataset: Dataset, labelled: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:
+    def _by_seed(self, dataset: Dataset, labelled: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         target = dataset.target[labelled]
         numeric = dataset.problem.target.kind.is_numeric
         groups = np.zeros(len(labelled), np.int64) if numeric else np.unique(target, return_inverse=True)[1]
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(self.seed)
         part = np.full(len(labelled), len(PARTS), dtype=np.int64)
         for group in np.unique(groups):
             rows = rng.permutation(np.flatnonzero(groups == group))

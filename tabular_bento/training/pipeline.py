@@ -112,7 +112,7 @@ def train(
     parameters, runner_type = config.runner_parameters, runner_class(config.runner)
     if runner_type.takes != "matrix":
         raise TrainingError(f"The runner {config.runner!r} takes {runner_type.takes}; training gives it the matrix.")
-    dataset = dataset.split(config.split, config.seed)
+    dataset = dataset.split(config.split)
     parts = {name: dataset.part(name) for name in dataset.parts}
     train_part = parts["train"]
 

@@ -195,7 +195,7 @@ def _split(model: Model) -> Split | None:
 def _rows(dataset: Dataset, model: Model, split: Split, part: str) -> NDArray[np.int64]:
     """The positions of a part's rows; of months also those without a label."""
     if not split.by_months:
-        return split.positions(dataset, int(model.provenance["config"].get("seed", 0)))[part]
+        return split.positions(dataset)[part]
     if dataset.months is None:
         raise CompareError(f"{model.described.name} was split by months, and the problem has no event time.")
     first, last = (np.datetime64(month, "M").astype(np.int64) for month in getattr(split, part))

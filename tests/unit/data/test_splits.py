@@ -44,7 +44,7 @@ def test_fractions_are_in_the_order_of_the_event_time_and_end_with_a_day() -> No
 
 def test_without_an_event_time_the_seed_decides() -> None:
     dataset = parcels(500)
-    one, again, other = (dataset.split(Split(), seed).parts for seed in (1, 1, 2))
+    one, again, other = (dataset.split(Split(seed=seed)).parts for seed in (1, 1, 2))
 
     assert all((one[name] == again[name]).all() for name in PARTS)
     assert not np.array_equal(one["train"], other["train"])
