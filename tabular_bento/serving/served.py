@@ -111,7 +111,9 @@ class ServedModel:
         The package that serves now.
     """
 
-    def __init__(self, problem: Problem, settings: ServingSettings, traffic: Path, pinned: LocatedModel | None = None) -> None:
+    def __init__(
+        self, problem: Problem, settings: ServingSettings, traffic: Path, pinned: LocatedModel | None = None
+    ) -> None:
         self._problem = problem
         self._settings = settings
         self._pinned = pinned

@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.serving import logged
 
 pytestmark = [pytest.mark.container, pytest.mark.slow]
 
-CALLS = 200
+CALLS, ROWS_PER_CALL = 120, 500
 
 
 def test_every_parity_vector_comes_out_to_the_bit_over_each_protocol(shipped: Shipped, running: Container) -> None:
@@ -95,12 +96,17 @@ def test_stopped_with_requests_in_progress_it_finishes_them_all_and_the_log_outl
     with (
         Container(shipped.record.image_id, volume, cpus=2, memory_mib=1024, environment=settings) as container,
         ThreadPoolExecutor(CALLS + 1) as threads,
+        ExitStack() as clients,
     ):
         assert workers(container) == 2
         while container.logs().count("Service flights initialized") < 2:
             time.sleep(0.05)
+        client = clients.enter_context(
+            Client(container.url, grpc=container.address, timeout=60, retries=0, connections=CALLS)
+        )
+        client.model()  # the fields are read before the container is told to stop
         in_progress = [
-            threads.submit(predicted, container, rows, PROTOCOLS[number % len(PROTOCOLS)])
+            threads.submit(client.predict, rows, protocol=PROTOCOLS[number % len(PROTOCOLS)])
             for number, rows in enumerate(requests)
         ]
         while not any(one.done() for one in in_progress):
@@ -109,7 +115,7 @@ def test_stopped_with_requests_in_progress_it_finishes_them_all_and_the_log_outl
         while "draining" not in container.logs():
             time.sleep(0.02)
         waiting = sum(not one.done() for one in in_progress)
-        predictions = [one.result() for one in in_progress]
+        predictions = [list(one.result().column(PROBLEM.target.name)) for one in in_progress]
         exit_code = stopping.result()
         oom_killed = container.state()["OOMKilled"]
 
@@ -138,13 +144,8 @@ def test_no_container_is_left_behind(engine: None) -> None:  # noqa: ARG001
 
 
 def rows_of_call(number: int) -> list[dict[str, Any]]:
-    """Two rows that differ from those of every other call."""
-    return [{**PROBLEM.example, "dep_delay": float(number + part / 2)} for part in range(2)]
-
-
-def predicted(container: Container, rows: list[dict[str, Any]], protocol: str) -> list[float]:
-    with Client(container.url, grpc=container.address, timeout=60, retries=0) as client:
-        return [prediction[PROBLEM.target.name] for prediction in client.predict(rows, protocol=protocol)]
+    """Rows that differ from those of every other call."""
+    return [{**PROBLEM.example, "dep_delay": number + part / ROWS_PER_CALL} for part in range(ROWS_PER_CALL)]
 
 
 def workers(container: Container) -> int:
