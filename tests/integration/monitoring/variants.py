@@ -11,15 +11,17 @@ from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import PROVENANCE_FILE, ModelPackage, write_json, write_predictor
 from tabular_bento.scoring.parity import read_rows, write_parity
 from tabular_bento.scoring.predictor import Predictor
+from tests.golden import monitored as golden
 
 
 @dataclass(frozen=True)
 class Variants:
-    """Folders of packages: the session's, that loaded and saved again, a near equal, and a worse one."""
+    """Folders of packages: the session's, that saved again, a near equal, one of other settings, and a worse one."""
 
     own: str
     again: str
     near: str
+    other: str
     worse: str
 
 
@@ -35,6 +37,7 @@ def make_variants(package: ModelPackage, folder: Path) -> Variants:
         own=str(package.directory),
         again=str(write_package(folder / "again", package.runner, package)),
         near=cut("near", 0.9),
+        other=str(golden.write_package(folder / "other", "package_small")),
         worse=cut("worse", 0.03),
     )
 
