@@ -21,12 +21,15 @@ from tabular_bento.training.commit import commit_of
 
 def build(settings: ShipSettings) -> Record:
     """Build the project's bento. Raises DeployError, with the message of `bentoml build`, where there is no model."""
-    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", str(Project.find().root)]
+    project = Project.find()
+    command = [sys.executable, "-m", "bentoml", "build", str(project.root)]
     if commit := commit_of():
         command += ["--label", f"commit={commit}"]
-    tag = run(command, "Building the bento").strip().splitlines()[-1].removeprefix("__tag__:")
-    bento = bentoml.bentos.get(tag)
-    record = Record(bento=tag, model=str(bento.info.all_models[0].tag))
+    run(command, "Building the bento")
+    bento = bentoml.bentos.get(
+        f"{project.load_problem().name}:latest"
+    )  # the output has emoji in the place of some names
+    record = Record(bento=str(bento.tag), model=str(bento.info.all_models[0].tag))
     record.write(settings.ship_dir)
     return record
 

@@ -48,7 +48,8 @@ class Project:
         arguments = ("build", "--output", "tag")
         result = run_command(*arguments, module="bentoml", cwd=self.folder, **self.environment, **environment)
         assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
+        (latest,) = (self.store / "bentos").glob("*/latest")  # what is printed has emoji in the place of some names
+        return f"{latest.parent.name}:{latest.read_text().strip()}"
 
     def package(self, tag: str) -> Path:
         """The folder of a model."""
