@@ -13,7 +13,7 @@ import pytest
 from features.definition import EXAMPLE
 from tabular_bento.protocol.requests import ROWS
 from tabular_bento.serving.logs import JSONFormatter
-from tests.doors.clients import call, raw, stub
+from tests.integration.serving.clients import call, raw, stub
 from tests.serving import ServedPort, serve
 
 ONE = json.dumps({ROWS: [EXAMPLE] * 2}).encode()

@@ -19,7 +19,7 @@ from tabular_bento.protocol.requests import ROWS
 from tabular_bento.serving.figures import FIGURES
 from tabular_bento.serving.metrics import DOORS
 from tabular_bento.serving.status import STATUS
-from tests.doors.clients import by_grpc, by_http, by_rest, call
+from tests.integration.serving.clients import by_grpc, by_http, by_rest, call
 from tests.releases import CANDIDATE, release, store_of_two
 from tests.serving import ServedPort, serve
 

@@ -27,7 +27,7 @@ from tabular_bento.serving.ports import free_port
 from tabular_bento.serving.process import ServerProcess
 from tests.callers import Callers
 from tests.conftest import ROOT
-from tests.doors.clients import PREDICTION_ID, call, infer, json_body, outputs_of, raw, stub, values_of
+from tests.integration.serving.clients import PREDICTION_ID, call, infer, json_body, outputs_of, raw, stub, values_of
 from tests.releases import CANDIDATE, command, eventually, folder_of, log_of, release, store_of_two
 from tests.rows import from_json
 from tests.serving import ServedPort, logged, refused, serve

@@ -16,7 +16,7 @@ from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.traffic.log import SHADOW
 from tabular_bento.traffic.reader import EventLog
 from tests.conftest import ROOT
-from tests.doors.clients import by_grpc, by_http, by_rest, call
+from tests.integration.serving.clients import by_grpc, by_http, by_rest, call
 from tests.releases import CANDIDATE, eventually, folder_of, log_of, release, store_of_two
 from tests.rows import from_json
 from tests.serving import ServedPort, logged, serve

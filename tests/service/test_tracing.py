@@ -23,7 +23,7 @@ from tabular_bento.errors import ScoringError
 from tabular_bento.protocol.requests import ROWS
 from tabular_bento.serving.tracing import Tracing, wanted_exporter
 from tests.conftest import ROOT
-from tests.doors.clients import INFER, call, json_body, raw, stub
+from tests.integration.serving.clients import INFER, call, json_body, raw, stub
 from tests.scoring.test_package import check_one_sentence
 from tests.serving import ServedPort, refused, serve
 

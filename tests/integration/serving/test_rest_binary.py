@@ -1,4 +1,4 @@
-"""The binary tensor extension of the REST door, in and out."""
+"""The binary tensor extension over REST, in and out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from features.definition import EXAMPLE
 from tabular_bento.scoring.package import ModelPackage
-from tests.doors.clients import (
+from tests.flights.rows import EXAMPLE, SECOND, expected
+from tests.integration.serving.clients import (
     HEADER_LENGTH,
     INFER,
-    binary,
     binary_body,
     binary_outputs,
     body_with_input,
@@ -20,8 +19,8 @@ from tests.doors.clients import (
     infer,
     values_of,
 )
-from tests.rows import SECOND, expected
 from tests.serving import ServedPort
+from tests.tensors import binary
 
 
 def test_fp32_in_json_is_the_number_that_binary_fp32_is(server: ServedPort) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from features.definition import EXAMPLE, FIELDS
+from features.problem import PROBLEM
 from tabular_bento.schema import Kind
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.serving.settings import settings
-from tests.doors.clients import (
+from tests.flights.rows import EXAMPLE, SECOND, expected
+from tests.integration.serving.clients import (
     INFER,
+    LIMITS,
     binary_body,
     body_with_input,
     call,
@@ -19,7 +20,6 @@ from tests.doors.clients import (
     json_body,
     values_of,
 )
-from tests.rows import SECOND, expected
 from tests.serving import ServedPort
 
 
@@ -61,14 +61,15 @@ def test_the_model_is_found_with_and_without_its_version(
 def test_the_metadata_derive_from_the_declaration(server: ServedPort, package: ModelPackage, versioned: bool) -> None:
     datatypes = {Kind.TEXT: "BYTES", Kind.LOCAL_TIME: "BYTES", Kind.NUMBER: "FP64", Kind.INTEGER: "INT64"}
     path = "/v2/models/flights" + (f"/versions/{version_of(package)}" if versioned else "")
+    inputs = [{"name": field.name, "datatype": datatypes[field.kind], "shape": [-1]} for field in PROBLEM.fields]
 
     assert server.get(path) == (
         200,
         {
             "name": "flights",
             "versions": [version_of(package)],
-            "platform": package.predictor.runner.kind,
-            "inputs": [{"name": field.name, "datatype": datatypes[field.kind], "shape": [-1]} for field in FIELDS],
+            "platform": package.runner.kind,
+            "inputs": inputs,
             "outputs": [
                 {"name": "arrival_delay", "datatype": "FP64", "shape": [-1]},
                 {"name": "prediction_id", "datatype": "BYTES", "shape": [-1]},
@@ -240,8 +241,8 @@ def test_an_unknown_output_is_400_and_nothing_is_predicted(server: ServedPort) -
 
 
 def test_more_rows_than_the_limit_are_413_in_json_and_in_binary(server: ServedPort) -> None:
-    too_many = [EXAMPLE] * (settings.max_rows + 1)
-    sentence = f"{len(too_many)} rows in one request, of at most {settings.max_rows}: send it in parts."
+    too_many = [EXAMPLE] * (LIMITS.max_rows + 1)
+    sentence = f"{len(too_many)} rows in one request, of at most {LIMITS.max_rows}: send it in parts."
 
     assert refused(server, json_body(too_many), 413) == sentence
     body, headers = binary_body(too_many)
@@ -250,10 +251,10 @@ def test_more_rows_than_the_limit_are_413_in_json_and_in_binary(server: ServedPo
 
 
 def test_a_body_over_the_limit_is_413(server: ServedPort) -> None:
-    status, _, content = call(server, INFER, b" " * ((settings.max_body_mb << 20) + 1))
+    status, _, content = call(server, INFER, b" " * ((LIMITS.max_body_mb << 20) + 1))
 
     assert status == 413
-    assert json.loads(content)["error"] == f"The body is larger than {settings.max_body_mb} MiB: send it in parts."
+    assert json.loads(content)["error"] == f"The body is larger than {LIMITS.max_body_mb} MiB: send it in parts."
 
 
 def test_a_refused_request_leaves_no_traceback_in_the_log(server: ServedPort) -> None:

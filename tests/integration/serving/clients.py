@@ -1,4 +1,4 @@
-"""The least that a client of each door has to do, written from the protocol and not from the server's code."""
+"""The least that a client of each protocol has to do, written from the protocol and not from the server's code."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from features.definition import EXAMPLE, FIELDS, NAME
+from features.problem import PROBLEM
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
-from tabular_bento.protocol.requests import ROWS
-from tabular_bento.protocol.tensors import Tensor, decode
-from tabular_bento.schema import Kind
-from tests.rows import SECOND
+from tabular_bento.serving.settings import ServingSettings
+from tests import tensors
+from tests.flights.rows import EXAMPLE, SECOND
 from tests.serving import ServedPort
+from tests.tensors import Input, binary
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-INFER = f"/v2/models/{NAME}/infer"
+INFER = f"/v2/models/{PROBLEM.name}/infer"
 TARGET, PREDICTION_ID = "arrival_delay", "prediction_id"
+
+LIMITS = ServingSettings()
+"""The limits of a server that has no settings."""
 
 Request = dict[str, Any]
 """A row as JSON."""
-
-Input = tuple[str, str, list[Any]]
-"""Name, datatype and values of an input; a missing value is None."""
 
 _CONTENTS = {
     "FP64": "fp64_contents",
@@ -41,31 +41,11 @@ _CONTENTS = {
     "INT32": "int_contents",
     "BYTES": "bytes_contents",
 }
-_FORMATS = {"FP64": "<f8", "FP32": "<f4", "INT64": "<i8", "INT32": "<i4"}
 
 
 def inputs_of(rows: Sequence[Request]) -> list[Input]:
-    """An input for each field that one of `rows` has; a missing integer needs a datatype that has a NaN."""
-    inputs = []
-    for field in FIELDS:
-        values = [row.get(field.name) for row in rows]
-        if rows and values.count(None) == len(values):
-            continue
-        datatype = "BYTES"
-        if field.kind is Kind.NUMBER or (field.kind is Kind.INTEGER and None in values):
-            datatype = "FP64"
-        elif field.kind is Kind.INTEGER:
-            datatype = "INT64"
-        inputs.append((field.name, datatype, values))
-    return inputs
-
-
-def binary(datatype: str, values: Sequence[Any]) -> bytes:
-    """The binary form of a tensor."""
-    if datatype == "BYTES":
-        texts = [(value or "").encode() for value in values]
-        return b"".join(struct.pack("<I", len(text)) + text for text in texts)
-    return np.array([np.nan if value is None else value for value in values], _FORMATS[datatype]).tobytes()
+    """An input for each field of a flight that one of `rows` has."""
+    return tensors.inputs_of(PROBLEM.fields, rows)
 
 
 def texts_of(content: bytes) -> list[str]:
@@ -106,7 +86,7 @@ def binary_body(rows: Sequence[Request], **more: Any) -> tuple[bytes, dict[str, 
 
 def typed(rows: Sequence[Request], **more: Any) -> Any:
     """A ModelInferRequest with typed contents."""
-    request = messages.ModelInferRequest(model_name=NAME, **more)
+    request = messages.ModelInferRequest(model_name=PROBLEM.name, **more)
     for name, datatype, values in inputs_of(rows):
         tensor = request.inputs.add(name=name, datatype=datatype, shape=[len(values)])
         if datatype == "BYTES":
@@ -119,7 +99,7 @@ def typed(rows: Sequence[Request], **more: Any) -> Any:
 
 def raw(rows: Sequence[Request], **more: Any) -> Any:
     """A ModelInferRequest with raw_input_contents."""
-    request = messages.ModelInferRequest(model_name=NAME, **more)
+    request = messages.ModelInferRequest(model_name=PROBLEM.name, **more)
     for name, datatype, values in inputs_of(rows):
         request.inputs.add(name=name, datatype=datatype, shape=[len(values)])
         request.raw_input_contents.append(binary(datatype, values))
@@ -143,7 +123,7 @@ def outputs_of(response: Any) -> dict[str, list[Any]]:
 
 @contextmanager
 def channel(server: ServedPort, credentials: grpc.ChannelCredentials | None = None) -> Iterator[grpc.Channel]:
-    """A connection of its own to the gRPC door."""
+    """A connection of its own to the gRPC port."""
     address = f"localhost:{server.grpc_port}"
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
     opened = (
@@ -155,7 +135,7 @@ def channel(server: ServedPort, credentials: grpc.ChannelCredentials | None = No
 
 @contextmanager
 def stub(server: ServedPort) -> Iterator[Any]:
-    """The calls of the gRPC door."""
+    """The calls of the protocol over gRPC."""
     with channel(server) as opened:
         yield services.GRPCInferenceServiceStub(opened)  # type: ignore[no-untyped-call]
 
@@ -186,7 +166,7 @@ def values_of(answer: Request) -> dict[str, list[Any]]:
 
 def by_http(server: ServedPort, rows: Sequence[Request]) -> list[tuple[float, str]]:
     """Prediction and prediction_id of each row, from POST /predict."""
-    status, answer = server.post("/predict", json.dumps({ROWS: rows}).encode())
+    status, answer = server.post("/predict", json.dumps({PROBLEM.rows: rows}).encode())
     assert status == 200, answer
     return [(item[TARGET], item[PREDICTION_ID]) for item in answer]
 
@@ -238,7 +218,7 @@ def binary_outputs(headers: Any, content: bytes) -> dict[str, list[Any]]:
     return values
 
 
-def figures(server: ServedPort) -> dict[tuple[str, ...], float]:
+def metrics_of(server: ServedPort) -> dict[tuple[str, ...], float]:
     """What /metrics says: values by the sample's name and the values of its labels."""
     status, _, content = call(server, "/metrics")
     assert status == 200
@@ -256,12 +236,12 @@ def risen(before: dict[tuple[str, ...], float], after: dict[tuple[str, ...], flo
 
 
 def refused_call(call: Any, request: Any, code: grpc.StatusCode) -> str:
-    """The sentence with which a call is refused."""
+    """The message with which a call is refused."""
     with pytest.raises(grpc.RpcError) as error:
         call(request, timeout=30)
     assert error.value.code() is code, error.value.details()
-    sentence: str = error.value.details()
-    return sentence
+    message: str = error.value.details()
+    return message
 
 
 def body_with_input(changed: str, **changes: Any) -> dict[str, Any]:
@@ -269,11 +249,3 @@ def body_with_input(changed: str, **changes: Any) -> dict[str, Any]:
     body = json_body([EXAMPLE, SECOND])
     body["inputs"] = [item | changes if item["name"] == changed else item for item in body["inputs"]]
     return body
-
-
-def tensors_of(*requests: dict[str, Any]) -> dict[str, Tensor]:
-    """The requests as decoded tensors, by name."""
-    return {
-        name: decode(name, datatype, (len(values),), binary(datatype, values))
-        for name, datatype, values in inputs_of(requests)
-    }

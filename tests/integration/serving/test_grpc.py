@@ -13,14 +13,13 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from features.definition import EXAMPLE, FIELDS
+from features.problem import PROBLEM
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tabular_bento.schema import Kind
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.serving.settings import settings
-from tests.doors.clients import channel, outputs_of, raw, refused_call, stub, typed
-from tests.rows import SECOND, expected
+from tests.flights.rows import EXAMPLE, SECOND, expected
+from tests.integration.serving.clients import LIMITS, channel, outputs_of, raw, refused_call, stub, typed
 from tests.serving import ServedPort, logged
 
 SERVICE = "inference.GRPCInferenceService"
@@ -78,9 +77,9 @@ def test_the_metadata_derive_from_the_declaration(calls: Any, package: ModelPack
     metadata = calls.ModelMetadata(messages.ModelMetadataRequest(name=name))
 
     assert (metadata.name, list(metadata.versions)) == (name, [version])
-    assert metadata.platform == package.predictor.runner.kind
+    assert metadata.platform == package.runner.kind
     assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in metadata.inputs] == [
-        (field.name, datatypes[field.kind], [-1]) for field in FIELDS
+        (field.name, datatypes[field.kind], [-1]) for field in PROBLEM.fields
     ]
     assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in metadata.outputs] == [
         ("arrival_delay", "FP64", [-1]),
@@ -112,7 +111,7 @@ def test_only_the_outputs_asked_for_are_answered_in_the_order_asked_for(calls: A
 
 @pytest.mark.parametrize("make", [raw, typed])
 def test_missing_values_are_those_of_json(calls: Any, package: ModelPackage, make: Any) -> None:
-    optional = [field.name for field in FIELDS if field.optional]
+    optional = [field.name for field in PROBLEM.fields if field.optional]
     without = {**SECOND, **dict.fromkeys(optional)}
     bare = {name: value for name, value in EXAMPLE.items() if name not in optional}
 
@@ -237,10 +236,10 @@ def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls
 
 @pytest.mark.parametrize("make", [raw, typed])
 def test_more_rows_than_the_limit_are_resource_exhausted(calls: Any, make: Any) -> None:
-    request = make([EXAMPLE] * (settings.max_rows + 1))
+    request = make([EXAMPLE] * (LIMITS.max_rows + 1))
 
     sentence = refused_call(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
-    assert sentence == f"{settings.max_rows + 1} rows in one request, of at most {settings.max_rows}: send it in parts."
+    assert sentence == f"{LIMITS.max_rows + 1} rows in one request, of at most {LIMITS.max_rows}: send it in parts."
 
 
 def test_what_only_triton_serves_is_unimplemented_and_leaves_no_traceback(server: ServedPort) -> None:

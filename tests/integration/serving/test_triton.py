@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from features.definition import FIELDS
+from features.problem import PROBLEM
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.parity import read_rows
-from tests.doors.clients import inputs_of
-from tests.rows import to_json
+from tests.flights.rows import to_json
+from tests.integration.serving.clients import inputs_of
 from tests.serving import ServedPort
 
 SCRIPT = Path(__file__).with_name("triton_client.py")
@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("triton_client.py")
 def test_the_unmodified_client_gets_what_post_predict_gives(
     triton: Path, server: ServedPort, package: ModelPackage, package_folder: Path, count: int
 ) -> None:
-    real = [row for row in map(to_json, read_rows(package_folder)) if len(row) >= len(FIELDS) - 1]
+    real = [row for row in map(to_json, read_rows(package_folder)) if len(row) >= len(PROBLEM.fields) - 1]
     rows = [{**row, "id": f"row-{index}"} for index, row in enumerate((real * (count // len(real) + 1))[:count])]
     asked = {
         "grpc": f"localhost:{server.grpc_port}",
@@ -35,7 +35,7 @@ def test_the_unmodified_client_gets_what_post_predict_gives(
     for door, answer in json.loads(result.stdout).items():
         assert answer["live"] is answer["ready"] is answer["model ready"] is True, door
         assert answer["version"] == package.tag.split(":")[1], door
-        assert [name for name, _, _ in answer["inputs"]] == [field.name for field in FIELDS], door
+        assert [name for name, _, _ in answer["inputs"]] == [field.name for field in PROBLEM.fields], door
         assert answer["id"] == "abc", door
         assert answer["arrival_delay"] == answer["unasked"] == expected, door
         assert len(set(answer["prediction_id"])) == count, door

@@ -8,12 +8,12 @@ from typing import Any
 import grpc
 import pytest
 
-from features.definition import EXAMPLE
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tests.conftest import ROOT
-from tests.doors.certificates import Authority
-from tests.doors.clients import channel, outputs_of, raw
+from tests.flights.rows import EXAMPLE
+from tests.integration.serving.certificates import Authority
+from tests.integration.serving.clients import channel, outputs_of, raw
 from tests.serving import ServedPort, refused, serve
 
 
@@ -46,7 +46,11 @@ def server_only(
     trained: dict[str, Any], pair: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServedPort]:
     """A server that shows a certificate and asks for none."""
-    settings = {"MODEL_TAG": trained["tag"], "GRPC_TLS_CERT": str(pair[0]), "GRPC_TLS_KEY": str(pair[1])}
+    settings = {
+        "TABULAR_BENTO_MODEL": trained["tag"],
+        "TABULAR_BENTO_GRPC_TLS_CERT": str(pair[0]),
+        "TABULAR_BENTO_GRPC_TLS_KEY": str(pair[1]),
+    }
     with serve(tmp_path_factory.mktemp("tls"), **settings) as served:
         yield served
 
@@ -59,8 +63,14 @@ def mutual(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ServedPort]:
     """A server that shows a certificate and asks for one."""
-    settings = {"MODEL_TAG": trained["tag"], "GRPC_TLS_CERT": str(pair[0]), "GRPC_TLS_KEY": str(pair[1])}
-    with serve(tmp_path_factory.mktemp("mutual"), **settings, GRPC_TLS_CLIENT_CA=str(authority.certificate)) as served:
+    settings = {
+        "TABULAR_BENTO_MODEL": trained["tag"],
+        "TABULAR_BENTO_GRPC_TLS_CERT": str(pair[0]),
+        "TABULAR_BENTO_GRPC_TLS_KEY": str(pair[1]),
+    }
+    with serve(
+        tmp_path_factory.mktemp("mutual"), **settings, TABULAR_BENTO_GRPC_TLS_CLIENT_CA=str(authority.certificate)
+    ) as served:
         yield served
 
 
@@ -150,7 +160,7 @@ def test_certificates_that_are_no_good_end_the_server_with_a_sentence(
     assert all(path.exists() for path in pair)
     authority.issue("mismatch")
     settings = {f"GRPC_TLS_{name}": os.fspath(folder / file) for name, file in given.items()}
-    result = refused(ROOT, MODEL_TAG=trained["tag"], **settings)
+    result = refused(ROOT, TABULAR_BENTO_MODEL=trained["tag"], **settings)
 
     assert result.returncode != 0
     assert sentence in result.stdout + result.stderr

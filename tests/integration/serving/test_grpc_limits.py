@@ -9,8 +9,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from features.definition import EXAMPLE
-from tests.doors.clients import channel, figures, raw, refused_call, risen, stub
+from tests.flights.rows import EXAMPLE
+from tests.integration.serving.clients import channel, metrics_of, raw, refused_call, risen, stub
 from tests.serving import ServedPort, logged, serve
 
 
@@ -18,8 +18,12 @@ from tests.serving import ServedPort, logged, serve
 def narrow(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
     """A server that takes one call and one MiB at a time, but lets any number of rows wait."""
     folder = tmp_path_factory.mktemp("narrow")
-    limits = {"GRPC_MAX_CONCURRENT": "1", "MAX_BODY_MB": "1", "MAX_QUEUE_ROWS": "1000000"}
-    with serve(folder, MODEL_TAG=trained["tag"], **limits) as served:
+    limits = {
+        "TABULAR_BENTO_GRPC_MAX_CONCURRENT": "1",
+        "TABULAR_BENTO_MAX_BODY_MB": "1",
+        "TABULAR_BENTO_MAX_QUEUE_ROWS": "1000000",
+    }
+    with serve(folder, TABULAR_BENTO_MODEL=trained["tag"], **limits) as served:
         yield served
 
 
@@ -29,10 +33,13 @@ def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_log
     large = raw([EXAMPLE] * 5_000)
     late = [raw([{**EXAMPLE, "id": f"late-{index}"}]) for index in range(5)]
     folder = tmp_path_factory.mktemp("busy")
-    with serve(folder, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="1000000") as served, stub(served) as calls:
+    with (
+        serve(folder, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_MAX_QUEUE_ROWS="1000000") as served,
+        stub(served) as calls,
+    ):
         calls.ModelInfer(large)
         computing = [calls.ModelInfer.future(large) for _ in range(50)]
-        before = figures(served)
+        before = metrics_of(served)
         for request in late:
             with pytest.raises(grpc.RpcError) as error:
                 calls.ModelInfer(request, timeout=0.15)
@@ -41,7 +48,7 @@ def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_log
         assert still_computing, "the server was not busy for long enough"
         assert all(len(future.result().outputs) == 2 for future in computing)
         calls.ModelInfer(raw([{**EXAMPLE, "id": "on time"}]))
-        counted = risen(before, figures(served))
+        counted = risen(before, metrics_of(served))
         ids = [line["id"] for line in logged(served.traffic) if line["id"] != EXAMPLE["id"]]
 
     assert ids == ["on time"]
@@ -52,12 +59,12 @@ def test_a_call_that_takes_longer_than_the_server_allows_is_told_so(
     trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     large, folder = raw([EXAMPLE] * 5_000), tmp_path_factory.mktemp("impatient")
-    limits = {"TIMEOUT_SECONDS": "0.3", "MAX_QUEUE_ROWS": "1000000"}
-    with serve(folder, MODEL_TAG=trained["tag"], **limits) as served, stub(served) as calls:
+    limits = {"TABULAR_BENTO_TIMEOUT_SECONDS": "0.3", "TABULAR_BENTO_MAX_QUEUE_ROWS": "1000000"}
+    with serve(folder, TABULAR_BENTO_MODEL=trained["tag"], **limits) as served, stub(served) as calls:
         waiting = [calls.ModelInfer.future(large) for _ in range(40)]
         refusals = [future.exception() for future in waiting]
         told = {(error.code(), error.details()) for error in refusals if error is not None}
-        counted = figures(served)
+        counted = metrics_of(served)
 
     assert told == {(grpc.StatusCode.DEADLINE_EXCEEDED, "Not answered in 0.3 seconds.")}
     assert counted["door_requests_total", "grpc", "timeout"] == sum(error is not None for error in refusals)
@@ -78,13 +85,13 @@ def test_more_calls_at_once_than_the_limit_are_resource_exhausted_while_health_i
     narrow: ServedPort,
 ) -> None:
     request = raw([EXAMPLE] * 4_000)
-    before = figures(narrow)
+    before = metrics_of(narrow)
     with channel(narrow) as opened, stub(narrow) as calls:
         waiting = [calls.ModelInfer.future(request) for _ in range(30)]
         health = health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest())
         refusals = [error for error in (future.exception() for future in waiting) if error is not None]
         answered = len(waiting) - len(refusals)
-    counted = risen(before, figures(narrow))
+    counted = risen(before, metrics_of(narrow))
 
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     assert answered >= 1
@@ -99,7 +106,10 @@ def test_rows_beyond_what_may_wait_are_resource_exhausted(
     trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("short-queue")
-    with serve(folder, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="5000") as served, stub(served) as calls:
+    with (
+        serve(folder, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_MAX_QUEUE_ROWS="5000") as served,
+        stub(served) as calls,
+    ):
         waiting = [calls.ModelInfer.future(raw([EXAMPLE] * 4_000)) for _ in range(30)]
         refusals = [error for error in (future.exception() for future in waiting) if error is not None]
 

@@ -11,12 +11,12 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from features.definition import EXAMPLE
+from features.problem import PROBLEM
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
-from tabular_bento.protocol.requests import ROWS
 from tabular_bento.scoring.package import ModelPackage
-from tests.doors.clients import (
+from tests.flights.rows import EXAMPLE, from_json
+from tests.integration.serving.clients import (
     INFER,
     binary_body,
     binary_outputs,
@@ -30,7 +30,6 @@ from tests.doors.clients import (
     raw,
     stub,
 )
-from tests.rows import from_json
 from tests.serving import ServedPort, logged, serve
 
 CALLS, ROWS_PER_CALL = 200, 500
@@ -47,7 +46,7 @@ def rows_of_call(number: int) -> list[dict[str, Any]]:
 
 
 def over_http(rows: list[dict[str, Any]]) -> Sent:
-    body = json.dumps({ROWS: rows}).encode()
+    body = json.dumps({PROBLEM.rows: rows}).encode()
 
     def send(server: ServedPort) -> Callable[[], list[float]]:
         status, _, content = call(server, "/predict", body)
@@ -83,11 +82,17 @@ def test_calls_in_flight_over_the_three_doors_are_all_answered_after_sigterm_and
     trained: dict[str, Any], package: ModelPackage, tmp_path: Path
 ) -> None:
     requests = [rows_of_call(number) for number in range(CALLS)]
-    expected = [package.predictor.predict(from_json(*rows)).target.tolist() for rows in requests]
+    expected = [package.predictor.predict(from_json(*rows)).value.tolist() for rows in requests]
     doors = (over_http, over_rest, over_grpc)
     ready_to_send = [doors[number % len(doors)](rows) for number, rows in enumerate(requests)]
     with (
-        serve(tmp_path, MODEL_TAG=trained["tag"], WORKERS="2", MAX_QUEUE_ROWS="1000000", DRAIN_SECONDS="5") as served,
+        serve(
+            tmp_path,
+            TABULAR_BENTO_MODEL=trained["tag"],
+            TABULAR_BENTO_WORKERS="2",
+            TABULAR_BENTO_MAX_QUEUE_ROWS="1000000",
+            TABULAR_BENTO_DRAIN_SECONDS="5",
+        ) as served,
         ThreadPoolExecutor(CALLS) as threads,
     ):
         while served.process.log.read_text().count("Service flights initialized") < 2:
@@ -112,8 +117,11 @@ def test_calls_in_flight_over_the_three_doors_are_all_answered_after_sigterm_and
 def test_readiness_falls_behind_each_door_while_predictions_are_still_answered(
     trained: dict[str, Any], package: ModelPackage, tmp_path: Path
 ) -> None:
-    expected = package.predictor.predict(from_json(EXAMPLE)).target.tolist()
-    with serve(tmp_path, MODEL_TAG=trained["tag"], DRAIN_SECONDS="3") as served, channel(served) as opened:
+    expected = package.predictor.predict(from_json(EXAMPLE)).value.tolist()
+    with (
+        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="3") as served,
+        channel(served) as opened,
+    ):
         calls = services.GRPCInferenceServiceStub(opened)  # type: ignore[no-untyped-call]
         health = health_pb2_grpc.HealthStub(opened)
         watched = health.Watch(health_pb2.HealthCheckRequest(service="inference.GRPCInferenceService"))

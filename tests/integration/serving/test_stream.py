@@ -11,11 +11,9 @@ from typing import Any
 import grpc
 import pytest
 
-from features.definition import EXAMPLE
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.serving.settings import settings
-from tests.doors.clients import channel, figures, outputs_of, raw, risen, stub, typed
-from tests.rows import from_json
+from tests.flights.rows import EXAMPLE, from_json
+from tests.integration.serving.clients import LIMITS, channel, metrics_of, outputs_of, raw, risen, stub, typed
 from tests.serving import ServedPort, logged, serve
 
 
@@ -24,7 +22,7 @@ def request(number: int, make: Any = raw, **changes: Any) -> Any:
 
 
 def expected(package: ModelPackage, number: int) -> list[float]:
-    values: list[float] = package.predictor.predict(from_json({**EXAMPLE, "dep_delay": float(number)})).target.tolist()
+    values: list[float] = package.predictor.predict(from_json({**EXAMPLE, "dep_delay": float(number)})).value.tolist()
     return values
 
 
@@ -33,7 +31,7 @@ def test_every_request_is_answered_in_its_turn_as_a_call_of_its_own_is(
     server: ServedPort, package: ModelPackage, make: Any
 ) -> None:
     numbers = range(500)
-    before = figures(server)
+    before = metrics_of(server)
     with stub(server) as calls:
         responses = list(calls.ModelStreamInfer(iter([request(number, make) for number in numbers]), timeout=60))
 
@@ -41,14 +39,14 @@ def test_every_request_is_answered_in_its_turn_as_a_call_of_its_own_is(
     assert [response.infer_response.id for response in responses] == list(map(str, numbers))
     for number in numbers[::50]:
         assert outputs_of(responses[number].infer_response)["arrival_delay"] == expected(package, number)
-    assert risen(before, figures(server))["door_requests_total", "grpc", "answered"] == len(numbers)
+    assert risen(before, metrics_of(server))["door_requests_total", "grpc", "answered"] == len(numbers)
 
 
 def test_requests_that_wait_are_computed_together(server: ServedPort) -> None:
-    before = figures(server)
+    before = metrics_of(server)
     with stub(server) as calls:
         list(calls.ModelStreamInfer(iter([request(number) for number in range(400)]), timeout=60))
-    rose = risen(before, figures(server))
+    rose = risen(before, metrics_of(server))
 
     assert rose["batch_rows_sum",] == 400
     assert rose["batch_rows_count",] < 400
@@ -72,7 +70,7 @@ def test_what_is_wrong_with_one_request_ends_only_that_one(server: ServedPort, p
 
 
 def test_a_request_too_large_is_told_so_and_the_stream_goes_on(server: ServedPort) -> None:
-    large = raw([EXAMPLE] * (settings.max_rows + 1), id="large")
+    large = raw([EXAMPLE] * (LIMITS.max_rows + 1), id="large")
     with stub(server) as calls:
         responses = list(calls.ModelStreamInfer(iter([large, request(1)]), timeout=60))
 
@@ -112,24 +110,24 @@ def test_answers_come_while_the_stream_is_open(server: ServedPort, package: Mode
 
 def test_a_caller_that_leaves_takes_its_waiting_requests_along(server: ServedPort) -> None:
     sending = Sending()
-    before = figures(server)
+    before = metrics_of(server)
     with channel(server) as opened:
         calls = opened.stream_stream(
             "/inference.GRPCInferenceService/ModelStreamInfer", request_serializer=lambda one: one.SerializeToString()
         )(iter(sending))
         sending.send(*(raw([EXAMPLE] * 1_000, id=str(number)) for number in range(200)))
         ends = time.monotonic() + 30
-        while figures(server)["door_in_flight", "grpc"] < 20:
+        while metrics_of(server)["door_in_flight", "grpc"] < 20:
             assert time.monotonic() < ends, "no requests wait"
         calls.cancel()
         sending.send(None)
     ends = time.monotonic() + 30
-    while ("door_requests_total", "grpc", "cancelled") not in risen(before, figures(server)):
+    while ("door_requests_total", "grpc", "cancelled") not in risen(before, metrics_of(server)):
         assert time.monotonic() < ends, "nothing was cancelled"
         time.sleep(0.05)
-    rose = risen(before, figures(server))
+    rose = risen(before, metrics_of(server))
     assert rose["batch_rows_sum",] < 200 * 1_000
-    while figures(server)["door_in_flight", "grpc"]:
+    while metrics_of(server)["door_in_flight", "grpc"]:
         assert time.monotonic() < ends, "a request that nobody waits for is still counted as in flight"
         time.sleep(0.05)
     with stub(server) as again:
@@ -139,7 +137,7 @@ def test_a_caller_that_leaves_takes_its_waiting_requests_along(server: ServedPor
 def test_more_at_once_than_the_limit_are_told_to_try_again(trained: dict[str, Any], tmp_path: Path) -> None:
     # So many rows are computed in a thread, while the requests behind them are read.
     sent = [raw([EXAMPLE] * 5_000, id=str(number)) for number in range(20)]
-    with serve(tmp_path, MODEL_TAG=trained["tag"], GRPC_MAX_CONCURRENT="2") as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_MAX_CONCURRENT="2") as served:
         with stub(served) as calls:
             responses = list(calls.ModelStreamInfer(iter(sent), timeout=60))
         refused = [response for response in responses if response.error_message]
@@ -152,7 +150,7 @@ def test_more_at_once_than_the_limit_are_told_to_try_again(trained: dict[str, An
 
 def test_a_server_that_ends_answers_what_was_asked_and_ends_the_stream(trained: dict[str, Any], tmp_path: Path) -> None:
     sending = Sending()
-    with serve(tmp_path, MODEL_TAG=trained["tag"]) as served, stub(served) as calls:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"]) as served, stub(served) as calls:
         answers = calls.ModelStreamInfer(iter(sending), timeout=60)
         sending.send(*(raw([EXAMPLE] * 500, id=str(number)) for number in range(50)))
         first = next(answers)

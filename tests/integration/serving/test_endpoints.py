@@ -12,15 +12,16 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from features.definition import EXAMPLE, FIELD_NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.definition import EXAMPLE, FIELD_NAMES
-from features.values import Row
+from tabular_bento.features import Row
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.parity import read_rows
 from tests.conftest import ROOT
-from tests.doors.clients import (
+from tests.flights.rows import from_json, rows, to_json
+from tests.integration.serving.clients import (
     INFER,
     by_grpc,
     by_grpc_typed,
@@ -28,13 +29,12 @@ from tests.doors.clients import (
     by_rest,
     by_rest_binary,
     call,
-    figures,
     json_body,
+    metrics_of,
     raw,
     risen,
     stub,
 )
-from tests.rows import from_json, rows, to_json
 from tests.serving import ServedPort, logged, refused
 
 DOORS = {
@@ -72,8 +72,8 @@ def assert_alike(server: ServedPort, package: ModelPackage, requests: list[dict[
     lines = lines_of(server, [prediction_id for answer in answers.values() for _, prediction_id in answer])
     for index, (door, answer) in enumerate(answers.items()):
         logged_here = lines[index * len(requests) : (index + 1) * len(requests)]
-        assert bits([target for target, _ in answer]) == bits(offline.target.tolist()), door
-        assert bits([line["arrival_delay"] for line in logged_here]) == bits(offline.target.tolist()), door
+        assert bits([target for target, _ in answer]) == bits(offline.value.tolist()), door
+        assert bits([line["arrival_delay"] for line in logged_here]) == bits(offline.value.tolist()), door
         assert [line["features"] for line in logged_here] == features, door
         assert [{name: line[name] for name in FIELD_NAMES} for line in logged_here] == fields, door
 
@@ -90,7 +90,7 @@ def test_real_rows_get_the_same_bits_through_each_door_as_offline_and_are_logged
 def test_any_rows_get_the_same_bits_through_each_door_as_offline(
     server: ServedPort, package: ModelPackage, batch: list[Row]
 ) -> None:
-    offline = bits(package.predictor.predict(batch).target.tolist())
+    offline = bits(package.predictor.predict(batch).value.tolist())
     requests = [to_json(row) for row in batch]
 
     for door, ask in DOORS.items():
@@ -102,14 +102,14 @@ def test_rows_of_the_three_doors_make_up_one_batch(server: ServedPort) -> None:
     large = raw([EXAMPLE] * BUSY_ROWS)
     lone = [by_http, by_rest, by_grpc]
     for _ in range(5):
-        before = figures(server)
+        before = metrics_of(server)
         with stub(server) as calls, ThreadPoolExecutor(len(lone)) as threads:
             busy = [calls.ModelInfer.future(large) for _ in range(4)]
             busy[0].result()
             answers = list(threads.map(lambda ask: ask(server, [EXAMPLE]), lone))
             for future in busy:
                 future.result()
-        counted = risen(before, figures(server))
+        counted = risen(before, metrics_of(server))
         assert len({prediction for ((prediction, _),) in answers}) == 1
         assert counted["batch_rows_sum",] == 4 * BUSY_ROWS + len(lone)
         threes = counted.get(("batch_rows_bucket", "4.0"), 0) - counted.get(("batch_rows_bucket", "2.0"), 0)
@@ -135,11 +135,11 @@ def test_requests_rows_latency_and_errors_are_counted_by_door(
     good: Callable[[ServedPort, list[dict[str, Any]]], Any],
     bad: Callable[[ServedPort], Any],
 ) -> None:
-    before = figures(server)
+    before = metrics_of(server)
     for count in (1, 3):
         good(server, [EXAMPLE] * count)
     bad(server)
-    counted = risen(before, figures(server))
+    counted = risen(before, metrics_of(server))
 
     assert counted["door_requests_total", door, "answered"] == 2
     assert counted["door_requests_total", door, "invalid"] == 1
@@ -154,17 +154,19 @@ def test_a_start_that_is_refused_leaves_the_figures_of_the_running_server_alone(
     server: ServedPort, trained: dict[str, Any]
 ) -> None:
     by_http(server, [EXAMPLE])
-    before = figures(server)
-    assert refused(ROOT, MODEL_TAG=trained["tag"], GRPC_PORT=str(server.grpc_port)).returncode != 0
+    before = metrics_of(server)
+    assert (
+        refused(ROOT, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_PORT=str(server.grpc_port)).returncode != 0
+    )
     by_http(server, [EXAMPLE])
 
-    assert risen(before, figures(server))["door_requests_total", "http", "answered"] == 1
-    assert before.keys() <= figures(server).keys()
+    assert risen(before, metrics_of(server))["door_requests_total", "http", "answered"] == 1
+    assert before.keys() <= metrics_of(server).keys()
     assert b"bentoml_service_request_total{" in call(server, "/metrics")[2]
 
 
 def test_other_outcomes_have_names_of_their_own(server: ServedPort) -> None:
-    before = figures(server)
+    before = metrics_of(server)
     too_many = [EXAMPLE] * (BUSY_ROWS + 1)
     server.post("/predict", json.dumps({"flights": too_many}).encode())
     server.post(INFER, json.dumps(json_body(too_many)).encode())
@@ -173,7 +175,7 @@ def test_other_outcomes_have_names_of_their_own(server: ServedPort) -> None:
     other = raw([EXAMPLE])
     other.model_name = "ships"
     grpc_error(server, other)
-    counted = risen(before, figures(server))
+    counted = risen(before, metrics_of(server))
 
     assert {key[1:]: value for key, value in counted.items() if key[0] == "door_requests_total"} == {
         ("http", "too_large"): 1, ("rest", "too_large"): 1, ("grpc", "too_large"): 1,
@@ -185,14 +187,14 @@ def test_other_outcomes_have_names_of_their_own(server: ServedPort) -> None:
 def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted_and_leaves_no_traceback(
     server: ServedPort,
 ) -> None:
-    before, log = figures(server), server.process.log.stat().st_size
+    before, log = metrics_of(server), server.process.log.stat().st_size
     head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
     for path in ("/predict", INFER):
         with socket.create_connection(("127.0.0.1", server.process.port)) as client:
             client.sendall(head.replace(INFER, path).encode() + b"{")
             time.sleep(0.2)
     time.sleep(0.2)
-    counted = risen(before, figures(server))
+    counted = risen(before, metrics_of(server))
 
     assert counted["door_requests_total", "http", "cancelled"] == 1
     assert counted["door_requests_total", "rest", "cancelled"] == 1

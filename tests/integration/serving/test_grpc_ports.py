@@ -9,11 +9,11 @@ import grpc
 import psutil
 import pytest
 
-from features.definition import EXAMPLE
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tests.conftest import ROOT
-from tests.doors.clients import by_grpc, by_http
+from tests.flights.rows import EXAMPLE
+from tests.integration.serving.clients import by_grpc, by_http
 from tests.serving import ServedPort, logged, refused, serve
 
 
@@ -36,7 +36,7 @@ def listening(server: ServedPort) -> set[int]:
 def test_a_second_server_on_the_same_grpc_port_is_refused_with_a_sentence(
     trained: dict[str, Any], server: ServedPort
 ) -> None:
-    result = refused(ROOT, MODEL_TAG=trained["tag"], GRPC_PORT=str(server.grpc_port))
+    result = refused(ROOT, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_PORT=str(server.grpc_port))
 
     assert result.returncode != 0
     said = result.stdout + result.stderr
@@ -46,7 +46,7 @@ def test_a_second_server_on_the_same_grpc_port_is_refused_with_a_sentence(
 
 
 def test_two_workers_share_the_port_and_both_get_calls(trained: dict[str, Any], tmp_path: Path) -> None:
-    with serve(tmp_path, MODEL_TAG=trained["tag"], WORKERS="2") as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_WORKERS="2") as served:
         assert listening(served) == {served.process.port, served.grpc_port}
         answers: list[float] = []
         deadline = time.monotonic() + 30
@@ -65,7 +65,7 @@ def segments(server: ServedPort) -> list[Path]:
 
 
 def test_grpc_port_0_leaves_the_door_shut(trained: dict[str, Any], server: ServedPort, tmp_path: Path) -> None:
-    with serve(tmp_path, MODEL_TAG=trained["tag"], GRPC_PORT="0") as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_PORT="0") as served:
         assert listening(served) == {served.process.port}
         assert by_http(served, [EXAMPLE])[0][0] == by_http(server, [EXAMPLE])[0][0]
 
@@ -75,7 +75,7 @@ def test_grpc_port_0_leaves_the_door_shut(trained: dict[str, Any], server: Serve
 def test_a_server_told_to_keep_to_the_loopback_does_so_behind_each_door(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
-    with serve(tmp_path, MODEL_TAG=trained["tag"], BENTOML_HOST="127.0.0.1") as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], BENTOML_HOST="127.0.0.1") as served:
         wanted = {("127.0.0.1", served.process.port), ("127.0.0.1", served.grpc_port)}
         assert wanted <= addresses(served)
         assert not listening(served)
@@ -85,7 +85,7 @@ def test_a_server_told_to_keep_to_the_loopback_does_so_behind_each_door(
 def test_the_door_listens_over_both_versions_of_ip(trained: dict[str, Any], tmp_path: Path) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("This machine has no IPv6.")
-    with serve(tmp_path, MODEL_TAG=trained["tag"], GRPC_HOST="::") as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_HOST="::") as served:
         for host in ("[::1]", "127.0.0.1"):
             with grpc.insecure_channel(f"{host}:{served.grpc_port}") as opened:
                 calls = services.GRPCInferenceServiceStub(opened)  # type: ignore[no-untyped-call]
@@ -93,7 +93,9 @@ def test_the_door_listens_over_both_versions_of_ip(trained: dict[str, Any], tmp_
 
 
 def test_an_address_that_the_machine_does_not_have_is_told(trained: dict[str, Any]) -> None:
-    result = refused(ROOT, MODEL_TAG=trained["tag"], GRPC_HOST="192.0.2.1", GRPC_PORT="3999")
+    result = refused(
+        ROOT, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_HOST="192.0.2.1", TABULAR_BENTO_GRPC_PORT="3999"
+    )
     assert result.returncode != 0
     said = result.stdout + result.stderr
     assert "The gRPC port 3999 cannot be opened at 192.0.2.1: Cannot assign requested address, or set GRPC_PORT" in said
