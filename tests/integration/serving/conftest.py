@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.service.bodies import JSON
+from tests.integration.serving.bodies import JSON
 from tests.serving import ServedPort
 
 
