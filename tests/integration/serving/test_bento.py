@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from features.definition import EXAMPLE, TARGET
+from tests.flights.rows import EXAMPLE
 from tests.conftest import ROOT, STORE, copy_of_store
 from tests.releases import CANDIDATE, release, store_of_two
-from tests.scoring.test_package import check_one_sentence
-from tests.service.test_reload import await_reloads
+from tests.scoring.test_package import check_one_line
+from tests.integration.serving.test_reload import await_reloads
 from tests.serving import ServedPort, refused, serve
 from tests.test_lock import names
 
@@ -41,8 +41,8 @@ def store(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
 def tag(store: Path, trained: dict[str, Any]) -> str:
     """The tag of a bento that was built in the checkout, with the session's model."""
     command = [sys.executable, "-m", "bentoml", "build", "--output", "tag"]
-    environment = {**os.environ, "BENTOML_HOME": str(store), "MODEL_TAG": trained["tag"]}
-    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "BENTOML_HOME": str(store), "TABULAR_BENTO_MODEL": trained["tag"]}
+    built = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     return built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
 
@@ -54,7 +54,7 @@ def bento(store: Path, tag: str) -> Path:
 
 
 def targets(served: ServedPort) -> list[float]:
-    return [answer[TARGET.name] for answer in served.predict(REQUESTS)]
+    return [answer[TARGET] for answer in served.predict(REQUESTS)]
 
 
 def test_served_from_another_folder_the_bento_answers_the_bits_of_the_checkout(
@@ -62,7 +62,7 @@ def test_served_from_another_folder_the_bento_answers_the_bits_of_the_checkout(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with serve(tmp_path, tag, empty, BENTOML_HOME=str(store), DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, tag, empty, BENTOML_HOME=str(store), TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         assert targets(served) == targets(server)
         status, model = served.get("/model")
         assert (status, model["tag"]) == (200, trained["tag"])
@@ -81,20 +81,20 @@ def test_the_bento_stays_with_its_model_when_a_newer_one_is_in_the_store(
     (other / "models" / name / "latest").write_text("newer")
 
     with serve(
-        tmp_path, tag, tmp_path, BENTOML_HOME=str(other), MODEL_TAG="flights:newer", DRAIN_SECONDS="0"
+        tmp_path, tag, tmp_path, BENTOML_HOME=str(other), TABULAR_BENTO_MODEL="flights:newer", TABULAR_BENTO_DRAIN_SECONDS="0"
     ) as served:
         assert served.get("/model")[1]["tag"] == trained["tag"]
         assert {answer["model"] for answer in served.predict(REQUESTS)} == {trained["tag"]}
 
 
-def test_the_bento_refuses_a_damaged_model_in_one_sentence(
+def test_the_bento_refuses_a_damaged_model_in_one_line(
     store: Path, tag: str, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     other = tmp_path / "store"
     shutil.copytree(store, other)
-    path = other / "models" / trained["tag"].replace(":", "/") / "model.ubj"
+    path = other / "models" / trained["tag"].replace(":", "/") / "runner/model.ubj"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    check_one_sentence(refused(tmp_path, tag, BENTOML_HOME=str(other)), "model.ubj is damaged")
+    check_one_line(refused(tmp_path, tag, BENTOML_HOME=str(other)), "runner/model.ubj is damaged")
 
 
 def test_the_bento_holds_the_code_that_serves_and_no_other(bento: Path) -> None:
@@ -128,7 +128,7 @@ def build(store: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """`bentoml build` in the checkout."""
     command = [sys.executable, "-m", "bentoml", "build", "--output", "tag"]
     environment = {**os.environ, "BENTOML_HOME": str(store), **settings}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_where_nothing_was_released_a_bento_is_not_built_unless_the_model_is_named(
@@ -151,13 +151,13 @@ def test_a_bento_is_pinned_to_the_champion_and_follows_another_only_where_that_i
     manifest = yaml.safe_load((store / "bentos" / tag.replace(":", "/") / "bento.yaml").read_text())
     assert [model["tag"] for service in manifest["services"] for model in service["models"]] == [CANDIDATE]
 
-    with serve(tmp_path, tag, tmp_path, BENTOML_HOME=str(store), DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, tag, tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         release(store, trained["tag"])
         os.kill(served.process.process.pid, signal.SIGHUP)
         await_reloads(served, "unchanged", 1)
         assert served.get("/model")[1]["tag"] == CANDIDATE
     with serve(
-        tmp_path, tag, tmp_path, BENTOML_HOME=str(store), MODEL_TAG="flights:champion", DRAIN_SECONDS="0"
+        tmp_path, tag, tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_MODEL="flights:champion", TABULAR_BENTO_DRAIN_SECONDS="0"
     ) as served:
         assert served.get("/model")[1]["tag"] == trained["tag"]
         release(store, CANDIDATE)

@@ -15,28 +15,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.columns import rows_of
-from features.definition import EXAMPLE, TARGET
+from tests.flights.rows import EXAMPLE
 from features.fingerprint import declaration_fingerprint
 from features.values import Row
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.training.examples import examples_between
-from tests.rows import from_json, rows, to_json
-from tests.service.bodies import JSON, assert_refused, body_of
+from tests.flights.rows import from_json, rows, to_json
+from tests.integration.serving.bodies import JSON, assert_refused, body_of
 from tests.serving import ServedPort, logged
 from training.source import Flights
 
 
 def targets(answers: list[dict[str, Any]]) -> bytes:
-    return np.array([answer[TARGET.name] for answer in answers]).tobytes()
+    return np.array([answer[TARGET] for answer in answers]).tobytes()
 
 
 def test_the_example_is_predicted(server: ServedPort, trained: dict[str, Any]) -> None:
     (answer,) = server.predict([EXAMPLE])
 
-    assert set(answer) == {"prediction_id", "id", TARGET.name, "model"}
+    assert set(answer) == {"prediction_id", "id", TARGET, "model"}
     assert answer["id"] == EXAMPLE["id"]
     assert answer["model"] == trained["tag"]
-    assert -60 < answer[TARGET.name] < 120
+    assert -60 < answer[TARGET] < 120
 
 
 def test_real_flights_are_predicted_with_the_bits_of_the_offline_predictor(
@@ -56,7 +56,7 @@ def test_a_row_has_the_same_bits_alone_in_a_batch_in_any_order_and_offline(
 ) -> None:
     requests = [to_json(row) for row in batch]
     order = np.random.default_rng(seed).permutation(len(batch))
-    alone = np.array([server.predict([request])[0][TARGET.name] for request in requests])
+    alone = np.array([server.predict([request])[0][TARGET] for request in requests])
 
     assert targets(server.predict(requests)) == alone.tobytes()
     assert targets(server.predict([requests[index] for index in order])) == alone[order].tobytes()
@@ -200,7 +200,7 @@ def test_concurrent_callers_on_kept_connections_each_get_their_own_answers(
             answers = json.loads(response.read())
             assert response.status == 200, answers
             assert [one["id"] for one in answers] == [request["id"] for request in requests]
-            assert [one[TARGET.name] for one in answers] == [expected[request["dep_delay"]] for request in requests]
+            assert [one[TARGET] for one in answers] == [expected[request["dep_delay"]] for request in requests]
             ids += [one["prediction_id"] for one in answers]
         connection.close()
         return ids
@@ -239,27 +239,27 @@ def test_concurrent_requests_share_batches(server: ServedPort, client: httpx.Cli
 def test_outcomes_are_taken_late_repeated_and_of_unknown_predictions(server: ServedPort, client: httpx.Client) -> None:
     (answer,) = server.predict([EXAMPLE])
     outcomes = [
-        {"prediction_id": answer["prediction_id"], TARGET.name: 17.0},
-        {"prediction_id": "unknown", TARGET.name: -3.5},
-        {"prediction_id": answer["prediction_id"], TARGET.name: 18.0},
+        {"prediction_id": answer["prediction_id"], TARGET: 17.0},
+        {"prediction_id": "unknown", TARGET: -3.5},
+        {"prediction_id": answer["prediction_id"], TARGET: 18.0},
     ]
-    receipt = client.post("/feedback", json={"outcomes": outcomes})
+    receipt = client.post("/feedback", json={"labels": outcomes})
 
     assert (receipt.status_code, receipt.json()) == (200, {"accepted": 3})
-    lines = logged(server.traffic, "outcomes")[-3:]
-    assert [{name: line[name] for name in ("prediction_id", TARGET.name)} for line in lines] == outcomes
-    assert client.post("/feedback", json={"outcomes": []}).json() == {"accepted": 0}
+    lines = logged(server.traffic, "labels")[-3:]
+    assert [{name: line[name] for name in ("prediction_id", TARGET)} for line in lines] == outcomes
+    assert client.post("/feedback", json={"labels": []}).json() == {"accepted": 0}
 
 
 def test_an_outcome_that_is_wrong_is_told_by_its_place_and_none_of_its_request_is_taken(
     server: ServedPort, client: httpx.Client
 ) -> None:
-    before = len(logged(server.traffic, "outcomes"))
-    outcomes = [{"prediction_id": "a", TARGET.name: 1.0}, {"prediction_id": "b", TARGET.name: "late"}]
+    before = len(logged(server.traffic, "labels"))
+    outcomes = [{"prediction_id": "a", TARGET: 1.0}, {"prediction_id": "b", TARGET: "late"}]
 
-    assert_refused(client.post("/feedback", json={"outcomes": outcomes}), 400, f"outcomes.1.{TARGET.name}")
-    assert_refused(client.post("/feedback", json={"outcomes": outcomes[:1] * 10_001}), 413, "10001 outcomes")
-    assert len(logged(server.traffic, "outcomes")) == before
+    assert_refused(client.post("/feedback", json={"labels": outcomes}), 400, f"labels.1.{TARGET}")
+    assert_refused(client.post("/feedback", json={"labels": outcomes[:1] * 10_001}), 413, "10001 outcomes")
+    assert len(logged(server.traffic, "labels")) == before
 
 
 def test_the_served_model_is_described(client: httpx.Client, trained: dict[str, Any]) -> None:

@@ -12,15 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
-from features.definition import EXAMPLE
-from tests.conftest import ROOT
-from tests.service.bodies import JSON, assert_refused, body_of
+from tests.flights.rows import EXAMPLE
+from tests.models import ROOT
+from tests.integration.serving.bodies import JSON, assert_refused, body_of
 from tests.serving import ServedPort, logged, serve
 
 
 def test_settings_from_the_environment_hold(trained: dict[str, Any], tmp_path: Path) -> None:
     with (
-        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], MAX_ROWS="3", MAX_BODY_MB="1", DRAIN_SECONDS="0") as served,
+        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_MAX_ROWS="3", TABULAR_BENTO_MAX_BODY_MB="1", TABULAR_BENTO_DRAIN_SECONDS="0") as served,
         httpx.Client(base_url=served.process.url, headers=JSON) as client,
     ):
         assert client.post("/predict", content=body_of(*[EXAMPLE] * 3)).status_code == 200
@@ -33,7 +33,7 @@ def test_rows_beyond_the_queue_are_told_to_come_again(trained: dict[str, Any], t
         return client.post("/predict", content=body_of(*[EXAMPLE] * 500))
 
     with (
-        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], MAX_QUEUE_ROWS="600", DRAIN_SECONDS="0") as served,
+        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_MAX_QUEUE_ROWS="600", TABULAR_BENTO_DRAIN_SECONDS="0") as served,
         httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
         ThreadPoolExecutor(16) as pool,
     ):
@@ -52,7 +52,7 @@ def test_rows_beyond_the_queue_are_told_to_come_again(trained: dict[str, Any], t
 def hasty(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
     """A server that takes no time."""
     folder = tmp_path_factory.mktemp("hasty")
-    with serve(folder, cwd=ROOT, MODEL_TAG=trained["tag"], TIMEOUT_SECONDS="0.02", DRAIN_SECONDS="0") as served:
+    with serve(folder, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_TIMEOUT_SECONDS="0.02", TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         yield served
 
 

@@ -14,15 +14,15 @@ from typing import Any
 import httpx
 import pytest
 
-from features.definition import EXAMPLE, TARGET
-from tabular_bento.protocol.requests import ErrorAnswer
+from tests.flights.rows import EXAMPLE
+from tabular_bento.protocol.requests import ErrorResponse
 from tabular_bento.traffic.log import PREDICTIONS
 from tabular_bento.traffic.reader import EventLog, ScanCounts
 from tests.callers import Callers
-from tests.conftest import ROOT
+from tests.models import ROOT
 from tests.serving import ServedPort, logged, serve
 
-ANSWERED = ("prediction_id", "id", "model", TARGET.name)
+ANSWERED = ("prediction_id", "id", "model", TARGET)
 
 
 def requests_of(name: str, count: int) -> str:
@@ -77,7 +77,7 @@ def test_every_answered_prediction_is_in_the_log_with_what_was_answered(server: 
 
 
 def test_at_any_moment_of_a_load_the_log_holds_what_is_answered(trained: dict[str, Any], tmp_path: Path) -> None:
-    with serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"]) as served, Load(served.process.url) as load:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"]) as served, Load(served.process.url) as load:
         for answers in range(100, 1001, 100):
             load.wait_for(answers)
             so_far = list(load.answers)
@@ -85,7 +85,7 @@ def test_at_any_moment_of_a_load_the_log_holds_what_is_answered(trained: dict[st
 
 
 def test_a_killed_server_loses_no_prediction_that_it_answered(trained: dict[str, Any], tmp_path: Path) -> None:
-    with serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"]) as served, Load(served.process.url) as load:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"]) as served, Load(served.process.url) as load:
         load.wait_for(500)
         served.process.kill()
 
@@ -95,14 +95,14 @@ def test_a_killed_server_loses_no_prediction_that_it_answered(trained: dict[str,
     counts = ScanCounts()
     assert EventLog(served.traffic / PREDICTIONS).read(counts=counts).num_rows >= len(load.answers)
     assert counts.bad == 0
-    assert counts.torn <= 1
+    assert counts.truncated <= 1
 
 
 def test_a_server_told_to_end_answers_what_it_has_begun_and_ends_with_0(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
     with (
-        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], DRAIN_SECONDS="0.5") as served,
+        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0.5") as served,
         ThreadPoolExecutor(4) as pool,
     ):
         body = requests_of("large", 10_000)
@@ -118,8 +118,8 @@ def test_a_server_told_to_end_answers_what_it_has_begun_and_ends_with_0(
 
 
 def test_two_workers_write_segments_of_their_own_and_lose_nothing(trained: dict[str, Any], tmp_path: Path) -> None:
-    settings = {"MODEL_TAG": trained["tag"], "WORKERS": "2", "DRAIN_SECONDS": "0"}
-    with serve(tmp_path, cwd=ROOT, **settings) as served:
+    settings = {"TABULAR_BENTO_MODEL": trained["tag"], "TABULAR_BENTO_WORKERS": "2", "TABULAR_BENTO_DRAIN_SECONDS": "0"}
+    with serve(tmp_path, **settings) as served:
         deadline = time.monotonic() + 30
         answers: list[dict[str, Any]] = []
         while len(list((served.traffic / PREDICTIONS).glob("*.jsonl"))) < 2 and time.monotonic() < deadline:
@@ -135,15 +135,15 @@ def test_two_workers_write_segments_of_their_own_and_lose_nothing(trained: dict[
 
 def assert_unanswered(answer: httpx.Response) -> None:
     assert answer.status_code == 503, answer.text
-    assert "could not be logged" in ErrorAnswer.model_validate_json(answer.content).error
+    assert "could not be logged" in ErrorResponse.model_validate_json(answer.content).error
 
 
 def test_without_a_log_nothing_is_answered_until_there_is_one(trained: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "not-a-folder"
     folder.write_text("")
-    outcome = {"outcomes": [{"prediction_id": "a", TARGET.name: 1.0}]}
+    outcome = {"labels": [{"prediction_id": "a", TARGET: 1.0}]}
     with (
-        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], TRAFFIC_DIR=str(folder), DRAIN_SECONDS="0") as served,
+        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_TRAFFIC_DIR=str(folder), TABULAR_BENTO_DRAIN_SECONDS="0") as served,
         httpx.Client(base_url=served.process.url, timeout=30) as client,
     ):
         assert_unanswered(client.post("/predict", content=requests_of("a", 3)))
@@ -172,7 +172,7 @@ def test_on_a_full_disk_what_is_answered_is_logged_and_the_rest_is_refused(
 ) -> None:
     traffic = full_disk / "traffic"
     with (
-        serve(tmp_path, cwd=ROOT, MODEL_TAG=trained["tag"], TRAFFIC_DIR=str(traffic), DRAIN_SECONDS="0") as served,
+        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_TRAFFIC_DIR=str(traffic), TABULAR_BENTO_DRAIN_SECONDS="0") as served,
         httpx.Client(base_url=served.process.url, timeout=30) as client,
     ):
         answers = [client.post("/predict", content=requests_of(f"disk-{turn}", 7)) for turn in range(30)]

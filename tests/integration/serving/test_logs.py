@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from features.definition import EXAMPLE
+from tests.flights.rows import EXAMPLE
 from tabular_bento.protocol.requests import ROWS
 from tabular_bento.serving.logs import JSONFormatter
 from tests.integration.serving.clients import call, raw, stub
@@ -31,13 +31,13 @@ def of_requests(server: ServedPort) -> list[dict[str, Any]]:
 def test_each_request_is_a_line_of_json_with_the_ids_that_its_answer_has(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
-    settings = {"LOG_FORMAT": "json", "LOG_REQUESTS": "all", "DRAIN_SECONDS": "0"}
-    with serve(tmp_path, MODEL_TAG=trained["tag"], **settings) as served:
+    settings = {"TABULAR_BENTO_LOG_FORMAT": "json", "TABULAR_BENTO_LOG_REQUESTS": "all", "TABULAR_BENTO_DRAIN_SECONDS": "0"}
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], **settings) as served:
         content = call(served, "/predict", ONE, {"X-Request-ID": "r-1"})[2]
         call(served, "/predict", b"{}")
         with stub(served) as calls:
             calls.ModelInfer(raw([EXAMPLE], id="mine"), timeout=30)
-        call(served, "/feedback", b'{"outcomes": []}')
+        call(served, "/feedback", b'{"labels": []}')
     answered, invalid, over_grpc, feedback = of_requests(served)
 
     assert {name: answered[name] for name in ("door", "status", "outcome", "rows", "request_id", "level")} == {
@@ -58,7 +58,7 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_answer_has(
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_by_default_only_what_the_server_failed_has_a_line(form: str, trained: dict[str, Any], tmp_path: Path) -> None:
-    with serve(tmp_path, MODEL_TAG=trained["tag"], LOG_FORMAT=form, DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_LOG_FORMAT=form, TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         call(served, "/predict", ONE)
         call(served, "/predict", b"{}")
     said = served.process.log.read_text()
@@ -67,7 +67,7 @@ def test_by_default_only_what_the_server_failed_has_a_line(form: str, trained: d
 
 
 def test_a_request_that_cannot_be_logged_has_a_line_by_default(trained: dict[str, Any], tmp_path: Path) -> None:
-    with serve(tmp_path, MODEL_TAG=trained["tag"], DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         served.traffic.write_bytes(b"a file where the folder should be")
         call(served, "/predict", ONE, {"X-Request-ID": "r-2"})
     (line,) = [line for line in served.process.log.read_text().splitlines() if "request_id=" in line]

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from features.definition import EXAMPLE
+from tests.flights.rows import EXAMPLE
 from features.functions import FEATURE_NAMES
 from tabular_bento.protocol.requests import ROWS
 from tabular_bento.serving.figures import FIGURES
@@ -54,7 +54,7 @@ def wait_for(server: ServedPort, condition: Callable[[dict[Sample, float]], bool
 def pair(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
     """A server of two workers with figures of its own."""
     folder = tmp_path_factory.mktemp("metrics")
-    with serve(folder, MODEL_TAG=trained["tag"], WORKERS="2", MAX_QUEUE_ROWS="500", DRAIN_SECONDS="0") as served:
+    with serve(folder, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_WORKERS="2", TABULAR_BENTO_MAX_QUEUE_ROWS="500", TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         wait_for(served, lambda figures: value(figures, "workers") == 2)
         yield served
 
@@ -62,7 +62,7 @@ def pair(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> I
 def test_everything_declared_is_exported_with_its_labels_and_nothing_else(pair: ServedPort) -> None:
     by_http(pair, [EXAMPLE])
     post_outcomes(pair, 1)
-    last = {("log_last_line_seconds", frozenset({("stream", stream)})) for stream in ("predictions", "outcomes")}
+    last = {("log_last_line_seconds", frozenset({("stream", stream)})) for stream in ("predictions", "labels")}
     figures = wait_for(pair, lambda figures: last <= figures.keys())
     exported: dict[str, set[frozenset[str]]] = {}
     for name, labels in figures:
@@ -99,7 +99,7 @@ def test_rows_predictions_and_lines_are_counted_whichever_worker_and_door_took_t
 
 def test_outcomes_are_counted_and_requests_that_bring_none_too(pair: ServedPort) -> None:
     def sampled(figures: dict[Sample, float]) -> bool:
-        return value(figures, "log_lines_total", stream="outcomes") == value(figures, "outcomes_received_total")
+        return value(figures, "log_lines_total", stream="labels") == value(figures, "labels_received_total")
 
     post_outcomes(pair, 1)
     before = wait_for(pair, sampled)
@@ -107,14 +107,14 @@ def test_outcomes_are_counted_and_requests_that_bring_none_too(pair: ServedPort)
     assert pair.post("/feedback", b"{}")[0] == 400
     after = wait_for(pair, sampled)
 
-    assert risen(before, after, "outcomes_received_total") == 3
-    assert risen(before, after, "log_lines_total", stream="outcomes") == 3
+    assert risen(before, after, "labels_received_total") == 3
+    assert risen(before, after, "log_lines_total", stream="labels") == 3
     assert risen(before, after, "feedback_requests_total", outcome="answered") == 1
     assert value(after, "feedback_requests_total", outcome="invalid") >= 1
 
 
 def test_a_request_that_cannot_be_logged_is_counted_as_lost_by_reason(trained: dict[str, Any], tmp_path: Path) -> None:
-    with serve(tmp_path, MODEL_TAG=trained["tag"], DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         served.traffic.write_bytes(b"a file where the folder should be")
         assert served.post("/predict", json.dumps({ROWS: [EXAMPLE] * 4}).encode())[0] == 503
         figures = scraped(served)
@@ -145,7 +145,7 @@ def test_a_model_that_takes_the_place_of_another_is_told_and_so_is_the_shadow(
 ) -> None:
     store = store_of_two(trained["tag"], tmp_path / "store")
     release(store, trained["tag"])
-    with serve(tmp_path, BENTOML_HOME=str(store), SHADOW_MODEL=trained["tag"], DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_SHADOW_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         assert [(model["tag"], shown) for model, shown in models(scraped(served))] == [(trained["tag"], 1)]
         release(store, CANDIDATE)
         os.kill(served.process.process.pid, signal.SIGHUP)
@@ -193,7 +193,7 @@ def risen(before: dict[Sample, float], after: dict[Sample, float], name: str, **
 
 def post_outcomes(server: ServedPort, count: int) -> None:
     outcomes = [{"prediction_id": f"p{number}", "arrival_delay": 1.0} for number in range(count)]
-    assert server.post("/feedback", json.dumps({"outcomes": outcomes}).encode())[0] == 200
+    assert server.post("/feedback", json.dumps({"labels": outcomes}).encode())[0] == 200
 
 
 def test_a_file_of_figures_that_is_just_being_made_is_waited_for(pair: ServedPort) -> None:

@@ -26,10 +26,10 @@ from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.serving.ports import free_port
 from tabular_bento.serving.process import ServerProcess
 from tests.callers import Callers
-from tests.conftest import ROOT
+from tests.models import ROOT
 from tests.integration.serving.clients import PREDICTION_ID, call, infer, json_body, outputs_of, raw, stub, values_of
 from tests.releases import CANDIDATE, command, eventually, folder_of, log_of, release, store_of_two
-from tests.rows import from_json
+from tests.flights.rows import expected, from_json
 from tests.serving import ServedPort, logged, refused, serve
 
 
@@ -103,8 +103,8 @@ class Calls(Callers):
         client = stack.enter_context(httpx.Client(base_url=self._served.process.url, timeout=60))
 
         def ask(rows: list[dict[str, Any]]) -> Any:
-            answer = client.post("/predict", json={"flights": rows}).raise_for_status().json()
-            return [(item[PREDICTION_ID], item[TARGET.name], item["model"]) for item in answer]
+            answer = client.post("/predict", json={PROBLEM.rows: rows}).raise_for_status().json()
+            return [(item[PREDICTION_ID], item[TARGET], item["model"]) for item in answer]
 
         return ask
 
@@ -115,7 +115,7 @@ class Calls(Callers):
             answer = client.post("/v2/models/flights/infer", json=json_body(rows)).raise_for_status().json()
             values = values_of(answer)
             model = f"{answer['model_name']}:{answer['model_version']}"
-            return [(*pair, model) for pair in zip(values[PREDICTION_ID], values[TARGET.name], strict=True)]
+            return [(*pair, model) for pair in zip(values[PREDICTION_ID], values[TARGET], strict=True)]
 
         return ask
 
@@ -126,7 +126,7 @@ class Calls(Callers):
             answer = calls.ModelInfer(raw(rows), timeout=60)
             values = outputs_of(answer)
             model = f"{answer.model_name}:{answer.model_version}"
-            return [(*pair, model) for pair in zip(values[PREDICTION_ID], values[TARGET.name], strict=True)]
+            return [(*pair, model) for pair in zip(values[PREDICTION_ID], values[TARGET], strict=True)]
 
         return ask
 
@@ -135,7 +135,7 @@ def test_release_and_rollback_under_load_lose_no_request_and_each_row_names_the_
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     tag = trained["tag"]
-    with serve(tmp_path, cwd=ROOT, BENTOML_HOME=str(store), WORKERS="2", DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_WORKERS="2", TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         with Calls(served) as calls:
             calls.more(300)
             assert set(calls.models.values()) == {tag}
@@ -154,14 +154,14 @@ def test_release_and_rollback_under_load_lose_no_request_and_each_row_names_the_
     assert set(calls.by_door) == {"http", "rest", "grpc"}
     assert last == {tag}
     assert {model: model in calls.models.values() for model in (tag, CANDIDATE)} == {tag: True, CANDIDATE: True}
-    assert {id_: (line[TARGET.name], line["model"]) for id_, line in lines.items()} == {
+    assert {id_: (line[TARGET], line["model"]) for id_, line in lines.items()} == {
         id_: (calls.answers[id_], calls.models[id_]) for id_ in calls.answers
     }
     for model in (tag, CANDIDATE):
         scored = [line for line in lines.values() if line["model"] == model]
         rows = from_json(*({name: line[name] for name in FIELD_NAMES} for line in scored))
         offline = ModelPackage.load(folder_of(store, model), model).predictor.predict(rows)
-        assert [line[TARGET.name] for line in scored] == offline.target.tolist()
+        assert [line[TARGET] for line in scored] == offline.target.tolist()
 
 
 def test_the_doors_name_and_check_the_version_that_serves_now(
@@ -180,7 +180,7 @@ def test_the_doors_name_and_check_the_version_that_serves_now(
         return metadata, inferred, over_grpc
 
     served_one, unknown = (200, 200, grpc.StatusCode.OK), (404, 404, grpc.StatusCode.NOT_FOUND)
-    with serve(tmp_path, cwd=ROOT, BENTOML_HOME=str(store), DRAIN_SECONDS="0") as served, stub(served) as calls:
+    with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_DRAIN_SECONDS="0") as served, stub(served) as calls:
         before = served.get("/model")[1]
         assert (status(old), status(new)) == (served_one, unknown)
         record = release(store, CANDIDATE)
@@ -201,9 +201,9 @@ def test_the_doors_name_and_check_the_version_that_serves_now(
 def test_a_champion_that_cannot_be_served_leaves_the_old_one_serving_and_says_so(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
-    with serve(tmp_path, cwd=ROOT, BENTOML_HOME=str(store), WORKERS="2", DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_WORKERS="2", TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         release(store, CANDIDATE)
-        path = folder_of(store, CANDIDATE) / "model.ubj"
+        path = folder_of(store, CANDIDATE) / "runner/model.ubj"
         path.write_bytes(path.read_bytes()[:-1] + b"?")
         hang_up(served)
         await_reloads(served, "refused", 2)
@@ -212,12 +212,12 @@ def test_a_champion_that_cannot_be_served_leaves_the_old_one_serving_and_says_so
 
     told = [line for line in log_of(served).splitlines() if "ERROR" in line]
     assert len(told) == 2
-    assert all(f"{trained['tag']} goes on serving" in line and "model.ubj is damaged" in line for line in told)
+    assert all(f"{trained['tag']} goes on serving" in line and "runner/model.ubj is damaged" in line for line in told)
     assert "Traceback" not in log_of(served)
 
 
 def test_a_damaged_record_of_the_champion_leaves_the_old_one_serving(store: Path, tmp_path: Path) -> None:
-    with serve(tmp_path, cwd=ROOT, BENTOML_HOME=str(store), DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         (store / "releases" / "flights" / "champion.json").write_text("{")
         hang_up(served)
         await_reloads(served, "refused", 1)
@@ -226,7 +226,7 @@ def test_a_damaged_record_of_the_champion_leaves_the_old_one_serving(store: Path
 
 
 def test_hang_ups_while_it_starts_and_many_at_once_end_nothing(store: Path, tmp_path: Path) -> None:
-    with serve(tmp_path, cwd=ROOT, BENTOML_HOME=str(store), WORKERS="2", DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_WORKERS="2", TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         (workers,) = {tuple(sorted(pids_of(served)))}
         release(store, CANDIDATE)
         for _ in range(50):
@@ -273,7 +273,7 @@ def test_where_nothing_was_released_the_latest_model_serves_with_one_warning(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
     store = store_of_two(trained["tag"], tmp_path / "store")
-    with serve(tmp_path, cwd=ROOT, BENTOML_HOME=str(store), WORKERS="2", DRAIN_SECONDS="0") as served:
+    with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_WORKERS="2", TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         assert served.get("/model")[1]["tag"] == trained["tag"]
         release(store, CANDIDATE)
         hang_up(served)
@@ -283,8 +283,8 @@ def test_where_nothing_was_released_the_latest_model_serves_with_one_warning(
 
 
 def test_a_model_that_is_named_stays_whatever_is_released(trained: dict[str, Any], store: Path, tmp_path: Path) -> None:
-    settings = {"BENTOML_HOME": str(store), "MODEL_TAG": trained["tag"], "DRAIN_SECONDS": "0"}
-    with serve(tmp_path, cwd=ROOT, **settings) as served:
+    settings = {"BENTOML_HOME": str(store), "TABULAR_BENTO_MODEL": trained["tag"], "TABULAR_BENTO_DRAIN_SECONDS": "0"}
+    with serve(tmp_path, **settings) as served:
         release(store, CANDIDATE)
         hang_up(served)
         await_reloads(served, "unchanged", 1)
@@ -295,11 +295,11 @@ def test_the_first_process_of_a_container_takes_the_signal_too(store: Path, tmp_
     alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("a process namespace cannot be made here")
-    settings = {"BENTOML_HOME": str(store), "TRAFFIC_DIR": str(tmp_path / "traffic"), "DRAIN_SECONDS": "0"}
-    environment = {**settings, "GRPC_PORT": str(free_port()), "WORKERS": "2"}
+    settings = {"BENTOML_HOME": str(store), "TABULAR_BENTO_TRAFFIC_DIR": str(tmp_path / "traffic"), "TABULAR_BENTO_DRAIN_SECONDS": "0"}
+    environment = {**settings, "TABULAR_BENTO_GRPC_PORT": str(free_port()), "TABULAR_BENTO_WORKERS": "2"}
     command = [*alone, sys.executable, "-m", "bentoml", "serve", "service:Service"]
     with ServerProcess(free_port(), tmp_path / "log", "", ROOT, environment, command) as process:
-        served = ServedPort(process, tmp_path / "traffic", int(environment["GRPC_PORT"]))
+        served = ServedPort(process, tmp_path / "traffic", int(environment["TABULAR_BENTO_GRPC_PORT"]))
         (first,) = psutil.Process(process.process.pid).children()
         assert "NSpid:" in Path(f"/proc/{first.pid}/status").read_text()
         assert Path(f"/proc/{first.pid}/status").read_text().split("NSpid:")[1].split("\n")[0].split()[-1] == "1"

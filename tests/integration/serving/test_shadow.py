@@ -15,10 +15,10 @@ from features.definition import EXAMPLE, FIELD_NAMES, TARGET
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.traffic.log import SHADOW
 from tabular_bento.traffic.reader import EventLog
-from tests.conftest import ROOT
+from tests.models import ROOT
 from tests.integration.serving.clients import by_grpc, by_http, by_rest, call
 from tests.releases import CANDIDATE, eventually, folder_of, log_of, release, store_of_two
-from tests.rows import from_json
+from tests.flights.rows import expected, from_json
 from tests.serving import ServedPort, logged, serve
 
 MISBEHAVING = os.pathsep.join([str(ROOT / "benchmarks" / "misbehaving"), str(ROOT)])
@@ -36,9 +36,9 @@ def store(trained: dict[str, Any], tmp_path: Path) -> Path:
 def settings_of(store: Path, **more: str) -> dict[str, str]:
     return {
         "BENTOML_HOME": str(store),
-        "SHADOW_MODEL": CANDIDATE,
-        "SHADOW_CPU_SHARE": "1",
-        "DRAIN_SECONDS": "0",
+        "TABULAR_BENTO_SHADOW_MODEL": CANDIDATE,
+        "TABULAR_BENTO_SHADOW_CPU_SHARE": "1",
+        "TABULAR_BENTO_DRAIN_SECONDS": "0",
         **more,
     }
 
@@ -89,14 +89,14 @@ def assert_all_answered_and_logged(served: ServedPort, rows: list[dict[str, Any]
     assert len(answers) == len(rows)
     for answer in answers:
         line = lines[answer["prediction_id"]]
-        assert (line[TARGET.name], line["model"], line["id"]) == (answer[TARGET.name], tag, answer["id"])
+        assert (line[TARGET], line["model"], line["id"]) == (answer[TARGET], tag, answer["id"])
 
 
 def test_each_live_row_is_scored_with_the_bits_of_the_candidate_offline_and_logged_beside(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     rows = requests_of(300)
-    with serve(tmp_path, cwd=ROOT, **settings_of(store, WORKERS="2", TRAFFIC_ROLL_MB="1")) as served:
+    with serve(tmp_path, **settings_of(store, TABULAR_BENTO_WORKERS="2", TABULAR_BENTO_TRAFFIC_ROLL_MB="1")) as served:
         await_figure(served, "up", 1)
         for ask in (by_http, by_rest, by_grpc):
             for start in range(0, len(rows), 30):
@@ -113,8 +113,8 @@ def test_each_live_row_is_scored_with_the_bits_of_the_candidate_offline_and_logg
     assert all(line["time"] == primary[line["prediction_id"]]["time"] for line in shadow)
     asked = [{name: primary[line["prediction_id"]][name] for name in FIELD_NAMES} for line in shadow]
     offline = ModelPackage.load(folder_of(store, CANDIDATE), CANDIDATE).predictor.predict(from_json(*asked))
-    assert [line[TARGET.name] for line in shadow] == offline.target.tolist()
-    assert [line[TARGET.name] for line in shadow] != [primary[line["prediction_id"]][TARGET.name] for line in shadow]
+    assert [line[TARGET] for line in shadow] == offline.target.tolist()
+    assert [line[TARGET] for line in shadow] != [primary[line["prediction_id"]][TARGET] for line in shadow]
     assert EventLog(served.traffic / SHADOW).read().num_rows == 900
 
 
@@ -122,7 +122,7 @@ def test_a_candidate_that_raises_on_some_rows_scores_the_others(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     rows = [{**EXAMPLE, "dep_delay": float(delay)} for delay in range(100)]
-    with serve(tmp_path, cwd=ROOT, **misbehaving(store, "raise-some")) as served:
+    with serve(tmp_path, **misbehaving(store, "raise-some")) as served:
         await_figure(served, "up", 1)
         assert_all_answered_and_logged(served, rows, trained["tag"])
         await_figure(served, "failures", 50)
@@ -136,7 +136,7 @@ def test_a_candidate_that_raises_on_some_rows_scores_the_others(
 def test_a_candidate_that_raises_on_every_row_costs_the_primary_nothing(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
-    with serve(tmp_path, cwd=ROOT, **misbehaving(store, "raise")) as served:
+    with serve(tmp_path, **misbehaving(store, "raise")) as served:
         await_figure(served, "up", 1)
         assert_all_answered_and_logged(served, requests_of(200), trained["tag"])
         await_figure(served, "failures", 200)
@@ -147,8 +147,8 @@ def test_a_candidate_that_raises_on_every_row_costs_the_primary_nothing(
 def test_a_candidate_that_sleeps_falls_behind_and_what_it_drops_is_counted(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
-    settings = {"SHADOW_BATCH_ROWS": "10", "SHADOW_MAX_BEHIND_ROWS": "100"}
-    with serve(tmp_path, cwd=ROOT, **misbehaving(store, "sleep", **settings)) as served:
+    settings = {"TABULAR_BENTO_SHADOW_BATCH_ROWS": "10", "TABULAR_BENTO_SHADOW_MAX_BEHIND_ROWS": "100"}
+    with serve(tmp_path, **misbehaving(store, "sleep", **settings)) as served:
         await_figure(served, "up", 1)
         assert_all_answered_and_logged(served, requests_of(1000), trained["tag"])
         eventually(lambda: figures(served)["dropped"] >= 800, lambda: figures(served))
@@ -171,8 +171,8 @@ def test_a_candidate_that_sleeps_falls_behind_and_what_it_drops_is_counted(
 def test_a_candidate_that_ends_or_hangs_is_started_again_after_the_rows_it_failed_on(
     trained: dict[str, Any], store: Path, tmp_path: Path, how: str
 ) -> None:
-    settings = {"SHADOW_HANG_SECONDS": "2", "SHADOW_BATCH_ROWS": "50"}
-    with serve(tmp_path, cwd=ROOT, **misbehaving(store, how, **settings)) as served:
+    settings = {"TABULAR_BENTO_SHADOW_HANG_SECONDS": "2", "TABULAR_BENTO_SHADOW_BATCH_ROWS": "50"}
+    with serve(tmp_path, **misbehaving(store, how, **settings)) as served:
         await_figure(served, "up", 1)
         assert_all_answered_and_logged(served, requests_of(60), trained["tag"])
         eventually(lambda: figures(served)["failures"] > 0, lambda: (figures(served), log_of(served)), 120)
@@ -183,7 +183,7 @@ def test_a_candidate_that_ends_or_hangs_is_started_again_after_the_rows_it_faile
 
 
 def test_a_shadow_that_is_killed_by_hand_goes_on_where_it_was(store: Path, tmp_path: Path) -> None:
-    with serve(tmp_path, cwd=ROOT, **settings_of(store)) as served:
+    with serve(tmp_path, **settings_of(store)) as served:
         await_figure(served, "up", 1)
         served.predict(requests_of(100, "before"))
         await_figure(served, "rows", 100)
@@ -207,15 +207,15 @@ def shadows_of(served: ServedPort) -> list[psutil.Process]:
 def test_a_corrupt_candidate_leaves_the_primary_serving_and_is_told_once(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
-    path = folder_of(store, CANDIDATE) / "model.ubj"
+    path = folder_of(store, CANDIDATE) / "runner/model.ubj"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with serve(tmp_path, cwd=ROOT, **settings_of(store)) as served:
+    with serve(tmp_path, **settings_of(store)) as served:
         eventually(lambda: state(served)["state"] == "down", lambda: log_of(served))
         assert figures(served) == {"up": 0, "rows": 0, "dropped": 0, "failures": 0} | dict.fromkeys(figures(served), 0)
         assert_all_answered_and_logged(served, requests_of(40), trained["tag"])
     told = [line for line in log_of(served).splitlines() if line.startswith("shadow: ")]
     assert len(told) == 1
-    assert "model.ubj is damaged" in told[0]
+    assert "runner/model.ubj is damaged" in told[0]
     assert "Traceback" not in log_of(served)
 
 
@@ -224,7 +224,7 @@ def test_an_unknown_candidate_leaves_the_primary_serving_and_sighup_looks_again(
 ) -> None:
     folder = folder_of(store, CANDIDATE)
     folder.rename(store / "elsewhere")
-    with serve(tmp_path, cwd=ROOT, **settings_of(store)) as served:
+    with serve(tmp_path, **settings_of(store)) as served:
         assert state(served)["state"] == "down"
         assert figures(served)["up"] == 0
         assert_all_answered_and_logged(served, requests_of(40), trained["tag"])
@@ -236,7 +236,7 @@ def test_an_unknown_candidate_leaves_the_primary_serving_and_sighup_looks_again(
 
 
 def test_the_shadow_ends_when_its_candidate_is_released_and_with_its_server(store: Path, tmp_path: Path) -> None:
-    with serve(tmp_path, cwd=ROOT, **settings_of(store)) as served:
+    with serve(tmp_path, **settings_of(store)) as served:
         await_figure(served, "up", 1)
         release(store, CANDIDATE)
         os.kill(served.process.process.pid, signal.SIGHUP)
@@ -247,7 +247,7 @@ def test_the_shadow_ends_when_its_candidate_is_released_and_with_its_server(stor
 
 @pytest.mark.parametrize("how", ["sleep", "hang"])
 def test_a_server_ends_in_time_whatever_its_shadow_does(store: Path, tmp_path: Path, how: str) -> None:
-    with serve(tmp_path, cwd=ROOT, **misbehaving(store, how)) as served:
+    with serve(tmp_path, **misbehaving(store, how)) as served:
         await_figure(served, "up", 1)
         served.predict(requests_of(10))
         family = shadows_of(served)
@@ -257,7 +257,7 @@ def test_a_server_ends_in_time_whatever_its_shadow_does(store: Path, tmp_path: P
 
 
 def test_a_shadow_does_not_outlive_a_killed_worker(store: Path, tmp_path: Path) -> None:
-    with serve(tmp_path, cwd=ROOT, **misbehaving(store, "hang")) as served:
+    with serve(tmp_path, **misbehaving(store, "hang")) as served:
         await_figure(served, "up", 1)
         served.predict(requests_of(10))
         (process,) = shadows_of(served)
@@ -271,7 +271,7 @@ def test_a_shadow_does_not_outlive_a_killed_worker(store: Path, tmp_path: Path) 
 def test_a_log_of_the_shadow_that_cannot_be_written_is_counted_and_leaves_the_primary_alone(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
-    with serve(tmp_path, cwd=ROOT, **settings_of(store)) as served:
+    with serve(tmp_path, **settings_of(store)) as served:
         await_figure(served, "up", 1)
         (served.traffic).mkdir(exist_ok=True)
         (served.traffic / SHADOW).write_text("in the way")

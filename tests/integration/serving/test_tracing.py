@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from features.definition import EXAMPLE
+from tests.flights.rows import EXAMPLE
 from tabular_bento.errors import ScoringError
 from tabular_bento.protocol.requests import ROWS
 from tabular_bento.serving.tracing import Tracing, wanted_exporter
-from tests.conftest import ROOT
+from tests.models import ROOT
 from tests.integration.serving.clients import INFER, call, json_body, raw, stub
-from tests.scoring.test_package import check_one_sentence
+from tests.scoring.test_package import check_one_line
 from tests.serving import ServedPort, refused, serve
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -90,8 +90,8 @@ def traced(
 ) -> Iterator[ServedPort]:
     """A server whose traces are on, and leave often."""
     on = {"OTEL_EXPORTER_OTLP_ENDPOINT": collected.url, "OTEL_SERVICE_NAME": "delays", "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    on |= {"LOG_FORMAT": "json", "LOG_REQUESTS": "all"}
-    with serve(tmp_path_factory.mktemp("traced"), MODEL_TAG=trained["tag"], DRAIN_SECONDS="0", **on) as served:
+    on |= {"TABULAR_BENTO_LOG_FORMAT": "json", "TABULAR_BENTO_LOG_REQUESTS": "all"}
+    with serve(tmp_path_factory.mktemp("traced"), TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0", **on) as served:
         yield served
 
 
@@ -122,7 +122,7 @@ def test_a_request_over_http_is_a_span_below_the_caller_s(traced: ServedPort, co
 
 def test_outcomes_come_in_a_span_too(traced: ServedPort, collected: Collector) -> None:
     headers = {"traceparent": TRACEPARENT, "X-Request-ID": "r-2"}
-    assert call(traced, "/feedback", b'{"outcomes": [{"prediction_id": "p", "arrival_delay": 1}]}', headers)[0] == 200
+    assert call(traced, "/feedback", b'{"labels": [{"prediction_id": "p", "arrival_delay": 1}]}', headers)[0] == 200
     span = collected.named("feedback")[0]
 
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
@@ -201,7 +201,7 @@ def test_a_request_that_the_server_fails_is_an_error_and_one_that_the_caller_fai
 ) -> None:
     on = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{collected.url}/v1/traces"}
     collected.spans.clear()
-    with serve(tmp_path, MODEL_TAG=trained["tag"], DRAIN_SECONDS="0", **on) as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0", **on) as served:
         call(served, "/predict", b"{}")
         served.traffic.write_bytes(b"a file where the folder should be")
         call(served, "/predict", json.dumps({ROWS: [EXAMPLE]}).encode())
@@ -231,14 +231,14 @@ def test_traces_are_off_until_the_environment_asks_for_them(environment: dict[st
     assert wanted_exporter(environment) == exporter
 
 
-def test_an_exporter_or_a_protocol_that_is_not_known_is_told_in_one_sentence(trained: dict[str, Any]) -> None:
+def test_an_exporter_or_a_protocol_that_is_not_known_is_told_in_one_line(trained: dict[str, Any]) -> None:
     with pytest.raises(ScoringError, match="'zipkin'; otlp, console, none are known"):
         wanted_exporter({"OTEL_TRACES_EXPORTER": "zipkin"})
-    ended = refused(ROOT, MODEL_TAG=trained["tag"], OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
-    check_one_sentence(ended, "http/protobuf alone")
+    ended = refused(ROOT, TABULAR_BENTO_MODEL=trained["tag"], OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    check_one_line(ended, "http/protobuf alone")
 
 
 def test_where_traces_are_off_nothing_that_exports_them_is_loaded() -> None:
     code = "import sys, service; print([name for name in sys.modules if 'exporter.otlp' in name])"
     command = [sys.executable, "-W", "ignore", "-c", code]
-    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
