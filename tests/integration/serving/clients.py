@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -249,3 +250,11 @@ def body_with_input(changed: str, **changes: Any) -> dict[str, Any]:
     body = json_body([EXAMPLE, SECOND])
     body["inputs"] = [item | changes if item["name"] == changed else item for item in body["inputs"]]
     return body
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until `condition` holds, which must be within `seconds`."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it has not come about in time"
+        time.sleep(0.02)

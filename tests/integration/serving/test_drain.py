@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from features.problem import PROBLEM
@@ -33,7 +34,7 @@ from tests.integration.serving.clients import (
 from tests.serving import ServedPort, logged, serve
 
 CALLS, ROWS_PER_CALL = 200, 500
-DOORS = (by_http, by_rest, by_rest_binary, by_grpc)
+PROTOCOLS = (by_http, by_rest, by_rest_binary, by_grpc)
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 Sent = Callable[[ServedPort], Callable[[], list[float]]]
@@ -78,13 +79,14 @@ def over_grpc(rows: list[dict[str, Any]]) -> Sent:
     return send
 
 
-def test_calls_in_flight_over_the_three_doors_are_all_answered_after_sigterm_and_the_exit_code_is_0(
+@pytest.mark.slow
+def test_calls_in_progress_over_every_protocol_are_all_answered_after_sigterm_and_the_exit_code_is_0(
     trained: dict[str, Any], package: ModelPackage, tmp_path: Path
 ) -> None:
     requests = [rows_of_call(number) for number in range(CALLS)]
     expected = [package.predictor.predict(from_json(*rows)).value.tolist() for rows in requests]
-    doors = (over_http, over_rest, over_grpc)
-    ready_to_send = [doors[number % len(doors)](rows) for number, rows in enumerate(requests)]
+    protocols = (over_http, over_rest, over_grpc)
+    ready_to_send = [protocols[number % len(protocols)](rows) for number, rows in enumerate(requests)]
     with (
         serve(
             tmp_path,
@@ -98,13 +100,13 @@ def test_calls_in_flight_over_the_three_doors_are_all_answered_after_sigterm_and
         while served.process.log.read_text().count("Service flights initialized") < 2:
             time.sleep(0.05)
         first = threading.Event()
-        in_flight = [threads.submit(send, served) for send in ready_to_send]
-        for one in in_flight:
+        in_progress = [threads.submit(send, served) for send in ready_to_send]
+        for one in in_progress:
             one.add_done_callback(lambda _: first.set())
         first.wait(60)
         served.process.process.terminate()
-        waiting = sum(not one.done() for one in in_flight)
-        answers = [one.result()() for one in in_flight]
+        waiting = sum(not one.done() for one in in_progress)
+        answers = [one.result()() for one in in_progress]
         exit_code = served.process.process.wait(60)
 
     assert waiting > CALLS // 5, "most were answered before the signal: make the calls larger"
@@ -114,7 +116,7 @@ def test_calls_in_flight_over_the_three_doors_are_all_answered_after_sigterm_and
     assert "Traceback" not in served.process.log.read_text()
 
 
-def test_readiness_falls_behind_each_door_while_predictions_are_still_answered(
+def test_readiness_falls_over_each_protocol_while_predictions_are_still_answered(
     trained: dict[str, Any], package: ModelPackage, tmp_path: Path
 ) -> None:
     expected = package.predictor.predict(from_json(EXAMPLE)).value.tolist()
@@ -140,7 +142,7 @@ def test_readiness_falls_behind_each_door_while_predictions_are_still_answered(
         assert not calls.ModelReady(messages.ModelReadyRequest(name="flights")).ready
         assert calls.ServerLive(messages.ServerLiveRequest()).live
         assert served.get("/v2/health/live") == (200, {"live": True})
-        for ask in DOORS:
+        for ask in PROTOCOLS:
             assert [target for target, _ in ask(served, [EXAMPLE])] == expected
         assert time.monotonic() - started < 3
 

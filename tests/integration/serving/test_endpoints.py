@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import socket
 import struct
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,15 +11,15 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from features.definition import EXAMPLE, FIELD_NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.problem import PROBLEM
 from tabular_bento.features import Row
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.parity import read_rows
 from tests.conftest import ROOT
-from tests.flights.rows import from_json, rows, to_json
+from tests.flights.rows import EXAMPLE, from_json, rows, to_json
 from tests.integration.serving.clients import (
     INFER,
     by_grpc,
@@ -34,10 +33,11 @@ from tests.integration.serving.clients import (
     raw,
     risen,
     stub,
+    wait_for,
 )
 from tests.serving import ServedPort, logged, refused
 
-DOORS = {
+ENDPOINTS = {
     "http": by_http,
     "rest": by_rest,
     "rest, binary": by_rest_binary,
@@ -54,7 +54,7 @@ def bits(values: Sequence[float]) -> bytes:
 @pytest.fixture(scope="module")
 def real(package_folder: Path) -> list[dict[str, Any]]:
     """Some hundred real flights, as a client writes them."""
-    return [to_json(row) for row in read_rows(package_folder)]
+    return [to_json(row) for row in read_rows(package_folder, PROBLEM.fields)]
 
 
 def lines_of(server: ServedPort, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -64,22 +64,22 @@ def lines_of(server: ServedPort, ids: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def assert_alike(server: ServedPort, package: ModelPackage, requests: list[dict[str, Any]]) -> None:
-    """Each door predicts and logs what the package does without a server."""
+    """Each endpoint predicts and logs what the package does without a server."""
     offline = package.predictor.predict(from_json(*requests))
     features = [[None if np.isnan(value) else value for value in row] for row in offline.features.tolist()]
-    fields = [{name: request.get(name) for name in FIELD_NAMES} for request in requests]
-    answers = {door: ask(server, requests) for door, ask in DOORS.items()}
+    inputs = [[request.get(field.name) for field in PROBLEM.fields] for request in requests]
+    answers = {endpoint: ask(server, requests) for endpoint, ask in ENDPOINTS.items()}
     lines = lines_of(server, [prediction_id for answer in answers.values() for _, prediction_id in answer])
-    for index, (door, answer) in enumerate(answers.items()):
+    for index, (endpoint, answer) in enumerate(answers.items()):
         logged_here = lines[index * len(requests) : (index + 1) * len(requests)]
-        assert bits([target for target, _ in answer]) == bits(offline.value.tolist()), door
-        assert bits([line["arrival_delay"] for line in logged_here]) == bits(offline.value.tolist()), door
-        assert [line["features"] for line in logged_here] == features, door
-        assert [{name: line[name] for name in FIELD_NAMES} for line in logged_here] == fields, door
+        assert bits([target for target, _ in answer]) == bits(offline.value.tolist()), endpoint
+        assert bits([line["outputs"][0] for line in logged_here]) == bits(offline.value.tolist()), endpoint
+        assert [line["features"] for line in logged_here] == features, endpoint
+        assert [line["inputs"] for line in logged_here] == inputs, endpoint
 
 
 @pytest.mark.parametrize("count", [1, 100, 1_000])
-def test_real_rows_get_the_same_bits_through_each_door_as_offline_and_are_logged_alike(
+def test_real_rows_get_the_same_bits_through_each_endpoint_as_offline_and_are_logged_alike(
     server: ServedPort, package: ModelPackage, real: list[dict[str, Any]], count: int
 ) -> None:
     assert_alike(server, package, (real * (count // len(real) + 1))[:count])
@@ -87,18 +87,18 @@ def test_real_rows_get_the_same_bits_through_each_door_as_offline_and_are_logged
 
 @settings(deadline=None, max_examples=15)
 @given(batch=st.lists(rows, min_size=1, max_size=4))
-def test_any_rows_get_the_same_bits_through_each_door_as_offline(
+def test_any_rows_get_the_same_bits_through_each_endpoint_as_offline(
     server: ServedPort, package: ModelPackage, batch: list[Row]
 ) -> None:
     offline = bits(package.predictor.predict(batch).value.tolist())
     requests = [to_json(row) for row in batch]
 
-    for door, ask in DOORS.items():
-        assert bits([target for target, _ in ask(server, requests)]) == offline, door
+    for endpoint, ask in ENDPOINTS.items():
+        assert bits([target for target, _ in ask(server, requests)]) == offline, endpoint
 
 
-def test_rows_of_the_three_doors_make_up_one_batch(server: ServedPort) -> None:
-    """While large batches are computed, three lone rows arrive, one through each door."""
+def test_rows_of_three_endpoints_make_up_one_batch(server: ServedPort) -> None:
+    """While large batches are computed, three lone rows arrive, one through each endpoint."""
     large = raw([EXAMPLE] * BUSY_ROWS)
     lone = [by_http, by_rest, by_grpc]
     for _ in range(5):
@@ -118,20 +118,20 @@ def test_rows_of_the_three_doors_make_up_one_batch(server: ServedPort) -> None:
     else:
         pytest.fail(f"the lone rows never met in one batch: {counted}")
     assert counted["batch_rows_count",] == 4 + 1
-    assert [counted["door_rows_total", door] for door in ("http", "rest", "grpc")] == [1, 1, 4 * BUSY_ROWS + 1]
+    assert [counted["door_rows_total", endpoint] for endpoint in ("http", "rest", "grpc")] == [1, 1, 4 * BUSY_ROWS + 1]
 
 
 @pytest.mark.parametrize(
-    ("door", "good", "bad"),
+    ("endpoint", "good", "bad"),
     [
         ("http", by_http, lambda server: server.post("/predict", b"{}")),
         ("rest", by_rest, lambda server: server.post(INFER, b"{}")),
         ("grpc", by_grpc, lambda server: grpc_error(server, raw([{"carrier": "UA"}]))),
     ],
 )
-def test_requests_rows_latency_and_errors_are_counted_by_door(
+def test_requests_rows_latency_and_errors_are_counted_by_endpoint(
     server: ServedPort,
-    door: str,
+    endpoint: str,
     good: Callable[[ServedPort, list[dict[str, Any]]], Any],
     bad: Callable[[ServedPort], Any],
 ) -> None:
@@ -141,16 +141,16 @@ def test_requests_rows_latency_and_errors_are_counted_by_door(
     bad(server)
     counted = risen(before, metrics_of(server))
 
-    assert counted["door_requests_total", door, "answered"] == 2
-    assert counted["door_requests_total", door, "invalid"] == 1
-    assert counted["door_rows_total", door] == 4
-    assert counted["door_request_seconds_count", door] == 3
-    assert 0 < counted["door_request_seconds_sum", door] < 3
+    assert counted["door_requests_total", endpoint, "answered"] == 2
+    assert counted["door_requests_total", endpoint, "invalid"] == 1
+    assert counted["door_rows_total", endpoint] == 4
+    assert counted["door_request_seconds_count", endpoint] == 3
+    assert 0 < counted["door_request_seconds_sum", endpoint] < 3
     assert (counted["batch_rows_count",], counted["batch_rows_sum",]) == (2, 4)
-    assert not [key for key in counted if key[0].startswith("door_") and door not in key]
+    assert not [key for key in counted if key[0].startswith("door_") and endpoint not in key]
 
 
-def test_a_start_that_is_refused_leaves_the_figures_of_the_running_server_alone(
+def test_a_start_that_is_refused_leaves_the_metrics_of_the_running_server_alone(
     server: ServedPort, trained: dict[str, Any]
 ) -> None:
     by_http(server, [EXAMPLE])
@@ -192,8 +192,9 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted_and_leaves_
     for path in ("/predict", INFER):
         with socket.create_connection(("127.0.0.1", server.process.port)) as client:
             client.sendall(head.replace(INFER, path).encode() + b"{")
-            time.sleep(0.2)
-    time.sleep(0.2)
+            endpoint = "rest" if path == INFER else "http"
+            wait_for(lambda endpoint=endpoint: metrics_of(server)["door_in_flight", endpoint] == 1)
+    wait_for(lambda: sum(key[-1] == "cancelled" for key in risen(before, metrics_of(server))) == 2)
     counted = risen(before, metrics_of(server))
 
     assert counted["door_requests_total", "http", "cancelled"] == 1

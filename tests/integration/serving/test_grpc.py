@@ -147,13 +147,13 @@ def test_another_model_or_version_is_not_found_and_the_one_served_is_named(
         (calls.ModelMetadata, messages.ModelMetadataRequest(name=name, version=version)),
         (calls.ModelInfer, infer),
     ):
-        sentence = refused_call(call, request, grpc.StatusCode.NOT_FOUND)
-        assert sentence.startswith(f"The model {name[:50]}")
-        assert sentence.endswith(f"is not served here; flights, {package.tag.split(':')[1]}, is.")
+        message = refused_call(call, request, grpc.StatusCode.NOT_FOUND)
+        assert message.startswith(f"The model {name[:50]}")
+        assert message.endswith(f"is not served here; flights, {package.tag.split(':')[1]}, is.")
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "message"),
     [
         ({"name": "speed"}, "Input 'speed' is unknown; the inputs are carrier, "),
         ({"name": "x" * 100_000}, "Input 'xxxxx"),
@@ -176,20 +176,20 @@ def test_another_model_or_version_is_not_found_and_the_one_served_is_named(
         ({"contents": messages.InferTensorContents(fp64_contents=[1, 2])}, "Input 'temp' has contents beside raw_"),
     ],
 )
-def test_a_wrong_input_is_an_invalid_argument_with_a_sentence_that_names_it(
-    calls: Any, changes: dict[str, Any], sentence: str
+def test_a_wrong_input_is_an_invalid_argument_with_a_message_that_names_it(
+    calls: Any, changes: dict[str, Any], message: str
 ) -> None:
     request = with_input("temp", **changes)
-    if not sentence:
+    if not message:
         assert len(outputs_of(calls.ModelInfer(request))["arrival_delay"]) == 2
         return
     said = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
-    assert said.startswith(sentence)
+    assert said.startswith(message)
     assert len(said) < 500
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "message"),
     [
         ({"datatype": "BOOL"}, "Input 'temp' has datatype 'BOOL'; FP64, FP32, INT64, INT32, BYTES are read."),
         ({"datatype": "INT64"}, "Input 'temp' has 0 elements where its shape says 2."),
@@ -200,11 +200,11 @@ def test_a_wrong_input_is_an_invalid_argument_with_a_sentence_that_names_it(
     ],
 )
 def test_wrong_typed_contents_are_an_invalid_argument_and_named(
-    calls: Any, changes: dict[str, Any], sentence: str
+    calls: Any, changes: dict[str, Any], message: str
 ) -> None:
     request = with_input("temp", typed, **changes)
 
-    assert refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT).startswith(sentence)
+    assert refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT).startswith(message)
 
 
 def test_raw_contents_must_be_as_many_as_the_inputs(calls: Any) -> None:
@@ -212,16 +212,16 @@ def test_raw_contents_must_be_as_many_as_the_inputs(calls: Any) -> None:
     inputs = len(request.inputs)
     request.raw_input_contents.append(b"")
 
-    sentence = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
-    assert sentence == f"{inputs + 1} raw_input_contents came with {inputs} inputs."
+    message = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
+    assert message == f"{inputs + 1} raw_input_contents came with {inputs} inputs."
 
 
 @pytest.mark.parametrize("make", [raw, typed])
 def test_a_required_input_that_is_left_out_is_an_invalid_argument_and_named(calls: Any, make: Any) -> None:
     bare = {name: value for name, value in EXAMPLE.items() if name != "dep_delay"}
 
-    sentence = refused_call(calls.ModelInfer, make([bare]), grpc.StatusCode.INVALID_ARGUMENT)
-    assert sentence == "Input 'dep_delay' is missing, and is not optional."
+    message = refused_call(calls.ModelInfer, make([bare]), grpc.StatusCode.INVALID_ARGUMENT)
+    assert message == "Input 'dep_delay' is missing, and is not optional."
 
 
 def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls: Any, server: ServedPort) -> None:
@@ -229,8 +229,8 @@ def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls
     request = raw([EXAMPLE])
     request.outputs.add(name="speed")
 
-    sentence = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
-    assert sentence == "Output 'speed' is unknown; the outputs are arrival_delay, prediction_id."
+    message = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
+    assert message == "Output 'speed' is unknown; the outputs are arrival_delay, prediction_id."
     assert len(logged(server.traffic)) == before
 
 
@@ -238,8 +238,8 @@ def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls
 def test_more_rows_than_the_limit_are_resource_exhausted(calls: Any, make: Any) -> None:
     request = make([EXAMPLE] * (LIMITS.max_rows + 1))
 
-    sentence = refused_call(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
-    assert sentence == f"{LIMITS.max_rows + 1} rows in one request, of at most {LIMITS.max_rows}: send it in parts."
+    message = refused_call(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert message == f"{LIMITS.max_rows + 1} rows in one request, of at most {LIMITS.max_rows}: send it in parts."
 
 
 def test_what_only_triton_serves_is_unimplemented_and_leaves_no_traceback(server: ServedPort) -> None:

@@ -1,4 +1,4 @@
-"""Deadlines, sizes and numbers of calls: what the gRPC door takes, and how it says no."""
+"""Deadlines, sizes and numbers of calls: what gRPC takes, and how it says no."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from features.problem import PROBLEM
 from tests.flights.rows import EXAMPLE
 from tests.integration.serving.clients import channel, metrics_of, raw, refused_call, risen, stub
 from tests.serving import ServedPort, logged, serve
+
+ID = [field.name for field in PROBLEM.fields].index("id")
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,7 @@ def narrow(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
         yield served
 
 
+@pytest.mark.slow
 def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_logged(
     trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -49,12 +53,13 @@ def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_log
         assert all(len(future.result().outputs) == 2 for future in computing)
         calls.ModelInfer(raw([{**EXAMPLE, "id": "on time"}]))
         counted = risen(before, metrics_of(served))
-        ids = [line["id"] for line in logged(served.traffic) if line["id"] != EXAMPLE["id"]]
+        ids = [line["inputs"][ID] for line in logged(served.traffic) if line["inputs"][ID] != EXAMPLE["id"]]
 
     assert ids == ["on time"]
     assert 1 <= counted["door_requests_total", "grpc", "cancelled"] <= len(late)  # some left before they were read
 
 
+@pytest.mark.slow
 def test_a_call_that_takes_longer_than_the_server_allows_is_told_so(
     trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -102,6 +107,7 @@ def test_more_calls_at_once_than_the_limit_are_resource_exhausted_while_health_i
     assert counted["door_requests_total", "grpc", "answered"] == answered
 
 
+@pytest.mark.slow
 def test_rows_beyond_what_may_wait_are_resource_exhausted(
     trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

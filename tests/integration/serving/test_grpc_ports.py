@@ -33,24 +33,26 @@ def listening(server: ServedPort) -> set[int]:
     return {port for address, port in addresses(server) if address in ("0.0.0.0", "::")}
 
 
-def test_a_second_server_on_the_same_grpc_port_is_refused_with_a_sentence(
+def test_a_second_server_on_the_same_grpc_port_is_refused_with_a_message(
     trained: dict[str, Any], server: ServedPort
 ) -> None:
     result = refused(ROOT, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_PORT=str(server.grpc_port))
 
     assert result.returncode != 0
     said = result.stdout + result.stderr
-    assert f"The gRPC port {server.grpc_port} is in use: stop what listens there, or set GRPC_PORT or GRPC_HOST" in said
+    setting = "set TABULAR_BENTO_GRPC_PORT or TABULAR_BENTO_GRPC_HOST to another"
+    assert f"The gRPC port {server.grpc_port} is in use: stop what listens there, or {setting}." in said
     assert "Traceback" not in said
     assert by_grpc(server, [EXAMPLE])[0][0] == by_http(server, [EXAMPLE])[0][0]
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_port_and_both_get_calls(trained: dict[str, Any], tmp_path: Path) -> None:
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_WORKERS="2") as served:
         assert listening(served) == {served.process.port, served.grpc_port}
         answers: list[float] = []
         deadline = time.monotonic() + 30
-        while len(written := segments(served)) < 2 and time.monotonic() < deadline:  # the second may start later
+        while len(written := log_files(served)) < 2 and time.monotonic() < deadline:  # the second may start later
             answers += [by_grpc(served, [EXAMPLE])[0][0] for _ in range(16)]
         rows = len(logged(served.traffic))
 
@@ -59,12 +61,12 @@ def test_two_workers_share_the_port_and_both_get_calls(trained: dict[str, Any], 
     assert rows == len(answers)
 
 
-def segments(server: ServedPort) -> list[Path]:
+def log_files(server: ServedPort) -> list[Path]:
     """The files that workers have logged predictions to; each worker has its own."""
     return [path for path in (server.traffic / "predictions").glob("*.jsonl") if path.stat().st_size > 0]
 
 
-def test_grpc_port_0_leaves_the_door_shut(trained: dict[str, Any], server: ServedPort, tmp_path: Path) -> None:
+def test_grpc_port_0_turns_it_off(trained: dict[str, Any], server: ServedPort, tmp_path: Path) -> None:
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_PORT="0") as served:
         assert listening(served) == {served.process.port}
         assert by_http(served, [EXAMPLE])[0][0] == by_http(server, [EXAMPLE])[0][0]
@@ -72,7 +74,8 @@ def test_grpc_port_0_leaves_the_door_shut(trained: dict[str, Any], server: Serve
     assert listening(server) == {server.process.port, server.grpc_port}
 
 
-def test_a_server_told_to_keep_to_the_loopback_does_so_behind_each_door(
+@pytest.mark.slow
+def test_a_server_told_to_keep_to_the_loopback_does_so_over_each_protocol(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], BENTOML_HOST="127.0.0.1") as served:
@@ -82,7 +85,8 @@ def test_a_server_told_to_keep_to_the_loopback_does_so_behind_each_door(
         assert by_grpc(served, [EXAMPLE])[0][0] == by_http(served, [EXAMPLE])[0][0]
 
 
-def test_the_door_listens_over_both_versions_of_ip(trained: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_grpc_listens_over_both_versions_of_ip(trained: dict[str, Any], tmp_path: Path) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("This machine has no IPv6.")
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_HOST="::") as served:
@@ -98,5 +102,6 @@ def test_an_address_that_the_machine_does_not_have_is_told(trained: dict[str, An
     )
     assert result.returncode != 0
     said = result.stdout + result.stderr
-    assert "The gRPC port 3999 cannot be opened at 192.0.2.1: Cannot assign requested address, or set GRPC_PORT" in said
+    fault = "cannot be opened at 192.0.2.1: Cannot assign requested address, or set TABULAR_BENTO_GRPC_PORT"
+    assert f"The gRPC port 3999 {fault}" in said
     assert "Traceback" not in said

@@ -24,12 +24,12 @@ from tests.serving import ServedPort
 
 
 def refused(server: ServedPort, body: dict[str, Any], status: int = 400) -> str:
-    """The sentence with which a request is refused."""
+    """The message with which a request is refused."""
     actual, answer = infer(server, body)
     assert actual == status, answer
     assert answer.keys() == {"error", "detail"}
-    sentence: str = answer["error"]
-    return sentence
+    message: str = answer["error"]
+    return message
 
 
 def version_of(package: ModelPackage) -> str:
@@ -89,14 +89,14 @@ def test_another_model_or_version_is_404_and_named(server: ServedPort, path: str
 
 @pytest.mark.parametrize("path", ["/v2/repository/index", "/v2/models/flights/config", "/v2/models/flights/stats"])
 def test_what_is_not_served_of_the_protocol_is_404_and_says_so(server: ServedPort, path: str) -> None:
-    sentence = {"error": f"{path} is not served here.", "detail": []}
+    message = {"error": f"{path} is not served here.", "detail": []}
 
-    assert server.get(path) == (404, sentence)
-    assert server.post(path, b"{}") == (404, sentence)
+    assert server.get(path) == (404, message)
+    assert server.post(path, b"{}") == (404, message)
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/flights"])
-def test_a_wrong_method_is_405_with_a_sentence(server: ServedPort, path: str) -> None:
+def test_a_wrong_method_is_405_with_a_message(server: ServedPort, path: str) -> None:
     assert server.post(path, b"{}") == (405, {"error": "Method Not Allowed.", "detail": []})
     assert server.get(INFER) == (405, {"error": "Method Not Allowed.", "detail": []})
 
@@ -160,7 +160,7 @@ def test_a_request_without_rows_has_an_answer_without_rows(server: ServedPort) -
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "message"),
     [
         ({"name": "speed"}, "Input 'speed' is unknown; the inputs are carrier, "),
         ({"name": "dest"}, "Input 'dest' is given twice."),
@@ -193,12 +193,12 @@ def test_a_request_without_rows_has_an_answer_without_rows(server: ServedPort) -
         ({"datatype": "FP32", "data": [71.6, 1e300]}, "flights.1.temp: Input should be a finite number"),
     ],
 )
-def test_a_wrong_input_is_400_with_a_sentence_that_names_it(
-    server: ServedPort, changes: dict[str, Any], sentence: str
+def test_a_wrong_input_is_400_with_a_message_that_names_it(
+    server: ServedPort, changes: dict[str, Any], message: str
 ) -> None:
     said = refused(server, body_with_input("temp", **changes))
 
-    assert said.startswith(sentence)
+    assert said.startswith(message)
     assert len(said) < 500
 
 
@@ -210,7 +210,7 @@ def test_a_required_input_that_is_left_out_is_400_and_named(server: ServedPort) 
 
 
 @pytest.mark.parametrize(
-    ("body", "sentence"),
+    ("body", "message"),
     [
         (b"", "The body is not JSON: "),
         (b"{", "The body is not JSON: "),
@@ -225,29 +225,29 @@ def test_a_required_input_that_is_left_out_is_400_and_named(server: ServedPort) 
         (b'{"inputs": [{"name": "a", "shape": [1], "data": []}]}', "`datatype` of 'a' must be a string."),
     ],
 )
-def test_a_body_that_is_no_request_is_400_and_says_why(server: ServedPort, body: bytes, sentence: str) -> None:
+def test_a_body_that_is_no_request_is_400_and_says_why(server: ServedPort, body: bytes, message: str) -> None:
     status, answer = server.post(INFER, body)
 
     assert status == 400
-    assert answer["error"].startswith(sentence)
+    assert answer["error"].startswith(message)
 
 
 def test_an_unknown_output_is_400_and_nothing_is_predicted(server: ServedPort) -> None:
     before = sorted((path, path.stat().st_size) for path in server.traffic.rglob("*.jsonl"))
-    sentence = refused(server, json_body([EXAMPLE], outputs=[{"name": "speed"}]))
+    message = refused(server, json_body([EXAMPLE], outputs=[{"name": "speed"}]))
 
-    assert sentence == "Output 'speed' is unknown; the outputs are arrival_delay, prediction_id."
+    assert message == "Output 'speed' is unknown; the outputs are arrival_delay, prediction_id."
     assert sorted((path, path.stat().st_size) for path in server.traffic.rglob("*.jsonl")) == before
 
 
 def test_more_rows_than_the_limit_are_413_in_json_and_in_binary(server: ServedPort) -> None:
     too_many = [EXAMPLE] * (LIMITS.max_rows + 1)
-    sentence = f"{len(too_many)} rows in one request, of at most {LIMITS.max_rows}: send it in parts."
+    message = f"{len(too_many)} rows in one request, of at most {LIMITS.max_rows}: send it in parts."
 
-    assert refused(server, json_body(too_many), 413) == sentence
+    assert refused(server, json_body(too_many), 413) == message
     body, headers = binary_body(too_many)
     status, _, content = call(server, INFER, body, headers)
-    assert (status, json.loads(content)["error"]) == (413, sentence)
+    assert (status, json.loads(content)["error"]) == (413, message)
 
 
 def test_a_body_over_the_limit_is_413(server: ServedPort) -> None:

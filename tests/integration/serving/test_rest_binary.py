@@ -105,7 +105,7 @@ def test_a_header_length_that_cuts_elsewhere_is_400(server: ServedPort, shift: i
 
 
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    ("spoil", "message"),
     [
         (lambda body: body + b"xyz", "3 bytes of binary data belong to no input."),
         (lambda body: body[:-1], "Input 'id' wants 15 bytes of binary data where 14 are left."),
@@ -122,9 +122,9 @@ def test_a_header_length_that_cuts_elsewhere_is_400(server: ServedPort, shift: i
     ],
     ids=["left over", "cut", "negative", "no size", "not text", "a wrong length"],
 )
-def test_wrong_binary_data_are_400_and_the_input_is_named(server: ServedPort, spoil: Any, sentence: str) -> None:
+def test_wrong_binary_data_are_400_and_the_input_is_named(server: ServedPort, spoil: Any, message: str) -> None:
     body, headers = binary_body([EXAMPLE])
     status, _, content = call(server, INFER, spoil(body), headers)
 
     assert status == 400
-    assert json.loads(content)["error"].startswith(sentence)
+    assert json.loads(content)["error"].startswith(message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 
 from tabular_bento.scoring.package import ModelPackage
 from tests.flights.rows import EXAMPLE, from_json
-from tests.integration.serving.clients import LIMITS, channel, metrics_of, outputs_of, raw, risen, stub, typed
+from tests.integration.serving.clients import LIMITS, channel, metrics_of, outputs_of, raw, risen, stub, typed, wait_for
 from tests.serving import ServedPort, logged, serve
 
 
@@ -116,24 +115,18 @@ def test_a_caller_that_leaves_takes_its_waiting_requests_along(server: ServedPor
             "/inference.GRPCInferenceService/ModelStreamInfer", request_serializer=lambda one: one.SerializeToString()
         )(iter(sending))
         sending.send(*(raw([EXAMPLE] * 1_000, id=str(number)) for number in range(200)))
-        ends = time.monotonic() + 30
-        while metrics_of(server)["door_in_flight", "grpc"] < 20:
-            assert time.monotonic() < ends, "no requests wait"
+        wait_for(lambda: metrics_of(server)["door_in_flight", "grpc"] >= 20)
         calls.cancel()
         sending.send(None)
-    ends = time.monotonic() + 30
-    while ("door_requests_total", "grpc", "cancelled") not in risen(before, metrics_of(server)):
-        assert time.monotonic() < ends, "nothing was cancelled"
-        time.sleep(0.05)
+    wait_for(lambda: ("door_requests_total", "grpc", "cancelled") in risen(before, metrics_of(server)))
     rose = risen(before, metrics_of(server))
     assert rose["batch_rows_sum",] < 200 * 1_000
-    while metrics_of(server)["door_in_flight", "grpc"]:
-        assert time.monotonic() < ends, "a request that nobody waits for is still counted as in flight"
-        time.sleep(0.05)
+    wait_for(lambda: not metrics_of(server)["door_in_flight", "grpc"])
     with stub(server) as again:
         assert len(list(again.ModelStreamInfer(iter([request(1)]), timeout=30))) == 1
 
 
+@pytest.mark.slow
 def test_more_at_once_than_the_limit_are_told_to_try_again(trained: dict[str, Any], tmp_path: Path) -> None:
     # So many rows are computed in a thread, while the requests behind them are read.
     sent = [raw([EXAMPLE] * 5_000, id=str(number)) for number in range(20)]
@@ -148,6 +141,7 @@ def test_more_at_once_than_the_limit_are_told_to_try_again(trained: dict[str, An
         assert len(logged(served.traffic)) == 5_000 * (len(responses) - len(refused))
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_answers_what_was_asked_and_ends_the_stream(trained: dict[str, Any], tmp_path: Path) -> None:
     sending = Sending()
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"]) as served, stub(served) as calls:

@@ -8,13 +8,33 @@ from typing import Any
 import grpc
 import pytest
 
+from tabular_bento.errors import ScoringError
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
+from tabular_bento.serving.endpoints.certificates import server_credentials
+from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT
 from tests.flights.rows import EXAMPLE
 from tests.integration.serving.certificates import Authority
 from tests.integration.serving.clients import channel, outputs_of, raw
 from tests.serving import ServedPort, refused, serve
+
+TOGETHER = "TABULAR_BENTO_GRPC_TLS_CERT and TABULAR_BENTO_GRPC_TLS_KEY go together: set both, or neither."
+ALL_THREE = (
+    "TABULAR_BENTO_GRPC_TLS_CLIENT_CA needs TABULAR_BENTO_GRPC_TLS_CERT and TABULAR_BENTO_GRPC_TLS_KEY: set all three, "
+)
+UNUSABLE = "The certificates of gRPC cannot be used ("
+
+REFUSED: dict[str, tuple[dict[str, str], str]] = {
+    "no key": ({"CERT": "server.pem"}, TOGETHER),
+    "no certificate": ({"KEY": "server.key"}, TOGETHER),
+    "authority alone": ({"CLIENT_CA": "authority.pem"}, ALL_THREE),
+    "no file": ({"CERT": "server.pem", "KEY": "nowhere.key"}, "The certificates of gRPC cannot be read: "),
+    "no key in it": ({"CERT": "server.pem", "KEY": "authority.pem"}, UNUSABLE),
+    "another's key": ({"CERT": "server.pem", "KEY": "mismatch.key"}, UNUSABLE),
+    "no authority in it": ({"CERT": "server.pem", "KEY": "server.key", "CLIENT_CA": "server.key"}, UNUSABLE),
+}
+"""Files that are no good together, by settings, and the message that they are refused with."""
 
 
 @pytest.fixture(scope="module")
@@ -98,15 +118,21 @@ def over_http(server: ServedPort) -> list[float]:
     return [answer["arrival_delay"] for answer in server.predict([EXAMPLE])]
 
 
+@pytest.mark.slow
 def test_a_client_that_trusts_the_authority_is_answered(server_only: ServedPort, authority: Authority) -> None:
     assert predict(server_only, trusting(authority)) == over_http(server_only)
 
 
-def test_a_client_without_tls_is_turned_away(server_only: ServedPort, mutual: ServedPort) -> None:
-    turned_away(server_only, None)
+def test_a_client_without_tls_is_turned_away(mutual: ServedPort) -> None:
     turned_away(mutual, None)
 
 
+@pytest.mark.slow
+def test_a_client_without_tls_is_turned_away_where_no_certificate_is_asked_for(server_only: ServedPort) -> None:
+    turned_away(server_only, None)
+
+
+@pytest.mark.slow
 def test_a_client_that_trusts_another_authority_turns_away(server_only: ServedPort, stranger: Authority) -> None:
     turned_away(server_only, trusting(stranger))
 
@@ -125,43 +151,36 @@ def test_a_client_with_a_certificate_of_another_authority_is_turned_away(
     turned_away(mutual, trusting(authority, stranger.issue("other-client")))
 
 
-@pytest.mark.parametrize(
-    ("given", "sentence"),
-    [
-        ({"CERT": "server.pem"}, "GRPC_TLS_CERT and GRPC_TLS_KEY go together: set both, or neither."),
-        ({"KEY": "server.key"}, "GRPC_TLS_CERT and GRPC_TLS_KEY go together: set both, or neither."),
-        ({"CLIENT_CA": "authority.pem"}, "GRPC_TLS_CLIENT_CA needs GRPC_TLS_CERT and GRPC_TLS_KEY: set all three, "),
-        ({"CERT": "server.pem", "KEY": "nowhere.key"}, "The gRPC door's certificates cannot be read: "),
-        ({"CERT": "server.pem", "KEY": "authority.pem"}, "The gRPC door's certificates cannot be used ("),
-        ({"CERT": "server.pem", "KEY": "mismatch.key"}, "The gRPC door's certificates cannot be used ("),
-        (
-            {"CERT": "server.pem", "KEY": "server.key", "CLIENT_CA": "server.key"},
-            "The gRPC door's certificates cannot ",
-        ),
-    ],
-    ids=[
-        "no key",
-        "no certificate",
-        "authority alone",
-        "no file",
-        "no key in it",
-        "another's key",
-        "no authority in it",
-    ],
-)
-def test_certificates_that_are_no_good_end_the_server_with_a_sentence(
-    trained: dict[str, Any],
-    authority: Authority,
-    pair: tuple[Path, Path],
-    folder: Path,
-    given: dict[str, str],
-    sentence: str,
+@pytest.mark.parametrize("case", REFUSED)
+def test_certificates_that_are_no_good_are_refused_with_a_message(
+    authority: Authority, pair: tuple[Path, Path], folder: Path, case: str
 ) -> None:
-    assert all(path.exists() for path in pair)
-    authority.issue("mismatch")
-    settings = {f"GRPC_TLS_{name}": os.fspath(folder / file) for name, file in given.items()}
+    files, message = files_of(authority, pair, folder, case)
+    settings = ServingSettings(**{name.lower(): file for name, file in files.items()})
+
+    with pytest.raises(ScoringError) as error:
+        server_credentials(settings)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case == "no key" else pytest.mark.slow) for case in REFUSED]
+)
+def test_certificates_that_are_no_good_end_the_server_with_a_message(
+    trained: dict[str, Any], authority: Authority, pair: tuple[Path, Path], folder: Path, case: str
+) -> None:
+    files, message = files_of(authority, pair, folder, case)
+    settings = {f"TABULAR_BENTO_{name}": os.fspath(file) for name, file in files.items()}
     result = refused(ROOT, TABULAR_BENTO_MODEL=trained["tag"], **settings)
 
     assert result.returncode != 0
-    assert sentence in result.stdout + result.stderr
+    assert message in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def files_of(authority: Authority, pair: tuple[Path, Path], folder: Path, case: str) -> tuple[dict[str, Path], str]:
+    """The files of a case by their settings, without the prefix, and the message that they are refused with."""
+    assert all(path.exists() for path in (*pair, authority.certificate))
+    authority.issue("mismatch")
+    given, message = REFUSED[case]
+    return {f"GRPC_TLS_{name}": folder / file for name, file in given.items()}, message

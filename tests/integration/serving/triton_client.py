@@ -57,8 +57,8 @@ def ask(module, address: str, inputs: list) -> dict:
 
 def main() -> None:
     asked = json.load(sys.stdin)
-    doors = {"grpc": tritonclient.grpc, "http": tritonclient.http}
-    answers = {door: ask(module, asked[door], asked["inputs"]) for door, module in doors.items()}
+    modules = {"grpc": tritonclient.grpc, "http": tritonclient.http}
+    answers = {name: ask(module, asked[name], asked["inputs"]) for name, module in modules.items()}
     json.dump(answers, sys.stdout)
 
 
