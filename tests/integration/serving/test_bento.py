@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import STORE, copy_of_store
 from tests.flights.rows import EXAMPLE
-from tests.conftest import ROOT, STORE, copy_of_store
-from tests.releases import CANDIDATE, release, store_of_two
-from tests.scoring.test_package import check_one_line
+from tests.integration.serving.clients import TARGET
 from tests.integration.serving.test_reload import await_reloads
+from tests.releases import CANDIDATE, check_one_line, release, store_of_two
 from tests.serving import ServedPort, refused, serve
 from tests.test_lock import names
 
@@ -54,10 +54,10 @@ def bento(store: Path, tag: str) -> Path:
 
 
 def targets(served: ServedPort) -> list[float]:
-    return [answer[TARGET] for answer in served.predict(REQUESTS)]
+    return [response[TARGET] for response in served.predict(REQUESTS)]
 
 
-def test_served_from_another_folder_the_bento_answers_the_bits_of_the_checkout(
+def test_served_from_another_folder_the_bento_predicts_the_bits_of_the_checkout(
     server: ServedPort, store: Path, tag: str, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     empty = tmp_path / "empty"
@@ -81,10 +81,15 @@ def test_the_bento_stays_with_its_model_when_a_newer_one_is_in_the_store(
     (other / "models" / name / "latest").write_text("newer")
 
     with serve(
-        tmp_path, tag, tmp_path, BENTOML_HOME=str(other), TABULAR_BENTO_MODEL="flights:newer", TABULAR_BENTO_DRAIN_SECONDS="0"
+        tmp_path,
+        tag,
+        tmp_path,
+        BENTOML_HOME=str(other),
+        TABULAR_BENTO_MODEL="flights:newer",
+        TABULAR_BENTO_DRAIN_SECONDS="0",
     ) as served:
         assert served.get("/model")[1]["tag"] == trained["tag"]
-        assert {answer["model"] for answer in served.predict(REQUESTS)} == {trained["tag"]}
+        assert {response["model"] for response in served.predict(REQUESTS)} == {trained["tag"]}
 
 
 def test_the_bento_refuses_a_damaged_model_in_one_line(
@@ -157,7 +162,12 @@ def test_a_bento_is_pinned_to_the_champion_and_follows_another_only_where_that_i
         await_reloads(served, "unchanged", 1)
         assert served.get("/model")[1]["tag"] == CANDIDATE
     with serve(
-        tmp_path, tag, tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_MODEL="flights:champion", TABULAR_BENTO_DRAIN_SECONDS="0"
+        tmp_path,
+        tag,
+        tmp_path,
+        BENTOML_HOME=str(store),
+        TABULAR_BENTO_MODEL="flights:champion",
+        TABULAR_BENTO_DRAIN_SECONDS="0",
     ) as served:
         assert served.get("/model")[1]["tag"] == trained["tag"]
         release(store, CANDIDATE)

@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +15,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.columns import rows_of
-from tests.flights.rows import EXAMPLE
-from features.fingerprint import declaration_fingerprint
-from features.values import Row
+from features.problem import PROBLEM
+from tabular_bento.features import Row
+from tabular_bento.features.columns import rows_of
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.training.examples import examples_between
-from tests.flights.rows import from_json, rows, to_json
+from tests.flights.rows import EXAMPLE, from_json, rows, to_json
 from tests.integration.serving.bodies import JSON, assert_refused, body_of
+from tests.integration.serving.clients import TARGET
 from tests.serving import ServedPort, logged
-from training.source import Flights
+from training.source import SOURCE
 
 
-def targets(answers: list[dict[str, Any]]) -> bytes:
-    return np.array([answer[TARGET] for answer in answers]).tobytes()
+def targets(responses: list[dict[str, Any]]) -> bytes:
+    return np.array([response[TARGET] for response in responses]).tobytes()
 
 
 def test_the_example_is_predicted(server: ServedPort, trained: dict[str, Any]) -> None:
-    (answer,) = server.predict([EXAMPLE])
+    (response,) = server.predict([EXAMPLE])
 
-    assert set(answer) == {"prediction_id", "id", TARGET, "model"}
-    assert answer["id"] == EXAMPLE["id"]
-    assert answer["model"] == trained["tag"]
-    assert -60 < answer[TARGET] < 120
+    assert set(response) == {"prediction_id", "id", TARGET, "model"}
+    assert response["id"] == EXAMPLE["id"]
+    assert response["model"] == trained["tag"]
+    assert -60 < response[TARGET] < 120
 
 
 def test_real_flights_are_predicted_with_the_bits_of_the_offline_predictor(
-    server: ServedPort, package: ModelPackage, flights: Flights
+    server: ServedPort, package: ModelPackage
 ) -> None:
-    batch = rows_of(examples_between(flights, ("2013-09", "2013-09")).columns)[::20]
-    answers = server.predict([to_json(row) for row in batch])
+    september = SOURCE.load().between(date(2013, 9, 1), date(2013, 10, 1))
+    batch = rows_of(september.columns, PROBLEM.field_names)[::20]
+    responses = server.predict([to_json(row) for row in batch])
 
-    assert len(answers) > 1000
-    assert targets(answers) == package.predictor.predict(batch).target.tobytes()
+    assert len(responses) > 1000
+    assert targets(responses) == package.predictor.predict(batch).value.tobytes()
 
 
 @settings(deadline=None, max_examples=15)
@@ -60,7 +61,7 @@ def test_a_row_has_the_same_bits_alone_in_a_batch_in_any_order_and_offline(
 
     assert targets(server.predict(requests)) == alone.tobytes()
     assert targets(server.predict([requests[index] for index in order])) == alone[order].tobytes()
-    assert package.predictor.predict(batch).target.tobytes() == alone.tobytes()
+    assert package.predictor.predict(batch).value.tobytes() == alone.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -81,9 +82,9 @@ def test_a_value_that_is_wrong_is_answered_with_its_row_and_field(
     client: httpx.Client, literal: str, place: str
 ) -> None:
     body = body_of(EXAMPLE)[:-3] + f", {literal}}}]}}"
-    answer = client.post("/predict", content=body)
-    assert_refused(answer, 400, f"{place}: ")
-    assert answer.json()["detail"][0]["loc"] == place
+    response = client.post("/predict", content=body)
+    assert_refused(response, 400, f"{place}: ")
+    assert response.json()["detail"][0]["loc"] == place
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"flights": [\xff]}', b"[" * 10_000])
@@ -96,18 +97,18 @@ def test_an_empty_list_is_answered_with_an_empty_list_and_nothing_is_logged(
     server: ServedPort, client: httpx.Client
 ) -> None:
     before = len(logged(server.traffic))
-    answer = client.post("/predict", content=body_of())
+    response = client.post("/predict", content=body_of())
 
-    assert (answer.status_code, answer.json()) == (200, [])
+    assert (response.status_code, response.json()) == (200, [])
     assert len(logged(server.traffic)) == before
 
 
 def test_ten_thousand_rows_are_answered_and_one_more_is_too_many(client: httpx.Client) -> None:
     small = {name: EXAMPLE[name] for name in ("carrier", "origin", "dest", "sched_dep", "sched_arr", "dep_delay")}
-    answer = client.post("/predict", content=body_of(*[small] * 10_000))
-    assert answer.status_code == 200
-    assert len(answer.json()) == 10_000
-    assert len({one["prediction_id"] for one in answer.json()}) == 10_000
+    response = client.post("/predict", content=body_of(*[small] * 10_000))
+    assert response.status_code == 200
+    assert len(response.json()) == 10_000
+    assert len({one["prediction_id"] for one in response.json()}) == 10_000
     assert_refused(client.post("/predict", content=body_of(*[small] * 10_001)), 413, "10001 rows")
 
 
@@ -121,9 +122,9 @@ def test_a_body_beyond_the_limit_is_refused_whether_its_length_is_told_or_not(cl
 
 def test_a_body_in_chunks_is_read_to_its_end(client: httpx.Client) -> None:
     body = body_of(EXAMPLE).encode()
-    answer = client.post("/predict", content=(body[start : start + 7] for start in range(0, len(body), 7)))
-    assert answer.status_code == 200
-    assert answer.request.headers["transfer-encoding"] == "chunked"
+    response = client.post("/predict", content=(body[start : start + 7] for start in range(0, len(body), 7)))
+    assert response.status_code == 200
+    assert response.request.headers["transfer-encoding"] == "chunked"
 
 
 @pytest.mark.parametrize(
@@ -150,8 +151,8 @@ def test_a_pickle_is_refused_and_not_read(client: httpx.Client, tmp_path: Path, 
     mark = tmp_path / "executed"
     pickle = PICKLE.replace(b"{path!r}", repr(str(mark)).encode())
     headers = {"Content-Type": content_type, "Payload-Container": "default", "Batch-Size": "1"}
-    answer = client.post(path, content=pickle, headers=headers)
-    assert 400 <= answer.status_code < 500
+    response = client.post(path, content=pickle, headers=headers)
+    assert 400 <= response.status_code < 500
     assert not mark.exists()
 
 
@@ -168,20 +169,20 @@ def test_bad_requests_among_good_ones_do_not_hurt_them(server: ServedPort) -> No
                     assert client.post("/predict", content=body).status_code in (200, 400)
                 else:
                     name = f"{worker}-{turn}"
-                    answer = client.post("/predict", content=body_of({**EXAMPLE, "id": name}))
-                    assert answer.status_code == 200, answer.text
-                    assert [one["id"] for one in answer.json()] == [name]
+                    response = client.post("/predict", content=body_of({**EXAMPLE, "id": name}))
+                    assert response.status_code == 200, response.text
+                    assert [one["id"] for one in response.json()] == [name]
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(call, range(16)))
 
 
-def test_concurrent_callers_on_kept_connections_each_get_their_own_answers(
+def test_concurrent_callers_on_kept_connections_each_get_their_own_responses(
     server: ServedPort, package: ModelPackage
 ) -> None:
     delays = np.random.default_rng(5).integers(-100, 2000, size=(20, 10, 3)).astype(float)
     expected = {
-        delay: float(package.predictor.predict(from_json({**EXAMPLE, "dep_delay": delay})).target[0])
+        delay: float(package.predictor.predict(from_json({**EXAMPLE, "dep_delay": delay})).value[0])
         for delay in sorted({float(delay) for delay in delays.ravel()})
     }
     start = threading.Barrier(20)
@@ -197,11 +198,11 @@ def test_concurrent_callers_on_kept_connections_each_get_their_own_answers(
             ]
             connection.request("POST", "/predict", body_of(*requests), JSON)
             response = connection.getresponse()
-            answers = json.loads(response.read())
-            assert response.status == 200, answers
-            assert [one["id"] for one in answers] == [request["id"] for request in requests]
-            assert [one[TARGET] for one in answers] == [expected[request["dep_delay"]] for request in requests]
-            ids += [one["prediction_id"] for one in answers]
+            responses = json.loads(response.read())
+            assert response.status == 200, responses
+            assert [one["id"] for one in responses] == [request["id"] for request in requests]
+            assert [one[TARGET] for one in responses] == [expected[request["dep_delay"]] for request in requests]
+            ids += [one["prediction_id"] for one in responses]
         connection.close()
         return ids
 
@@ -236,29 +237,29 @@ def test_concurrent_requests_share_batches(server: ServedPort, client: httpx.Cli
     assert after[0] - before[0] < 24 * 10
 
 
-def test_outcomes_are_taken_late_repeated_and_of_unknown_predictions(server: ServedPort, client: httpx.Client) -> None:
-    (answer,) = server.predict([EXAMPLE])
-    outcomes = [
-        {"prediction_id": answer["prediction_id"], TARGET: 17.0},
+def test_labels_are_taken_late_repeated_and_of_unknown_predictions(server: ServedPort, client: httpx.Client) -> None:
+    (response,) = server.predict([EXAMPLE])
+    labels = [
+        {"prediction_id": response["prediction_id"], TARGET: 17.0},
         {"prediction_id": "unknown", TARGET: -3.5},
-        {"prediction_id": answer["prediction_id"], TARGET: 18.0},
+        {"prediction_id": response["prediction_id"], TARGET: 18.0},
     ]
-    receipt = client.post("/feedback", json={"labels": outcomes})
+    receipt = client.post("/feedback", json={"labels": labels})
 
     assert (receipt.status_code, receipt.json()) == (200, {"accepted": 3})
     lines = logged(server.traffic, "labels")[-3:]
-    assert [{name: line[name] for name in ("prediction_id", TARGET)} for line in lines] == outcomes
+    assert [{"prediction_id": line["prediction_id"], TARGET: line["label"]} for line in lines] == labels
     assert client.post("/feedback", json={"labels": []}).json() == {"accepted": 0}
 
 
-def test_an_outcome_that_is_wrong_is_told_by_its_place_and_none_of_its_request_is_taken(
+def test_a_label_that_is_wrong_is_told_by_its_place_and_none_of_its_request_is_taken(
     server: ServedPort, client: httpx.Client
 ) -> None:
     before = len(logged(server.traffic, "labels"))
-    outcomes = [{"prediction_id": "a", TARGET: 1.0}, {"prediction_id": "b", TARGET: "late"}]
+    labels = [{"prediction_id": "a", TARGET: 1.0}, {"prediction_id": "b", TARGET: "late"}]
 
-    assert_refused(client.post("/feedback", json={"labels": outcomes}), 400, f"labels.1.{TARGET}")
-    assert_refused(client.post("/feedback", json={"labels": outcomes[:1] * 10_001}), 413, "10001 outcomes")
+    assert_refused(client.post("/feedback", json={"labels": labels}), 400, f"labels.1.{TARGET}")
+    assert_refused(client.post("/feedback", json={"labels": labels[:1] * 10_001}), 413, "10001 labels")
     assert len(logged(server.traffic, "labels")) == before
 
 
@@ -267,7 +268,7 @@ def test_the_served_model_is_described(client: httpx.Client, trained: dict[str, 
 
     assert model["tag"] == trained["tag"]
     assert model["fingerprint"] == trained["fingerprint"]
-    assert model["declaration_fingerprint"] == declaration_fingerprint()
+    assert model["declaration_fingerprint"] == PROBLEM.declaration.fingerprint
     assert model["metrics"]["metrics"] == trained["metrics"]
     assert model["provenance"]["trained_at"]
     assert model["provenance"]["data_fingerprint"] == trained["data_fingerprint"]

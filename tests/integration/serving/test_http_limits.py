@@ -13,14 +13,19 @@ import httpx
 import pytest
 
 from tests.flights.rows import EXAMPLE
-from tests.models import ROOT
 from tests.integration.serving.bodies import JSON, assert_refused, body_of
 from tests.serving import ServedPort, logged, serve
 
 
 def test_settings_from_the_environment_hold(trained: dict[str, Any], tmp_path: Path) -> None:
     with (
-        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_MAX_ROWS="3", TABULAR_BENTO_MAX_BODY_MB="1", TABULAR_BENTO_DRAIN_SECONDS="0") as served,
+        serve(
+            tmp_path,
+            TABULAR_BENTO_MODEL=trained["tag"],
+            TABULAR_BENTO_MAX_ROWS="3",
+            TABULAR_BENTO_MAX_BODY_MB="1",
+            TABULAR_BENTO_DRAIN_SECONDS="0",
+        ) as served,
         httpx.Client(base_url=served.process.url, headers=JSON) as client,
     ):
         assert client.post("/predict", content=body_of(*[EXAMPLE] * 3)).status_code == 200
@@ -33,33 +38,43 @@ def test_rows_beyond_the_queue_are_told_to_come_again(trained: dict[str, Any], t
         return client.post("/predict", content=body_of(*[EXAMPLE] * 500))
 
     with (
-        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_MAX_QUEUE_ROWS="600", TABULAR_BENTO_DRAIN_SECONDS="0") as served,
+        serve(
+            tmp_path,
+            TABULAR_BENTO_MODEL=trained["tag"],
+            TABULAR_BENTO_MAX_QUEUE_ROWS="600",
+            TABULAR_BENTO_DRAIN_SECONDS="0",
+        ) as served,
         httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
         ThreadPoolExecutor(16) as pool,
     ):
-        answers = list(pool.map(call, [client] * 64))
+        responses = list(pool.map(call, [client] * 64))
         lines = len(logged(served.traffic))
 
-    refused = [answer for answer in answers if answer.status_code != 200]
+    refused = [response for response in responses if response.status_code != 200]
     assert refused, "the queue was never full"
-    for answer in refused:
-        assert_refused(answer, 503, "rows are waiting")
-        assert answer.headers["retry-after"] == "1"
-    assert lines == 500 * (len(answers) - len(refused))
+    for response in refused:
+        assert_refused(response, 503, "rows are waiting")
+        assert response.headers["retry-after"] == "1"
+    assert lines == 500 * (len(responses) - len(refused))
 
 
 @pytest.fixture(scope="module")
 def hasty(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
     """A server that takes no time."""
     folder = tmp_path_factory.mktemp("hasty")
-    with serve(folder, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_TIMEOUT_SECONDS="0.02", TABULAR_BENTO_DRAIN_SECONDS="0") as served:
+    with serve(
+        folder,
+        TABULAR_BENTO_MODEL=trained["tag"],
+        TABULAR_BENTO_TIMEOUT_SECONDS="0.02",
+        TABULAR_BENTO_DRAIN_SECONDS="0",
+    ) as served:
         yield served
 
 
 def test_a_request_that_takes_too_long_is_answered_with_504(hasty: ServedPort) -> None:
     with httpx.Client(base_url=hasty.process.url, timeout=60, headers=JSON) as client:
-        answer = client.post("/predict", content=body_of(*[EXAMPLE] * 10_000))
-        assert_refused(answer, 504, "Not answered in 0.02 seconds.")
+        response = client.post("/predict", content=body_of(*[EXAMPLE] * 10_000))
+        assert_refused(response, 504, "Not answered in 0.02 seconds.")
 
 
 @pytest.mark.parametrize("path", ["/predict", "/feedback", "/v2/models/flights/infer"])
@@ -68,8 +83,8 @@ def test_a_body_that_does_not_come_is_answered_with_504(hasty: ServedPort, path:
     connection.putrequest("POST", path)
     connection.putheader("Content-Length", "1000")
     connection.endheaders(b"{")
-    answer = connection.getresponse()
+    response = connection.getresponse()
 
-    assert answer.status == 504
-    assert json.loads(answer.read())["error"] == "Not answered in 0.02 seconds."
+    assert response.status == 504
+    assert json.loads(response.read())["error"] == "Not answered in 0.02 seconds."
     connection.close()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -14,37 +13,36 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.flights.rows import EXAMPLE
 from tabular_bento.protocol.requests import ErrorResponse
 from tabular_bento.traffic.log import PREDICTIONS
 from tabular_bento.traffic.reader import EventLog, ScanCounts
 from tests.callers import Callers
-from tests.models import ROOT
-from tests.serving import ServedPort, logged, serve
+from tests.flights.rows import EXAMPLE
+from tests.integration.serving.bodies import body_of, logged_rows
+from tests.integration.serving.clients import PREDICTION_ID, TARGET
+from tests.serving import ServedPort, serve
 
-ANSWERED = ("prediction_id", "id", "model", TARGET)
+RESPONSE = (PREDICTION_ID, "id", "model", TARGET)
 
 
 def requests_of(name: str, count: int) -> str:
-    return json.dumps(
-        {"flights": [{**EXAMPLE, "id": f"{name}-{i}", "dep_delay": float(i % 1000)} for i in range(count)]}
-    )
+    return body_of(*[{**EXAMPLE, "id": f"{name}-{i}", "dep_delay": float(i % 1000)} for i in range(count)])
 
 
 class Load(Callers):
     """Callers that ask until the server is gone, and keep what they were answered in full."""
 
     def __init__(self, url: str, callers: int = 12, rows: int = 5) -> None:
-        self.answers: list[dict[str, Any]] = []
+        self.responses: list[dict[str, Any]] = []
         self.refused: list[int] = []
         self._url = url
         self._rows = rows
         super().__init__([partial(self._call, caller) for caller in range(callers)])
 
-    def wait_for(self, answers: int) -> None:
+    def wait_for(self, responses: int) -> None:
         deadline = time.monotonic() + 60
-        while len(self.answers) < answers:
-            assert time.monotonic() < deadline, f"{len(self.answers)} answers in a minute"
+        while len(self.responses) < responses:
+            assert time.monotonic() < deadline, f"{len(self.responses)} responses in a minute"
             time.sleep(0.01)
 
     def _call(self, caller: int) -> None:
@@ -52,36 +50,37 @@ class Load(Callers):
             turn = 0
             while not self.stop.is_set():
                 try:
-                    answer = client.post("/predict", content=requests_of(f"{caller}-{turn}", self._rows))
+                    response = client.post("/predict", content=requests_of(f"{caller}-{turn}", self._rows))
                 except httpx.TransportError:
                     return
-                if answer.status_code == 200:
-                    self.answers.extend(answer.json())
+                if response.status_code == 200:
+                    self.responses.extend(response.json())
                 else:
-                    self.refused.append(answer.status_code)
+                    self.refused.append(response.status_code)
                 turn += 1
 
 
-def in_log(answers: list[dict[str, Any]], lines: list[dict[str, Any]]) -> bool:
-    """Whether each answer has one line that agrees with it in all its fields."""
+def in_log(responses: list[dict[str, Any]], lines: list[dict[str, Any]]) -> bool:
+    """Whether each response has one line that agrees with it in all its fields."""
     by_id = {line["prediction_id"]: line for line in lines}
     assert len(by_id) == len(lines), "a prediction is in the log twice"
-    lines = [by_id.get(answer["prediction_id"], {}) for answer in answers]
-    return [{name: line.get(name) for name in ANSWERED} for line in lines] == answers
+    lines = [by_id.get(response["prediction_id"], {}) for response in responses]
+    return [{name: line.get(name) for name in RESPONSE} for line in lines] == responses
 
 
 def test_every_answered_prediction_is_in_the_log_with_what_was_answered(server: ServedPort) -> None:
-    answers = [answer for turn in range(20) for answer in server.predict([{**EXAMPLE, "id": f"log-{turn}"}] * 3)]
-    assert len(answers) == 60
-    assert in_log(answers, logged(server.traffic))
+    responses = [response for turn in range(20) for response in server.predict([{**EXAMPLE, "id": f"log-{turn}"}] * 3)]
+    assert len(responses) == 60
+    assert in_log(responses, logged_rows(server.traffic))
 
 
+@pytest.mark.slow
 def test_at_any_moment_of_a_load_the_log_holds_what_is_answered(trained: dict[str, Any], tmp_path: Path) -> None:
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"]) as served, Load(served.process.url) as load:
-        for answers in range(100, 1001, 100):
-            load.wait_for(answers)
-            so_far = list(load.answers)
-            assert in_log(so_far, logged(served.traffic)), f"after {answers} answers"
+        for responses in range(100, 1001, 100):
+            load.wait_for(responses)
+            so_far = list(load.responses)
+            assert in_log(so_far, logged_rows(served.traffic)), f"after {responses} responses"
 
 
 def test_a_killed_server_loses_no_prediction_that_it_answered(trained: dict[str, Any], tmp_path: Path) -> None:
@@ -89,15 +88,16 @@ def test_a_killed_server_loses_no_prediction_that_it_answered(trained: dict[str,
         load.wait_for(500)
         served.process.kill()
 
-    assert len(load.answers) >= 500
+    assert len(load.responses) >= 500
     assert not load.refused
-    assert in_log(load.answers, logged(served.traffic))
+    assert in_log(load.responses, logged_rows(served.traffic))
     counts = ScanCounts()
-    assert EventLog(served.traffic / PREDICTIONS).read(counts=counts).num_rows >= len(load.answers)
+    assert EventLog(served.traffic / PREDICTIONS).read(counts=counts).num_rows >= len(load.responses)
     assert counts.bad == 0
     assert counts.truncated <= 1
 
 
+@pytest.mark.slow
 def test_a_server_told_to_end_answers_what_it_has_begun_and_ends_with_0(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -108,34 +108,35 @@ def test_a_server_told_to_end_answers_what_it_has_begun_and_ends_with_0(
         body = requests_of("large", 10_000)
         before = [pool.submit(httpx.post, served.process.url + "/predict", content=body, timeout=60) for _ in range(4)]
         time.sleep(0.3)
-        assert not any(future.done() for future in before), "nothing is in flight"
+        assert not any(future.done() for future in before), "nothing is in progress"
         served.process.process.send_signal(signal.SIGTERM)
-        answers = [future.result() for future in before]
+        responses = [future.result() for future in before]
         assert served.process.process.wait(30) == 0
 
-    assert [answer.status_code for answer in answers] == [200] * 4
-    assert in_log([one for answer in answers for one in answer.json()], logged(served.traffic))
+    assert [response.status_code for response in responses] == [200] * 4
+    assert in_log([one for response in responses for one in response.json()], logged_rows(served.traffic))
 
 
-def test_two_workers_write_segments_of_their_own_and_lose_nothing(trained: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_workers_write_log_files_of_their_own_and_lose_nothing(trained: dict[str, Any], tmp_path: Path) -> None:
     settings = {"TABULAR_BENTO_MODEL": trained["tag"], "TABULAR_BENTO_WORKERS": "2", "TABULAR_BENTO_DRAIN_SECONDS": "0"}
     with serve(tmp_path, **settings) as served:
         deadline = time.monotonic() + 30
-        answers: list[dict[str, Any]] = []
+        responses: list[dict[str, Any]] = []
         while len(list((served.traffic / PREDICTIONS).glob("*.jsonl"))) < 2 and time.monotonic() < deadline:
             with Load(served.process.url) as load:
                 load.wait_for(200)
-            answers += load.answers
-        segments = list((served.traffic / PREDICTIONS).glob("*.jsonl"))
+            responses += load.responses
+        log_files = list((served.traffic / PREDICTIONS).glob("*.jsonl"))
 
-    assert len(segments) == 2
-    assert len({path.name.split("-")[-2] for path in segments}) == 2, "the names hold the process ids"
-    assert in_log(answers, logged(served.traffic))
+    assert len(log_files) == 2
+    assert len({path.name.split("-")[-2] for path in log_files}) == 2, "the names hold the process ids"
+    assert in_log(responses, logged_rows(served.traffic))
 
 
-def assert_unanswered(answer: httpx.Response) -> None:
-    assert answer.status_code == 503, answer.text
-    assert "could not be logged" in ErrorResponse.model_validate_json(answer.content).error
+def assert_unanswered(response: httpx.Response) -> None:
+    assert response.status_code == 503, response.text
+    assert "could not be logged" in ErrorResponse.model_validate_json(response.content).error
 
 
 def test_without_a_log_nothing_is_answered_until_there_is_one(trained: dict[str, Any], tmp_path: Path) -> None:
@@ -143,16 +144,21 @@ def test_without_a_log_nothing_is_answered_until_there_is_one(trained: dict[str,
     folder.write_text("")
     outcome = {"labels": [{"prediction_id": "a", TARGET: 1.0}]}
     with (
-        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_TRAFFIC_DIR=str(folder), TABULAR_BENTO_DRAIN_SECONDS="0") as served,
+        serve(
+            tmp_path,
+            TABULAR_BENTO_MODEL=trained["tag"],
+            TABULAR_BENTO_TRAFFIC_DIR=str(folder),
+            TABULAR_BENTO_DRAIN_SECONDS="0",
+        ) as served,
         httpx.Client(base_url=served.process.url, timeout=30) as client,
     ):
         assert_unanswered(client.post("/predict", content=requests_of("a", 3)))
         assert_unanswered(client.post("/feedback", json=outcome))
         folder.unlink()
-        answer = client.post("/predict", content=requests_of("b", 3))
-        assert answer.status_code == 200
-        assert in_log(answer.json(), logged(folder))
-        assert len(logged(folder)) == 3
+        response = client.post("/predict", content=requests_of("b", 3))
+        assert response.status_code == 200
+        assert in_log(response.json(), logged_rows(folder))
+        assert len(logged_rows(folder)) == 3
 
 
 @pytest.fixture
@@ -167,20 +173,26 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_what_is_answered_is_logged_and_the_rest_is_refused(
     trained: dict[str, Any], tmp_path: Path, full_disk: Path
 ) -> None:
     traffic = full_disk / "traffic"
     with (
-        serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_TRAFFIC_DIR=str(traffic), TABULAR_BENTO_DRAIN_SECONDS="0") as served,
+        serve(
+            tmp_path,
+            TABULAR_BENTO_MODEL=trained["tag"],
+            TABULAR_BENTO_TRAFFIC_DIR=str(traffic),
+            TABULAR_BENTO_DRAIN_SECONDS="0",
+        ) as served,
         httpx.Client(base_url=served.process.url, timeout=30) as client,
     ):
-        answers = [client.post("/predict", content=requests_of(f"disk-{turn}", 7)) for turn in range(30)]
-        answered = [one for answer in answers if answer.status_code == 200 for one in answer.json()]
-        refused = [answer for answer in answers if answer.status_code != 200]
+        responses = [client.post("/predict", content=requests_of(f"disk-{turn}", 7)) for turn in range(30)]
+        answered = [one for response in responses if response.status_code == 200 for one in response.json()]
+        refused = [response for response in responses if response.status_code != 200]
         assert answered
         assert refused
-        for answer in refused:
-            assert_unanswered(answer)
-        assert in_log(answered, logged(traffic))
-        assert {line["prediction_id"] for line in logged(traffic)} == {one["prediction_id"] for one in answered}
+        for response in refused:
+            assert_unanswered(response)
+        assert in_log(answered, logged_rows(traffic))
+        assert {line["prediction_id"] for line in logged_rows(traffic)} == {one["prediction_id"] for one in answered}

@@ -55,7 +55,7 @@ def test_the_openapi_description_says_a_version_that_knows_the_words_it_uses(doc
     assert document["info"]["version"]
 
 
-def test_every_operation_of_the_openapi_description_tells_its_answers(document: dict[str, Any]) -> None:
+def test_every_operation_of_the_openapi_description_tells_its_responses(document: dict[str, Any]) -> None:
     for path in ("/predict", "/feedback"):
         assert set(document["paths"][path]["post"]["responses"]) == {"200", "400", "413", "500", "503", "504"}
     for path, operations in document["paths"].items():
@@ -70,10 +70,10 @@ def test_the_examples_of_the_openapi_description_work(client: httpx.Client, docu
         operation = document["paths"][path]["post"]
         request = operation["requestBody"]["content"]["application/json"]["example"]
         shown = operation["responses"]["200"]["content"]["application/json"]["example"]
-        answer = client.post(path, json=request)
-        assert answer.status_code == 200, answer.text
+        response = client.post(path, json=request)
+        assert response.status_code == 200, response.text
         if isinstance(shown, list):
-            kinds = [{name: type(value) for name, value in one[0].items()} for one in (answer.json(), shown)]
+            kinds = [{name: type(value) for name, value in one[0].items()} for one in (response.json(), shown)]
             assert kinds[0] == kinds[1]
         else:
-            assert answer.json() == shown
+            assert response.json() == shown

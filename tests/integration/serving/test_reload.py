@@ -20,17 +20,28 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from features.definition import EXAMPLE, FIELD_NAMES, TARGET
+from features.problem import PROBLEM
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.serving.ports import free_port
 from tabular_bento.serving.process import ServerProcess
 from tests.callers import Callers
+from tests.flights.rows import EXAMPLE, from_json
+from tests.integration.serving.bodies import logged_rows
+from tests.integration.serving.clients import (
+    PREDICTION_ID,
+    TARGET,
+    call,
+    infer,
+    json_body,
+    outputs_of,
+    raw,
+    stub,
+    values_of,
+)
 from tests.models import ROOT
-from tests.integration.serving.clients import PREDICTION_ID, call, infer, json_body, outputs_of, raw, stub, values_of
 from tests.releases import CANDIDATE, command, eventually, folder_of, log_of, release, store_of_two
-from tests.flights.rows import expected, from_json
-from tests.serving import ServedPort, logged, refused, serve
+from tests.serving import ServedPort, refused, serve
 
 
 @pytest.fixture
@@ -65,37 +76,40 @@ Answer = tuple[str, float]
 
 
 class Calls(Callers):
-    """Callers at the three doors, who go on until the end and keep each answer, and each failure."""
+    """Callers at the three endpoints, who go on until the end and keep each response, and each failure."""
 
     def __init__(self, served: ServedPort) -> None:
         self._served = served
-        self.answers: dict[str, float] = {}
+        self.responses: dict[str, float] = {}
         self.models: dict[str, str] = {}
-        self.by_door: dict[str, int] = {}
+        self.by_endpoint: dict[str, int] = {}
         self.failures: list[str] = []
-        doors = {"http": self._http, "rest": self._rest, "grpc": self._grpc}
-        super().__init__([partial(self._call, door, ask, number) for door, ask in doors.items() for number in range(2)])
+        endpoints = {"http": self._http, "rest": self._rest, "grpc": self._grpc}
+        super().__init__(
+            [partial(self._call, endpoint, ask, number) for endpoint, ask in endpoints.items() for number in range(2)]
+        )
 
     def more(self, count: int) -> None:
-        """Wait for so many answers more."""
-        wanted = len(self.answers) + count
-        eventually(lambda: len(self.answers) >= wanted, lambda: (len(self.answers), self.failures[:3]))
+        """Wait for so many responses more."""
+        wanted = len(self.responses) + count
+        eventually(lambda: len(self.responses) >= wanted, lambda: (len(self.responses), self.failures[:3]))
 
-    def _call(self, door: str, open_door: Callable[[ExitStack], Any], number: int) -> None:
+    def _call(self, endpoint: str, connect: Callable[[ExitStack], Any], number: int) -> None:
         with ExitStack() as stack:
-            ask = open_door(stack)
+            ask = connect(stack)
             turn = 0
             while not self.stop.is_set():
                 rows = [
-                    {**EXAMPLE, "id": f"{door}-{number}-{turn}", "dep_delay": float((turn + i) % 300)} for i in range(3)
+                    {**EXAMPLE, "id": f"{endpoint}-{number}-{turn}", "dep_delay": float((turn + i) % 300)}
+                    for i in range(3)
                 ]
                 try:
                     for prediction_id, target, model in ask(rows):
-                        self.answers[prediction_id] = target
+                        self.responses[prediction_id] = target
                         self.models[prediction_id] = model
-                    self.by_door[door] = self.by_door.get(door, 0) + 1
+                    self.by_endpoint[endpoint] = self.by_endpoint.get(endpoint, 0) + 1
                 except Exception as error:
-                    self.failures.append(f"{door}: {error!r}")
+                    self.failures.append(f"{endpoint}: {error!r}")
                 turn += 1
                 time.sleep(0.002)
 
@@ -103,8 +117,8 @@ class Calls(Callers):
         client = stack.enter_context(httpx.Client(base_url=self._served.process.url, timeout=60))
 
         def ask(rows: list[dict[str, Any]]) -> Any:
-            answer = client.post("/predict", json={PROBLEM.rows: rows}).raise_for_status().json()
-            return [(item[PREDICTION_ID], item[TARGET], item["model"]) for item in answer]
+            response = client.post("/predict", json={PROBLEM.rows: rows}).raise_for_status().json()
+            return [(item[PREDICTION_ID], item[TARGET], item["model"]) for item in response]
 
         return ask
 
@@ -112,9 +126,9 @@ class Calls(Callers):
         client = stack.enter_context(httpx.Client(base_url=self._served.process.url, timeout=60))
 
         def ask(rows: list[dict[str, Any]]) -> Any:
-            answer = client.post("/v2/models/flights/infer", json=json_body(rows)).raise_for_status().json()
-            values = values_of(answer)
-            model = f"{answer['model_name']}:{answer['model_version']}"
+            response = client.post("/v2/models/flights/infer", json=json_body(rows)).raise_for_status().json()
+            values = values_of(response)
+            model = f"{response['model_name']}:{response['model_version']}"
             return [(*pair, model) for pair in zip(values[PREDICTION_ID], values[TARGET], strict=True)]
 
         return ask
@@ -123,14 +137,15 @@ class Calls(Callers):
         calls = stack.enter_context(stub(self._served))
 
         def ask(rows: list[dict[str, Any]]) -> Any:
-            answer = calls.ModelInfer(raw(rows), timeout=60)
-            values = outputs_of(answer)
-            model = f"{answer.model_name}:{answer.model_version}"
+            response = calls.ModelInfer(raw(rows), timeout=60)
+            values = outputs_of(response)
+            model = f"{response.model_name}:{response.model_version}"
             return [(*pair, model) for pair in zip(values[PREDICTION_ID], values[TARGET], strict=True)]
 
         return ask
 
 
+@pytest.mark.slow
 def test_release_and_rollback_under_load_lose_no_request_and_each_row_names_the_model_that_scored_it(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
@@ -148,23 +163,23 @@ def test_release_and_rollback_under_load_lose_no_request_and_each_row_names_the_
             await_reloads(served, "exchanged", 4)
             calls.more(300)
         last = {model for _, model in list(calls.models.items())[-50:]}
-        lines = {line["prediction_id"]: line for line in logged(served.traffic)}
+        lines = {line["prediction_id"]: line for line in logged_rows(served.traffic)}
 
     assert not calls.failures
-    assert set(calls.by_door) == {"http", "rest", "grpc"}
+    assert set(calls.by_endpoint) == {"http", "rest", "grpc"}
     assert last == {tag}
     assert {model: model in calls.models.values() for model in (tag, CANDIDATE)} == {tag: True, CANDIDATE: True}
     assert {id_: (line[TARGET], line["model"]) for id_, line in lines.items()} == {
-        id_: (calls.answers[id_], calls.models[id_]) for id_ in calls.answers
+        id_: (calls.responses[id_], calls.models[id_]) for id_ in calls.responses
     }
     for model in (tag, CANDIDATE):
         scored = [line for line in lines.values() if line["model"] == model]
-        rows = from_json(*({name: line[name] for name in FIELD_NAMES} for line in scored))
-        offline = ModelPackage.load(folder_of(store, model), model).predictor.predict(rows)
-        assert [line[TARGET] for line in scored] == offline.target.tolist()
+        rows = from_json(*({name: line[name] for name in PROBLEM.field_names} for line in scored))
+        offline = ModelPackage.load(folder_of(store, model), model, PROBLEM).predictor.predict(rows)
+        assert [line[TARGET] for line in scored] == offline.value.tolist()
 
 
-def test_the_doors_name_and_check_the_version_that_serves_now(
+def test_the_endpoints_name_and_check_the_version_that_serves_now(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     old, new = trained["tag"].split(":")[1], CANDIDATE.split(":")[1]
@@ -207,7 +222,7 @@ def test_a_champion_that_cannot_be_served_leaves_the_old_one_serving_and_says_so
         path.write_bytes(path.read_bytes()[:-1] + b"?")
         hang_up(served)
         await_reloads(served, "refused", 2)
-        assert {answer["model"] for _ in range(20) for answer in served.predict([EXAMPLE])} == {trained["tag"]}
+        assert {response["model"] for _ in range(20) for response in served.predict([EXAMPLE])} == {trained["tag"]}
         assert served.get("/model")[1]["tag"] == trained["tag"]
 
     told = [line for line in log_of(served).splitlines() if "ERROR" in line]
@@ -216,6 +231,7 @@ def test_a_champion_that_cannot_be_served_leaves_the_old_one_serving_and_says_so
     assert "Traceback" not in log_of(served)
 
 
+@pytest.mark.slow
 def test_a_damaged_record_of_the_champion_leaves_the_old_one_serving(store: Path, tmp_path: Path) -> None:
     with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         (store / "releases" / "flights" / "champion.json").write_text("{")
@@ -225,6 +241,7 @@ def test_a_damaged_record_of_the_champion_leaves_the_old_one_serving(store: Path
     assert "champion.json is damaged" in log_of(served)
 
 
+@pytest.mark.slow
 def test_hang_ups_while_it_starts_and_many_at_once_end_nothing(store: Path, tmp_path: Path) -> None:
     with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_WORKERS="2", TABULAR_BENTO_DRAIN_SECONDS="0") as served:
         (workers,) = {tuple(sorted(pids_of(served)))}
@@ -241,7 +258,7 @@ def test_hang_ups_while_it_starts_and_many_at_once_end_nothing(store: Path, tmp_
         assert set(pids_of(served)) - set(workers) == set(pids_of(served)) - {workers[1]}
         assert workers[1] in pids_of(served)
         assert len(pids_of(served)) == 2
-        assert {answer["model"] for _ in range(20) for answer in served.predict([EXAMPLE])} == {CANDIDATE}
+        assert {response["model"] for _ in range(20) for response in served.predict([EXAMPLE])} == {CANDIDATE}
 
 
 def pids_of(served: ServedPort) -> list[int]:
@@ -261,6 +278,7 @@ def test_a_champion_whose_package_was_deleted_is_told_at_start(trained: dict[str
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_another_package_under_the_champion_s_tag_is_not_served(trained: dict[str, Any], store: Path) -> None:
     folder = folder_of(store, trained["tag"])
     shutil.rmtree(folder)
@@ -269,6 +287,7 @@ def test_another_package_under_the_champion_s_tag_is_not_served(trained: dict[st
     assert "is not the one that was released" in result.stderr
 
 
+@pytest.mark.slow
 def test_where_nothing_was_released_the_latest_model_serves_with_one_warning(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -282,6 +301,7 @@ def test_where_nothing_was_released_the_latest_model_serves_with_one_warning(
     assert log_of(served).count("No model was released yet") == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_is_named_stays_whatever_is_released(trained: dict[str, Any], store: Path, tmp_path: Path) -> None:
     settings = {"BENTOML_HOME": str(store), "TABULAR_BENTO_MODEL": trained["tag"], "TABULAR_BENTO_DRAIN_SECONDS": "0"}
     with serve(tmp_path, **settings) as served:
@@ -291,11 +311,16 @@ def test_a_model_that_is_named_stays_whatever_is_released(trained: dict[str, Any
         assert served.get("/model")[1]["tag"] == trained["tag"]
 
 
+@pytest.mark.slow
 def test_the_first_process_of_a_container_takes_the_signal_too(store: Path, tmp_path: Path) -> None:
     alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("a process namespace cannot be made here")
-    settings = {"BENTOML_HOME": str(store), "TABULAR_BENTO_TRAFFIC_DIR": str(tmp_path / "traffic"), "TABULAR_BENTO_DRAIN_SECONDS": "0"}
+    settings = {
+        "BENTOML_HOME": str(store),
+        "TABULAR_BENTO_TRAFFIC_DIR": str(tmp_path / "traffic"),
+        "TABULAR_BENTO_DRAIN_SECONDS": "0",
+    }
     environment = {**settings, "TABULAR_BENTO_GRPC_PORT": str(free_port()), "TABULAR_BENTO_WORKERS": "2"}
     command = [*alone, sys.executable, "-m", "bentoml", "serve", "service:Service"]
     with ServerProcess(free_port(), tmp_path / "log", "", ROOT, environment, command) as process:

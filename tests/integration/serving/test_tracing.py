@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.flights.rows import EXAMPLE
 from tabular_bento.errors import ScoringError
-from tabular_bento.protocol.requests import ROWS
 from tabular_bento.serving.tracing import Tracing, wanted_exporter
-from tests.models import ROOT
+from tests.flights.rows import EXAMPLE
+from tests.integration.serving.bodies import body_of
 from tests.integration.serving.clients import INFER, call, json_body, raw, stub
-from tests.scoring.test_package import check_one_line
+from tests.models import ROOT
+from tests.releases import check_one_line
 from tests.serving import ServedPort, refused, serve
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -91,7 +91,9 @@ def traced(
     """A server whose traces are on, and leave often."""
     on = {"OTEL_EXPORTER_OTLP_ENDPOINT": collected.url, "OTEL_SERVICE_NAME": "delays", "OTEL_BSP_SCHEDULE_DELAY": "100"}
     on |= {"TABULAR_BENTO_LOG_FORMAT": "json", "TABULAR_BENTO_LOG_REQUESTS": "all"}
-    with serve(tmp_path_factory.mktemp("traced"), TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0", **on) as served:
+    with serve(
+        tmp_path_factory.mktemp("traced"), TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0", **on
+    ) as served:
         yield served
 
 
@@ -101,15 +103,15 @@ def attributes(span: Any) -> dict[str, Any]:
 
 def test_a_request_over_http_is_a_span_below_the_caller_s(traced: ServedPort, collected: Collector) -> None:
     headers = {"traceparent": TRACEPARENT, "X-Request-ID": "r-1"}
-    status, _, content = call(traced, "/predict", json.dumps({ROWS: [EXAMPLE] * 3}).encode(), headers)
+    status, _, content = call(traced, "/predict", body_of(*[EXAMPLE] * 3).encode(), headers)
     assert status == 200
     span = collected.named("predict http")[0]
 
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
     told = attributes(span)
     assert told["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
-    assert {name: told[name] for name in ("door", "request_id", "outcome", "rows")} == {
-        "door": "http",
+    assert {name: told[name] for name in ("endpoint", "request_id", "outcome", "rows")} == {
+        "endpoint": "http",
         "request_id": "r-1",
         "outcome": "answered",
         "rows": 3,
@@ -120,7 +122,7 @@ def test_a_request_over_http_is_a_span_below_the_caller_s(traced: ServedPort, co
     assert (line["trace_id"], line["first_prediction_id"]) == (TRACE, told["first_prediction_id"])
 
 
-def test_outcomes_come_in_a_span_too(traced: ServedPort, collected: Collector) -> None:
+def test_labels_come_in_a_span_too(traced: ServedPort, collected: Collector) -> None:
     headers = {"traceparent": TRACEPARENT, "X-Request-ID": "r-2"}
     assert call(traced, "/feedback", b'{"labels": [{"prediction_id": "p", "arrival_delay": 1}]}', headers)[0] == 200
     span = collected.named("feedback")[0]
@@ -144,20 +146,20 @@ def test_the_service_is_called_as_the_environment_has_it(
         monkeypatch.delenv(variable, raising=False)
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    tracing = Tracing("console")
+    tracing = Tracing("console", "flights")
 
     assert tracing._provider.resource.attributes["service.name"] == name
     tracing.stop()
 
 
-def test_a_request_over_the_other_doors_is_too(traced: ServedPort, collected: Collector) -> None:
+def test_a_request_over_the_other_endpoints_is_too(traced: ServedPort, collected: Collector) -> None:
     call(traced, INFER, json.dumps(json_body([EXAMPLE])).encode(), {"traceparent": TRACEPARENT})
     with stub(traced) as calls:
         calls.ModelInfer(raw([EXAMPLE], id="mine"), metadata=[("traceparent", TRACEPARENT)], timeout=30)
-    for door, request_id in (("rest", None), ("grpc", "mine")):
-        span = collected.named(f"predict {door}")[-1]
+    for endpoint, request_id in (("rest", None), ("grpc", "mine")):
+        span = collected.named(f"predict {endpoint}")[-1]
         assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
-        assert attributes(span)["request_id"] == request_id or door == "rest"
+        assert attributes(span)["request_id"] == request_id or endpoint == "rest"
 
 
 def test_requests_that_are_computed_together_are_linked_with_their_batch_each_in_its_own_trace(
@@ -165,7 +167,7 @@ def test_requests_that_are_computed_together_are_linked_with_their_batch_each_in
 ) -> None:
     collected.spans.clear()
     traces = [f"{number:032x}" for number in range(1, 25)]
-    body = json.dumps({ROWS: [EXAMPLE] * 200}).encode()
+    body = body_of(*[EXAMPLE] * 200).encode()
 
     def ask(trace: str) -> str:
         content = call(traced, "/predict", body, {"traceparent": f"00-{trace}-{PARENT}-01"})[2]
@@ -189,13 +191,14 @@ def test_requests_that_are_computed_together_are_linked_with_their_batch_each_in
 
 def test_a_caller_who_is_not_sampled_is_not_traced(traced: ServedPort, collected: Collector) -> None:
     trace = "f" * 32
-    call(traced, "/predict", json.dumps({ROWS: [EXAMPLE]}).encode(), {"traceparent": f"00-{trace}-{PARENT}-00"})
+    call(traced, "/predict", body_of(EXAMPLE).encode(), {"traceparent": f"00-{trace}-{PARENT}-00"})
     before = len(collected.named("predict http"))
-    call(traced, "/predict", json.dumps({ROWS: [EXAMPLE]}).encode(), {"traceparent": TRACEPARENT})
+    call(traced, "/predict", body_of(EXAMPLE).encode(), {"traceparent": TRACEPARENT})
     collected.named("predict http", before + 1)
     assert trace not in {span.trace_id.hex() for span in collected.spans}
 
 
+@pytest.mark.slow
 def test_a_request_that_the_server_fails_is_an_error_and_one_that_the_caller_failed_is_none(
     trained: dict[str, Any], collected: Collector, tmp_path: Path
 ) -> None:
@@ -204,7 +207,7 @@ def test_a_request_that_the_server_fails_is_an_error_and_one_that_the_caller_fai
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0", **on) as served:
         call(served, "/predict", b"{}")
         served.traffic.write_bytes(b"a file where the folder should be")
-        call(served, "/predict", json.dumps({ROWS: [EXAMPLE]}).encode())
+        call(served, "/predict", body_of(EXAMPLE).encode())
     found = {attributes(span)["outcome"]: span for span in collected.named("predict http", 2)}  # sent as it ended
 
     assert found["unlogged"].status.code == 2
@@ -234,7 +237,9 @@ def test_traces_are_off_until_the_environment_asks_for_them(environment: dict[st
 def test_an_exporter_or_a_protocol_that_is_not_known_is_told_in_one_line(trained: dict[str, Any]) -> None:
     with pytest.raises(ScoringError, match="'zipkin'; otlp, console, none are known"):
         wanted_exporter({"OTEL_TRACES_EXPORTER": "zipkin"})
-    ended = refused(ROOT, TABULAR_BENTO_MODEL=trained["tag"], OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
+    ended = refused(
+        ROOT, TABULAR_BENTO_MODEL=trained["tag"], OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_PROTOCOL="grpc"
+    )
     check_one_line(ended, "http/protobuf alone")
 
 
