@@ -44,8 +44,8 @@ class PlainModel:
         self.current = package
 
     def describe(self) -> dict[str, Any]:
-        """What the package is."""
-        return self.current.describe()
+        """What the package is, with the declaration, which clients read."""
+        return self.current.describe() | {"declaration": self.current.declaration.to_dict()}
 
 
 class PlainService:
