@@ -56,11 +56,15 @@ def demo(
     """
     from tabular_bento.scoring.releases import Releases
     from tabular_bento.scoring.store import store_home
+    from tabular_bento.serving.ports import why_not
     from tabular_bento.serving.process import ServerProcess
 
     here = project()
     declaration = here.load_problem().declaration
     champion = Releases(store_home(), declaration.name).champion()
+    for wanted in filter(None, (port, grpc_port)):
+        if fault := why_not(wanted):
+            raise fail(f"Port {wanted} {fault}, or name others by --port and --grpc-port.")
     shutil.rmtree(folder, ignore_errors=True)
     steps = _Steps(here.root, {"TABULAR_BENTO_TRAFFIC_DIR": str((folder / "traffic").absolute())})
     try:
