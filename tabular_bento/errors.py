@@ -65,6 +65,10 @@ class OverloadError(ScoringError):
     retry_after = 1
 
 
+class ServerError(ScoringError):
+    """A server of this machine cannot be found, signalled or asked."""
+
+
 class TrainingError(TabularBentoError):
     """Base of every error of training."""
 
