@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tabular_bento.serving.application import application
+    from tabular_bento.serving.asgi import application
     from tabular_bento.serving.settings import ServingSettings
     from tabular_bento.serving.spec import ServiceSpec
 
 __all__ = ["ServiceSpec", "ServingSettings", "application"]
 
-_MODULES = {"ServiceSpec": "spec", "ServingSettings": "settings", "application": "application"}
+_MODULES = {"ServiceSpec": "spec", "ServingSettings": "settings", "application": "asgi"}
 
 
 def __getattr__(name: str) -> Any:
