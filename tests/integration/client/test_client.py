@@ -19,7 +19,7 @@ from tabular_bento.client import PROTOCOLS, AsyncClient, Client, Protocol
 from tabular_bento.errors import ClientError, LostResponseError, RefusedError, ResponseError, UnreachableError
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.serving.application import application
+from tabular_bento.serving import application
 from tabular_bento.serving.ports import free_port
 from tabular_bento.traffic.log import TrafficLog
 from tests.flights.rows import EXAMPLE, SECOND
