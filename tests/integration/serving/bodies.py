@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,14 @@ def assert_refused(response: httpx.Response, status: int, words: str) -> None:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     assert words in ErrorResponse.model_validate_json(response.content).error
+
+
+def assert_ended(result: subprocess.CompletedProcess[str], words: str) -> None:
+    """`bentoml serve` has ended with one line that has `words`."""
+    assert result.returncode != 0
+    assert result.stderr.startswith("Error: [serve] ")
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert words in result.stderr
 
 
 def logged_rows(traffic: Path, stream: str = PREDICTIONS) -> list[dict[str, Any]]:

@@ -14,9 +14,10 @@ import yaml
 
 from tests.conftest import STORE, copy_of_store
 from tests.flights.rows import EXAMPLE
+from tests.integration.serving.bodies import assert_ended
 from tests.integration.serving.clients import TARGET
 from tests.integration.serving.test_reload import await_reloads
-from tests.releases import CANDIDATE, check_one_line, release, store_of_two
+from tests.releases import CANDIDATE, release, store_of_two
 from tests.serving import ServedPort, refused, serve
 from tests.test_lock import names
 
@@ -99,12 +100,12 @@ def test_the_bento_refuses_a_damaged_model_in_one_line(
     shutil.copytree(store, other)
     path = other / "models" / trained["tag"].replace(":", "/") / "runner/model.ubj"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    check_one_line(refused(tmp_path, tag, BENTOML_HOME=str(other)), "runner/model.ubj is damaged")
+    assert_ended(refused(tmp_path, tag, BENTOML_HOME=str(other)), "runner/model.ubj is damaged")
 
 
 def test_the_bento_holds_the_code_that_serves_and_no_other(bento: Path) -> None:
     code = {path.relative_to(bento / "src").parts[0] for path in (bento / "src").rglob("*.py")}
-    assert code == {"service.py", "data", "features", "scoring"}
+    assert code == {"service.py", "features", "tabular_bento"}
     assert not list((bento / "src").rglob("__pycache__"))
     assert not {"tests", "training", "monitoring", ".venv", "var", ".git"} & {
         path.name for path in (bento / "src").iterdir()

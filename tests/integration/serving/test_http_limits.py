@@ -6,7 +6,6 @@ import http.client
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,38 +16,33 @@ from tests.integration.serving.bodies import JSON, assert_refused, body_of
 from tests.serving import ServedPort, logged, serve
 
 
-def test_settings_from_the_environment_hold(trained: dict[str, Any], tmp_path: Path) -> None:
-    with (
-        serve(
-            tmp_path,
-            TABULAR_BENTO_MODEL=trained["tag"],
-            TABULAR_BENTO_MAX_ROWS="3",
-            TABULAR_BENTO_MAX_BODY_MB="1",
-            TABULAR_BENTO_DRAIN_SECONDS="0",
-        ) as served,
-        httpx.Client(base_url=served.process.url, headers=JSON) as client,
-    ):
-        assert client.post("/predict", content=body_of(*[EXAMPLE] * 3)).status_code == 200
-        assert_refused(client.post("/predict", content=body_of(*[EXAMPLE] * 4)), 413, "of at most 3")
+@pytest.fixture(scope="module")
+def narrow(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
+    """A server with little room for rows and bodies."""
+    limits = {"TABULAR_BENTO_MAX_ROWS": "500", "TABULAR_BENTO_MAX_QUEUE_ROWS": "600", "TABULAR_BENTO_MAX_BODY_MB": "1"}
+    folder = tmp_path_factory.mktemp("narrow")
+    with serve(folder, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0", **limits) as served:
+        yield served
+
+
+def test_settings_from_the_environment_hold(narrow: ServedPort) -> None:
+    with httpx.Client(base_url=narrow.process.url, timeout=60, headers=JSON) as client:
+        assert client.post("/predict", content=body_of(*[EXAMPLE] * 500)).status_code == 200
+        assert_refused(client.post("/predict", content=body_of(*[EXAMPLE] * 501)), 413, "of at most 500")
         assert_refused(client.post("/predict", content=b" " * ((1 << 20) + 1)), 413, "1 MiB")
 
 
-def test_rows_beyond_the_queue_are_told_to_come_again(trained: dict[str, Any], tmp_path: Path) -> None:
+def test_rows_beyond_the_queue_are_told_to_come_again(narrow: ServedPort) -> None:
     def call(client: httpx.Client) -> httpx.Response:
         return client.post("/predict", content=body_of(*[EXAMPLE] * 500))
 
+    before = len(logged(narrow.traffic))
     with (
-        serve(
-            tmp_path,
-            TABULAR_BENTO_MODEL=trained["tag"],
-            TABULAR_BENTO_MAX_QUEUE_ROWS="600",
-            TABULAR_BENTO_DRAIN_SECONDS="0",
-        ) as served,
-        httpx.Client(base_url=served.process.url, timeout=60, headers=JSON) as client,
+        httpx.Client(base_url=narrow.process.url, timeout=60, headers=JSON) as client,
         ThreadPoolExecutor(16) as pool,
     ):
         responses = list(pool.map(call, [client] * 64))
-        lines = len(logged(served.traffic))
+    lines = len(logged(narrow.traffic)) - before
 
     refused = [response for response in responses if response.status_code != 200]
     assert refused, "the queue was never full"
@@ -60,7 +54,7 @@ def test_rows_beyond_the_queue_are_told_to_come_again(trained: dict[str, Any], t
 
 @pytest.fixture(scope="module")
 def hasty(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
-    """A server that takes no time."""
+    """A server that gives a request no time."""
     folder = tmp_path_factory.mktemp("hasty")
     with serve(
         folder,

@@ -60,7 +60,7 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_response_has(
     assert any("Service flights initialized" in line["message"] for line in lines(served))
 
 
-@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("form", ["json", pytest.param("text", marks=pytest.mark.slow)])
 def test_by_default_only_what_the_server_failed_has_a_line(form: str, trained: dict[str, Any], tmp_path: Path) -> None:
     with serve(
         tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_LOG_FORMAT=form, TABULAR_BENTO_DRAIN_SECONDS="0"

@@ -21,10 +21,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tabular_bento.errors import ScoringError
 from tabular_bento.serving.tracing import Tracing, wanted_exporter
 from tests.flights.rows import EXAMPLE
-from tests.integration.serving.bodies import body_of
+from tests.integration.serving.bodies import assert_ended, body_of
 from tests.integration.serving.clients import INFER, call, json_body, raw, stub
 from tests.models import ROOT
-from tests.releases import check_one_line
 from tests.serving import ServedPort, refused, serve
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -240,7 +239,7 @@ def test_an_exporter_or_a_protocol_that_is_not_known_is_told_in_one_line(trained
     ended = refused(
         ROOT, TABULAR_BENTO_MODEL=trained["tag"], OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_PROTOCOL="grpc"
     )
-    check_one_line(ended, "http/protobuf alone")
+    assert_ended(ended, "http/protobuf alone")
 
 
 def test_where_traces_are_off_nothing_that_exports_them_is_loaded() -> None:
