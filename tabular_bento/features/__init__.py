@@ -13,11 +13,11 @@ from tabular_bento.features.lookups import (
     Key,
     Lookup,
     LookupTable,
-    TimeZones,
     Vocabulary,
     by_code,
 )
 from tabular_bento.features.state import Codes, State
+from tabular_bento.features.zones import TimeZones
 
 __all__ = [
     "ARITHMETIC_VERSION",

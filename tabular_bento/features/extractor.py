@@ -13,9 +13,10 @@ from tabular_bento.errors import TableError
 from tabular_bento.features.columns import ColumnRows, Columns, Row, columns_of
 from tabular_bento.features.declare import Derived
 from tabular_bento.features.feature_set import FeatureSet
-from tabular_bento.features.lookups import Key, Tables, TimeZones
+from tabular_bento.features.lookups import Key, Tables
 from tabular_bento.features.state import Codes, State
 from tabular_bento.features.values import ColumnValues, FittingValues, RowPlan, column_steps, unknown_value
+from tabular_bento.features.zones import TimeZones
 from tabular_bento.schema import Field
 
 ROWWISE_BELOW = 12
