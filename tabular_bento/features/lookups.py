@@ -1,8 +1,8 @@
 """Look-ups: quantities that are fitted on past rows or read from a table, and looked up by features.
 
-Vocabulary codes, group means and counts, columns of a table (here) and time zones (`zones.py`) cover most problems. Another one is a
-subclass of `GroupTable`, or of `Lookup`: `fit` reduces the rows of one partition, `merge` adds two such reductions, and
-`finish` makes the table of the sum.
+Vocabulary codes, group means and counts, columns of a table, and the time zones of `zones.py` cover most problems.
+Another one is a subclass of `GroupTable`, or of `Lookup`: `fit` reduces the rows of a partition, `merge` adds two such
+reductions, and `finish` makes the table of the sum.
 """
 
 from __future__ import annotations
