@@ -65,6 +65,7 @@ rollback: $(DEV)  ## Make the champion before this one the champion again
 	@$(CLI) rollback $(ARGS)
 
 serve: $(DEV)  ## Serve in the foreground; trains and releases first if there is no model
+	@$(PY) -m tabular_bento.serving.ports $(PORT) $(TABULAR_BENTO_GRPC_PORT)
 	@.venv/bin/bentoml models get flights:latest >/dev/null 2>&1 || { $(CLI) train && $(CLI) release latest; }
 	@.venv/bin/bentoml serve service:Service --port $(PORT) --timeout-graceful-shutdown 60
 

@@ -1,5 +1,5 @@
-"""What scoring/bento.py relies on and BentoML does not promise. Where one of these fails, read the new library's
-`_bentoml_impl/server/app.py` and `bentoml/models.py`, then mend scoring/bento.py."""
+"""What tabular_bento/serving/bento.py relies on and BentoML does not promise. Where one of these
+fails, read `_bentoml_impl/server/app.py` and `bentoml/models.py` of the new version, then mend that module."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
+import numpy as np
 import pytest
 from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_impl.server.serving import serve_http
@@ -24,15 +25,17 @@ from circus.controller import Controller
 from circus.sighandler import SysHandler
 from circus.watcher import Watcher
 
-from tabular_bento.errors import PackageError
+from tabular_bento.protocol.predictions import PredictionBatch
+from tabular_bento.scoring.store import store_home
 from tabular_bento.serving.bento import (
     Application,
     PackagedModel,
-    _catches_hangups,
-    leave_time_limits_to_doors,
-    store_home,
+    ServeError,
+    _catches_sighup,
+    remove_time_limits,
 )
 from tests.conftest import ROOT, STORE
+from tests.unit.problems import PRICES
 
 PINNED = "1.4.39"
 
@@ -47,7 +50,9 @@ def contract() -> Any:
     class Contract:
         @bentoml.api(batchable=True)
         async def predict(self, rows: list[int]) -> list[int]:
-            return [10 * row for row in rows]
+            prices = {"price": np.array([10.0 * row for row in rows])}
+            batch: Any = PredictionBatch(PRICES.declaration, [str(row) for row in rows], None, prices, "prices:1")
+            return batch  # type: ignore[no-any-return]
 
     return Contract
 
@@ -60,6 +65,10 @@ def factory(contract: Any) -> ServiceAppFactory:
 def factory_of(service: Any) -> ServiceAppFactory:
     service.inject_config()
     return ServiceAppFactory(service, is_main=True)
+
+
+def prices(batch: PredictionBatch) -> list[float]:
+    return [row["price"] for row in batch]
 
 
 def test_the_library_is_the_version_that_was_read() -> None:
@@ -107,7 +116,7 @@ def test_our_batcher_takes_the_place_of_theirs_and_gets_the_requests(factory: Se
             theirs = [factory.batch_infer("predict", ([i, i + 1],), {}) for i in range(10, 20)]
             return await asyncio.gather(*ours, *theirs)
 
-    assert asyncio.run(scenario()) == [[10 * i, 10 * i + 10] for i in range(20)], "answers went to other callers"
+    assert [prices(batch) for batch in asyncio.run(scenario())] == [[10 * i, 10 * i + 10] for i in range(20)], "responses went to other callers"
     assert sum(batches) == 40
     assert len(batches) < 20, "requests are not merged: batch_infer no longer goes through dispatchers[name]"
 
@@ -118,7 +127,7 @@ def test_an_api_is_called_without_bentoml_around_it_through_local(factory: Servi
         async with app.router.lifespan_context(app):
             return await factory._service_instance.predict.local([4])
 
-    assert asyncio.run(scenario()) == [40], "methods of the instance no longer have `.local`"
+    assert prices(asyncio.run(scenario())) == [40], "methods of the instance no longer have `.local`"
 
 
 def test_middleware_of_the_service_is_given_the_lifespan_with_the_application() -> None:
@@ -152,7 +161,7 @@ def test_middleware_of_the_service_is_given_the_lifespan_with_the_application() 
         await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
 
     asyncio.run(scenario())
-    assert seen == [("lifespan", app)], "middleware does not see the lifespan: the doors would never open"
+    assert seen == [("lifespan", app)], "middleware does not see the lifespan: the endpoints would never start"
 
 
 def test_the_openapi_description_is_to_be_had_from_the_service(factory: ServiceAppFactory) -> None:
@@ -161,7 +170,7 @@ def test_the_openapi_description_is_to_be_had_from_the_service(factory: ServiceA
 
 
 def test_a_service_knows_whether_it_runs_from_a_bento(contract: Any) -> None:
-    assert contract.bento is None, "Service.bento is no longer None outside of a bento: see locate_model"
+    assert contract.bento is None, "Service.bento is no longer None outside of a bento: see pinned_model"
 
 
 @pytest.mark.parametrize("method", ["resolve", "to_info"])
@@ -169,8 +178,8 @@ def test_the_methods_that_read_the_store_are_those_that_are_wrapped(method: str)
     assert callable(getattr(BentoModel, method)), f"BentoModel.{method} is gone: see PackagedModel"
 
 
-def test_a_model_that_is_not_there_is_told_in_one_sentence_without_the_network(tmp_path: Path) -> None:
-    with pytest.raises(PackageError, match=r"There is no model nothing:here in the store: run `python -m training`"):
+def test_a_model_that_is_not_there_is_reported_in_one_line_without_the_network(tmp_path: Path) -> None:
+    with pytest.raises(ServeError, match=r"There is no model nothing:here in the store \S+: run `tabular-bento train`"):
         PackagedModel("nothing:here").resolve(base_path=str(tmp_path))
 
 
@@ -179,24 +188,24 @@ def test_the_store_s_home_is_the_one_bentoml_uses() -> None:
 
 
 def test_the_process_manager_reloads_by_handle_hup_and_knows_its_workers_by_their_pids() -> None:
-    assert callable(SysHandler.handle_hup), "handle_hup is gone: see forward_hangups"
+    assert callable(SysHandler.handle_hup), "handle_hup is gone: see forward_sighup"
     assert signal.SIGHUP in SysHandler.SIGNALS, "the process manager no longer takes SIGHUP"
-    assert list(inspect.signature(SysHandler.__init__).parameters) == ["self", "controller"], "see _hang_up_workers"
+    assert list(inspect.signature(SysHandler.__init__).parameters) == ["self", "controller"], "see _signal_workers"
     source = inspect.getsource(Controller)
-    assert "self.arbiter = arbiter" in source, "the controller no longer knows its arbiter: see _hang_up_workers"
-    assert "SysHandler(self)" in source, "the handler is made otherwise: see forward_hangups"
-    assert callable(Arbiter.iter_watchers), "iter_watchers is gone: see _hang_up_workers"
-    assert Watcher("name", "cmd").processes == {}, "processes are kept elsewhere: see _hang_up_workers"
+    assert "self.arbiter = arbiter" in source, "the controller no longer knows its arbiter: see _signal_workers"
+    assert "SysHandler(self)" in source, "the handler is made otherwise: see forward_sighup"
+    assert callable(Arbiter.iter_watchers), "iter_watchers is gone: see _signal_workers"
+    assert Watcher("name", "cmd").processes == {}, "processes are kept elsewhere: see _signal_workers"
 
 
 def test_the_deployment_hook_runs_in_the_manager_before_the_workers_are_made() -> None:
     source = inspect.getsource(serve_http)
-    assert source.index("server_on_deployment(svc)") < source.index("create_standalone_arbiter("), "see forward_hangups"
+    assert source.index("server_on_deployment(svc)") < source.index("create_standalone_arbiter("), "see forward_sighup"
 
 
 def test_the_workers_would_be_replaced_were_it_not_for_the_other_handler() -> None:
     assert inspect.signature(Watcher.__init__).parameters["send_hup"].default is False
-    assert "send_hup" not in inspect.getsource(create_watcher), "BentoML sends SIGHUP on: forward_hangups can go"
+    assert "send_hup" not in inspect.getsource(create_watcher), "BentoML sends SIGHUP on: forward_sighup can go"
 
 
 @pytest.mark.parametrize(("taken", "code"), [(True, "signal.signal(signal.SIGHUP, print)"), (False, "pass")])
@@ -205,9 +214,9 @@ def test_a_process_that_would_be_ended_by_the_signal_is_known(taken: bool, code:
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        assert _catches_hangups(process.pid) is taken
+        assert _catches_sighup(process.pid) is taken
         process.kill()
-    assert not _catches_hangups(process.pid)
+    assert not _catches_sighup(process.pid)
 
 
 def test_requests_pass_through_the_time_limit_that_it_never_lets_go_of(contract: Any) -> None:
@@ -218,9 +227,9 @@ def test_requests_pass_through_the_time_limit_that_it_never_lets_go_of(contract:
     assert ".cancel()" not in source.replace("fut.cancel()", ""), "it cancels its timer now: use it again"
 
 
-def test_the_doors_have_the_only_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_endpoints_have_the_only_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TimeoutMiddleware, "__call__", _ORIGINAL)
-    leave_time_limits_to_doors()
+    remove_time_limits()
     passed: list[Any] = []
 
     async def app(*arguments: Any) -> None:

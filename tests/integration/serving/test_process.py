@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.serving import serve
 
 
-def test_a_port_in_use_is_told_before_anything_is_started(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_before_anything_is_started(tmp_path: Path) -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(ScoringError, match=f"Port {port} is in use"):
@@ -23,37 +23,39 @@ def test_a_port_in_use_is_told_before_anything_is_started(tmp_path: Path) -> Non
     assert not (tmp_path / "log").exists()
 
 
-def test_a_grpc_port_in_use_is_told_by_the_server(trained: dict[str, Any], tmp_path: Path) -> None:
+def test_a_grpc_port_in_use_is_reported_by_the_server(trained: dict[str, Any], tmp_path: Path) -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:
         port = listener.getsockname()[1]
         with (
             pytest.raises(ScoringError, match=f"gRPC port {port} is in use"),
-            serve(tmp_path, MODEL_TAG=trained["tag"], GRPC_PORT=str(port)),
+            serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_PORT=str(port)),
         ):
             raise AssertionError("it started")
 
 
-def test_a_server_that_cannot_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_is_reported_with_its_last_line(tmp_path: Path) -> None:
     process = ServerProcess(
         free_port(),
         tmp_path / "log",
         directory=ROOT,
-        environment={"MODEL_TAG": "flights:nothing", "GRPC_PORT": str(free_port())},
+        environment={"TABULAR_BENTO_MODEL": "flights:nothing", "TABULAR_BENTO_GRPC_PORT": str(free_port())},
     )
     with pytest.raises(ScoringError, match=r"ended with [1-9]\d*: .*There is no model flights:nothing"):
         process.start()
     assert process.process.poll() is not None
 
 
-def test_a_setting_out_of_range_is_told_by_its_name(tmp_path: Path) -> None:
-    process = ServerProcess(free_port(), tmp_path / "log", directory=ROOT, environment={"MAX_ROWS": "0"})
+def test_a_setting_out_of_range_is_reported_by_its_name(tmp_path: Path) -> None:
+    process = ServerProcess(free_port(), tmp_path / "log", directory=ROOT, environment={"TABULAR_BENTO_MAX_ROWS": "0"})
     with pytest.raises(ScoringError):
         process.start()
-    assert (tmp_path / "log").read_text().startswith("MAX_ROWS=0 in the environment: ")
+    assert (tmp_path / "log").read_text().startswith("TABULAR_BENTO_MAX_ROWS=0 in the environment: ")
 
 
 def test_nothing_is_left_running_after_a_stop(trained: dict[str, Any], tmp_path: Path) -> None:
-    with serve(tmp_path, MODEL_TAG=trained["tag"], WORKERS="2", DRAIN_SECONDS="0") as served:
+    with serve(
+        tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_WORKERS="2", TABULAR_BENTO_DRAIN_SECONDS="0"
+    ) as served:
         server = psutil.Process(served.process.process.pid)
         family = [server, *server.children(recursive=True)]
         assert len(family) >= 2
@@ -64,7 +66,7 @@ def test_nothing_is_left_running_after_a_stop(trained: dict[str, Any], tmp_path:
 
 
 def test_nothing_is_left_running_after_a_kill(trained: dict[str, Any], tmp_path: Path) -> None:
-    with serve(tmp_path, MODEL_TAG=trained["tag"], WORKERS="2") as served:
+    with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_WORKERS="2") as served:
         server = psutil.Process(served.process.process.pid)
         family = [server, *server.children(recursive=True)]
         assert len(family) >= 3

@@ -12,9 +12,9 @@ def test_each_setting_says_what_it_does() -> None:
 
 
 def test_what_is_set_wrong_is_named_with_its_value_before_anything_starts() -> None:
-    result = refused(ROOT, WORKERS="-1", LOG_FORMAT="xml")
+    result = refused(ROOT, TABULAR_BENTO_WORKERS="-1", TABULAR_BENTO_LOG_FORMAT="xml")
     said = result.stdout + result.stderr
     assert result.returncode == 2
-    assert "WORKERS=-1 in the environment: Input should be greater than or equal to 1." in said
-    assert "LOG_FORMAT=xml in the environment: Input should be 'text' or 'json'." in said
+    assert "TABULAR_BENTO_WORKERS=-1 in the environment: Input should be greater than or equal to 1." in said
+    assert "TABULAR_BENTO_LOG_FORMAT=xml in the environment: Input should be 'text' or 'json'." in said
     assert "Traceback" not in said

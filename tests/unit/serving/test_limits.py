@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tabular_bento.serving.limits import BASE_MIB, WORKER_MIB, cpu_quota, memory_limit, usual_workers
-from tests.conftest import ROOT
+from tabular_bento.serving.settings import ServingSettings
 
 
 @pytest.fixture
@@ -93,10 +91,6 @@ def test_as_many_workers_as_processors_and_memory_allow(root: Path, cpu: str, me
     assert usual_workers(write(root, v2(cpu, memory))) == workers
 
 
-def test_what_an_operator_says_stands() -> None:
-    program = "from scoring.settings import settings; print(settings.workers)"
-    environment = {**os.environ, "WORKERS": "3"}
-    result = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "3"
+def test_what_an_operator_sets_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TABULAR_BENTO_WORKERS", "3")
+    assert ServingSettings().workers == 3

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from features.functions import FEATURE_NAMES
+from features.problem import PROBLEM
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.serving.figures import FIGURES, make
-from tabular_bento.serving.metrics import _forget_ended_workers
+from tabular_bento.serving.metrics import METRICS, Metrics, _forget_ended_workers
 from tabular_bento.serving.sampling import missing_shares, observe_all, prediction_bins
 
 
@@ -31,21 +30,23 @@ def test_values_observed_at_once_are_counted_as_the_client_counts_them_one_by_on
 
 
 def test_predictions_fall_into_the_bins_of_the_reference(package: ModelPackage) -> None:
-    bins = prediction_bins(package.profile)
+    output = PROBLEM.declaration.outputs[0]
+    bins = prediction_bins(package.profile, output)
     assert bins == sorted(set(bins))
     assert 10 < len(bins) < 40
     assert min(bins) < 0 < max(bins)
-    assert prediction_bins({}) == [0.0]
+    assert prediction_bins({}, output) == [0.0]
 
 
 def test_the_reference_says_how_often_each_feature_is_missing(package: ModelPackage) -> None:
-    shares = dict(missing_shares(package.profile))
-    assert list(shares) == list(FEATURE_NAMES)
+    names = PROBLEM.declaration.feature_names
+    shares = dict(missing_shares(package.profile, names))
+    assert list(shares) == list(names)
     assert 0 < shares["pressure"] < 0.5
-    assert dict(missing_shares({})) == {}
+    assert dict(missing_shares({}, names)) == {}
 
 
-def test_what_a_killed_worker_had_in_flight_is_forgotten_and_what_it_had_counted_is_not(tmp_path: Path) -> None:
+def test_what_a_killed_worker_had_in_progress_is_forgotten_and_what_it_had_counted_is_not(tmp_path: Path) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     for name in ("gauge_livesum", "gauge_livemax", "gauge_max", "counter"):
@@ -58,7 +59,7 @@ def test_what_a_killed_worker_had_in_flight_is_forgotten_and_what_it_had_counted
     assert {path.name for path in tmp_path.iterdir()} == kept | {f"gauge_max_{ended.pid}.db", f"counter_{ended.pid}.db"}
 
 
-def test_figures_are_told_apart_by_name() -> None:
-    assert len({figure.name for figure in FIGURES}) == len(FIGURES)
+def test_metrics_are_told_apart_by_name() -> None:
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
     with pytest.raises(KeyError):
-        make("no_such_figure")
+        Metrics(CollectorRegistry()).make("no_such_metric")

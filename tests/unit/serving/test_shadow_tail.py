@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tabular_bento.schema import Field, Kind
-from tabular_bento.serving.shadow.tail import BLOCK_BYTES, SegmentTail
-from tabular_bento.traffic.writer import SegmentWriter, owner_of
+from tabular_bento.schema import Kind
+from tabular_bento.serving.shadow.tail import BLOCK_BYTES, LogTail
+from tabular_bento.traffic.schema import LogColumn
+from tabular_bento.traffic.writer import LogWriter, owner_of
 
-SCHEMA = (Field("time", Kind.INSTANT, "When"),)
+SCHEMA = (LogColumn("time", Kind.INSTANT, "When"),)
 
 
 @pytest.fixture
@@ -18,8 +19,8 @@ def stream(tmp_path: Path) -> Path:
     return tmp_path / "predictions"
 
 
-def tail_of(stream: Path, segment: str = "2000", offset: int = 0) -> SegmentTail:
-    return SegmentTail(stream, owner_of(os.getpid()), segment, offset)
+def tail_of(stream: Path, file: str = "2000", offset: int = 0) -> LogTail:
+    return LogTail(stream, owner_of(os.getpid()), file, offset)
 
 
 def lines(first: int, last: int) -> bytes:
@@ -31,7 +32,7 @@ def numbers(read: list[bytes]) -> list[int]:
 
 
 def test_lines_are_read_as_they_are_written_and_in_order(stream: Path) -> None:
-    writer, tail = SegmentWriter(stream, SCHEMA), tail_of(stream)
+    writer, tail = LogWriter(stream, SCHEMA), tail_of(stream)
     assert tail.read(10) == []
     writer.append(lines(0, 5))
     assert numbers(tail.read(10)) == list(range(5))
@@ -41,8 +42,8 @@ def test_lines_are_read_as_they_are_written_and_in_order(stream: Path) -> None:
     assert numbers(tail.read(100)) == list(range(15, 30))
 
 
-def test_segments_follow_each_other_without_a_gap(stream: Path) -> None:
-    writer, tail = SegmentWriter(stream, SCHEMA, roll_bytes=40), tail_of(stream)
+def test_log_files_follow_each_other_without_a_gap(stream: Path) -> None:
+    writer, tail = LogWriter(stream, SCHEMA, roll_bytes=40), tail_of(stream)
     read: list[int] = []
     for start in range(0, 300, 3):
         writer.append(lines(start, start + 3))
@@ -54,8 +55,8 @@ def test_segments_follow_each_other_without_a_gap(stream: Path) -> None:
     assert read == list(range(300))
 
 
-def test_a_segment_that_is_sealed_while_it_is_read_is_read_to_its_end(stream: Path) -> None:
-    writer, tail = SegmentWriter(stream, SCHEMA), tail_of(stream)
+def test_a_log_file_that_is_sealed_while_it_is_read_is_read_to_its_end(stream: Path) -> None:
+    writer, tail = LogWriter(stream, SCHEMA), tail_of(stream)
     writer.append(lines(0, 20))
     assert numbers(tail.read(5)) == list(range(5))
     writer.close()
@@ -66,10 +67,10 @@ def test_a_segment_that_is_sealed_while_it_is_read_is_read_to_its_end(stream: Pa
 
 
 def test_a_later_reader_goes_on_where_one_left_off(stream: Path) -> None:
-    writer, tail = SegmentWriter(stream, SCHEMA), tail_of(stream)
+    writer, tail = LogWriter(stream, SCHEMA), tail_of(stream)
     writer.append(lines(0, 20))
     tail.read(7)
-    assert numbers(tail_of(stream, tail.segment, tail.offset).read(100)) == list(range(7, 20))
+    assert numbers(tail_of(stream, tail.file, tail.offset).read(100)) == list(range(7, 20))
 
 
 def test_what_others_wrote_and_what_was_written_before_is_not_read(stream: Path) -> None:
@@ -77,11 +78,11 @@ def test_what_others_wrote_and_what_was_written_before_is_not_read(stream: Path)
     (stream / f"20200101T000000.000000Z-{owner_of(1)}-ab.x.jsonl").write_bytes(lines(0, 3))
     (stream / f"20200101T000000.000000Z-{owner_of(os.getpid())}-ab.x.jsonl").write_bytes(lines(3, 6))
     start = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    SegmentWriter(stream, SCHEMA).append(lines(6, 9))
+    LogWriter(stream, SCHEMA).append(lines(6, 9))
     assert numbers(tail_of(stream, start).read(100)) == [6, 7, 8]
 
 
-def test_a_line_that_is_not_ended_is_left_until_it_is_and_a_torn_one_is_passed_over(stream: Path) -> None:
+def test_a_line_that_is_not_ended_is_left_until_it_is_and_a_truncated_one_is_passed_over(stream: Path) -> None:
     stream.mkdir()
     first = stream / f"20300101T000000.000000Z-{owner_of(os.getpid())}-ab.x.jsonl"
     first.write_bytes(b"1\n2")
@@ -96,12 +97,12 @@ def test_a_line_that_is_not_ended_is_left_until_it_is_and_a_torn_one_is_passed_o
 
 def test_a_line_longer_than_a_block_is_read(stream: Path) -> None:
     long = b"x" * (3 * BLOCK_BYTES)
-    SegmentWriter(stream, SCHEMA).append(long + b"\nshort\n")
+    LogWriter(stream, SCHEMA).append(long + b"\nshort\n")
     assert tail_of(stream).read(10) == [long, b"short"]
 
 
 def test_a_reader_that_is_behind_skips_ahead_and_counts_every_line(stream: Path) -> None:
-    writer, tail = SegmentWriter(stream, SCHEMA, roll_bytes=30_000), tail_of(stream)
+    writer, tail = LogWriter(stream, SCHEMA, roll_bytes=30_000), tail_of(stream)
     line = b"x" * 99 + b"\n"
     for _ in range(50):
         writer.append(line * 100)

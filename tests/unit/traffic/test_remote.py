@@ -56,11 +56,11 @@ def test_what_is_not_there_is_empty(remote: str) -> None:
         RemotePath(f"{remote}/nothing").open("rb")
 
 
-def test_segments_elsewhere_have_no_writer(tmp_path: Path, remote: str) -> None:
+def test_log_files_elsewhere_have_no_writer(tmp_path: Path, remote: str) -> None:
     write_raw(tmp_path, encode([row(0), row(1)]) + encode([row(2)])[:-10])
     counts = ScanCounts()
     assert EventLog(copied(tmp_path, remote)).read(counts=counts).num_rows == 2
-    assert (counts.torn, counts.segments) == (1, 1)
+    assert (counts.truncated, counts.log_files) == (1, 1)
     assert counts.examples[0].startswith(remote)
 
 
