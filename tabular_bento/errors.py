@@ -110,7 +110,7 @@ class OutputError(MonitoringError):
 
 
 class ReplayError(MonitoringError):
-    """A replay was asked for that cannot be made, such as one of months without flights."""
+    """A replay was asked for that cannot be made, such as one of months without rows."""
 
 
 class CompareError(MonitoringError):

@@ -136,7 +136,7 @@ class Problem:
     name : str
         The model's name in the store and for every client; lower case, as a tag of BentoML.
     rows : str
-        The key under which a request holds its rows: ``{"flights": [...]}``.
+        The key under which a request holds its rows: ``{"rows": [...]}``.
     fields : tuple of Field
         The fields of a row.
     task : Task

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 DAY = 86_400
 _EPOCH = datetime(1970, 1, 1)
 
-# Local times outside these years have no meaning for a flight and none in `datetime`.
+# Local times outside these years have no meaning in data and none in `datetime`.
 EARLIEST = int((datetime(1900, 1, 1) - _EPOCH).total_seconds())
 LATEST = int((datetime(2200, 1, 1) - _EPOCH).total_seconds())
 

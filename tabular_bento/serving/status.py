@@ -49,7 +49,7 @@ def outcome_of(error: BaseException) -> str:
 
 
 def message_of(error: Exception, timeout_seconds: float) -> str:
-    """What the caller is told of `error`; of one that nobody foresaw, where its cause is reported."""
+    """The text for the caller; of an error that nobody foresaw, where its cause is reported."""
     match error:
         case ValidationError():
             return explain(error).error

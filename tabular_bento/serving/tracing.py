@@ -88,11 +88,11 @@ class Tracing:
         self._extract = propagate.extract
         self._trace = trace
 
-    def begin(self, endpoint: str, carrier: Mapping[str, str]) -> Any:
+    def begin(self, endpoint: str, headers: Mapping[str, str]) -> Any:
         """The span of a request to an endpoint, or of feedback, that came with these headers."""
         name = f"predict {endpoint}" if endpoint in ENDPOINTS else endpoint
         kind = self._trace.SpanKind.SERVER
-        return self._tracer.start_span(name, self._extract(carrier), kind=kind, attributes={"endpoint": endpoint})
+        return self._tracer.start_span(name, self._extract(headers), kind=kind, attributes={"endpoint": endpoint})
 
     def end(self, counted: CountedRequest, error: BaseException | None) -> None:
         """End the span of a request with what is known of it."""

@@ -81,7 +81,7 @@ class GRPCServer:
         )
         services.add_GRPCInferenceServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        pool = messages.DESCRIPTOR.pool  # not the default one: reflection is told of the other services here
+        pool = messages.DESCRIPTOR.pool  # not the default one: so it needs the other services too
         for known in (health_pb2, reflection_pb2):
             pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
         reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server, pool)
@@ -129,7 +129,7 @@ def _threads_that_give_way() -> Iterator[None]:
     """Threads that are started within do not interrupt the event loop when they wake, but run when it waits.
 
     gRPC's own threads wake for every message; on a core that they share with the event loop, that would cost a fifth of
-    the throughput. Only Linux can be told so.
+    the throughput. Only Linux has this.
     """
     if not hasattr(os, "SCHED_BATCH"):
         yield

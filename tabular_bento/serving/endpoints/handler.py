@@ -130,7 +130,7 @@ class RequestHandler:
         return predictions
 
     def message(self, error: Exception) -> str:
-        """What the caller is told of an error."""
+        """The text of an error for its caller."""
         return message_of(error, self.settings.timeout_seconds)
 
     def request(self, endpoint: str, headers: Headers) -> AbstractContextManager[CountedRequest]:

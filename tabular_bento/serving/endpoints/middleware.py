@@ -38,7 +38,7 @@ METRICS_TRIES, METRICS_PAUSE = 20, 0.01
 
 
 class EndpointMiddleware:
-    """Opens the endpoints when the application starts, and closes them, in order, when it is told to end.
+    """Opens the endpoints when the application starts, and closes them, in order, on SIGTERM.
 
     On SIGTERM readiness falls at once, over every protocol; after `drain_seconds` the ports are closed, and what is in
     progress is finished.
