@@ -68,6 +68,7 @@ def log_files(server: ServedPort) -> list[Path]:
     return [path for path in (server.traffic / "predictions").glob("*.jsonl") if path.stat().st_size > 0]
 
 
+@pytest.mark.slow
 def test_grpc_port_0_turns_it_off(trained: dict[str, Any], server: ServedPort, tmp_path: Path) -> None:
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_PORT="0", **FOR_EVERYONE) as served:
         assert listening(served) == {served.process.port}
