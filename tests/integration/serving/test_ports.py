@@ -45,6 +45,7 @@ def test_make_serve_ends_with_a_message_where_the_port_is_taken() -> None:
         command = [
             "make",
             "--old-file=.venv/.locked",
+            f"PY={sys.executable}",
             "serve",
             f"PORT={port}",
             f"TABULAR_BENTO_GRPC_PORT={free_port()}",

@@ -116,7 +116,9 @@ def test_our_batcher_takes_the_place_of_theirs_and_gets_the_requests(factory: Se
             theirs = [factory.batch_infer("predict", ([i, i + 1],), {}) for i in range(10, 20)]
             return await asyncio.gather(*ours, *theirs)
 
-    assert [prices(batch) for batch in asyncio.run(scenario())] == [[10 * i, 10 * i + 10] for i in range(20)], "responses went to other callers"
+    assert [prices(batch) for batch in asyncio.run(scenario())] == [[10 * i, 10 * i + 10] for i in range(20)], (
+        "responses went to other callers"
+    )
     assert sum(batches) == 40
     assert len(batches) < 20, "requests are not merged: batch_infer no longer goes through dispatchers[name]"
 
