@@ -8,6 +8,7 @@ import http.client
 import json
 import re
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -17,8 +18,10 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from prometheus_client.parser import text_string_to_metric_families
 
 from tabular_bento.protocol import open_inference_pb2 as messages
+from tabular_bento.serving.metrics import METRICS
 from tests.conftest import ROOT
 from tests.golden import before
 from tests.golden.served import VERSION, write_store
@@ -231,6 +234,27 @@ def replay(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rep
 def test_responses_are_the_same(replay: Replay, protocol: str) -> None:
     found = differing(replay, [exchange for exchange in DEFAULT if exchange["protocol"] == protocol])
     assert not found, "\n".join(map(str, found[:20]))
+
+
+def test_the_served_model_is_described_by_the_same_keys_and_its_declaration(replay: Replay) -> None:
+    golden = next(exchange for exchange in EXCHANGES if exchange["name"] == "GET /model")
+    status, document = replay.server.get("/model")
+    assert status == 200
+    assert set(document) == {*golden["json"], "declaration"}
+
+
+def test_metrics_have_the_same_names_types_and_labels(replay: Replay) -> None:
+    golden = json.loads((before.FOLDER / "metrics.json").read_text())
+    for name, metric in golden.items():
+        declared = next((one for one in METRICS if one.name == name), None)
+        if declared is not None:
+            assert [declared.kind, sorted(declared.labels)] == [
+                metric["type"],
+                sorted(set(metric["labels"]) - {"le"}),
+            ], name
+    with urllib.request.urlopen(f"{replay.server.process.url}/metrics", timeout=30) as response:
+        families = {family.name for family in text_string_to_metric_families(response.read().decode())}
+    assert not set(golden) - families
 
 
 def test_places_without_a_time_zone_are_predicted(replay: Replay) -> None:
