@@ -70,6 +70,7 @@ def test_served_from_another_folder_the_bento_predicts_the_bits_of_the_checkout(
     assert not list(empty.iterdir())
 
 
+@pytest.mark.slow
 def test_the_bento_stays_with_its_model_when_a_newer_one_is_in_the_store(
     store: Path, tag: str, trained: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -146,6 +147,7 @@ def test_where_nothing_was_released_a_bento_is_not_built_unless_the_model_is_nam
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_bento_is_pinned_to_the_champion_and_follows_another_only_where_that_is_asked_for(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tabular_bento.serving.logs import JSONFormatter
 from tests.flights.rows import EXAMPLE
 from tests.integration.serving.bodies import body_of
 from tests.integration.serving.clients import call, raw, stub
@@ -79,19 +76,3 @@ def test_a_request_that_cannot_be_logged_has_a_line_by_default(trained: dict[str
     (line,) = [line for line in served.process.log.read_text().splitlines() if "request_id=" in line]
     for words in ("[WARNING]", "endpoint=http", "status=503", "outcome=unlogged", "rows=2", "request_id=r-2"):
         assert words in line
-
-
-def test_a_record_is_one_line_with_what_it_was_given_and_its_exception() -> None:
-    try:
-        raise ValueError("two\nlines")
-    except ValueError:
-        record = logging.LogRecord("a.b", logging.ERROR, "f", 1, "%s failed", ("it",), sys.exc_info())
-    record.__dict__ |= {"rows": 3, "component": "of BentoML", "path": Path("/x")}
-    text = JSONFormatter().format(record)
-
-    assert "\n" not in text
-    line = json.loads(text)
-    assert line.pop("exception").startswith("Traceback")
-    assert line.pop("time").endswith("+00:00")
-    assert line.pop("pid") > 0
-    assert line == {"level": "ERROR", "logger": "a.b", "message": "it failed", "rows": 3, "path": "/x"}

@@ -18,8 +18,6 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tabular_bento.errors import ScoringError
-from tabular_bento.serving.tracing import Tracing, wanted_exporter
 from tests.flights.rows import EXAMPLE
 from tests.integration.serving.bodies import assert_ended, body_of
 from tests.integration.serving.clients import INFER, call, json_body, raw, stub
@@ -130,27 +128,6 @@ def test_labels_come_in_a_span_too(traced: ServedPort, collected: Collector) -> 
     assert (attributes(span)["request_id"], attributes(span)["rows"]) == ("r-2", 1)
 
 
-@pytest.mark.parametrize(
-    ("environment", "name"),
-    [
-        ({}, "flights"),
-        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=delays,site=b"}, "delays"),
-        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=delays", "OTEL_SERVICE_NAME": "own"}, "own"),
-    ],
-)
-def test_the_service_is_called_as_the_environment_has_it(
-    environment: dict[str, str], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in ("OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME"):
-        monkeypatch.delenv(variable, raising=False)
-    for variable, value in environment.items():
-        monkeypatch.setenv(variable, value)
-    tracing = Tracing("console", "flights")
-
-    assert tracing._provider.resource.attributes["service.name"] == name
-    tracing.stop()
-
-
 def test_a_request_over_the_other_endpoints_is_too(traced: ServedPort, collected: Collector) -> None:
     call(traced, INFER, json.dumps(json_body([EXAMPLE])).encode(), {"traceparent": TRACEPARENT})
     with stub(traced) as calls:
@@ -216,26 +193,7 @@ def test_a_request_that_the_server_fails_is_an_error_and_one_that_the_caller_fai
     assert "flights" in collected.services
 
 
-@pytest.mark.parametrize(
-    ("environment", "exporter"),
-    [
-        ({}, None),
-        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c"}, None),
-        ({"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "otlp"}, None),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c"}, "otlp"),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c"}, "otlp"),
-        ({"OTEL_TRACES_EXPORTER": "otlp"}, "otlp"),
-        ({"OTEL_TRACES_EXPORTER": "console"}, "console"),
-        ({"OTEL_SERVICE_NAME": "delays"}, None),
-    ],
-)
-def test_traces_are_off_until_the_environment_asks_for_them(environment: dict[str, str], exporter: str | None) -> None:
-    assert wanted_exporter(environment) == exporter
-
-
-def test_an_exporter_or_a_protocol_that_is_not_known_is_told_in_one_line(trained: dict[str, Any]) -> None:
-    with pytest.raises(ScoringError, match="'zipkin'; otlp, console, none are known"):
-        wanted_exporter({"OTEL_TRACES_EXPORTER": "zipkin"})
+def test_a_protocol_that_is_not_known_is_told_in_one_line(trained: dict[str, Any]) -> None:
     ended = refused(
         ROOT, TABULAR_BENTO_MODEL=trained["tag"], OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_PROTOCOL="grpc"
     )
