@@ -138,11 +138,11 @@ class Servicer(services.GRPCInferenceServiceServicer):
 
     def ModelStreamInfer(self, request_iterator: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: N802
         for request in request_iterator:
-            told = "no" if self.code is grpc.StatusCode.INVALID_ARGUMENT else ""
+            refusal = "no" if self.code is grpc.StatusCode.INVALID_ARGUMENT else ""
             if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 context.abort(self.code, "no")
             answer = response(self.values, request.id)
-            yield messages.ModelStreamInferResponse(error_message=told, infer_response=answer)
+            yield messages.ModelStreamInferResponse(error_message=refusal, infer_response=answer)
 
 
 @pytest.fixture

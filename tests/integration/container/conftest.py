@@ -43,7 +43,7 @@ class Shipped:
 
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """podman, told to get along with tight limits."""
+    """podman, configured for tight limits."""
     require_engine()
     path = tmp_path_factory.mktemp("engine") / "containers.conf"
     path.write_text(CONTAINERS_CONF)

@@ -69,7 +69,7 @@ def stand_in(folder: Path) -> str:
 
 
 def _index() -> str:
-    """The package index that pip uses here, if it is told of one."""
+    """The package index that pip uses here, if one is configured."""
     if url := os.environ.get("PIP_INDEX_URL"):
         return url
     found = subprocess.run(["pip", "config", "get", "global.index-url"], capture_output=True, text=True, check=False)

@@ -88,6 +88,7 @@ def test_it_holds_the_code_that_serves_and_one_model(shipped: Shipped, running: 
         "README.md",
         "bentofile.yaml",
         "features",
+        "pyproject.toml",
         "service.py",
         "tabular_bento",
     }

@@ -23,7 +23,7 @@ CALLERS = 4
 
 
 class Load(Callers):
-    """Callers that ask through the proxy until told to stop, and note the predictions and the errors."""
+    """Callers that ask through the proxy until they are stopped, and record the predictions and the errors."""
 
     def __init__(self, http: str, grpc_address: str) -> None:
         self.ids: list[str] = []

@@ -1,4 +1,4 @@
-"""The dashboard asks for figures that a server exports, in PromQL that a real Prometheus answers."""
+"""The dashboard asks for metrics that a server exports, in PromQL that a real Prometheus answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOARD = json.loads((OBSERVABILITY / "dashboard.json").read_text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 EXPRESSIONS = sorted({target["expr"] for panel in PANELS for target in panel["targets"]})
 DRIFT = sorted(set(re.findall(r"drift_\w+", " ".join(EXPRESSIONS) + (OBSERVABILITY / "rules.yaml").read_text())))
-"""Figures of the drift job's file that the dashboard or an alert asks for."""
+"""Metrics of the drift job's file that the dashboard or an alert asks for."""
 
 
 def line(name: str) -> str:
@@ -65,7 +65,7 @@ def test_every_expression_has_an_answer(expression: str, answers: dict[str, list
     assert answers[expression]
 
 
-def test_every_drift_figure_is_one_that_the_job_writes() -> None:
+def test_every_drift_metric_is_one_that_the_job_writes() -> None:
     written = (ROOT / "tabular_bento" / "monitoring" / "drift" / "textfile.py").read_text()
     assert DRIFT
     for name in DRIFT:

@@ -25,7 +25,7 @@ def step(name: str, folder: Path, **settings: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    ("name", "message"),
     [
         ("containerize", "names no bento: run `make build` first"),
         ("smoke", "names no image: run `make containerize` first"),
@@ -37,10 +37,10 @@ def step(name: str, folder: Path, **settings: str) -> tuple[int, str]:
         ("gate", "There is no model flights:latest in the store: run `make train`"),
     ],
 )
-def test_a_step_before_its_turn_names_the_one_that_is_missing(tmp_path: Path, name: str, sentence: str) -> None:
+def test_a_step_before_its_turn_names_the_one_that_is_missing(tmp_path: Path, name: str, message: str) -> None:
     code, said = step(name, tmp_path)
     assert code == 1
-    assert sentence in said
+    assert message in said
 
 
 def test_a_bento_is_not_built_where_no_model_was_released(trained: dict[str, Any], tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_bento_is_not_built_where_no_model_was_released(trained: dict[str, Any
     assert "No model was released, so there is no champion to build with" in said
 
 
-def test_the_gate_refuses_a_damaged_package_in_a_sentence(trained: dict[str, Any], tmp_path: Path) -> None:
+def test_the_gate_refuses_a_damaged_package_in_one_line(trained: dict[str, Any], tmp_path: Path) -> None:
     store = copy_of_store(trained["tag"], tmp_path / "store")
     weights = next((store / "models" / trained["tag"].replace(":", "/") / "runner").iterdir())
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
