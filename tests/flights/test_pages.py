@@ -41,7 +41,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pages
 def test_make_targets_exist(page: Path) -> None:
-    made = "\n".join(path.read_text() for path in (ROOT / "Makefile", ROOT / "examples" / "project.mk") if path.exists())
+    made = "\n".join(
+        path.read_text() for path in (ROOT / "Makefile", ROOT / "examples" / "project.mk") if path.exists()
+    )
     for target in set(re.findall(r"[`$] ?make (?:-C examples/diabetes )?([a-z-]+)", page.read_text())):
         assert re.search(rf"^{target}:", made, re.MULTILINE), target
 
