@@ -1,101 +1,35 @@
-"""python -m benchmarks: this service beside the classic scaffold (FastAPI, pandas, a scikit-learn Pipeline)."""
+"""python -m benchmarks NAME: one of the benchmarks and studies of the flights project."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from contextlib import ExitStack
-from pathlib import Path
+from importlib import import_module
 
-from benchmarks.accuracy import measure_rmse
-from benchmarks.command import clean_up_on_signals, scratch_folder, steps, tell_errors, write_json
-from benchmarks.errors import BenchmarkError
-from benchmarks.flights import prepare
-from benchmarks.report import CLASSIC, OURS, Comparison
-from benchmarks.rounds import QUICK, SCENARIOS, Pace, Target, run_rounds
-from benchmarks.servers import bento_server, choose_cores, classic_server, require_model
-from tabular_bento.errors import ScoringError
-from tabular_bento.serving.ports import free_port
-
-CLASSIC_PYTHON = Path(".venv-bench/bin/python")
-
-EPILOG = """\
-Both serve a model of the same months, the classic one trained now, each in one process on one core, with the load on
-another core. They take turns for three rounds (about three minutes), and the table shows medians.
-
-exit codes: 0 measured; 1 the ratio is below --check, or a request failed; 2 the arguments are wrong;
-3 the comparison cannot be made.
-"""
+BENCHMARKS = {
+    "classic": ("benchmarks.scaffold", "the service beside the usual FastAPI, pandas and scikit-learn Pipeline"),
+    "revision": ("benchmarks.revision", "the service beside an earlier commit of itself"),
+    "protocols": ("benchmarks.protocols", "the protocols of one server beside each other"),
+    "drift": ("benchmarks.drift", "time and memory of the drift job by rows, beside Evidently's preset"),
+    "shadow": ("benchmarks.shadow", "what a shadow costs the requests, however it misbehaves"),
+    "backtest": ("benchmarks.backtest.command", "how often the verdict of drift is wrong, on real months and faults"),
+    "comparison": ("benchmarks.comparison.command", "how often a model comparison decides wrongly, by simulation"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description=__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--check", type=float, metavar="RATIO", help="least ratio of one-row throughput")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
-    parser.add_argument("--quick", action="store_true", help="one round of a few seconds; too short to quote")
-    parser.add_argument(
-        "--classic-python",
-        type=Path,
-        default=CLASSIC_PYTHON,
-        metavar="FILE",
-        help=f"Python of the classic scaffold's environment (default: {CLASSIC_PYTHON})",
-    )
-    options = parser.parse_args(arguments)
-    clean_up_on_signals()
-    try:
-        comparison = compare(options.classic_python, QUICK if options.quick else Pace())
-        write_json(comparison.document(), options.json)
-    except (BenchmarkError, ScoringError, OSError) as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 3
-    print(comparison.table())
-    return judge(comparison, options.check)
-
-
-def compare(classic_python: Path, pace: Pace) -> Comparison:
-    """Start both servers, check that both predict, load them in turn, and stop them.
-
-    Raises BenchmarkError or ScoringError where the comparison cannot be made.
-    """
-    if not classic_python.exists():
-        raise BenchmarkError(f"There is no {classic_python}: run `make bench`, which makes its environment.")
-    require_model()
-    cores = choose_cores()
-    with ExitStack() as stack:
-        folder = stack.enter_context(scratch_folder())
-        step = stack.enter_context(steps(4 + pace.rounds * 2 * len(SCENARIOS)))
-        step("training the classic scaffold")
-        asked, model = prepare(folder, classic_python)
-        asked.write(folder / "rows.jsonl")
-        step("starting both servers")
-        servers = {
-            OURS: stack.enter_context(bento_server(cores[0], folder, free_port())),
-            CLASSIC: stack.enter_context(classic_server(cores[0], folder, classic_python, model)),
-        }
-        urls = {name: f"{server.url}/predict" for name, server in servers.items()}
-        step("comparing their predictions")
-        rmse = {name: measure_rmse(name, url, asked) for name, url in urls.items()}
-        targets = {name: dict.fromkeys(SCENARIOS, Target(url)) for name, url in urls.items()}
-        rounds = run_rounds(targets, folder / "rows.jsonl", cores[1], pace, step)
-        step("stopping both servers")
-    return Comparison(rounds, rmse, cores)
-
-
-def judge(comparison: Comparison, required: float | None) -> int:
-    """The exit code of a finished comparison, with a sentence where it is not 0."""
-    if tell_errors("benchmarks", comparison.rounds):
-        return 1
-    if required is not None and (comparison.ratio is None or comparison.ratio < required):
-        ratio = f"{comparison.ratio:.1f}" if comparison.ratio else "not known"
-        print(f"benchmarks: the ratio of one-row throughput is {ratio}, below {required:g}", file=sys.stderr)
-        return 1
-    return 0
+    """Run the benchmark that the first argument names, and return its exit code."""
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print("usage: python -m benchmarks NAME [OPTION...]\n")
+        for known, (_, description) in BENCHMARKS.items():
+            print(f"  {known:<12}{description}")
+        print("\n`python -m benchmarks NAME --help` lists the options of one.")
+        return 0
+    if name not in BENCHMARKS:
+        print(f"benchmarks: there is no {name!r}; there are {', '.join(BENCHMARKS)}.", file=sys.stderr)
+        return 2
+    code: int = import_module(BENCHMARKS[name][0]).main(rest)
+    return code
 
 
 if __name__ == "__main__":

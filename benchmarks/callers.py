@@ -1,9 +1,8 @@
-"""Callers that ask through one door each, with at most one request on its way, and check what comes back."""
+"""Callers over one protocol each, with at most one request in progress, that check each response."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -11,14 +10,13 @@ from urllib.parse import urlsplit
 
 import grpc
 import httptools
-import orjson
 
-from benchmarks.requests import Request
-from features.definition import TARGET
-from tabular_bento.errors import RequestError
-from tabular_bento.monitoring.replay.open_inference import grpc_answer, predictions_of, rest_answer
+from benchmarks.requests import INTERFACE, Request
+from features.problem import PROBLEM
+from tabular_bento.client.encoding import HEADER_LENGTH
+from tabular_bento.errors import ClientError
 from tabular_bento.protocol import open_inference_pb2 as messages
-from tabular_bento.serving.endpoints.rest import HEADER_LENGTH
+from tabular_bento.protocol.predictions import PredictionBatch
 
 _HEADER_LENGTH = HEADER_LENGTH.lower().encode()
 _SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
@@ -29,7 +27,7 @@ _SECONDS = 60.0
 
 
 class FaultError(Exception):
-    """An answer that does not count, in words to count it by."""
+    """A response that does not count; the message is the reason it is counted by."""
 
 
 class Caller(Protocol):
@@ -38,16 +36,16 @@ class Caller(Protocol):
     async def connect(self) -> None:
         """Be connected before the clock runs. Raises OSError."""
 
-    async def ask(self, request: Request) -> Sequence[float]:
-        """The predictions of the request's rows. Raises FaultError, or OSError for a connection that broke."""
+    async def send(self, request: Request) -> Sequence[float]:
+        """The predictions of the request's rows. Raises FaultError, or OSError for a broken connection."""
 
     async def close(self) -> None:
-        """Hang up; what is on its way fails."""
+        """Close the connection; a request in progress fails."""
 
 
 @dataclass(frozen=True, slots=True)
-class HTTPAnswer:
-    """A whole answer; `header_length` says where JSON ends and binary tensors begin."""
+class HTTPResponse:
+    """A whole response; `header_length` says where JSON ends and binary tensors begin."""
 
     status: int
     body: bytes
@@ -55,7 +53,7 @@ class HTTPAnswer:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection with at most one request on its way."""
+    """One keep-alive connection with at most one request in progress."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -63,16 +61,16 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._body = bytearray()
         self._header_length: str | None = None
-        self._answer: asyncio.Future[HTTPAnswer] | None = None
+        self._response: asyncio.Future[HTTPResponse] | None = None
 
-    def ask(self, message: bytes) -> asyncio.Future[HTTPAnswer]:
-        """Send, and give the answer to come; ConnectionError where there is no whole one."""
-        answer = self._answer = asyncio.get_running_loop().create_future()
+    def send(self, message: bytes) -> asyncio.Future[HTTPResponse]:
+        """Send, and return the future response; it raises ConnectionError where there is no whole one."""
+        response = self._response = asyncio.get_running_loop().create_future()
         self._transport.write(message)
-        return answer
+        return response
 
     def close(self) -> None:
-        """Hang up; what is on its way fails."""
+        """Close the connection; a request in progress fails."""
         self.closed = True
         self._transport.abort()
 
@@ -87,8 +85,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.closed = True
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionResetError("closed before the answer was whole"))
+        if self._response is not None and not self._response.done():
+            self._response.set_exception(ConnectionResetError("closed before the response was whole"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == _HEADER_LENGTH:
@@ -98,20 +96,20 @@ class Connection(asyncio.Protocol):
         self._body += body
 
     def on_message_complete(self) -> None:
-        answer = HTTPAnswer(self._parser.get_status_code(), bytes(self._body), self._header_length)
+        response = HTTPResponse(self._parser.get_status_code(), bytes(self._body), self._header_length)
         self._body.clear()
         self._header_length = None
         if not self._parser.should_keep_alive():
             self.closed = True
             self._transport.close()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(answer)
+        if self._response is not None and not self._response.done():
+            self._response.set_result(response)
 
 
 class HTTPCaller:
-    """Asks over HTTP; `read` gives the predictions of a good answer, in the order of the ids that were sent."""
+    """Sends over HTTP; `read` returns the predictions of a response of status 200."""
 
-    def __init__(self, url: str, read: Callable[[HTTPAnswer, list[str]], Sequence[float]]) -> None:
+    def __init__(self, url: str, read: Callable[[HTTPResponse, Request], PredictionBatch]) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._read = read
@@ -122,12 +120,12 @@ class HTTPCaller:
             loop = asyncio.get_running_loop()
             _, self._connection = await loop.create_connection(Connection, self._host, self._port)
 
-    async def ask(self, request: Request) -> Sequence[float]:
+    async def send(self, request: Request) -> Sequence[float]:
         await self.connect()
-        answer = await cast(Connection, self._connection).ask(request.message)
-        if answer.status != 200:
-            raise FaultError(f"status {answer.status}")
-        return _checked(self._read, answer, request.ids)
+        response = await cast(Connection, self._connection).send(request.message)
+        if response.status != 200:
+            raise FaultError(f"status {response.status}")
+        return _checked(self._read, response, request)
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -135,7 +133,7 @@ class HTTPCaller:
 
 
 class GRPCCaller:
-    """Asks over gRPC on a channel of its own; `address` is HOST:PORT."""
+    """Calls over gRPC on a channel of its own; `address` is HOST:PORT."""
 
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address, _OPTIONS)
@@ -144,19 +142,19 @@ class GRPCCaller:
     async def connect(self) -> None:
         """gRPC connects, and connects again, by itself."""
 
-    async def ask(self, request: Request) -> Sequence[float]:
+    async def send(self, request: Request) -> Sequence[float]:
         try:
-            answer = await self._infer(request.message, timeout=_SECONDS)
+            response = await self._infer(request.message, timeout=_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise FaultError(f"status {error.code().name}") from None
-        return _checked(read_grpc, answer, request.ids)
+        return _checked(read_grpc, response, request)
 
     async def close(self) -> None:
         await self._channel.close()
 
 
 class GRPCStreamCaller:
-    """Asks over one gRPC stream on a channel of its own, the next request when the last is answered."""
+    """Sends over one gRPC stream on a channel of its own, the next request after the response to the last."""
 
     def __init__(self, address: str) -> None:
         self._channel = grpc.aio.insecure_channel(address, _OPTIONS)
@@ -167,60 +165,47 @@ class GRPCStreamCaller:
         if self._stream is None or self._stream.done():
             self._stream = self._open()
 
-    async def ask(self, request: Request) -> Sequence[float]:
+    async def send(self, request: Request) -> Sequence[float]:
         await self.connect()
         try:
             async with asyncio.timeout(_SECONDS):
                 await self._stream.write(request.message)
-                answer = await self._stream.read()
+                response = await self._stream.read()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError) as error:
             raise FaultError(f"the stream broke: {type(error).__name__}") from None
-        if answer is grpc.aio.EOF:
+        if response is grpc.aio.EOF:
             raise FaultError("the stream ended")
-        return _checked(read_stream, answer, request.ids)
+        return _checked(read_stream, response, request)
 
     async def close(self) -> None:
         await self._channel.close()
 
 
-def read_json(answer: HTTPAnswer, ids: list[str]) -> Sequence[float]:
-    """The predictions of an answer of POST /predict."""
-    answers: Any = orjson.loads(answer.body)
-    if [item["id"] for item in answers] != ids:
-        raise FaultError("wrong predictions")
-    return [item[TARGET.name] for item in answers]
+def read_json(response: HTTPResponse, request: Request) -> PredictionBatch:
+    """The predictions of a response of POST /predict."""
+    return INTERFACE.json_predictions(response.body, request.rows)
 
 
-def read_rest(answer: HTTPAnswer, ids: list[str]) -> Sequence[float]:
-    """Those of an answer of the Open Inference Protocol over REST."""
-    return _of_tensors(*rest_answer(answer.body, answer.header_length), ids)
+def read_rest(response: HTTPResponse, request: Request) -> PredictionBatch:
+    """Those of a response of the Open Inference Protocol over REST."""
+    return INTERFACE.rest_predictions(response.body, response.header_length, request.rows, request.id)
 
 
-def read_grpc(answer: bytes, ids: list[str]) -> Sequence[float]:
-    """Those of an answer of the Open Inference Protocol over gRPC."""
-    return _of_tensors(*grpc_answer(messages.ModelInferResponse.FromString(answer)), ids)
+def read_grpc(response: bytes, request: Request) -> PredictionBatch:
+    """Those of a response of the Open Inference Protocol over gRPC."""
+    return INTERFACE.grpc_predictions(messages.ModelInferResponse.FromString(response), request.rows, request.id)
 
 
-def read_stream(answer: bytes, ids: list[str]) -> Sequence[float]:
-    """Those of an answer of a stream of the Open Inference Protocol over gRPC."""
-    response: Any = messages.ModelStreamInferResponse.FromString(answer)
-    if response.error_message:
+def read_stream(response: bytes, request: Request) -> PredictionBatch:
+    """Those of a response of a stream of the Open Inference Protocol over gRPC."""
+    message: Any = messages.ModelStreamInferResponse.FromString(response)
+    if message.error_message:
         raise FaultError("refused")
-    return _of_tensors(*grpc_answer(response.infer_response), ids)
+    return INTERFACE.grpc_predictions(message.infer_response, request.rows, request.id)
 
 
-def _of_tensors(name: str, outputs: dict[str, Sequence[Any]], ids: list[str]) -> Sequence[float]:
-    answers = predictions_of(outputs)
-    if name != ids[0] or len(answers) != len(ids):
-        raise FaultError("wrong predictions")
-    return [answer[TARGET.name] for answer in answers]
-
-
-def _checked(read: Callable[[Any, list[str]], Sequence[float]], answer: Any, ids: list[str]) -> Sequence[float]:
+def _checked(read: Callable[[Any, Request], PredictionBatch], response: Any, request: Request) -> Sequence[float]:
     try:
-        predictions = read(answer, ids)
-    except (ValueError, TypeError, KeyError, RequestError):
-        raise FaultError("not predictions") from None
-    if not all(type(value) is float and math.isfinite(value) for value in predictions):
-        raise FaultError("wrong predictions")
-    return predictions
+        return read(response, request).column(PROBLEM.target.name)
+    except ClientError:
+        raise FaultError("wrong predictions") from None

@@ -1,4 +1,4 @@
-"""What the benchmarks' commands have in common: a folder, a progress bar, JSON, and an end that cleans up."""
+"""What the benchmarks' commands share: a scratch folder, a progress bar, JSON output, and clean-up on signals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAR = "{desc:<45} {bar} {elapsed}"
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """A folder that is removed afterwards."""
     SCRATCH.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=SCRATCH) as folder:
         yield Path(folder)
@@ -29,7 +29,7 @@ def scratch_folder() -> Iterator[Path]:
 
 @contextmanager
 def steps(total: int) -> Iterator[Callable[[str], None]]:
-    """What to call at the begin of each of `total` steps; it moves a bar on a terminal."""
+    """A function to call at the start of each of `total` steps; it moves a progress bar on a terminal."""
     with tqdm(total=total, disable=not sys.stderr.isatty(), bar_format=BAR) as bar:
 
         def step(what: str) -> None:
@@ -40,14 +40,14 @@ def steps(total: int) -> Iterator[Callable[[str], None]]:
 
 
 def write_json(document: dict[str, Any], path: Path | None) -> None:
-    """Write everything measured to `path`, if there is one. Raises OSError."""
+    """Write the document to `path`, if there is one. Raises OSError."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
-def tell_errors(command: str, rounds: dict[str, list[dict[str, Measured]]]) -> bool:
-    """Whether requests failed, which is told on stderr."""
+def report_errors(command: str, rounds: dict[str, list[dict[str, Measured]]]) -> bool:
+    """Whether requests failed; each reason is printed to stderr."""
     reasons = {name: count_reasons(measured) for name, measured in rounds.items()}
     for name, counts in reasons.items():
         for reason, count in counts.items():
@@ -56,13 +56,13 @@ def tell_errors(command: str, rounds: dict[str, list[dict[str, Measured]]]) -> b
 
 
 def clean_up_on_signals() -> None:
-    """Let the usual signals end the command through its clean-up."""
+    """Let SIGINT, SIGTERM and SIGHUP end the command through its clean-up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
 
 
 def _leave(number: int, _: Any) -> NoReturn:
-    """End through the clean-up, once; a second signal must not interrupt that."""
+    """Exit through the clean-up; further signals do not interrupt it."""
     for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(other, signal.SIG_IGN)
     sys.exit(128 + number)

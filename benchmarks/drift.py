@@ -1,4 +1,4 @@
-"""python -m benchmarks.drift: time and memory of the drift job, by rows, beside Evidently's own preset, in one run."""
+"""python -m benchmarks drift: time and memory of the drift job, by rows, beside Evidently's own preset, in one run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.report import describe_hardware, hardware, show_number
 from benchmarks.servers import require_model
 from tabular_bento.monitoring.drift.job import RESULT_FILE
-from tabular_bento.serving.settings import settings
 
 SIZES, QUICK_SIZES = (100_000, 1_000_000, 10_000_000), (2_000, 5_000, 10_000)
 JOB, CLUSTER, EVIDENTLY = "drift job", "drift job, two Dask workers", "Evidently's DataDriftPreset"
@@ -43,8 +42,8 @@ begun its program, so the parent must be small.
 """
 
 EPILOG = """\
-Each measurement is a process of its own, with its start, its page and its clean-up: `python -m monitoring drift` on a
-sealed log of real flights under new ids and times, with outcomes of nine in ten; the same with --workers 2; and
+Each measurement is a process of its own, with its start, its page and its clean-up: `tabular-bento drift` on a
+sealed log of real flights under new ids and times, with labels of nine in ten; the same with --workers 2; and
 Evidently's DataDriftPreset on all rows of the middle size in pandas, once. The two jobs' result.json must be the same
 to the bit. Needs 4 GB of disk, and takes about fifteen minutes, most of them Evidently's.
 
@@ -56,7 +55,7 @@ ratio is below --check; 2 the arguments are wrong; 3 the benchmark cannot be mad
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.drift",
+        prog="python -m benchmarks drift",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         scaling = measure(QUICK_SIZES if options.quick else SIZES)
         write_json(scaling.document(), options.json)
     except (BenchmarkError, OSError) as error:
-        print(f"benchmarks.drift: {error}", file=sys.stderr)
+        print(f"benchmarks drift: {error}", file=sys.stderr)
         return 3
     print(scaling.table())
     return judge(scaling, options.check)
@@ -127,14 +126,14 @@ class Scaling:
 
 def measure(sizes: tuple[int, ...]) -> Scaling:
     """Write a log of each size and run all on it. Raises BenchmarkError where something fails."""
-    require_model()
+    model = require_model()
     costs: dict[str, dict[int, Cost]] = {JOB: {}, CLUSTER: {}, EVIDENTLY: {}}
     identical = []
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
         step = stack.enter_context(steps(2 + 3 * len(sizes)))
         step("predicting real flights")
-        base = real_rows(folder / "real", settings.model_tag)
+        base = real_rows(folder / "real", model)
         for rows in sizes:
             log = folder / str(rows)
             step(f"writing a log of {rows:,} rows")
@@ -146,14 +145,14 @@ def measure(sizes: tuple[int, ...]) -> Scaling:
             if result_of(log / "job") == result_of(log / "cluster"):
                 identical.append(rows)
         step(f"{EVIDENTLY}, {sizes[1]:,} rows")
-        preset = ["-m", "benchmarks.evidently_drift", str(folder / str(sizes[1])), settings.model_tag]
+        preset = ["-m", "benchmarks.evidently_drift", str(folder / str(sizes[1])), model.tag]
         costs[EVIDENTLY][sizes[1]] = run(preset, (0,))
     return Scaling(costs, identical)
 
 
 def _job(log: Path) -> list[str]:
     window = ["--from", START.isoformat(), "--to", END.isoformat(), "--as-of", "2013-09-01"]
-    return ["-m", "monitoring", "drift", *window, "--traffic-dir", str(log)]
+    return ["-m", "tabular_bento", "drift", *window, "--traffic-dir", str(log)]
 
 
 def run(arguments: list[str], expected: tuple[int, ...]) -> Cost:
@@ -162,12 +161,12 @@ def run(arguments: list[str], expected: tuple[int, ...]) -> Cost:
     begin = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        told = process.stderr.read().strip().splitlines()
+        printed = process.stderr.read().strip().splitlines()
     seconds = time.perf_counter() - begin
     if process.returncode not in expected:
-        last = told[-2] if len(told) > 1 else "it said nothing"
+        last = printed[-2] if len(printed) > 1 else "it printed nothing"
         raise BenchmarkError(f"`python {' '.join(arguments[:3])}` ended with {process.returncode}: {last}")
-    return Cost(seconds, int(told[-1]) / 1024)
+    return Cost(seconds, int(printed[-1]) / 1024)
 
 
 def result_of(out: Path) -> dict[str, Any]:
@@ -178,10 +177,10 @@ def result_of(out: Path) -> dict[str, Any]:
 
 
 def judge(scaling: Scaling, required: float | None) -> int:
-    """The exit code of finished measurements, with a sentence for each reason that it is not 0."""
+    """The exit code of finished measurements, with a message for each reason that it is not 0."""
     complaints = list(_complaints(scaling, required))
     for complaint in complaints:
-        print(f"benchmarks.drift: {complaint}", file=sys.stderr)
+        print(f"benchmarks drift: {complaint}", file=sys.stderr)
     return 1 if complaints else 0
 
 

@@ -11,17 +11,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.errors import BenchmarkError
-from features.columns import rows_of
-from features.definition import EVENT_TIME, FIELDS, TARGET
-from tabular_bento.data.columns import columns_of_table
+from features.problem import PROBLEM
 from tabular_bento.errors import DataError, ScoringError
-from tabular_bento.evaluation.reference.package import stored_model
+from tabular_bento.features import ColumnRows
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.traffic.log import OUTCOME_SCHEMA, OUTCOMES, PREDICTION_SCHEMA, PREDICTIONS, TrafficLog
+from tabular_bento.scoring.store import LocatedModel
+from tabular_bento.traffic.log import TrafficLog
 from tabular_bento.traffic.reader import EventLog
+from tabular_bento.traffic.schema import (
+    LABEL,
+    LABELS,
+    PREDICTION_ID,
+    PREDICTIONS,
+    TIME,
+    input_column,
+    label_columns,
+    prediction_columns,
+)
 from tabular_bento.traffic.writer import FINGERPRINT_CHARS, encode_schema, schema_fingerprint
-from training.source import load_flights, month_range
+from training.source import SOURCE
 
+EVENT_TIME = input_column(str(PROBLEM.event_time))
 FIRST, DAYS = date(2013, 7, 1), 31
 """The days that predictions are dated."""
 
@@ -29,7 +39,7 @@ START, END = (datetime.combine(day, datetime.min.time()) for day in (FIRST, FIRS
 
 BASE_ROWS = 20_000
 FILE_ROWS = 250_000
-HAVE_OUTCOMES = 0.9
+HAVE_LABELS = 0.9
 JITTER_SECONDS = 1_800
 
 _ROW_GROUP_ROWS = 128 * 1024
@@ -37,32 +47,36 @@ _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _DASHES = (8, 13, 18, 23)
 
 
-def real_rows(folder: Path, tag: str) -> pa.Table:
-    """Some of July's flights as the server logs them, with what came true as `outcome`, NaN where they never arrived.
+def real_rows(folder: Path, model: LocatedModel) -> pa.Table:
+    """Some of July's flights as the server logs them, with their labels as `label`, null where they never arrived.
 
-    Raises BenchmarkError where there is no such model or no flights.
+    Raises
+    ------
+    BenchmarkError
+        Where the model cannot be loaded or there are no flights.
     """
     try:
-        model = stored_model(tag)
-        package = ModelPackage.load(Path(model.path), str(model.tag))
-        july = load_flights().between(*month_range(f"{FIRST:%Y-%m}", f"{FIRST:%Y-%m}"))
+        package = ModelPackage.load(model.directory, model.tag, PROBLEM)
+        july = SOURCE.load().between(FIRST, FIRST + timedelta(DAYS))
     except (ScoringError, DataError) as error:
         raise BenchmarkError(str(error)) from error
-    chosen = np.linspace(0, july.num_rows - 1, min(BASE_ROWS, july.num_rows)).astype(np.int64)
-    table = july.take(pa.array(chosen))
-    columns = columns_of_table(table, [field for field in FIELDS if field.name in table.column_names])
-    rows = rows_of(columns | {"id": np.full(table.num_rows, None)})
-    log = TrafficLog(folder, 1 << 30, 3_600.0)
-    answers = log.record(rows, package.predictor.predict(rows), package.tag)
+    chosen = np.linspace(0, len(july) - 1, min(BASE_ROWS, len(july))).astype(np.int64)
+    drawn = july.where(chosen)
+    rows = ColumnRows(drawn.columns, PROBLEM.field_names)
+    log = TrafficLog(folder, PROBLEM.declaration, 1 << 30, 3_600.0)
+    predicted = package.predict(rows)
+    batch = log.record(rows, package, predicted.features, predicted.outputs)
     log.close()
-    ids = pa.table({"prediction_id": [answer["prediction_id"] for answer in answers], "outcome": table[TARGET.name]})
-    return EventLog(folder / PREDICTIONS).read().join(ids, "prediction_id")
+    labels = pa.array(drawn.target, from_pandas=True)
+    ids = pa.table({PREDICTION_ID: list(batch.column(PREDICTION_ID)), LABEL: labels})
+    return EventLog(folder / PREDICTIONS).read().join(ids, PREDICTION_ID)
 
 
 def write_log(folder: Path, base: pa.Table, rows: int, seed: int = 20130101) -> None:
-    """A sealed log of `rows` predictions drawn from `base`, and outcomes of most, in files of a day; it streams."""
+    """A sealed log of `rows` predictions drawn from `base`, and labels of most, in files of a day; it streams."""
     rng = np.random.default_rng(seed)
-    for stream, schema in ((PREDICTIONS, PREDICTION_SCHEMA), (OUTCOMES, OUTCOME_SCHEMA)):
+    schemas = {PREDICTIONS: prediction_columns(PROBLEM.declaration), LABELS: label_columns(PROBLEM.declaration)}
+    for stream, schema in schemas.items():
         (folder / stream / "schemas").mkdir(parents=True)
         name = f"{schema_fingerprint(schema)[:FINGERPRINT_CHARS]}.json"
         (folder / stream / "schemas" / name).write_bytes(encode_schema(schema))
@@ -74,16 +88,16 @@ def write_log(folder: Path, base: pa.Table, rows: int, seed: int = 20130101) -> 
         shift = rng.integers(-JITTER_SECONDS, JITTER_SECONDS, count)
         event = drawn[EVENT_TIME].cast(pa.int64()).to_numpy() + shift
         changed = {
-            "prediction_id": ids,
-            "time": pa.array(time).cast(pa.timestamp("us", "UTC")),
+            PREDICTION_ID: ids,
+            TIME.name: pa.array(time).cast(pa.timestamp("us", "UTC")),
             EVENT_TIME: pa.array(event).cast(pa.timestamp("s")),
         }
-        names = [field.name for field in PREDICTION_SCHEMA]
+        names = [column.name for column in schemas[PREDICTIONS]]
         _write(folder / PREDICTIONS, day, number, pa.table({name: changed.get(name, drawn[name]) for name in names}))
-        came = (rng.random(count) < HAVE_OUTCOMES) & drawn["outcome"].is_valid().to_numpy()
+        known = (rng.random(count) < HAVE_LABELS) & drawn[LABEL].is_valid().to_numpy()
         received = pa.array(time + rng.integers(3_600, 6 * 3_600, count) * 1_000_000).cast(pa.timestamp("us", "UTC"))
-        outcomes = pa.table({"prediction_id": ids, "time": received, TARGET.name: drawn["outcome"]})
-        _write(folder / OUTCOMES, day, number, outcomes.filter(pa.array(came)))
+        labels = pa.table({PREDICTION_ID: ids, TIME.name: received, LABEL: drawn[LABEL]})
+        _write(folder / LABELS, day, number, labels.filter(pa.array(known)))
 
 
 def _files(rows: int) -> Iterator[tuple[date, int]]:

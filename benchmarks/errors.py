@@ -1,7 +1,7 @@
-"""What the benchmark raises. Every message says what was wrong, where, and what to do."""
+"""The error of the benchmarks."""
 
 from __future__ import annotations
 
 
 class BenchmarkError(Exception):
-    """The comparison cannot be made."""
+    """The measurement cannot be made; the message says what is wrong and what to do."""

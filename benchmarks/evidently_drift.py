@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.drift_log import END, START
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.traffic.log import PREDICTIONS
 from tabular_bento.traffic.reader import EventLog
+from tabular_bento.traffic.schema import PREDICTIONS
 
 
 def main(folder: str, tag: str) -> int:

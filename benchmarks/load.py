@@ -1,7 +1,7 @@
-"""python -m benchmarks.load: a closed loop of callers on kept connections, and what they saw, as JSON.
+"""python -m benchmarks.load: a closed loop of callers on kept connections, and what they measured, as JSON.
 
-Each caller sends its next request when the last one is answered. An answer counts only if it gives every row of the
-request one prediction that is a number; everything else is an error.
+Each caller sends its next request after the response to the last one. A response counts only if it holds a prediction
+that is a number for every row of the request; everything else is an error.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from benchmarks.requests import Request, encode_requests
 
 CALLERS: dict[str, Callable[[str], Caller]] = {
     "json": partial(HTTPCaller, read=read_json),
-    "rest-json": partial(HTTPCaller, read=read_rest),
+    "rest": partial(HTTPCaller, read=read_rest),
     "rest-binary": partial(HTTPCaller, read=read_rest),
     "grpc": GRPCCaller,
     "grpc-stream": GRPCStreamCaller,
 }
-"""A caller of the server at a URL, by the form of its requests; gRPC's URL is HOST:PORT."""
+"""A caller of the server at a URL, by protocol; gRPC's URL is HOST:PORT."""
 
 GRACE_SECONDS = 30.0
-"""How long an answer may take after the end of the measurement before it is an error."""
+"""How long a response may take after the end of the measurement before it is an error."""
 
 RETRY_SECONDS = 0.05
 """Wait after a connection failed."""
@@ -52,10 +52,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What the callers saw. Latencies are in milliseconds, None where no request succeeded.
+    """What the callers measured. Latencies are in milliseconds, None where no request succeeded.
 
-    `requests` are those answered right within the measured `seconds`, `errors` those that failed at any time, by what
-    went wrong in `reasons`. `load_busy` is the share of a core that the callers took: near 1, they were the limit.
+    `requests` are those with a right response within the measured `seconds`. `errors` are those that failed at any
+    time, counted by reason in `reasons`. `load_busy` is the share of a core that the callers took: near 1, they were
+    the limit.
     """
 
     connections: int
@@ -87,22 +88,22 @@ class _Tally:
             self.latencies.append(now - started)
 
 
-async def measure(url: str, requests: Sequence[Request], plan: Plan, form: str = "json") -> Measurement:
+async def measure(url: str, requests: Sequence[Request], plan: Plan, protocol: str = "json") -> Measurement:
     """Load the server at `url` with the requests in turn, all callers together going through them once and again."""
     started, busy = time.perf_counter(), time.process_time()
     tally = _Tally(started + plan.warm_up, started + plan.warm_up + plan.seconds)
     stream = cycle(requests)
-    callers = [asyncio.ensure_future(_call(CALLERS[form](url), stream, tally)) for _ in range(plan.connections)]
+    callers = [asyncio.ensure_future(_call(CALLERS[protocol](url), stream, tally)) for _ in range(plan.connections)]
     done, late = await asyncio.wait(callers, timeout=plan.warm_up + plan.seconds + plan.grace)
     for caller in late:
-        tally.reasons["no answer"] += 1
+        tally.reasons["no response"] += 1
         caller.cancel()
     await asyncio.gather(*late, return_exceptions=True)
     for caller in done:
         caller.result()
     latencies = sorted(tally.latencies)
     rate = len(latencies) / plan.seconds
-    rows_per_request = len(requests[0].ids)
+    rows_per_request = len(requests[0].rows)
     return Measurement(
         plan.connections,
         rows_per_request,
@@ -136,7 +137,7 @@ async def _call(caller: Caller, requests: Iterator[Request], tally: _Tally) -> N
             try:
                 await caller.connect()
                 started = time.perf_counter()
-                await caller.ask(request)
+                await caller.send(request)
             except FaultError as fault:
                 tally.add(0.0, str(fault))
             except OSError:
@@ -152,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0 however many errors were counted."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--url", required=True, help="where to POST, or HOST:PORT of a gRPC server")
-    parser.add_argument("--form", choices=tuple(CALLERS), default="json", help="of the requests, default: json")
+    parser.add_argument("--protocol", choices=tuple(CALLERS), default="json", help="default: json")
     parser.add_argument("--rows", type=Path, required=True, help="file with a JSON object with an id on each line")
     parser.add_argument("--rows-per-request", type=int, default=1, help="default: 1")
     parser.add_argument("--connections", type=int, default=32, help="default: 32")
@@ -160,11 +161,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--warm-up", type=float, default=2.0, help="seconds before that, default: 2")
     options = parser.parse_args(arguments)
     rows = options.rows.read_bytes().splitlines()
-    requests = encode_requests(options.url, rows, options.rows_per_request, options.form)
+    requests = encode_requests(options.url, rows, options.rows_per_request, options.protocol)
     if not requests:
         parser.error(f"{options.rows} has fewer than {options.rows_per_request} rows")
     plan = Plan(options.connections, options.seconds, options.warm_up)
-    print(orjson.dumps(asdict(uvloop.run(measure(options.url, requests, plan, options.form)))).decode())
+    print(orjson.dumps(asdict(uvloop.run(measure(options.url, requests, plan, options.protocol)))).decode())
     return 0
 
 

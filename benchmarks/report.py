@@ -122,7 +122,7 @@ def _cpu() -> str:
 
 
 def show_number(value: float | None) -> str:
-    """Three figures, or "-" for what is not known."""
+    """Three digits, or "-" for what is not known."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

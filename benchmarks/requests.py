@@ -1,8 +1,7 @@
-"""Requests of different rows for each form that a door takes, encoded before anything is measured."""
+"""Requests of different rows for each protocol, encoded by the client's encoders before anything is measured."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,74 +9,71 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from features.definition import ROW
-from tabular_bento.monitoring.replay.open_inference import grpc_request, rest_request, tensors_of
+from features.problem import PROBLEM
+from tabular_bento.client import Interface
+
+INTERFACE = Interface.of(PROBLEM.declaration)
+"""What every server under load takes and returns."""
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An encoded request, and the ids of its rows."""
+    """An encoded request, its rows, and its id."""
 
     message: bytes
-    ids: list[str]
+    rows: list[Row]
+
+    @property
+    def id(self) -> str:
+        """The id of the request, which is that of its first row."""
+        return request_id(self.rows)
 
 
-def encode_requests(url: str, rows: Sequence[bytes], rows_per_request: int, form: str = "json") -> list[Request]:
+def encode_requests(url: str, rows: Sequence[bytes], rows_per_request: int, protocol: str = "json") -> list[Request]:
     """Requests of `rows`, JSON objects with an `id`, so many in each; the last few that do not fill one are left out.
 
-    `form` is one of `ENCODERS`.
+    `protocol` is one of `ENCODERS`.
     """
-    ids = [orjson.loads(row)["id"] for row in rows]
+    decoded = [orjson.loads(row) for row in rows]
     requests = []
     for start in range(0, len(rows) - rows_per_request + 1, rows_per_request):
-        chosen = slice(start, start + rows_per_request)
-        requests.append(Request(ENCODERS[form](url, rows[chosen]), ids[chosen]))
+        chosen = decoded[start : start + rows_per_request]
+        requests.append(Request(ENCODERS[protocol](url, chosen), chosen))
     return requests
 
 
-def _json(url: str, rows: Sequence[bytes]) -> bytes:
-    body = b'{"%ss":[%s]}' % (ROW.encode(), b",".join(rows))
-    return _post(url, body, {"Content-Type": "application/json"})
+def request_id(rows: Sequence[Row]) -> str:
+    """The id of a request of these rows."""
+    return str(rows[0][PROBLEM.identifier])
 
 
-def _rest_json(url: str, rows: Sequence[bytes]) -> bytes:
-    decoded = _decoded(rows)
-    inputs = [
-        {
-            "name": tensor.name,
-            "datatype": tensor.datatype,
-            "shape": tensor.shape,
-            "data": [None if isinstance(value, float) and math.isnan(value) else value for value in tensor.values],
-        }
-        for tensor in tensors_of(decoded)
-    ]
-    body = orjson.dumps({"id": decoded[0]["id"], "inputs": inputs})
-    return _post(url, body, {"Content-Type": "application/json"})
+def _json(url: str, rows: list[Row]) -> bytes:
+    return _post(url, *INTERFACE.json_request(rows))
 
 
-def _rest_binary(url: str, rows: Sequence[bytes]) -> bytes:
-    decoded = _decoded(rows)
-    return _post(url, *rest_request(decoded, decoded[0]["id"]))
+def _rest_json(url: str, rows: list[Row]) -> bytes:
+    return _post(url, *INTERFACE.rest_request(rows, request_id(rows), binary=False)[1:])
 
 
-def _grpc(_: str, rows: Sequence[bytes]) -> bytes:
-    decoded = _decoded(rows)
-    message: bytes = grpc_request(decoded, decoded[0]["id"]).SerializeToString()
+def _rest_binary(url: str, rows: list[Row]) -> bytes:
+    return _post(url, *INTERFACE.rest_request(rows, request_id(rows), binary=True)[1:])
+
+
+def _grpc(_: str, rows: list[Row]) -> bytes:
+    message: bytes = INTERFACE.grpc_request(rows, request_id(rows)).SerializeToString()
     return message
 
 
-ENCODERS: dict[str, Callable[[str, Sequence[bytes]], bytes]] = {
+ENCODERS: dict[str, Callable[[str, list[Row]], bytes]] = {
     "json": _json,
-    "rest-json": _rest_json,
+    "rest": _rest_json,
     "rest-binary": _rest_binary,
     "grpc": _grpc,
     "grpc-stream": _grpc,
 }
-"""The message of a request to a URL, by form."""
-
-
-def _decoded(rows: Sequence[bytes]) -> list[dict[str, Any]]:
-    return [orjson.loads(row) for row in rows]
+"""The message of a request to a URL, by protocol of the client."""
 
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> bytes:

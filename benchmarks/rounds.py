@@ -1,4 +1,4 @@
-"""The rounds of a comparison: what is asked of each server, and the median of what came out."""
+"""The rounds of a comparison: the load on each server, and medians over the rounds."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Target:
-    """What is loaded: a URL, or HOST:PORT of a gRPC server, and the form of the requests, of `load.CALLERS`."""
+    """What is loaded: a URL, or HOST:PORT of a gRPC server, and the protocol, of `load.CALLERS`."""
 
     url: str
-    form: str = "json"
+    protocol: str = "json"
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -44,7 +44,7 @@ SCENARIOS: dict[str, Scenario] = {
     "lone_after": Scenario(1, 1, 3, 0),
     "thousand_rows": Scenario(1000, 4, 8, 2),
 }
-"""In the order they are run: the lone caller comes at once before and at once after the burst of one-row requests."""
+"""In the order they are run: the lone caller runs directly before and directly after the burst of one-row requests."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Pace:
 
 
 QUICK = Pace(1, 0.15)
-"""One short round, to see that all is there."""
+"""One short round, to check that everything runs."""
 
 
 def run_rounds(
@@ -81,6 +81,27 @@ def run_rounds(
     return rounds
 
 
+def run_pairs(
+    targets: Mapping[str, Target],
+    scenarios: Mapping[str, Scenario],
+    rows: Path,
+    core: int | None,
+    pace: Pace,
+    step: Callable[[str], None],
+) -> dict[str, list[dict[str, Measured]]]:
+    """Measurements by name, round and scenario, where each scenario runs on all targets directly one after the other.
+
+    The order of the targets is reversed in every other round.
+    """
+    rounds: dict[str, list[dict[str, Measured]]] = {name: [{} for _ in range(pace.rounds)] for name in targets}
+    for number in range(pace.rounds):
+        for scenario, load in scenarios.items():
+            for name in list(targets)[:: -1 if number % 2 else 1]:
+                step(f"round {number + 1}: {name}, {scenario.replace('_', ' ')}")
+                rounds[name][number][scenario] = measure(targets[name], rows, load, core, pace.share)
+    return rounds
+
+
 def median(rounds: list[dict[str, Measured]], scenario: str, metric: str) -> float | None:
     """The median of a metric over rounds; None where a round has no value."""
     values = [measured[scenario][metric] for measured in rounds]
@@ -93,8 +114,8 @@ def count_reasons(rounds: list[dict[str, Measured]]) -> Counter[str]:
 
 
 def measure(target: Target, rows: Path, load: Scenario, core: int | None, factor: float) -> Measured:
-    """What the callers of one load saw; `factor` shortens it. Raises BenchmarkError where the load fails."""
-    command = [sys.executable, "-m", "benchmarks.load", "--url", target.url, "--form", target.form]
+    """What the callers of one load measured; `factor` shortens it. Raises BenchmarkError where the load fails."""
+    command = [sys.executable, "-m", "benchmarks.load", "--url", target.url, "--protocol", target.protocol]
     command += ["--rows", str(rows), "--rows-per-request", str(load.rows), "--connections", str(load.connections)]
     command += ["--seconds", str(load.seconds * factor), "--warm-up", str(load.warm_up * factor)]
     timeout = load.seconds + load.warm_up + GRACE_SECONDS + 60

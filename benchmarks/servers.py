@@ -1,4 +1,4 @@
-"""The two servers, each a process on a core of its own."""
+"""Servers under load, each on one core."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.errors import BenchmarkError
+from features.problem import PROBLEM
+from tabular_bento.errors import PackageError
+from tabular_bento.scoring.releases import champion_tag
+from tabular_bento.scoring.store import LocatedModel, find_model
 from tabular_bento.serving.ports import free_port
 from tabular_bento.serving.process import ServerProcess
+
+NAME = PROBLEM.name
 
 
 class PinnedServer(ServerProcess):
     """A server and its workers on one core, at a port of its own."""
 
     def __init__(
-        self, core: int | None, log: Path, environment: Mapping[str, str], command: Sequence[str] | None = None
+        self,
+        core: int | None,
+        log: Path,
+        environment: Mapping[str, str],
+        command: Sequence[str] | None = None,
+        directory: Path | None = None,
     ) -> None:
-        super().__init__(free_port(), log, environment=environment, command=command)
+        super().__init__(free_port(), log, directory=directory, environment=environment, command=command)
         self._core = core
 
     def start(self) -> Self:
@@ -29,13 +40,36 @@ class PinnedServer(ServerProcess):
 
 def bento_server(core: int | None, folder: Path, grpc_port: int) -> PinnedServer:
     """This service, with the model and the settings of the environment, one worker, and a traffic log in `folder`."""
-    own = {
-        "TRAFFIC_DIR": str((folder / "traffic").absolute()),
-        "GRPC_PORT": str(grpc_port),
-        "WORKERS": "1",
+    return PinnedServer(core, folder / "bento.log", settings_of(folder / "traffic", grpc_port))
+
+
+def settings_of(traffic: Path, grpc_port: int) -> dict[str, str]:
+    """The environment of a server under load: one worker, and its traffic log in `traffic`."""
+    return {
+        "TABULAR_BENTO_TRAFFIC_DIR": str(traffic.absolute()),
+        "TABULAR_BENTO_GRPC_PORT": str(grpc_port),
+        "TABULAR_BENTO_WORKERS": "1",
+        "BENTOML_HOST": "127.0.0.1",
         "BENTOML_DO_NOT_TRACK": "True",
     }
-    return PinnedServer(core, folder / "bento.log", own)
+
+
+def revision_server(
+    core: int | None, folder: Path, grpc_port: int, source: Path, store: Path, python: Path
+) -> PinnedServer:
+    """The service of an earlier commit, checked out in `source`, with the latest model of its own `store`.
+
+    Commits before the library read their settings from variables without a prefix.
+    """
+    own = settings_of(folder / "earlier-traffic", grpc_port)
+    own |= {name.removeprefix("TABULAR_BENTO_"): value for name, value in own.items()}
+    own |= {
+        "BENTOML_HOME": str(store.absolute()),
+        "MODEL_TAG": f"{NAME}:latest",
+        "TABULAR_BENTO_MODEL": f"{NAME}:latest",
+    }
+    command = [str(python.absolute()), "-m", "bentoml", "serve", "service:Service"]
+    return PinnedServer(core, folder / "earlier.log", own, command, source)
 
 
 def classic_server(core: int | None, folder: Path, python: Path, model: Path) -> PinnedServer:
@@ -44,14 +78,15 @@ def classic_server(core: int | None, folder: Path, python: Path, model: Path) ->
     return PinnedServer(core, folder / "classic.log", {"CLASSIC_MODEL": str(model.absolute())}, command)
 
 
-def require_model() -> None:
-    """Raises BenchmarkError where there is no model to serve."""
-    from tabular_bento.errors import PackageError
-    from tabular_bento.serving.bento import find_model, tag_of
-    from tabular_bento.serving.settings import settings
+def model_tag() -> str:
+    """The model that servers are started with: TABULAR_BENTO_MODEL, by default the champion."""
+    return os.environ.get("TABULAR_BENTO_MODEL") or champion_tag(NAME)
 
+
+def require_model() -> LocatedModel:
+    """The model to serve. Raises BenchmarkError where there is none."""
     try:
-        find_model(tag_of(settings.model_tag))
+        return find_model(model_tag())
     except PackageError as error:
         raise BenchmarkError(str(error)) from None
 

@@ -22,7 +22,7 @@ COUNTED = ("rows", "dropped", "failures")
 class ShadowComparison:
     """Measurements by kind of shadow, round and scenario, and what the shadows counted in all.
 
-    `missing` are the rows that were answered and are not in the log, by kind.
+    `missing` are the rows that were returned and are not in the log, by kind.
     """
 
     rounds: dict[str, list[dict[str, Measured]]]

@@ -1,1 +1,1 @@
-"""From a released model to a signed image in a registry: build, containerize, smoke test, scan, list, sign, push."""
+"""From a model to a signed image in a registry: build, containerize, smoke test, scan, list, push, sign."""

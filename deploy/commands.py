@@ -1,4 +1,4 @@
-"""Other programs: run to their end, their output or their last words in hand."""
+"""Runs other programs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ _QUOTED_LINES = 12
 
 
 def run(command: Sequence[str], what: str) -> str:
-    """Standard output of `command`. Raises DeployError with its last words where it fails at `what`, ToolError where
-    the program is not there.
+    """Standard output of `command`.
+
+    Raises
+    ------
+    DeployError
+        With the last lines of its output, where it fails at `what`.
+    ToolError
+        Where the program is not installed.
     """
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""A container as it should be run: it can write to /tmp and to the volume of its traffic log, and nowhere else."""
+"""A hardened container: it can write to /tmp and to the volume of its traffic log, and nowhere else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Container:
     `network` is `host`, where it listens on free ports of the host, or `bridge`, where its ports are published on
     the loopback; `ports`, of HTTP and gRPC, take the place of free ones. Limits of processors and memory in MiB are
     the engine's; `environment` holds settings of the server.
-    Raises DeployError where it ends before it is ready, with its last words.
+    Raises DeployError where it ends before it is ready, with the last line of its output.
     """
 
     def __init__(
@@ -62,7 +62,11 @@ class Container:
         self._command += [f"--network={network}", f"--cpus={cpus}", f"--memory={memory_mib}m"]
         self._command += [f"--health-cmd={HEALTH}", "--health-interval=disable"]
         if network == "host":
-            given |= {"BENTOML_HOST": "127.0.0.1", "PORT": str(self.port), "GRPC_PORT": str(self.grpc_port)}
+            given |= {
+                "BENTOML_HOST": "127.0.0.1",
+                "PORT": str(self.port),
+                "TABULAR_BENTO_GRPC_PORT": str(self.grpc_port),
+            }
         else:
             self._command += [
                 f"--publish=127.0.0.1:{self.port}:{_HTTP}",
@@ -82,13 +86,13 @@ class Container:
         return self
 
     def stop(self) -> int:
-        """Ask it to finish what it has begun, wait, and give its exit code."""
+        """Ask it to finish the requests in progress, wait, and return its exit code."""
         podman("stop", "--time", str(STOP_SECONDS), self.name, what="Stopping the container")
         code: int = self.state()["ExitCode"]
         return code
 
     def state(self) -> dict[str, Any]:
-        """What the engine says of its state."""
+        """The state that the engine reports."""
         document = podman("inspect", "--format", "{{json .State}}", self.name, what="Looking at the container")
         state: dict[str, Any] = json.loads(document)
         return state
@@ -98,7 +102,7 @@ class Container:
         return podman("exec", self.name, *command, what=f"`{command[0]}` in the container")
 
     def logs(self) -> str:
-        """What it has printed."""
+        """Its output."""
         return run(["sh", "-c", 'exec podman logs "$0" 2>&1', self.name], "Reading the container's log")
 
     def remove(self) -> None:
@@ -123,9 +127,9 @@ class Container:
                 time.sleep(0.1)
             state = self.state()
             if not state["Running"]:
-                raise DeployError(f"The container ended with {state['ExitCode']}: {self._last_words()}")
-        raise DeployError(f"The container was not ready after {STARTUP_SECONDS:.0f} s: {self._last_words()}")
+                raise DeployError(f"The container ended with {state['ExitCode']}: {self._last_line()}")
+        raise DeployError(f"The container was not ready after {STARTUP_SECONDS:.0f} s: {self._last_line()}")
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = self.logs().strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "it printed nothing"

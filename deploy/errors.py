@@ -1,11 +1,11 @@
-"""What a step on the way to an image raises: one sentence that says what was wrong and what to do."""
+"""Errors of the steps; each message says what was wrong and what to do."""
 
 from __future__ import annotations
 
 
 class DeployError(Exception):
-    """A step that did not do what it is for."""
+    """A step failed."""
 
 
 class ToolError(DeployError):
-    """A tool that is not installed, or a service of the network that did not answer: nothing was found out."""
+    """A tool is not installed, or a network service did not respond: nothing is known."""

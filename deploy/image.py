@@ -13,27 +13,29 @@ from deploy.commands import podman, run
 from deploy.errors import DeployError
 from deploy.record import Record
 from deploy.settings import ShipSettings
+from tabular_bento.project import Project
 from tabular_bento.scoring.manifest import FILE as MANIFEST_FILE
-from tabular_bento.scoring.package import DECLARATION_FILE, PROVENANCE_FILE
+from tabular_bento.scoring.package import PACKAGE_FILE, PROVENANCE_FILE
 from tabular_bento.training.commit import commit_of
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def build(settings: ShipSettings) -> Record:
-    """Build the bento. Raises DeployError, with the sentence of `bentoml build`, where there is no model for it."""
-    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag", str(ROOT)]
+    """Build the project's bento. Raises DeployError, with the message of `bentoml build`, where there is no model."""
+    project = Project.find()
+    command = [sys.executable, "-m", "bentoml", "build", str(project.root)]
     if commit := commit_of():
         command += ["--label", f"commit={commit}"]
-    tag = run(command, "Building the bento").strip().splitlines()[-1].removeprefix("__tag__:")
-    bento = bentoml.bentos.get(tag)
-    record = Record(bento=tag, model=str(bento.info.all_models[0].tag))
+    run(command, "Building the bento")
+    bento = bentoml.bentos.get(
+        f"{project.load_problem().name}:latest"
+    )  # the output has emoji in the place of some names
+    record = Record(bento=str(bento.tag), model=str(bento.info.all_models[0].tag))
     record.write(settings.ship_dir)
     return record
 
 
 def containerize(settings: ShipSettings) -> Record:
-    """Build the image of the bento that was built last, with labels, and look at what came out."""
+    """Build the image of the bento that was built last, with labels, and check them."""
     record = Record.read(settings.ship_dir, needs="bento", step="build")
     name = f"{settings.image_name}:{record.bento.split(':')[1]}"
     labels = labels_of(record.bento)
@@ -67,18 +69,18 @@ def inspect(image: str) -> dict[str, Any]:
 
 
 def labels_of(bento_tag: str) -> dict[str, str]:
-    """What an image says of itself: the model, its fingerprints, and the commits of the code and of the training."""
+    """The labels of an image: the model, its fingerprints, and the commits of the code and of the training."""
     bento = bentoml.bentos.get(bento_tag)
     model = bentoml.models.get(str(bento.info.all_models[0].tag))
     manifest, declared, provenance = (
-        json.loads(Path(model.path_of(name)).read_text()) for name in (MANIFEST_FILE, DECLARATION_FILE, PROVENANCE_FILE)
+        json.loads(Path(model.path_of(name)).read_text()) for name in (MANIFEST_FILE, PACKAGE_FILE, PROVENANCE_FILE)
     )
     return {
         "org.opencontainers.image.title": bento.tag.name,
         "org.opencontainers.image.version": str(bento.tag.version),
         "org.opencontainers.image.revision": str(bento.info.labels.get("commit") or "unknown"),
         "model.tag": str(model.tag),
-        "model.runner": declared["runner"],
+        "model.runner": declared["runner"]["kind"],
         "model.fingerprint": manifest["fingerprint"],
         "model.fingerprint.declaration": declared["declaration_fingerprint"],
         "model.fingerprint.code": declared["code_fingerprint"],

@@ -1,4 +1,4 @@
-"""The model in service, taken out of its image: what a candidate is compared with where the store is a new one."""
+"""Takes the model in service out of its image, for a candidate to be compared with where the store is empty."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deploy.errors import DeployError
 from deploy.image import inspect
 from deploy.settings import ShipSettings
 from tabular_bento.scoring.manifest import verify_manifest
-from tabular_bento.serving.bento import store_home
+from tabular_bento.scoring.store import store_home
 
 _MODELS = "/home/bentoml/bento/models"
 

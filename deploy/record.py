@@ -1,4 +1,4 @@
-"""The record of what was shipped, which each step adds to and the next one reads."""
+"""The record of a shipped image, which each step adds to and the next one reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the way to an image. Each is overridden by the environment variable of its name in capitals."""
+"""Settings of the steps. Each is overridden by the environment variable of its name in capitals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from features.definition import NAME
+from tabular_bento.project import Project
+
+
+def _name() -> str:
+    return Project.find().load_problem().name
 
 
 class ShipSettings(BaseSettings):
@@ -17,9 +21,14 @@ class ShipSettings(BaseSettings):
     model_config = SettingsConfigDict(protected_namespaces=())
 
     ship_dir: Path = Field(Path("var/ship"), description="Folder of the record, the bill of materials, the signature.")
-    candidate: str = Field(f"{NAME}:latest", description="Model that `gate` looks at.")
+    candidate: str = Field(
+        default_factory=lambda: f"{_name()}:latest", description="Model that `gate` checks; by default the latest."
+    )
     in_service: str = Field("", description="Image in service, whose model a candidate is compared with.")
-    image_name: str = Field(NAME, description="Name of the image; its tag is the bento's version.")
+    image_name: str = Field(
+        default_factory=_name,
+        description="Name of the image, by default the problem's; its tag is the bento's version.",
+    )
     build_network: str = Field("host", description="Network of the image's build: it downloads the requirements.")
     container_network: str = Field("host", description="Network of the container under test: host, or bridge.")
     registry: str = Field("", description="Where `push` pushes to: a registry's host and path.")

@@ -1,13 +1,10 @@
-"""The smoke test: an image that answers the model's parity vectors with training's bits, through each of its doors."""
+"""The smoke test: an image that returns the model's parity vectors with training's bits, over each of its protocols."""
 
 from __future__ import annotations
 
-import asyncio
-import math
 from pathlib import Path
 from typing import Any
 
-import bentoml
 import numpy as np
 
 from deploy.commands import podman
@@ -15,67 +12,99 @@ from deploy.container import Container
 from deploy.errors import DeployError
 from deploy.record import Record
 from deploy.settings import ShipSettings
-from features.definition import FIELD_NAMES, FIELDS, TARGET
-from tabular_bento.monitoring.replay.doors import Door, GRPCDoor, HTTPDoor, RefusedError, RESTDoor
-from tabular_bento.schema import Kind
+from tabular_bento import Declaration
+from tabular_bento.client import Client, Protocol
+from tabular_bento.errors import TabularBentoError
+from tabular_bento.protocol.values import json_values
+from tabular_bento.scoring.package import read_declaration
 from tabular_bento.scoring.parity import VECTORS_FILE, read_rows
+from tabular_bento.scoring.store import find_model
+
+PROTOCOLS: tuple[Protocol, ...] = ("json", "rest-binary", "grpc")
 
 _TIMEOUT = 60.0
 
 
 def smoke(settings: ShipSettings) -> str:
-    """Run the image hardened, check the parity vectors, stop it, and say what was seen. Raises DeployError."""
+    """Run the image hardened, check the parity vectors, stop it, and report what was checked.
+
+    Raises
+    ------
+    DeployError
+        Where a value differs, a request fails, or the container does not end with 0.
+    """
     record = Record.read(settings.ship_dir, needs="image", step="containerize")
-    folder = Path(bentoml.models.get(record.labels["model.tag"]).path)
+    folder = find_model(record.labels["model.tag"]).directory
     volume = f"smoke-{record.image_id[:12]}"
     try:
         with Container(record.image_id, volume, settings.container_network) as container:
-            counts = asyncio.run(check_doors(folder, container.url, container.address))
+            counts = check_protocols(folder, container.url, container.address)
             code = container.stop()
     finally:
         podman("volume", "rm", "--force", volume, what="Removing the volume")
     if code:
         raise DeployError(f"The container ended with {code} when it was asked to stop, where 0 was expected.")
-    return "; ".join(f"{count} parity vectors equal through {door}" for door, count in counts.items())
+    return "; ".join(f"{count} parity vectors equal through {protocol}" for protocol, count in counts.items())
 
 
-async def check_doors(package: Path, url: str, address: str) -> dict[str, int]:
-    """Ask for the parity vectors of the model package in the folder `package` through each door, as one batch and the
-    first alone, and count them. Raises DeployError naming the first whose bits differ, or the answer that is none.
+def check_protocols(package: Path, url: str, address: str) -> dict[str, int]:
+    """Request the parity vectors of a model package over each protocol, as one batch and the first alone.
+
+    Parameters
+    ----------
+    package : Path
+        The folder of the package.
+    url : str
+        The server's HTTP address.
+    address : str
+        Its gRPC address, HOST:PORT.
+
+    Returns
+    -------
+    dict
+        The number of vectors by protocol.
+
+    Raises
+    ------
+    DeployError
+        Naming the first vector and output whose bits differ, or the request that was refused.
     """
-    rows = [_as_json(row, number) for number, row in enumerate(read_rows(package))]
-    with np.load(package / VECTORS_FILE, allow_pickle=False) as arrays:
-        expected = arrays["target"].tolist()
-    doors: dict[str, Door] = {
-        "http": HTTPDoor(url, 1, _TIMEOUT),
-        "rest": RESTDoor(url, 1, _TIMEOUT),
-        "grpc": GRPCDoor(address, 1, _TIMEOUT),
-    }
-    try:
-        for name, door in doors.items():
+    declaration = read_declaration(package)
+    rows = _rows(package, declaration)
+    expected = _expected(package, declaration)
+    with Client(url, grpc=address, timeout=_TIMEOUT) as client:
+        for protocol in PROTOCOLS:
             try:
-                predicted = [answer[TARGET.name] for answer in await door.predict(rows)]
-                predicted += [answer[TARGET.name] for answer in await door.predict(rows[:1])]
-            except RefusedError as error:
-                raise DeployError(f"The {name} door refused the parity vectors ({error.status}): {error}") from error
-            for number, (value, wanted) in enumerate(zip(predicted, [*expected, expected[0]], strict=True)):
-                if value != wanted:
-                    raise DeployError(
-                        f"Parity fails through the {name} door: vector {number} is predicted {value!r} where training "
-                        f"predicted {wanted!r}. The image is not to be used."
-                    )
-    finally:
-        for door in doors.values():
-            await door.close()
-    return {name: len(rows) for name in doors}
+                predicted = [*client.predict(rows, protocol=protocol), *client.predict(rows[:1], protocol=protocol)]
+            except TabularBentoError as error:
+                raise DeployError(f"The parity vectors were refused over {protocol}: {error}") from error
+            _compare(protocol, predicted, [*expected, expected[0]])
+    return dict.fromkeys(PROTOCOLS, len(rows))
 
 
-def _as_json(row: tuple[Any, ...], number: int) -> dict[str, Any]:
-    values = (_plain(field.kind, value) for field, value in zip(FIELDS, row, strict=True))
-    return {**dict(zip(FIELD_NAMES, values, strict=True)), "id": f"parity-{number}"}
+def _compare(protocol: str, predicted: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    for number, (prediction, wanted) in enumerate(zip(predicted, expected, strict=True)):
+        for output, value in wanted.items():
+            if prediction[output] != value:
+                raise DeployError(
+                    f"Parity fails over {protocol}: vector {number} has {output} {prediction[output]!r} where training "
+                    f"had {value!r}. Do not use the image."
+                )
 
 
-def _plain(kind: Kind, value: Any) -> Any:
-    if kind is Kind.LOCAL_TIME:
-        return str(np.datetime64(value, "s"))
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _rows(package: Path, declaration: Declaration) -> list[dict[str, Any]]:
+    """The rows of the parity vectors, in JSON values."""
+    columns = zip(*read_rows(package, declaration.fields), strict=True)
+    values = [json_values(field.kind, list(column)) for field, column in zip(declaration.fields, columns, strict=True)]
+    return [dict(zip(declaration.field_names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _expected(package: Path, declaration: Declaration) -> list[dict[str, Any]]:
+    """The outputs of the parity vectors, in JSON values."""
+    outputs: dict[str, list[Any]] = {}
+    with np.load(package / VECTORS_FILE, allow_pickle=False) as arrays:
+        for output in declaration.outputs:
+            values = arrays[f"output.{output.name}"].tolist()
+            named = [dict(zip(output.parts, row, strict=True)) for row in values] if output.parts else values
+            outputs[output.name] = named
+    return [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]

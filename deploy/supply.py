@@ -1,4 +1,4 @@
-"""What a platform team asks of an image beside that it works: what is in it, what is known against it, whose it is."""
+"""The supply chain of an image: its bill of materials, known vulnerabilities, push and signature."""
 
 from __future__ import annotations
 
@@ -11,15 +11,28 @@ from pathlib import Path
 
 from deploy.commands import podman, run
 from deploy.errors import DeployError, ToolError
-from deploy.image import ROOT
 from deploy.record import Record
 from deploy.settings import ShipSettings
+from tabular_bento import serving
 
-LOCK = ROOT / "requirements" / "serving.txt"
-TOOLS = ROOT / ".venv-scan" / "bin"
+LOCKS = Path(serving.__file__).parent / "locks"
+"""What the image installs, by the runner of its model."""
+
+TOOLS = Path(__file__).resolve().parent.parent / ".venv-scan" / "bin"
 """The environment of `requirements/scan.txt`, which make puts there."""
 
+DEFAULT_RUNNER = "xgboost"
+
 SBOM_FILE, SCAN_FILE, PAYLOAD_FILE, SIGNATURE_FILE = "sbom.json", "scan.json", "payload.json", "payload.sig"
+
+
+def lock_of(settings: ShipSettings) -> Path:
+    """The lock that the image was built from; where there is none yet, that of the default runner."""
+    record = Record.read(settings.ship_dir)
+    path = LOCKS / f"{record.labels.get('model.runner', DEFAULT_RUNNER)}.txt"
+    if not path.exists():
+        raise DeployError(f"There is no lock {path.name} among those of the library: {LOCKS}.")
+    return path
 
 
 def sbom(settings: ShipSettings) -> Path:
@@ -29,7 +42,7 @@ def sbom(settings: ShipSettings) -> Path:
     command = [
         str(TOOLS / "cyclonedx-py"),
         "requirements",
-        str(LOCK),
+        str(lock_of(settings)),
         "--output-format",
         "JSON",
         "--output-reproducible",
@@ -39,33 +52,38 @@ def sbom(settings: ShipSettings) -> Path:
 
 
 def scan(settings: ShipSettings) -> str:
-    """Look the locked packages up among the known vulnerabilities, and say how many were.
+    """Look up the locked packages among the known vulnerabilities, and report how many were.
 
-    Raises DeployError that names each finding, ToolError where the service that knows them did not answer.
+    Raises
+    ------
+    DeployError
+        That names each finding.
+    ToolError
+        Where the advisory service did not respond.
     """
     path = settings.ship_dir.resolve() / SCAN_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    command = [str(TOOLS / "pip-audit"), "--requirement", str(LOCK), "--require-hashes", "--disable-pip"]
+    command = [str(TOOLS / "pip-audit"), "--requirement", str(lock_of(settings)), "--require-hashes", "--disable-pip"]
     command += ["--vulnerability-service", settings.scan_service]
     command += ["--progress-spinner", "off", "--format", "json", "--output", str(path)]
     try:
         run(command, "The search for vulnerabilities")
     except DeployError as error:
         if not path.exists():
-            raise ToolError(f"{error}\nNo package was looked up: is there a way to the advisory service?") from None
+            raise ToolError(f"{error}\nNo package was looked up: can the advisory service be reached?") from None
     packages = json.loads(path.read_text())["dependencies"]
     if skipped := [package["skip_reason"] for package in packages if "skip_reason" in package]:
         raise ToolError(
             f"{len(skipped)} of {len(packages)} packages could not be looked up at {settings.scan_service}, so this is "
-            f"no clean bill. The first: {skipped[0]}."
+            f"no clean result. The first: {skipped[0]}."
         )
     found = [
         f"{p['name']} {p['version']}: {v['id']}, fixed in {v['fix_versions']}" for p in packages for v in p["vulns"]
     ]
     if found:
         raise DeployError("Known vulnerabilities:\n" + "\n".join(found))
-    return f"{len(packages)} packages, nothing known against them"
+    return f"{len(packages)} packages, none with a known vulnerability"
 
 
 def push(settings: ShipSettings) -> Record:

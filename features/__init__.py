@@ -1,1 +1,1 @@
-"""The feature layer: the problem's one declaration, the features, and the fitted extractor."""
+"""The problem of this project and its features."""

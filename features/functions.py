@@ -1,192 +1,210 @@
-"""The features, one function each, in the order of the matrix's columns.
-
-A function takes `Values` and returns a number for a row or an array of shape [n] for a batch: it may use arithmetic
-and table look-ups, and nothing that differs between the two (no `if` on a value, no `math`, no reductions). A missing
-or unknown value gives NaN or the unknown code, never an exception. Look-up tables are learnt in `features/history.py`.
-"""
+"""The features: one function each, in the order of the matrix's columns, over values and look-ups that they share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from features.values import Values
-from tabular_bento.features.clock import DAY
+from features.distance import Distance
+from tabular_bento.features import (
+    FeatureSet,
+    GroupCount,
+    GroupMean,
+    LookupTable,
+    TimeZones,
+    Vocabulary,
+    derived,
+    feature,
+)
 
-YEAR = 31_556_952
-"""Seconds in a mean Gregorian year."""
+DAY = 86_400
+YEAR = 31_556_952  # seconds in a mean Gregorian year
 
-HOURS = 24
-DAYS = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """A column of the feature matrix."""
-
-    name: str
-    unit: str
-    description: str
-    compute: Callable[[Values], Any]
-
-
-FEATURES: list[Feature] = []
-
-
-def feature(unit: str) -> Callable[[Callable[[Values], Any]], Callable[[Values], Any]]:
-    """Register a function under its own name; the first line of its docstring describes it everywhere."""
-
-    def register(compute: Callable[[Values], Any]) -> Callable[[Values], Any]:
-        description = (compute.__doc__ or "").strip().splitlines()[0]
-        FEATURES.append(Feature(compute.__name__, unit, description, compute))
-        return compute
-
-    return register
+carrier_code = Vocabulary("carrier")
+origin_code = Vocabulary("origin")
+clocks = TimeZones("airports", key="faa", column="tzone")
+miles = Distance()
+plane_built = LookupTable("planes", key="tailnum", column="year")
+seats = LookupTable("planes", key="tailnum", column="seats")
 
 
-@feature("code")
-def carrier(row: Values) -> Any:
+@derived(size=24)
+def hour(row: Any) -> Any:
+    return row.sched_dep % DAY // 3600
+
+
+@derived(size=7)
+def weekday(row: Any) -> Any:
+    return (row.sched_dep // DAY + 3) % 7
+
+
+@derived(fitting=True)
+def day(row: Any) -> Any:
+    return row.sched_dep // DAY
+
+
+@derived
+def minutes(row: Any) -> Any:
+    departure = row.sched_dep - row.clocks.offset(row.origin, row.sched_dep)
+    arrival = row.sched_arr - row.clocks.offset(row.dest, row.sched_arr)
+    return (arrival - departure) / 60
+
+
+@derived(fitting=True)
+def ground_time(row: Any) -> Any:
+    return row.minutes + row.residual - row.air_time
+
+
+usual_block = GroupMean(of=minutes, by=("carrier", "origin", "dest"))
+usual_air_time = GroupMean(of="air_time", by=("origin", "dest"))
+usual_taxi = GroupMean(of=ground_time, by=("origin", hour))
+departures = GroupCount(by=("origin", weekday, hour), per=day, every=7)
+gain_by_carrier_route = GroupMean(of="residual", by=("carrier", "origin", "dest"), smooth=30)
+gain_by_carrier_hour = GroupMean(of="residual", by=("carrier", hour), smooth=30)
+gain_by_dest = GroupMean(of="residual", by=("dest",), smooth=30)
+
+
+@feature(unit="code")
+def carrier(row: Any) -> Any:
     """Airline, as its code in the training vocabulary."""
     return row.carrier_code
 
 
-@feature("code")
-def origin(row: Values) -> Any:
+@feature(unit="code")
+def origin(row: Any) -> Any:
     """Airport of departure, as its code in the training vocabulary."""
     return row.origin_code
 
 
-@feature("day")
-def day_of_week(row: Values) -> Any:
+@feature(unit="day")
+def day_of_week(row: Any) -> Any:
     """Day of week of the scheduled departure, Monday is 0."""
-    return row.day_of_week
+    return row.weekday
 
 
-@feature("minutes")
-def dep_minute(row: Values) -> Any:
+@feature(unit="minutes")
+def dep_minute(row: Any) -> Any:
     """Minute of the day of the scheduled departure, on the clock of origin."""
     return row.sched_dep % DAY / 60
 
 
-@feature("minutes")
-def arr_minute(row: Values) -> Any:
+@feature(unit="minutes")
+def arr_minute(row: Any) -> Any:
     """Minute of the day of the scheduled arrival, on the clock of dest."""
     return row.sched_arr % DAY / 60
 
 
-@feature("minutes")
-def actual_dep_minute(row: Values) -> Any:
+@feature(unit="minutes")
+def actual_dep_minute(row: Any) -> Any:
     """Minute of the day of the actual departure, on the clock of origin."""
     return (row.sched_dep % DAY / 60 + row.dep_delay) % 1440
 
 
-@feature("minutes")
-def dep_delay(row: Values) -> Any:
+@feature(unit="minutes")
+def dep_delay(row: Any) -> Any:
     """Delay at push-back."""
     return row.dep_delay
 
 
-@feature("degrees F")
-def temp(row: Values) -> Any:
+@feature(unit="degrees F")
+def temp(row: Any) -> Any:
     """Temperature at origin."""
     return row.temp
 
 
-@feature("degrees")
-def wind_dir(row: Values) -> Any:
+@feature(unit="degrees")
+def wind_dir(row: Any) -> Any:
     """Wind direction at origin."""
     return row.wind_dir
 
 
-@feature("mph")
-def wind_speed(row: Values) -> Any:
+@feature(unit="mph")
+def wind_speed(row: Any) -> Any:
     """Wind speed at origin."""
     return row.wind_speed
 
 
-@feature("inches")
-def precip(row: Values) -> Any:
+@feature(unit="inches")
+def precip(row: Any) -> Any:
     """Precipitation at origin in the hour."""
     return row.precip
 
 
-@feature("miles")
-def visib(row: Values) -> Any:
+@feature(unit="miles")
+def visib(row: Any) -> Any:
     """Visibility at origin."""
     return row.visib
 
 
-@feature("millibars")
-def pressure(row: Values) -> Any:
+@feature(unit="millibars")
+def pressure(row: Any) -> Any:
     """Sea level pressure at origin."""
     return row.pressure
 
 
-@feature("minutes")
-def block(row: Values) -> Any:
+@feature(unit="minutes")
+def block(row: Any) -> Any:
     """Scheduled time from gate to gate, time zones taken into account."""
-    return row.block
+    return row.minutes
 
 
-@feature("minutes")
-def pad(row: Values) -> Any:
+@feature(unit="minutes")
+def pad(row: Any) -> Any:
     """Scheduled block less the carrier's usual block on the route: what the schedule leaves to catch up."""
-    return row.block - row.tables["block_by_carrier_route"][row.carrier_route]
+    return row.minutes - row.usual_block
 
 
-@feature("miles")
-def distance(row: Values) -> Any:
+@feature(unit="miles")
+def distance(row: Any) -> Any:
     """Great-circle distance of the route."""
-    return row.tables["distance"][row.origin_code * row.airport_count + row.airport_code]
+    return row.miles
 
 
-@feature("minutes")
-def route_air_time(row: Values) -> Any:
+@feature(unit="minutes")
+def route_air_time(row: Any) -> Any:
     """Mean time in the air on the route."""
-    return row.tables["air_time_by_route"][row.route]
+    return row.usual_air_time
 
 
-@feature("flights per day")
-def congestion(row: Values) -> Any:
+@feature(unit="flights per day")
+def congestion(row: Any) -> Any:
     """Mean number of departures from origin in this hour of this day of the week."""
-    return row.tables["departures_by_hour"][(row.origin_code * DAYS + row.day_of_week) * HOURS + row.hour]
+    return row.departures
 
 
-@feature("minutes")
-def taxi(row: Values) -> Any:
+@feature(unit="minutes")
+def taxi(row: Any) -> Any:
     """Mean time on the ground, taxiing out and in, of departures from origin in this hour."""
-    return row.tables["taxi_by_origin_hour"][row.origin_code * HOURS + row.hour]
+    return row.usual_taxi
 
 
-@feature("minutes")
-def gain_carrier_route(row: Values) -> Any:
+@feature(unit="minutes")
+def gain_carrier_route(row: Any) -> Any:
     """Shrunken mean gain of the carrier on the route."""
-    return row.tables["gain_by_carrier_route"][row.carrier_route]
+    return row.gain_by_carrier_route
 
 
-@feature("minutes")
-def gain_carrier_hour(row: Values) -> Any:
+@feature(unit="minutes")
+def gain_carrier_hour(row: Any) -> Any:
     """Shrunken mean gain of the carrier's departures in this hour."""
-    return row.tables["gain_by_carrier_hour"][row.carrier_code * HOURS + row.hour]
+    return row.gain_by_carrier_hour
 
 
-@feature("minutes")
-def gain_dest(row: Values) -> Any:
+@feature(unit="minutes")
+def gain_dest(row: Any) -> Any:
     """Shrunken mean gain of flights to dest."""
-    return row.tables["gain_by_dest"][row.dest_code]
+    return row.gain_by_dest
 
 
-@feature("years")
-def plane_age(row: Values) -> Any:
+@feature(unit="years")
+def plane_age(row: Any) -> Any:
     """Age of the plane at departure."""
-    return 1970 + row.sched_dep / YEAR - row.tables["plane_year"][row.plane_code]
+    return 1970 + row.sched_dep / YEAR - row.plane_built
 
 
-@feature("seats")
-def plane_seats(row: Values) -> Any:
+@feature(unit="seats")
+def plane_seats(row: Any) -> Any:
     """Seats of the plane."""
-    return row.tables["plane_seats"][row.plane_code]
+    return row.seats
 
 
-FEATURE_NAMES: tuple[str, ...] = tuple(item.name for item in FEATURES)
+FEATURES = FeatureSet.from_module(__name__)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from bentoml.exceptions import BentoMLException
-
 
 class TabularBentoError(Exception):
     """Base of every error of this library."""
+
+
+class ProblemError(TabularBentoError):
+    """A problem is declared in a way that cannot work; the message lists everything that is wrong."""
+
+
+class ProjectError(TabularBentoError):
+    """There is no project, or its table in pyproject.toml does not say what is needed."""
 
 
 class DataError(TabularBentoError):
@@ -29,8 +35,8 @@ class LogError(DataError):
     """The traffic log cannot be written, read or sealed."""
 
 
-class ScoringError(TabularBentoError, BentoMLException):
-    """Base of every error of the scoring layer; the bentoml command prints it as one sentence."""
+class ScoringError(TabularBentoError):
+    """Base of every error of the scoring layer."""
 
 
 class PackageError(ScoringError):
@@ -57,6 +63,10 @@ class OverloadError(ScoringError):
     """More rows are waiting than the server accepts; try again after `retry_after` seconds."""
 
     retry_after = 1
+
+
+class ServerError(ScoringError):
+    """A server of this machine cannot be found, signalled or asked."""
 
 
 class TrainingError(TabularBentoError):
@@ -100,11 +110,7 @@ class OutputError(MonitoringError):
 
 
 class ReplayError(MonitoringError):
-    """A replay was asked for that cannot be made, such as one of months without flights."""
-
-
-class UnreachableError(ReplayError):
-    """The server does not answer at all."""
+    """A replay was asked for that cannot be made, such as one of months without rows."""
 
 
 class CompareError(MonitoringError):
@@ -117,3 +123,47 @@ class UnreadableModelError(CompareError):
 
 class SkewError(MonitoringError):
     """Logged traffic cannot be recomputed."""
+
+
+class ClientError(TabularBentoError):
+    """Base of every error of the client."""
+
+
+class UnreachableError(ClientError):
+    """Nothing listens at the server's address, or what listens there is no server of this kind: nothing was sent."""
+
+
+class LostResponseError(ClientError):
+    """The connection broke or the time was up after a request was sent: it may have been computed and logged."""
+
+
+class ResponseError(ClientError):
+    """The server's response is none to the request: of another length, to other rows, or not readable."""
+
+
+class RefusedError(ClientError):
+    """The server refused a request.
+
+    Parameters
+    ----------
+    status : str
+        The HTTP status, such as `400`, or the name of the gRPC code, such as `INVALID_ARGUMENT`.
+    message : str
+        What the server said.
+    detail : list of dict
+        What was wrong where, in the server's words, where it said so: `loc` and `msg` of each.
+    retry_after : float, optional
+        After how many seconds the request may be sent again, where the server said so; it did not compute it.
+    """
+
+    def __init__(
+        self,
+        status: str,
+        message: str,
+        detail: list[dict[str, object]] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail or []
+        self.retry_after = retry_after

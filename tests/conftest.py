@@ -1,74 +1,110 @@
-"""One trained model and one running server for the whole session, in a model store of the tests' own."""
+"""One small model and one running server for each worker of the session, in a model store of the tests' own."""
 
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-STORE = Path(tempfile.mkdtemp(prefix="bentoml-store-"))
-atexit.register(shutil.rmtree, STORE, ignore_errors=True)
+SESSION = Path(tempfile.mkdtemp(prefix="tabular-bento-"))
+atexit.register(shutil.rmtree, SESSION, ignore_errors=True)
+STORE = SESSION / "bentoml"
+for name in [name for name in os.environ if name.startswith("TABULAR_BENTO_") or name == "PORT"]:
+    del os.environ[name]
 os.environ["BENTOML_HOME"] = str(STORE)
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+os.environ["XDG_STATE_HOME"] = str(SESSION / "state")
+os.environ["TABULAR_BENTO_GRPC_PORT"] = "0"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin take the cores from the servers under test
-for name in ("MODEL_TAG", "SHADOW_MODEL", "TRAFFIC_DIR", "PORT", "GRPC_PORT"):
-    os.environ.pop(name, None)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its import uses a deprecated name of pathspec
     import _bentoml_impl.server.app  # noqa: F401
 
-from tabular_bento.scoring.package import ModelPackage  # noqa: E402
 from tests.environments import environment  # noqa: E402
+from tests.models import ROOT, SMALL, run_command, trained_model  # noqa: E402
 from tests.serving import ServedPort, serve  # noqa: E402
-from training.source import Flights, load_flights  # noqa: E402
 
-ROOT = Path(__file__).resolve().parent.parent
+if TYPE_CHECKING:
+    from tabular_bento.scoring.package import ModelPackage
+    from training.source import Flights
+
+__all__ = ["ROOT", "SMALL", "STORE", "FullModel", "copy_of_store", "train"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What builds images is slow."""
+    for item in items:
+        if item.get_closest_marker("container"):
+            item.add_marker(pytest.mark.slow)
 
 
 def train(*arguments: str, expect: int = 0, store: Path = STORE) -> subprocess.CompletedProcess[str]:
-    """Run `python -m training`, in the session's store or in another."""
-    command = [sys.executable, "-m", "training", *arguments]
-    environment = {**os.environ, "BENTOML_HOME": str(store)}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == expect, result.stderr
+    """Run `tabular-bento train`, or another command of `python -m training`, in the session's store or in another."""
+    result = run_command(*arguments, module="training", BENTOML_HOME=str(store))
+    assert result.returncode == expect, result.stdout + result.stderr
     return result
+
+
+@dataclass(frozen=True)
+class FullModel:
+    """The model of six months of flights: what training printed, and the store that it is in."""
+
+    document: dict[str, Any]
+    store: Path
+
+    @property
+    def tag(self) -> str:
+        return str(self.document["tag"])
+
+    @property
+    def folder(self) -> Path:
+        return self.store / "models" / self.tag.replace(":", "/")
 
 
 @pytest.fixture(scope="session")
 def flights() -> Flights:
     """The packaged flights."""
+    from training.source import load_flights
+
     return load_flights()
 
 
 @pytest.fixture(scope="session")
 def trained() -> dict[str, Any]:
-    """What `python -m training --json` says of the session's model."""
-    document: dict[str, Any] = json.loads(train("--json").stdout.splitlines()[-1])
-    return document
+    """What `tabular-bento train --json` printed of the session's small model."""
+    return trained_model("small", STORE)
+
+
+@pytest.fixture(scope="session")
+def trained_full(tmp_path_factory: pytest.TempPathFactory) -> FullModel:
+    """The project's own model, in a store of its own. For slow tests."""
+    store = tmp_path_factory.mktemp("full") / "bentoml"
+    return FullModel(trained_model("full", store), store)
 
 
 @pytest.fixture(scope="session")
 def package_folder(trained: dict[str, Any]) -> Path:
     """Where the session's model package is."""
-    name, version = trained["tag"].split(":")
-    return STORE / "models" / name / version
+    return STORE / "models" / trained["tag"].replace(":", "/")
 
 
 @pytest.fixture(scope="session")
 def package(trained: dict[str, Any], package_folder: Path) -> ModelPackage:
     """The session's model, loaded."""
-    return ModelPackage.load(package_folder, trained["tag"])
+    from features.problem import PROBLEM
+    from tabular_bento.scoring.package import ModelPackage
+
+    return ModelPackage.load(package_folder, trained["tag"], PROBLEM)
 
 
 @pytest.fixture
@@ -94,7 +130,7 @@ def copy_of_store(tag: str, store: Path) -> Path:
 @pytest.fixture(scope="session")
 def server(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
     """A running `bentoml serve` of the session's model."""
-    with serve(tmp_path_factory.mktemp("server"), MODEL_TAG=trained["tag"]) as served:
+    with serve(tmp_path_factory.mktemp("server"), TABULAR_BENTO_MODEL=trained["tag"]) as served:
         yield served
 
 

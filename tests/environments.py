@@ -18,7 +18,7 @@ INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--
 
 def environment(name: str, *locks: str) -> Path:
     """The Python of `.venv-NAME`, with the requirements of the locks, made again whenever one of them changes."""
-    requirements = [ROOT / "requirements" / f"{lock}.txt" for lock in locks or (name,)]
+    requirements = [_lock(lock) for lock in locks or (name,)]
     folder = ROOT / f".venv-{name}"
     python, stamp = folder / "bin" / "python", folder / ".locked"
     wanted = hashlib.sha256(b"".join(path.read_bytes() for path in requirements)).hexdigest()
@@ -32,6 +32,12 @@ def environment(name: str, *locks: str) -> Path:
             stamp.write_text(wanted)
         os.utime(stamp)  # make compares it with the locks by age
     return python
+
+
+def _lock(name: str) -> Path:
+    """A lock of this repository's, or one of an image's."""
+    path = ROOT / "requirements" / f"{name}.txt"
+    return path if path.exists() else ROOT / "tabular_bento" / "serving" / "locks" / f"{name}.txt"
 
 
 if __name__ == "__main__":

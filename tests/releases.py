@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from features.problem import PROBLEM
 from tabular_bento.scoring.ledger import ReleaseLedger
 from tabular_bento.scoring.manifest import write_manifest
-from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.package import RUNNER_FOLDER, ModelPackage
 from tabular_bento.scoring.parity import read_rows, write_parity
 from tabular_bento.scoring.predictor import Predictor
 from tabular_bento.scoring.releases import Release
 from tabular_bento.scoring.runners.xgboost import XGBoostRunner
-from tests.conftest import ROOT, copy_of_store
+from tests.conftest import copy_of_store
+from tests.models import run_command
 from tests.serving import ServedPort
 
 CANDIDATE = "flights:candidate"
@@ -38,12 +38,12 @@ def add_candidate(store: Path, tag: str, candidate: str, share: float = 0.7) -> 
     """Add a real package that predicts otherwise than `tag`, with a share of its trees."""
     source, folder = folder_of(store, tag), folder_of(store, candidate)
     shutil.copytree(source, folder)
-    predictor = ModelPackage.load(source, tag).predictor
+    predictor = ModelPackage.load(source, tag, PROBLEM).predictor
     assert isinstance(predictor.runner, XGBoostRunner)
     booster = predictor.runner.booster
     runner = XGBoostRunner(booster[: round(share * booster.num_boosted_rounds())])
-    runner.save(folder)
-    write_parity(folder, read_rows(source), Predictor(predictor.extractor, runner))
+    runner.save(folder / RUNNER_FOLDER)
+    write_parity(folder, read_rows(source, PROBLEM.fields), Predictor(PROBLEM, predictor.extractor, runner))
     entry = folder / "model.yaml"
     entry.write_text(entry.read_text().replace(tag.split(":")[1], candidate.split(":")[1]))
     (folder / "manifest.json").unlink()
@@ -51,29 +51,24 @@ def add_candidate(store: Path, tag: str, candidate: str, share: float = 0.7) -> 
 
 
 def command(store: Path, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `python -m training` with `arguments` on a store."""
-    result = subprocess.run(
-        [sys.executable, "-m", "training", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "BENTOML_HOME": str(store)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Run `tabular-bento` with `arguments` on a store."""
+    result = run_command(*arguments, BENTOML_HOME=str(store))
     assert result.returncode == expect, result.stdout + result.stderr
     return result
 
 
 def release(store: Path, tag: str) -> Release:
     """Release a model without a comparison, and give the record."""
-    ledger = ReleaseLedger(store)
-    return ledger.move("release", ledger.verify(tag), {"kind": "forced", "reason": "a test"}, ledger.champion())
+    ledger = ReleaseLedger(store, PROBLEM.name)
+    return ledger.move(
+        "release", ledger.verify(tag, PROBLEM), {"kind": "forced", "reason": "a test"}, ledger.champion()
+    )
 
 
-def check_one_sentence(result: subprocess.CompletedProcess[str], words: str) -> None:
-    """The command failed with one line that says `words`, and printed nothing else."""
+def check_one_line(result: subprocess.CompletedProcess[str], words: str) -> None:
+    """The command failed with one line that has `words`, and printed nothing else."""
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    assert result.stderr.startswith("training: ")
+    assert result.stderr.startswith("tabular-bento ")
     assert words in result.stderr
     assert not result.stdout.strip()
 
@@ -93,10 +88,10 @@ def log_of(served: ServedPort) -> str:
 
 def champion(store: Path) -> str | None:
     """The tag of the champion; None where nothing was released."""
-    record = ReleaseLedger(store).champion()
+    record = ReleaseLedger(store, PROBLEM.name).champion()
     return record and record.tag
 
 
 def tags(store: Path) -> list[str]:
     """The tags that were ever the champion, oldest first."""
-    return [record.tag for record in ReleaseLedger(store).history()]
+    return [record.tag for record in ReleaseLedger(store, PROBLEM.name).history()]

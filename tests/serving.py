@@ -27,20 +27,20 @@ class ServedPort:
     grpc_port: int
 
     def post(self, path: str, body: bytes) -> tuple[int, Any]:
-        """Status and decoded JSON answer of a POST."""
+        """Status and decoded JSON body of a POST."""
         request = urllib.request.Request(self.process.url + path, body, {"Content-Type": "application/json"})
         return _open(request)
 
     def get(self, path: str) -> tuple[int, Any]:
-        """Status and decoded JSON answer of a GET."""
+        """Status and decoded JSON body of a GET."""
         return _open(urllib.request.Request(self.process.url + path))
 
     def predict(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Predictions of rows that are right."""
-        status, answer = self.post("/predict", json.dumps({"flights": rows}).encode())
-        assert status == 200, answer
-        assert isinstance(answer, list)
-        return answer
+        status, body = self.post("/predict", json.dumps({"flights": rows}).encode())
+        assert status == 200, body
+        assert isinstance(body, list)
+        return body
 
 
 @contextmanager
@@ -49,27 +49,27 @@ def serve(
 ) -> Iterator[ServedPort]:
     """A server of its own, with its log in `folder`; `settings` are environment variables."""
     traffic = folder / "traffic"
-    environment = {"TRAFFIC_DIR": str(traffic), "GRPC_PORT": str(free_port()), **settings}
+    environment = {"TABULAR_BENTO_TRAFFIC_DIR": str(traffic), "TABULAR_BENTO_GRPC_PORT": str(free_port()), **settings}
     with ServerProcess(free_port(), folder / "server.log", target, cwd, environment) as process:
-        yield ServedPort(process, traffic, int(environment["GRPC_PORT"]))
+        yield ServedPort(process, traffic, int(environment["TABULAR_BENTO_GRPC_PORT"]))
 
 
 def refused(cwd: Path, target: str = "service:Service", **settings: str) -> subprocess.CompletedProcess[str]:
     """`bentoml serve` that is expected to end by itself; `settings` are environment variables."""
     command = [sys.executable, "-m", "bentoml", "serve", target, "--port", str(free_port())]
-    environment = {**os.environ, "GRPC_PORT": str(free_port()), **settings}
+    environment = {**os.environ, "TABULAR_BENTO_GRPC_PORT": str(free_port()), **settings}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def logged(traffic: Path, stream: str = "predictions") -> list[dict[str, Any]]:
-    """The whole lines of all segments of a stream."""
+    """The whole lines of all log files of a stream."""
     lines = [line for path in sorted((traffic / stream).glob("*.jsonl")) for line in path.read_bytes().splitlines(True)]
     return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def _open(request: urllib.request.Request) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.loads(answer.read())
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.loads(response.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())

@@ -1,31 +1,30 @@
+"""Who imports whom: the library's packages, the library and projects, and what a server loads."""
+
 from __future__ import annotations
 
 import ast
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.models import ROOT
 
-from tests.conftest import ROOT
-
-FORBIDDEN = {
-    "data": {"features", "scoring", "monitoring", "training", "deploy", "service"},
-    "features": {"scoring", "monitoring", "training", "deploy", "service"},
-    "scoring": {"training", "monitoring", "deploy", "service"},
-    "monitoring": {"training", "deploy", "service"},
-    "training": {"deploy", "service"},
-    "deploy": {"service"},
-}
-"""By layer: what it never imports, at the top of a module or inside of a function."""
-
-OFF_THE_REQUEST_PATH = ("pandas", "pyarrow", "evidently", "sklearn", "skops", "duckdb")
-
-MODULES = sorted(path.relative_to(ROOT) for layer in FORBIDDEN for path in (ROOT / layer).rglob("*.py"))
+LIBRARY = sorted(path.relative_to(ROOT) for path in (ROOT / "tabular_bento").rglob("*.py"))
+PROJECT = sorted(
+    path.relative_to(ROOT)
+    for folder in ("features", "training", "monitoring")
+    for path in (ROOT / folder).rglob("*.py")
+)
+PROJECTS = {"features", "training", "monitoring", "service", "deploy", "benchmarks", "tests", "demo"}
+OFF_THE_REQUEST_PATH = {"pandas", "pyarrow", "evidently", "sklearn", "skops", "duckdb", "scipy", "plotly"}
+PICKLERS = {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
+FLIGHTS = re.compile(r"\b(flights?|carrier|tailnum|airports?|dep_delay)\b", re.IGNORECASE)
 
 
 def imported(path: Path) -> set[str]:
-    """First parts of the names of all modules that the file at `path` imports, wherever in it."""
+    """Names of all modules that the file at `path` imports, wherever in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -33,32 +32,55 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relative to itself"
             names.add(node.module or "")
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def first(names: set[str]) -> set[str]:
     return {name.split(".")[0] for name in names}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_layer_imports_nothing_from_the_layers_above_it(module: Path) -> None:
-    assert not imported(ROOT / module) & FORBIDDEN[module.parts[0]]
+def test_the_import_rules_of_pyproject_hold() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    result = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
+    assert "Contracts: 2 kept, 0 broken." in result.stdout
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_no_module_unpickles(module: Path) -> None:
-    assert not imported(ROOT / module) & {"pickle", "cloudpickle", "joblib", "dill", "shelve", "marshal"}
-    assert "allow_pickle=True" not in (ROOT / module).read_text()
+def test_the_library_imports_no_project() -> None:
+    assert not {str(module): found for module in LIBRARY if (found := first(imported(ROOT / module)) & PROJECTS)}
 
 
-def test_every_layer_is_looked_at() -> None:
-    assert {module.parts[0] for module in MODULES} == set(FORBIDDEN)
+def test_no_module_unpickles() -> None:
+    for module in [*LIBRARY, *PROJECT, Path("service.py")]:
+        assert not first(imported(ROOT / module)) & PICKLERS, module
+        assert "allow_pickle=True" not in (ROOT / module).read_text(), module
 
 
-def test_the_service_is_made_of_features_and_scoring_alone() -> None:
-    assert not imported(ROOT / "service.py") & {"training", "monitoring"}
+def test_the_library_knows_no_data_set() -> None:
+    files = [path for path in (ROOT / "tabular_bento").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text(errors="ignore").splitlines(), 1)
+        if FLIGHTS.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_a_project_imports_only_public_names_of_the_library() -> None:
+    for module in [*PROJECT, Path("service.py")]:
+        names = {name for name in imported(ROOT / module) if name.startswith("tabular_bento.")}
+        assert not [name for name in names if any(part.startswith("_") for part in name.split("."))], module
 
 
 def test_importing_the_service_pulls_in_nothing_that_training_and_monitoring_need() -> None:
-    code = "import sys, service; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    code = "import sys, service; print(*sorted(sys.modules))"
     command = [sys.executable, "-W", "ignore", "-c", code]
-    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    loaded = set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
 
-    assert {"service", "scoring", "bentoml"} <= set(loaded)
-    assert not {*OFF_THE_REQUEST_PATH, "training", "monitoring"} & set(loaded)
+    assert {"service", "tabular_bento.scoring.package", "bentoml"} <= loaded
+    assert not OFF_THE_REQUEST_PATH & first(loaded)
+    assert not {name for name in loaded if re.match(r"(tabular_bento\.)?(training|monitoring|evaluation)\b", name)}

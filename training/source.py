@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 import tabular_bento
+from features.problem import PROBLEM
 from tabular_bento.data.cache import Entry, cached, default_folder, digest_of_tables, digest_of_texts
-from tabular_bento.data.sources import fetch
+from tabular_bento.data.dataset import Dataset
+from tabular_bento.data.raw import fetch
 from tabular_bento.data.tables import check_table
 from training.join import add_airports, join, plausible_weather
 from training.tables import SOURCES
@@ -26,7 +25,14 @@ _CODE = (
     *(Path(__file__).with_name(name) for name in ("source.py", "join.py", "tables.py")),
     *(
         _LIBRARY / name
-        for name in ("data/cache.py", "schema.py", "data/sources.py", "data/tables.py", "features/clock.py")
+        for name in (
+            "data/cache.py",
+            "schema.py",
+            "data/columns.py",
+            "data/raw.py",
+            "data/tables.py",
+            "features/clock.py",
+        )
     ),
 )
 """The modules that decide what comes out of a source, and so make a cached result stale."""
@@ -63,14 +69,6 @@ class Flights:
     cancelled: int
     implausible: dict[str, int]
 
-    @property
-    def references(self) -> dict[str, dict[str, NDArray[Any]]]:
-        """The reference tables as arrays by column: text as objects, numbers as float64 with NaN for missing."""
-        tables = {"planes": self.planes, "airports": self.airports}
-        return {
-            name: {column: _array(table[column]) for column in table.column_names} for name, table in tables.items()
-        }
-
     def between(self, start: date, end: date) -> pa.Table:
         """The examples scheduled to depart from `start` up to, not including, `end` on the clock of origin."""
         day = self.examples["sched_dep"]
@@ -78,27 +76,35 @@ class Flights:
         return self.examples.filter(pc.and_(pc.greater_equal(day, first), pc.less(day, last)))
 
 
-def _array(column: pa.ChunkedArray) -> NDArray[Any]:
-    if pa.types.is_string(column.type):
-        return np.array(column.to_pylist(), dtype=object)
-    return np.asarray(column.to_numpy(), dtype=np.float64)
+class FlightsSource:
+    """The project's data source."""
+
+    def load(self, uri: str | None = None) -> Dataset:
+        """The data set of all flights that pushed back, as `load_flights` finds them at `uri`.
+
+        Raises
+        ------
+        DataError
+            As of `load_flights`.
+        """
+        flights = load_flights(uri or DEFAULT_URI)
+        return Dataset.of_table(
+            PROBLEM,
+            flights.examples,
+            fit_columns=("air_time",),
+            tables={"planes": flights.planes, "airports": flights.airports},
+            fingerprint=flights.fingerprint,
+            description=f"flights out of New York that pushed back; {flights.cancelled:,} cancelled ones are left out",
+        )
 
 
-def month_range(first: str, last: str) -> tuple[date, date]:
-    """The days from the first of month `first` up to, not including, the first after month `last`, as `2013-01`.
-
-    Raises ValueError for what is no month, and for a `first` after `last`.
-    """
-    start, end = (date.fromisoformat(f"{month}-01") for month in (first, last))
-    if start > end:
-        raise ValueError(f"the first month, {first}, is after the last, {last}")
-    return start, date(end.year + end.month // 12, end.month % 12 + 1, 1)
+SOURCE = FlightsSource()
 
 
 def load_flights(uri: str = DEFAULT_URI, cache_dir: Path | None = None) -> Flights:
-    """The flights of the source at `uri`: a folder with the tables of `SOURCES`, see `tabular_bento.data.sources.fetch`.
+    """The flights of the source at `uri`: a folder with the tables of `SOURCES`, see `tabular_bento.data.raw.fetch`.
 
-    The result is kept in `cache_dir` (by default `tabular_bento.data.cache.default_folder`) under the content of the source.
+    The result is kept in `cache_dir`, by default `tabular_bento.data.cache.default_folder`, under the source's content.
     Raises SourceError if a table cannot be found or read, TableError if one is not what `SOURCES` declares, if a clock
     disagrees with UTC, or if an airport in use has no time zone.
     """
@@ -107,7 +113,7 @@ def load_flights(uri: str = DEFAULT_URI, cache_dir: Path | None = None) -> Fligh
     def build() -> Entry:
         return _build({schema.name: check_table(raw[schema.name].read(schema), schema) for schema in SOURCES})
 
-    texts = {path.name: path.read_text() for path in _CODE}
+    texts = {f"{path.parent.name}/{path.name}": path.read_text() for path in _CODE}
     key = digest_of_texts(texts | {f"table {name}": table.sha256 for name, table in raw.items()})
     entry = cached(cache_dir or default_folder(), key, build)
     return Flights(**entry.tables, **entry.facts)

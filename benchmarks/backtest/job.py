@@ -1,8 +1,8 @@
 """The back-test: what the drift job would have said of windows whose truth is known.
 
 False alarms on windows that are like the training months, power on injected faults, and the months after training as
-they were. Every verdict comes from the job's own decision (`tabular_bento.monitoring.drift.job.judge_window`) on the package's own
-predictor; only the log is left out.
+they were. Every verdict comes from the job's own decision (`judge_window`) on the package's own predictor; only
+the log is left out.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import numpy as np
 
 from benchmarks.backtest.past import Past, judge_past
 from benchmarks.backtest.shifts import SHIFTS, stale
-from features.history import References
-from tabular_bento.evaluation.reference.package import Reference, stored_model
+from features.problem import PROBLEM
+from tabular_bento.data.splits import month_range
+from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
-from training.source import load_flights, month_range
+from tabular_bento.scoring.store import find_model
+from training.source import SOURCE
 
 WEEK = timedelta(days=7)
 STALE = "look-up tables of the first month"
@@ -89,15 +91,14 @@ class Grounds:
     reference: Reference
     train: Past
     later: Past
-    references: References
     learnt_until: datetime
     settings: DriftSettings
 
     @classmethod
     def stored(cls, tag: str, settings: DriftSettings) -> Grounds:
         """Those of model `tag` in the BentoML store. Raises as `of` does."""
-        model = stored_model(tag)
-        return cls.of(str(model.tag), Path(model.path), settings)
+        model = find_model(tag)
+        return cls.of(model.tag, model.directory, settings)
 
     @classmethod
     def of(cls, tag: str, directory: Path, settings: DriftSettings) -> Grounds:
@@ -105,13 +106,13 @@ class Grounds:
 
         Raises PackageError, PackageReferenceError or the errors of the data layer where one of them cannot be used.
         """
-        package = ModelPackage.load(directory, tag)
+        package = ModelPackage.load(directory, tag, PROBLEM)
         config = package.provenance["config"]
-        flights, split = load_flights(config["source"]), config["split"]
-        train = Past.of(package.predictor, flights, *split["train"])
-        later = Past.of(package.predictor, flights, split["validation"][0], split["test"][1])
+        data, split = SOURCE.load(config["source"]), config["split"]
+        train = Past.of(package.predictor, data.between(*month_range(*split["train"])))
+        later = data.between(month_range(*split["validation"])[0], month_range(*split["test"])[1])
         reference, learnt_until = Reference.read(directory, tag), _midnight(month_range(*split["validation"])[1])
-        return cls(package.predictor, reference, train, later, flights.references, learnt_until, settings)
+        return cls(package.predictor, reference, train, Past.of(package.predictor, later), learnt_until, settings)
 
     def judge(self, past: Past, reference: Reference | None = None, estimated: bool = False) -> DriftResult:
         """The job's verdict on these rows, with the error to expect where `estimated`."""
@@ -131,7 +132,7 @@ def why(result: DriftResult) -> set[str]:
 
 def _about(kind: str, result: DriftResult) -> list[str]:
     if kind in ("share_of_features", "strong_drift"):
-        return [column.name for column in result.columns if column.drifted and column.role == "feature"]
+        return [column.name for column in result.columns if column.drifted and column.weighs]
     return [finding.column for finding in result.findings if finding.kind == kind and finding.column]
 
 
@@ -194,8 +195,8 @@ def _faulty(grounds: Grounds, windows: list[Past], rows: int, rng: np.random.Gen
     for shift in SHIFTS:
         altered = [shift.apply(window, grounds.predictor, rng) for window in windows]
         yield grounds.rate(shift.name, rows, [grounds.judge(window) for window in altered])
-    old = stale(grounds.predictor, grounds.train, grounds.references)
-    results = [grounds.judge(window.predicted_by(old)) for window in windows]
+    old = stale(grounds.predictor, grounds.train)
+    results = [grounds.judge(window.with_values(old)) for window in windows]
     yield grounds.rate(STALE, rows, results)
 
 
@@ -219,6 +220,6 @@ def _starts(past: Past, step: timedelta, most: int) -> Iterator[datetime]:
     """The beginnings of whole windows from the first day on, at most so many; the last may lack days."""
     first = datetime.fromtimestamp(int(past.event.min()), UTC).replace(hour=0, minute=0, second=0, tzinfo=None)
     last = datetime.fromtimestamp(int(past.event.max()), UTC).replace(tzinfo=None)
-    for place in range(most):
-        if first + place * step < last - step * 0.7:
-            yield first + place * step
+    for index in range(most):
+        if first + index * step < last - step * 0.7:
+            yield first + index * step

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.backtest.past import Past, predicted
-from features.definition import FIELD_NAMES
-from features.extractor import FeatureExtractor
-from features.history import References
+from benchmarks.backtest.past import Past
+from features.problem import PROBLEM
+from tabular_bento.features import Extractor
 from tabular_bento.scoring.predictor import Predictor
 
 Values = NDArray[Any]
@@ -32,8 +31,7 @@ class Shift:
 
     def apply(self, past: Past, predictor: Predictor, rng: np.random.Generator) -> Past:
         """The rows as they would have been logged with the fault."""
-        altered = self.alter(past.columns[self.field], rng)
-        return predicted(predictor, {**past.columns, self.field: altered}, past.history)
+        return past.with_values(predictor, **{self.field: self.alter(past.columns[self.field], rng)})
 
 
 def _missing(values: Values, rng: np.random.Generator) -> Values:
@@ -84,11 +82,13 @@ SHIFTS: tuple[Shift, ...] = tuple(
         Shift("temp in C, not F", "temp", _celsius),
         Shift("precip in mm, not inches", "precip", _millimetres),
     )
-    if shift.field in FIELD_NAMES
+    if shift.field in PROBLEM.field_names
 )
 
 
-def stale(predictor: Predictor, past: Past, references: References) -> Predictor:
+def stale(predictor: Predictor, past: Past) -> Predictor:
     """The predictor with look-up tables that were learnt from the first sixth of the rows alone, as of an old job."""
-    old = past.where(np.arange(len(past)) < len(past) // 6)
-    return Predictor(FeatureExtractor.fit(old.columns, old.history, references), predictor.runner)
+    old = past.where(np.arange(len(past)) < len(past) // 6).data
+    old = old.where(old.labelled)
+    extractor = Extractor.fit(PROBLEM.fields, PROBLEM.features, [old.fit_data], old.tables)
+    return Predictor(PROBLEM, extractor, predictor.runner)

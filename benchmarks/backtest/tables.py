@@ -24,8 +24,8 @@ def tables(test: BackTest) -> str:
         ("Faults found, in whole weeks of the training months", _power(test.power_in_a_week)),
         ("The months after training", _story(months)),
         ("The weeks after training", _story(weeks)),
-        ("Errors estimated without outcomes, and realised: months", _estimates(months)),
-        ("Errors estimated without outcomes, and realised: weeks", _estimates(weeks)),
+        ("Errors estimated without labels, and observed: months", _estimates(months)),
+        ("Errors estimated without labels, and observed: weeks", _estimates(weeks)),
         ("What the estimate is worth", _worth(months, weeks)),
     ]
     return "\n".join(f"### {title}\n\n{table}\n" for title, table in parts)
@@ -63,16 +63,16 @@ def _power(rates: list[Rate]) -> str:
 
 def _story(chapters: list[Chapter]) -> str:
     return _table(
-        ("from", "rows", "verdict", "because of", "share drifted", "prediction", "RMSE / zero gain", "bias, minutes"),
+        ("from", "rows", "verdict", "because of", "share drifted", "prediction", "RMSE / naive baseline", "bias"),
         (_line(chapter) for chapter in chapters),
     )
 
 
 def _line(chapter: Chapter) -> list[str]:
     result = chapter.result
-    outcomes, prediction = result.outcomes, next(column for column in result.columns if column.role == "prediction")
-    interval = outcomes.ratio_interval
-    ratio = "" if outcomes.ratio_to_zero_gain is None else f"{outcomes.ratio_to_zero_gain:.3f}"
+    labels, prediction = result.labels, next(column for column in result.columns if column.role == "prediction")
+    interval = labels.ratio_interval
+    ratio = "" if labels.ratio_to_naive_baseline is None else f"{labels.ratio_to_naive_baseline:.3f}"
     return [
         chapter.name,
         f"{result.rows.scored:,}",
@@ -81,7 +81,7 @@ def _line(chapter: Chapter) -> list[str]:
         f"{result.decision.drifted_share or 0:.0%}",
         f"{prediction.excess or 0:.1f} of its limit",
         ratio + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""),
-        f"{outcomes.model.bias:+.1f}" if outcomes.model else "",
+        f"{labels.model.bias:+.1f}" if labels.model else "",
     ]
 
 
@@ -89,7 +89,7 @@ def _estimates(chapters: list[Chapter]) -> str:
     """RMSE and MAE of each window, guessed and true."""
     rows = []
     for chapter in chapters:
-        estimate, model = chapter.result.estimate, chapter.result.outcomes.model
+        estimate, model = chapter.result.estimate, chapter.result.labels.model
         if estimate and model:
             low, high = estimate.rmse_interval
             inside = "yes" if low <= model.rmse <= high else "no"
@@ -98,7 +98,7 @@ def _estimates(chapters: list[Chapter]) -> str:
             rows.append(
                 [chapter.name, guessed, f"{model.rmse:.2f}", inside, off, f"{estimate.mae:.2f}", f"{model.mae:.2f}"]
             )
-    head = ("from", "RMSE estimated", "realised", "within", "off by", "MAE estimated", "realised")
+    head = ("from", "RMSE estimated", "observed", "within", "off by", "MAE estimated", "observed")
     return _table(head, rows)
 
 
@@ -115,7 +115,7 @@ def _worth(months: list[Chapter], weeks: list[Chapter]) -> str:
         ("weeks after those", [one for one in weeks if not one.learnt]),
     )
     for name, chapters in groups:
-        pairs = [(c.result.estimate, c.result.outcomes.model) for c in chapters]
+        pairs = [(c.result.estimate, c.result.labels.model) for c in chapters]
         known = [(guess, true) for guess, true in pairs if guess and true]
         if len(known) < 2:
             continue

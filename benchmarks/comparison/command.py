@@ -1,76 +1,93 @@
-"""The command `python -m monitoring compare-simulation`, and its tables."""
+"""The command `python -m benchmarks comparison`, and its tables."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from features.definition import NAME
-from tabular_bento.errors import CompareError, DataError, MonitoringError, ScoringError
-from tabular_bento.monitoring.arguments import FAILED, add_command, fail
+from tabular_bento.errors import CompareError, TabularBentoError
 
 if TYPE_CHECKING:
     from benchmarks.comparison.simulation import Rate, Simulation
     from tabular_bento.monitoring.compare.settings import CompareSettings
 
+FAILED = 3
+
 MARKS = ("<!-- simulation: begin -->", "<!-- simulation: end -->")
 """What of a page the tables replace, so that the words around them stay."""
 
-_DESCRIPTION = """Ask how often `compare --not-worse` is wrong, on windows of days whose truth is known.
+_DESCRIPTION = """Measure how often `tabular-bento compare --not-worse` is wrong, on windows whose truth is known.
 
-Takes the errors of two real models on their test months, makes candidates that are worse by exactly the margin in ways
+Takes the errors of two real models on their test part, makes candidates that are worse by exactly the margin in ways
 from the plain to the malicious, and counts how many are accepted; then how many equal ones are; then how often a
 segment is defended. It takes some ten minutes."""
 
-_EPILOG = """exit code: 0 done; 2 wrong arguments or settings; 3 the models or their flights cannot be used.
+_EPILOG = """exit code: 0 done; 2 wrong arguments or settings; 3 the models or their data cannot be used.
 
-environment: BENTOML_HOME, and COMPARE_<NAME> for each setting of monitoring/compare/settings.py.
+environment: BENTOML_HOME, and TABULAR_BENTO_COMPARE_<NAME> for each setting of
+tabular_bento/monitoring/compare/settings.py.
 
-example: python -m training --seed 7
-         python -m monitoring compare-simulation --baseline flights:v1 --candidate flights:latest \\
-             --out docs/compare.md"""
-
-
-def add_compare_simulation(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the evaluation layer."""
-    command = add_command(commands, "compare-simulation", "measure how often compare is wrong", _DESCRIPTION, _EPILOG)
-    command.add_argument("--baseline", default=f"{NAME}:latest", metavar="MODEL", help="(default: %(default)s)")
-    command.add_argument("--candidate", required=True, metavar="MODEL", help="about as good, such as of another seed")
-    command.add_argument("--worse", metavar="MODEL", help="a worse one, such as trained without weather, to mix in")
-    command.add_argument(
-        "--out", type=Path, metavar="FILE", help="a Markdown page; of one that is there, the part between its marks"
-    )
-    command.add_argument("--quick", action="store_true", help="few windows of each kind, in half a minute")
-    command.set_defaults(run=_simulate)
+example: tabular-bento train --seed 7
+         python -m benchmarks comparison --baseline flights:v1 --candidate flights:latest --out docs/compare.md"""
 
 
-def _simulate(arguments: argparse.Namespace) -> int:
-    from benchmarks.backtest import tables as backtest_tables
-    from tabular_bento.monitoring.compare import simulation
-    from tabular_bento.monitoring.compare.candidates import Grounds
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study in the project of the working folder, and return the exit code."""
+    from benchmarks.backtest.tables import write
+    from benchmarks.comparison import simulation
+    from benchmarks.comparison.candidates import Grounds
     from tabular_bento.monitoring.compare.settings import read_settings
+    from tabular_bento.project import Project
 
+    given = _parser().parse_args(arguments)
     try:
         settings = read_settings()
     except CompareError as error:
-        return fail(error, 2)
+        return _fail(str(error), 2)
     try:
-        grounds = Grounds.of(arguments.baseline, arguments.candidate)
-        worse = Grounds.of(arguments.baseline, arguments.worse) if arguments.worse else None
-        sizes = simulation.QUICK if arguments.quick else simulation.Sizes()
+        project = Project.find()
+        problem = project.load_problem()
+        baseline = given.baseline or f"{problem.name}:latest"
+        dataset = project.load_source().load(None)
+        grounds = Grounds.of(baseline, given.candidate, problem, dataset)
+        worse = Grounds.of(baseline, given.worse, problem, dataset) if given.worse else None
+        sizes = simulation.QUICK if given.quick else simulation.Sizes()
         with tqdm(disable=not sys.stderr.isatty(), bar_format="{desc:<60} {elapsed}") as bar:
             found = simulation.run(grounds, sizes, settings, worse, bar.set_description)
         text = tables(found, settings)
-        if arguments.out:
-            backtest_tables.write(arguments.out, text, MARKS)
-    except (MonitoringError, DataError, ScoringError, OSError, ValueError) as error:
-        return fail(f"The simulation failed: {error}", FAILED)
+        if given.out:
+            write(given.out, text, MARKS)
+    except (TabularBentoError, OSError, ValueError) as error:
+        return _fail(f"The simulation failed: {error}", FAILED)
     print(text)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks comparison",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--baseline", metavar="MODEL", help="(default: the latest model of the project)")
+    parser.add_argument("--candidate", required=True, metavar="MODEL", help="about as good, such as of another seed")
+    parser.add_argument("--worse", metavar="MODEL", help="a worse one, to mix in")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="a Markdown page; of one that is there, the part between its marks"
+    )
+    parser.add_argument("--quick", action="store_true", help="few windows of each kind, in half a minute")
+    return parser
+
+
+def _fail(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
 
 
 def tables(simulation: Simulation, settings: CompareSettings) -> str:

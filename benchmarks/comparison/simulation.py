@@ -1,6 +1,6 @@
 """How often `compare --not-worse` is wrong, on real errors of two real models with a truth that is known.
 
-The days of the test months are the world: its truth is computed from all of them. A window is so many days drawn from
+The days of the test part are the world: its truth is computed from all of them. A window is so many days drawn from
 it with replacement, whole, since what went wrong on a day went wrong for all its rows. A candidate is made worse by
 exactly the margin, in ways from the plain to the malicious, and the rule of the command judges each window.
 """
@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmarks.comparison.candidates import Grounds, biased, equalled, harms
 from tabular_bento.evaluation.noninferiority import Array
-from tabular_bento.monitoring.compare.candidates import Grounds, biased, equalled, harms
-from tabular_bento.monitoring.compare.ruling import Ruling
+from tabular_bento.monitoring.compare.decision import Evidence, judge_errors
+from tabular_bento.monitoring.compare.predictions import ErrorSums, SegmentRows
+from tabular_bento.monitoring.compare.result import Decision
 from tabular_bento.monitoring.compare.settings import CompareSettings
-from tabular_bento.monitoring.compare.sums import ErrorSums, SegmentRows
-from tabular_bento.monitoring.compare.verdict import Evidence, judge_errors
 
-Hit = Callable[[Ruling, Evidence], bool]
+Hit = Callable[[Decision, Evidence], bool]
 
 _SEGMENT_LOSSES = (0.10, 0.30)
 """Shares of its RMSE that one segment loses."""
@@ -99,12 +99,12 @@ def run(
     return Simulation(judged, power, segments)
 
 
-def _accepted(ruling: Ruling, _: Evidence) -> bool:
-    return ruling.verdict == "accepted"
+def _accepted(decision: Decision, _: Evidence) -> bool:
+    return decision.verdict == "accepted"
 
 
-def _harmed(_: Ruling, evidence: Evidence) -> bool:
-    return any(segment.standing == "harmed" for segment in evidence.segments)
+def _harmed(_: Decision, evidence: Evidence) -> bool:
+    return any(segment.status == "harmed" for segment in evidence.segments)
 
 
 class Windows:
@@ -120,7 +120,7 @@ class Windows:
         hits = 0
         for _ in range(windows):
             window = self._whole(world, days) if rows is None else self._thinned(errors, days, rows)
-            hits += hit(*judge_errors(window, self._settings))
+            hits += hit(*judge_errors(window, self._settings, None))
         return Rate(name, days, rows, hits, windows)
 
     def _whole(self, world: ErrorSums, days: int) -> ErrorSums:
@@ -146,7 +146,7 @@ def _sacrifices(grounds: Grounds, equal: Array, settings: CompareSettings) -> di
     """Errors of an equal candidate, and of ones that are worse for a small or a large segment of the first field."""
     field = grounds.segments[0].field
     parts = sorted((part for part in grounds.segments if part.field == field), key=_size)
-    parts = [part for part in parts if _size(part) >= settings.min_segment_outcomes]
+    parts = [part for part in parts if _size(part) >= settings.min_segment_labels]
     cases = {"an equal candidate": equal}
     for place in sorted({0, len(parts) // 3, 2 * len(parts) // 3, len(parts) - 1}):
         part = parts[place]

@@ -1,7 +1,7 @@
 """Candidates that misbehave: with this folder on PYTHONPATH, and only in the process of a shadow.
 
-MISBEHAVE says how: "sleep" takes five seconds for each batch, "raise" fails on every row, "raise-some" on rows whose
-dep_delay is odd, "hang" never answers, "crash" ends the process. The candidate is loaded and verified first, as it is.
+MISBEHAVE names the fault: "sleep" takes five seconds for each batch, "raise" fails on every row, "raise-some" on rows
+whose dep_delay is odd, "hang" never returns, "crash" ends the process. The candidate is loaded and verified first.
 """
 
 import os
@@ -13,7 +13,7 @@ SLEEP_SECONDS = 5.0
 
 
 def _misbehave(kind: str) -> None:
-    from features.definition import FIELD_NAMES, KNOWN_PART
+    from features.problem import PROBLEM
     from tabular_bento.scoring.predictor import Predictor
     from tabular_bento.serving.shadow import scorer
 
@@ -25,7 +25,7 @@ def _misbehave(kind: str) -> None:
                 time.sleep(SLEEP_SECONDS)
             case "raise":
                 raise ArithmeticError("the candidate raises")
-            case "raise-some" if any(row[FIELD_NAMES.index(KNOWN_PART)] % 2 for row in rows):
+            case "raise-some" if any(row[PROBLEM.field_names.index(PROBLEM.task.offset)] % 2 for row in rows):
                 raise ArithmeticError("the candidate raises on some")
             case "hang":
                 time.sleep(1e9)

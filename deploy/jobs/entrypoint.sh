@@ -1,9 +1,10 @@
 #!/bin/sh
-# A program by its path, or a module of the project: `data seal --dir /traffic`, `/srv/drift.sh "7 days ago" /drift`.
+# Runs a program by its path, or a command of tabular-bento:
+# `/srv/drift.sh "7 days ago" /drift`, `log seal --dir /traffic`.
 set -eu
 mkdir -p "$BENTOML_HOME"
 [ -e "$BENTOML_HOME/models" ] || ln -s /opt/models "$BENTOML_HOME/models"
 case "$1" in
   /*) exec "$@" ;;
-  *) exec python -m "$@" ;;
+  *) exec tabular-bento "$@" ;;
 esac

@@ -1,1 +1,164 @@
-"""TODO"""
+"""The command `tabular-bento`.
+
+A command is a function of a module of this package with typer's options, and its docstring is its help. The module is
+imported when the command is called, so that `tabular-bento --help` needs none of the libraries that commands work with.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+import typer
+
+from tabular_bento import __version__
+from tabular_bento.cli.common import guarded
+
+__all__ = ["COMMANDS", "Command", "application", "main", "monitoring_main", "training_main"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: its name, of two words where it is one of a group, and the function that it runs.
+
+    Parameters
+    ----------
+    name : str
+        What is typed after `tabular-bento`.
+    function : str
+        ``module:function``, the module within this package.
+    summary : str
+        Its line in the list of commands.
+    """
+
+    name: str
+    function: str
+    summary: str
+
+    def load(self) -> Callable[..., object]:
+        """The function; imports its module."""
+        module, _, name = self.function.partition(":")
+        function: Callable[..., object] = getattr(import_module(f"{__name__}.{module}"), name)
+        return function
+
+
+COMMANDS = (
+    Command("train", "train:train", "Train a model, measure it, and save it if it passes the gate."),
+    Command("release", "release:release", "Make a model the champion, if it is not worse."),
+    Command("rollback", "release:rollback", "Make the champion before this one the champion again."),
+    Command("history", "release:history", "List the champions, the last one first."),
+    Command("reload", "reload:reload", "Make a running server take the released model."),
+    Command("replay", "replay:replay", "Send rows of the data source to a server, then their labels."),
+    Command("drift", "drift:drift", "Compare a window of traffic with the model's reference."),
+    Command("compare", "compare:compare", "Decide whether a model is not worse than another."),
+    Command("skew", "skew:skew", "Recompute logged traffic and compare it to the bit."),
+    Command("log seal", "log:seal", "Turn finished log files into Parquet, partitioned by date."),
+    Command("features", "features:features", "List the features: what each one is and what it reads."),
+    Command("demo", "demo:demo", "Train, serve, replay, and report drift, comparison and skew."),
+)
+
+GROUPS = {"log": "Look after the traffic log."}
+"""What is said of the first word of names of two words."""
+
+TRAINING = ("train", "release", "rollback", "history")
+MONITORING = ("replay", "drift", "compare", "skew")
+"""The commands of a project's `python -m training` and `python -m monitoring`."""
+
+_HELP = """Takes a tabular model from data to monitored production.
+
+Commands work on the project of this folder, or of the nearest folder above it whose pyproject.toml has a table
+[tool.tabular-bento]. `COMMAND --help` has the options and the exit codes of a command."""
+
+
+def application(prog: str = "tabular-bento", wanted: str | None = None, only: Sequence[str] = ()) -> typer.Typer:
+    """The application.
+
+    Parameters
+    ----------
+    prog : str
+        How it is called, which its messages begin with.
+    wanted : str, optional
+        Only commands whose name begins with this word are imported, by default all.
+    only : sequence of str
+        The commands that it has, by default all.
+    """
+    app = _typer(_HELP)
+    app.callback()(_options)
+    groups: dict[str, typer.Typer] = {}
+    for command in COMMANDS:
+        if only and command.name not in only:
+            continue
+        *group, name = command.name.split()
+        function = _listed if wanted is not None and command.name.split()[0] != wanted else command.load()
+        home = app
+        if group:
+            if group[0] not in groups:
+                groups[group[0]] = _typer(GROUPS[group[0]])
+                app.add_typer(groups[group[0]], name=group[0])
+            home = groups[group[0]]
+        home.command(name, help=_as_written(function), short_help=command.summary)(
+            guarded(f"{prog} {command.name}", function)
+        )
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `tabular-bento` and return its exit code."""
+    return _run("tabular-bento", _given(arguments))
+
+
+def training_main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m training` of a project: `train`, unless another command of training is named."""
+    given = _given(arguments)
+    if not given or given[0] not in (*TRAINING, "--help", "--version"):
+        given = ["train", *given]
+    return _run("python -m training", given, TRAINING)
+
+
+def monitoring_main(arguments: Sequence[str] | None = None) -> int:
+    """Run `python -m monitoring` of a project: the commands that look at traffic."""
+    return _run("python -m monitoring", _given(arguments), MONITORING)
+
+
+def _given(arguments: Sequence[str] | None) -> list[str]:
+    return list(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(prog: str, arguments: list[str], only: Sequence[str] = ()) -> int:
+    wanted = next((argument for argument in arguments if not argument.startswith("-")), "")
+    try:
+        application(prog, wanted, only)(arguments, prog_name=prog)
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    return 0
+
+
+def _typer(text: str) -> typer.Typer:
+    return typer.Typer(
+        help=text, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
+
+
+def _as_written(function: Callable[..., object]) -> str:
+    """A command's help: its docstring, whose line breaks are kept, as `\\b` asks for."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    return "\n\n".join(f"\b\n{paragraph}" for paragraph in paragraphs)
+
+
+def _listed() -> None:
+    """A command that is only listed."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"tabular-bento {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Options of the application itself; the version is printed by its callback."""

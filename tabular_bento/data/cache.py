@@ -34,8 +34,8 @@ class Entry:
 
 
 def default_folder() -> Path:
-    """The folder that the environment variable DATA_CACHE_DIR names, otherwise `.cache/data` in the working folder."""
-    return Path(os.environ.get("DATA_CACHE_DIR") or ".cache/data")
+    """The folder that TABULAR_BENTO_DATA_CACHE_DIR names, or `.cache/data` in the working folder."""
+    return Path(os.environ.get("TABULAR_BENTO_DATA_CACHE_DIR") or ".cache/data")
 
 
 def digest_of_texts(texts: dict[str, str]) -> str:
@@ -58,7 +58,8 @@ def digest_of_tables(tables: dict[str, pa.Table]) -> str:
                 digest.update(pc.binary_length(column).fill_null(0).to_numpy().tobytes())
                 digest.update("".join(column.drop_null().to_pylist()).encode())
             else:
-                bits = column if pa.types.is_floating(field.type) else column.cast(pa.int64())
+                whole = column.cast(pa.int32()) if pa.types.is_date32(field.type) else column
+                bits = whole if pa.types.is_floating(field.type) else whole.cast(pa.int64())
                 digest.update(bits.fill_null(0).to_numpy().tobytes())
     return digest.hexdigest()
 
@@ -69,23 +70,23 @@ def cached(folder: Path, key: str, build: Callable[[], Entry]) -> Entry:
     Any number of processes may ask at once: each gets a whole entry, and one of them is kept. A cache that cannot be
     written costs time and a warning in the log, not the result.
     """
-    place = folder / key
-    found = _load(place)
+    entry_folder = folder / key
+    found = _load(entry_folder)
     if found is not None:
         return found
     entry = build()
     try:
-        _store(place, entry)
+        _store(entry_folder, entry)
     except OSError as error:
-        log.warning("%s: the cache cannot be written, so the next load takes as long: %s", place, error)
+        log.warning("%s: the cache cannot be written, so the next load takes as long: %s", entry_folder, error)
     return entry
 
 
-def _load(place: Path) -> Entry | None:
-    """The entry at `place`, or None if there is none or any of its files is not as it was written."""
+def _load(entry_folder: Path) -> Entry | None:
+    """The entry at `entry_folder`, or None if there is none or any of its files is not as it was written."""
     try:
-        manifest: dict[str, str] = json.loads((place / MANIFEST).read_bytes())
-        contents = {name: _read(place / name) for name in manifest}
+        manifest: dict[str, str] = json.loads((entry_folder / MANIFEST).read_bytes())
+        contents = {name: _read(entry_folder / name) for name in manifest}
         for name, content in contents.items():
             if _sha256(content) != manifest[name]:
                 raise ValueError(f"{name} has changed")
@@ -94,12 +95,12 @@ def _load(place: Path) -> Entry | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        log.warning("%s: this cache entry is damaged and is made again: %s", place, error)
+        log.warning("%s: this cache entry is damaged and is made again: %s", entry_folder, error)
         return None
 
 
 def _read(path: Path) -> pa.Buffer:
-    """The bytes of a file in memory that Arrow owns: see `tabular_bento.data.sources` for why its threads must not share Python's."""
+    """The bytes of a file in memory of Arrow: `tabular_bento.data.raw` says why its threads must share none of ours."""
     with pa.OSFile(str(path)) as file:
         return file.read_buffer()
 
@@ -111,8 +112,8 @@ def _from_parquet(content: pa.Buffer) -> pa.Table:
     return file.read().cast(written)
 
 
-def _store(place: Path, entry: Entry) -> None:
-    made = place.parent / f".making-{uuid4().hex}"
+def _store(entry_folder: Path, entry: Entry) -> None:
+    made = entry_folder.parent / f".making-{uuid4().hex}"
     made.mkdir(parents=True)
     try:
         (made / FACTS).write_text(json.dumps(entry.facts, indent=1))
@@ -120,22 +121,22 @@ def _store(place: Path, entry: Entry) -> None:
             pa.parquet.write_table(table, made / f"{name}.parquet", compression="zstd")
         manifest = {path.name: _sha256(path.read_bytes()) for path in sorted(made.iterdir())}
         (made / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        _put(made, place)
+        _put(made, entry_folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _put(made: Path, place: Path) -> None:
-    """Rename the finished folder into place; what is already there stays if it is whole, and makes way if not."""
-    if place.exists() and _load(place) is None:
+def _put(made: Path, entry_folder: Path) -> None:
+    """Rename the finished folder to `entry_folder`; what is there stays if it is whole, and makes way if not."""
+    if entry_folder.exists() and _load(entry_folder) is None:
         aside = made.with_name(f".damaged-{uuid4().hex}")
         with suppress(FileNotFoundError):  # another process was first
-            place.rename(aside)
+            entry_folder.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
     try:
-        made.rename(place)
+        made.rename(entry_folder)
     except OSError:
-        if not place.exists():  # otherwise another process put the same entry
+        if not entry_folder.exists():  # otherwise another process put the same entry
             raise
 
 

@@ -1,180 +1,123 @@
-"""Where tables come from: a folder addressed by URI, on any file system fsspec knows, or a package's own data."""
+"""Where a project's rows come from: any object with `load(uri)`, or one of those ready made here."""
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
-from importlib.util import find_spec
-from io import BytesIO
-from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
-from tabular_bento.data.storage import filesystem
-from tabular_bento.data.tables import ARROW_TYPES, TableSchema
-from tabular_bento.errors import SourceError, StorageError
-
-PACKAGE = "package://"
-SUFFIXES = (".parquet", ".csv", ".csv.zip")
-MISSING = ("", "NA")
-"""How a CSV file writes a missing value."""
+from tabular_bento.data.dataset import Dataset, arrow_table
+from tabular_bento.data.raw import fetch_file
+from tabular_bento.data.tables import TableSchema, check_table
+from tabular_bento.errors import SourceError
+from tabular_bento.problem import Problem
+from tabular_bento.schema import Field, Kind
 
 
-@dataclass(frozen=True)
-class RawTable:
-    """The files of one table as they were found, held in memory: what is hashed is what is read.
+@runtime_checkable
+class Source(Protocol):
+    """What `source` in a project's pyproject.toml names."""
 
-    `files` maps the path of each file below the folder to its bytes, in order of path.
-    """
+    def load(self, uri: str | None = None) -> Dataset:
+        """The data set, from `uri` where one is given, otherwise from where the source looks by default.
 
-    name: str
-    folder: str
-    files: dict[str, bytes] = field(repr=False)
-
-    @cached_property
-    def sha256(self) -> str:
-        """Digest of the bytes of all files, in hexadecimal."""
-        digest = hashlib.sha256()
-        for path, content in self.files.items():
-            digest.update(f"{path}\0{len(content)}\0".encode())
-            digest.update(content)
-        return digest.hexdigest()
-
-    def read(self, schema: TableSchema) -> pa.Table:
-        """The columns of `schema` that the files have, before any check of their values.
-
-        A CSV file of which a value does not fit its column's type is read as text, so that `check_table` can name
-        the column and the rows. Raises SourceError for a file that is not of the format its name says.
+        Raises
+        ------
+        DataError
+            Where it cannot be found or read, or breaks its contract.
         """
-        try:
-            parts = {path: _read_file(path, content, schema) for path, content in self.files.items()}
-            self._check_columns(parts)
-            return pa.concat_tables(parts.values(), promote_options="permissive" if len(parts) > 1 else "none")
-        except (pa.ArrowException, zipfile.BadZipFile, OSError) as error:
-            raise SourceError(f"{self.folder}: table {self.name!r} cannot be read: {error}") from error
-
-    def _check_columns(self, parts: dict[str, pa.Table]) -> None:
-        first, *others = parts
-        for path in others:
-            differ = set(parts[first].column_names) ^ set(parts[path].column_names)
-            if differ:
-                raise SourceError(f"{self.folder}: {first} and {path} differ in having {', '.join(sorted(differ))}")
 
 
-def fetch(uri: str, names: Iterable[str]) -> dict[str, RawTable]:
-    """The tables `names` of the folder at `uri`: `<name>.parquet` (a file or a folder of files), `.csv` or `.csv.zip`.
+class TableSource:
+    """One table of Parquet or CSV, on any file system that fsspec knows or in an installed package.
 
-    `uri` is a path or a URI of any protocol fsspec knows (`file://`, `memory://`, `s3://`, `gs://`), or
-    `package://<name>` for the folder `data` of an installed package, which is not imported.
-
-    Raises SourceError, naming the URI and the table, if the folder or a table is not there, if a table is there in two
-    formats, if it cannot be fetched, and if the protocol needs a package that is not installed.
+    Parameters
+    ----------
+    problem : Problem
+        Its fields and target are the columns that are read.
+    uri : str
+        A file (`.parquet`, `.csv`, `.csv.gz`, `.csv.zip`) or a folder of Parquet files: a path, `s3://...`, or
+        `package://NAME/PATH`.
+    columns : mapping, optional
+        The table's column of each field whose name is another one.
+    fit_columns : sequence of str or Field, optional
+        Columns that only fitting needs.
+    tables : mapping, optional
+        By name of a table beside the rows: its `TableSchema` and URI.
+    description : str, optional
+        What the rows are, in one line.
     """
-    system, folder = _open(uri)
-    try:
-        entries = {entry["name"].rstrip("/").rsplit("/", 1)[-1]: entry for entry in system.ls(folder, detail=True)}
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceError(f"{uri}: there is no such folder") from error
-    except Exception as error:  # each driver has errors of its own
-        raise SourceError(f"{uri}: the folder cannot be listed: {error}") from error
-    return {name: _fetch_table(system, uri, name, entries) for name in names}
+
+    def __init__(
+        self,
+        problem: Problem,
+        uri: str,
+        columns: Mapping[str, str] | None = None,
+        fit_columns: Sequence[str | Field] = (),
+        tables: Mapping[str, tuple[TableSchema, str]] | None = None,
+        description: str = "",
+    ) -> None:
+        self.problem = problem
+        self.uri = uri
+        self.columns = dict(columns or {})
+        self.fit_columns = tuple(fit_columns)
+        self.tables = dict(tables or {})
+        self.description = description
+
+    def load(self, uri: str | None = None) -> Dataset:
+        extra = [
+            Field(item, Kind.NUMBER, optional=True) if isinstance(item, str) else item for item in self.fit_columns
+        ]
+        fields = (*self.problem.fields, self.problem.target, *extra)
+        there = TableSchema("rows", tuple(replace(f, name=self.columns.get(f.name, f.name)) for f in fields))
+        rows = self._rename(fetch_file(uri or self.uri).read(there))
+        tables = {
+            name: check_table(fetch_file(location, schema.name).read(schema), schema)
+            for name, (schema, location) in self.tables.items()
+        }
+        return Dataset.of_table(self.problem, rows, self.fit_columns, tables, description=self.description)
+
+    def _rename(self, table: pa.Table) -> pa.Table:
+        wanted = {column: name for name, column in self.columns.items()}
+        return table.rename_columns([wanted.get(name, name) for name in table.column_names])
 
 
-def _open(uri: str) -> tuple[Any, str]:
-    if uri.startswith(PACKAGE):
-        name = uri.removeprefix(PACKAGE)
-        spec = find_spec(name) if name.isidentifier() else None
-        if spec is None or not spec.submodule_search_locations:
-            raise SourceError(f"{uri}: there is no installed package {name!r}; try `pip install {name}`")
-        uri = str(Path(spec.submodule_search_locations[0]) / "data")
-    try:
-        system, folder = filesystem(uri)
-    except StorageError as error:
-        raise SourceError(str(error)) from error
-    system.invalidate_cache()
-    return system, folder
+class FunctionSource:
+    """A table that a function makes, such as one of `sklearn.datasets`.
 
-
-def _fetch_table(system: Any, uri: str, name: str, entries: dict[str, dict[str, Any]]) -> RawTable:
-    found = [name + suffix for suffix in SUFFIXES if name + suffix in entries]
-    if len(found) != 1:
-        fault = f"is there as {' and '.join(found)}; keep one" if found else "is not there"
-        wanted = ", ".join(name + suffix for suffix in SUFFIXES)
-        raise SourceError(f"{uri}: table {name!r} {fault} (looked for {wanted})")
-    entry = entries[found[0]]
-    root = entry["name"].rstrip("/")
-    try:
-        paths = [root] if entry["type"] == "file" else sorted(filter(_is_part, system.find(root)))
-        files = {found[0] + path[len(root) :]: system.cat_file(path) for path in paths}
-    except Exception as error:  # each driver has errors of its own
-        raise SourceError(f"{uri}: table {name!r} cannot be fetched: {error}") from error
-    if not files:
-        raise SourceError(f"{uri}: table {name!r} is a folder without .parquet files")
-    return RawTable(name, uri, files)
-
-
-def _is_part(path: str) -> bool:
-    return path.endswith(".parquet") and not path.rsplit("/", 1)[-1].startswith((".", "_"))
-
-
-def _read_file(path: str, content: bytes, schema: TableSchema) -> pa.Table:
-    if path.endswith(".parquet"):
-        return _read_parquet(path, content, schema)
-    if path.endswith(".zip"):
-        content = _unzip(content, schema.name + ".csv")
-    return _read_csv(content, schema)
-
-
-def _unzip(content: bytes, name: str) -> bytes:
-    with zipfile.ZipFile(BytesIO(content)) as archive:
-        names = archive.namelist()
-        if name not in names and len(names) != 1:
-            raise zipfile.BadZipFile(f"the archive holds {len(names)} files and none is {name}")
-        return archive.read(name if name in names else names[0])
-
-
-def _read_parquet(path: str, content: bytes, schema: TableSchema) -> pa.Table:
-    """One file of a table, with the columns that its path holds (`month=1/part.parquet`) as text."""
-    names = [field.name for field in schema.fields]
-    file = pa.parquet.ParquetFile(_reader(content))
-    table = file.read(columns=[name for name in file.schema_arrow.names if name in names])
-    for key, equals, value in (segment.partition("=") for segment in path.split("/")[:-1]):
-        if equals and key in names and key not in table.column_names:
-            table = table.append_column(key, pa.array([unquote(value)] * file.metadata.num_rows, pa.string()))
-    return table
-
-
-def _read_csv(content: bytes, schema: TableSchema) -> pa.Table:
-    types = {field.name: ARROW_TYPES[field.kind] for field in schema.fields}
-    with pa.csv.open_csv(_reader(content)) as reader:
-        header = reader.schema.names
-    if all(header.count(name) == 1 for name in types):
-        with suppress(pa.ArrowInvalid):
-            return _parse_csv(content, types, list(types))
-    return _parse_csv(content, dict.fromkeys(types, pa.string()), [])
-
-
-def _parse_csv(content: bytes, types: dict[str, pa.DataType], columns: list[str]) -> pa.Table:
-    convert = pa.csv.ConvertOptions(
-        column_types=types, include_columns=columns, null_values=MISSING, strings_can_be_null=True
-    )
-    return pa.csv.read_csv(_reader(content), convert_options=convert)
-
-
-def _reader(content: bytes) -> pa.BufferReader:
-    """A reader of a copy that Arrow owns.
-
-    Arrow's threads may let go of what they read after the call has returned. If that is memory of Python's, and the
-    interpreter is at its end, the process aborts: `PyBuffer` waits for a lock that is no longer given.
+    Parameters
+    ----------
+    problem : Problem
+        Its fields and target are the columns that are read.
+    function : callable
+        Takes nothing and gives a table of Arrow, of pandas, or arrays by name.
+    fit_columns : sequence of str or Field, optional
+        Columns that only fitting needs.
+    tables : mapping, optional
+        Tables beside the rows, in the same forms.
+    description : str, optional
+        What the rows are, in one line.
     """
-    sink = pa.BufferOutputStream()
-    sink.write(content)
-    return pa.BufferReader(sink.getvalue())
+
+    def __init__(
+        self,
+        problem: Problem,
+        function: Callable[[], Any],
+        fit_columns: Sequence[str | Field] = (),
+        tables: Mapping[str, Any] | None = None,
+        description: str = "",
+    ) -> None:
+        self.problem = problem
+        self.function = function
+        self.fit_columns = tuple(fit_columns)
+        self.tables = dict(tables or {})
+        self.description = description
+
+    def load(self, uri: str | None = None) -> Dataset:
+        if uri is not None:
+            raise SourceError(f"{uri}: this source is made by a function and is nowhere else; leave the URI out.")
+        return Dataset.of_table(
+            self.problem, arrow_table(self.function()), self.fit_columns, self.tables, description=self.description
+        )

@@ -75,7 +75,7 @@ class RemotePath:
     def glob(self, pattern: str) -> Iterator[RemotePath]:
         """Files and folders below this one, as they are now."""
         system, root = filesystem(self.uri)
-        with _told(self.uri):
+        with _reporting(self.uri):
             system.invalidate_cache()  # object stores' listings are kept for minutes
             try:
                 found = system.glob(f"{root}/{pattern}")
@@ -86,19 +86,19 @@ class RemotePath:
 
     def is_dir(self) -> bool:
         system, path = filesystem(self.uri)
-        with _told(self.uri):
+        with _reporting(self.uri):
             return bool(system.isdir(path))
 
     def size(self) -> int:
         """Bytes of the file."""
         system, path = filesystem(self.uri)
-        with _told(self.uri):
+        with _reporting(self.uri):
             return int(system.size(path))
 
     def open(self, mode: str) -> BinaryIO:
         """The file, to be read: `mode` is "rb"."""
         system, path = filesystem(self.uri)
-        with _told(self.uri):
+        with _reporting(self.uri):
             return cast(BinaryIO, system.open(path, mode))
 
     def read_bytes(self) -> bytes:
@@ -126,7 +126,7 @@ def modified(path: AnyPath) -> int:
 
 
 @contextmanager
-def _told(uri: str) -> Iterator[None]:
+def _reporting(uri: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, StorageError):

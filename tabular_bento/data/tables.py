@@ -8,26 +8,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tabular_bento.data.columns import ARROW_TYPES
 from tabular_bento.errors import TableError
 from tabular_bento.schema import Field, Kind
-
-ARROW_TYPES: dict[Kind, pa.DataType] = {
-    Kind.TEXT: pa.string(),
-    Kind.INTEGER: pa.int64(),
-    Kind.NUMBER: pa.float64(),
-    Kind.LOCAL_TIME: pa.timestamp("s"),
-    Kind.INSTANT: pa.timestamp("us", "UTC"),
-}
-"""How each kind is held in Arrow."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableSchema:
-    """The columns of a table, and those of them that no two rows share. Key columns are never null."""
+    """The columns of a table.
+
+    Parameters
+    ----------
+    name : str
+        The table's name.
+    fields : tuple of Field
+        Its columns.
+    key : tuple of str
+        Those columns that no two rows share; they are never null. A table without a key may repeat its rows.
+    """
 
     name: str
     fields: tuple[Field, ...]
-    key: tuple[str, ...]
+    key: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not set(self.key) <= {field.name for field in self.fields if not field.optional}:
@@ -37,8 +39,8 @@ class TableSchema:
 def check_table(table: pa.Table, schema: TableSchema) -> pa.Table:
     """The declared columns of `table`, in their declared order and Arrow types; other columns are dropped.
 
-    A NaN becomes null. Every declared column must be there, also an optional one: a misspelt column of outcomes would
-    otherwise read as outcomes that are all unknown.
+    A NaN becomes null. Every declared column must be there, also an optional one: a misspelt column of labels would
+    otherwise read as labels that are all unknown.
 
     Raises TableError, naming the table, the column, the number of rows and an example, for an empty table, a column
     that is missing or there twice, a value that has no exact equal in the declared type, a null in a required column,
@@ -47,7 +49,8 @@ def check_table(table: pa.Table, schema: TableSchema) -> pa.Table:
     if table.num_rows == 0:
         raise TableError(f"{schema.name}: the table has no rows")
     checked = pa.table({field.name: _check_column(schema.name, field, table) for field in schema.fields})
-    _check_key(checked, schema)
+    if schema.key:
+        _check_key(checked, schema)
     return checked
 
 
@@ -90,6 +93,9 @@ def _cast(table_name: str, field: Field, column: pa.ChunkedArray) -> pa.ChunkedA
         every_row = pa.repeat(True, len(column))
         refuse(table_name, field.name, column, every_row, f"have type {column.type}, which is no {target}")
     column = _nan_to_null(column)
+    if pa.types.is_boolean(target) and pa.types.is_integer(column.type):
+        other = pc.invert(pc.is_in(column, value_set=pa.array([0, 1], column.type)))
+        refuse(table_name, field.name, column, pc.and_(other, pc.is_valid(column)), "are neither 0 nor 1")
     try:
         return _nan_to_null(column.cast(target))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -110,6 +116,10 @@ def _means_the_same(source: pa.DataType, target: pa.DataType) -> bool:
     """Whether a cast between the types keeps the meaning; Arrow itself reads integers as times and drops zones."""
     if pa.types.is_null(source) or pa.types.is_string(source) or pa.types.is_large_string(source):
         return True
+    if pa.types.is_boolean(target):
+        return bool(pa.types.is_boolean(source) or pa.types.is_integer(source))
+    if pa.types.is_date(target):
+        return bool(pa.types.is_date(source) or (pa.types.is_timestamp(source) and source.tz is None))
     if pa.types.is_timestamp(target):
         if pa.types.is_timestamp(source):
             return (source.tz is None) == (target.tz is None)
@@ -126,11 +136,12 @@ def _castable(value: pa.Scalar, target: pa.DataType) -> bool:
 
 
 def _check_range(table_name: str, field: Field, column: pa.ChunkedArray) -> None:
-    low, high = field.minimum, field.maximum
-    if field.kind in (Kind.LOCAL_TIME, Kind.INSTANT) or (low is None and high is None):
+    text = field.kind is Kind.TEXT
+    low, high = (field.min_length, field.max_length) if text else (field.minimum, field.maximum)
+    if low is None and high is None:
         return
-    measure = pc.utf8_length(column) if field.kind is Kind.TEXT else column
-    unit = "characters" if field.kind is Kind.TEXT else field.unit
+    measure = pc.utf8_length(column) if text else column
+    unit = "characters" if text else field.unit
     low, high = float("-inf") if low is None else low, float("inf") if high is None else high
     bad = pc.or_(pc.less(measure, low), pc.greater(measure, high))
     refuse(table_name, field.name, column, bad, f"are outside {low:g} to {high:g}{f' {unit}' if unit else ''}")

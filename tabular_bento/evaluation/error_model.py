@@ -1,17 +1,19 @@
-"""The error model: how wrong the model is likely to be on a row, learnt from months that it had not seen.
+"""The error model: how wrong the model is likely to be on a row, learnt from rows that it had not seen.
 
-It says what error to expect of traffic whose outcomes are not there yet: direct loss estimation (as NannyML calls it;
+It says what error to expect of traffic whose labels are not there yet: direct loss estimation (as NannyML calls it;
 the idea is that of Guillory et al., Predicting with Confidence on Unseen Distributions, ICCV 2021). Only monitoring
 reads it. What it cannot see, such as a storm on the way, it cannot expect: `spread` says how far off it is.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
-from features.functions import FEATURE_NAMES
+if TYPE_CHECKING:
+    import xgboost
 
 Array = NDArray[np.float64]
 
@@ -35,26 +37,46 @@ SPANS = (1, 2, 4, 7, 14)
 def learn_error_model(X: NDArray[np.float32], error: Array, seed: int) -> xgboost.Booster:
     """A booster of two outputs, the squared and the absolute error, each over its mean in `error`.
 
-    `X` is of shape [n, features] and `error` of shape [n]. The means are the booster's attributes.
+    Parameters
+    ----------
+    X : ndarray of shape [n, features]
+        Features of rows that the model had not seen.
+    error : ndarray of shape [n]
+        Predictions of them less their labels.
+    seed : int
+        Of the draws of rows and features.
+
+    Returns
+    -------
+    xgboost.Booster
+        The means are its attributes `mean_squared` and `mean_absolute`.
     """
+    import xgboost
+
     labels = _losses(error)
-    means = labels.mean(axis=0)
-    data = xgboost.DMatrix(X, labels / means, feature_names=list(FEATURE_NAMES))
-    booster = xgboost.train({**PARAMETERS, "seed": seed}, data, ROUNDS)
+    means = np.where(labels.any(axis=0), labels.mean(axis=0), 1.0)
+    booster = xgboost.train({**PARAMETERS, "seed": seed}, xgboost.DMatrix(X, labels / means), ROUNDS)
     booster.set_attr(mean_squared=repr(float(means[0])), mean_absolute=repr(float(means[1])))
     return booster
 
 
-def spread(X: NDArray[np.float32], error: Array, days: NDArray[np.int64], seed: int) -> dict[str, list[float]]:
-    """By span in days: the root mean square of ln(realised / estimated), of RMSE and of MAE.
+def spread(X: NDArray[np.float32], error: Array, days: NDArray[np.int64] | None, seed: int) -> dict[str, list[float]]:
+    """By span in days, the root mean square of ln(observed / estimated), of RMSE and of MAE.
 
     Each stretch of days is estimated by a model of the others, as it will be for months to come. Nothing where there
-    are fewer days than folds.
+    are fewer days than folds, or no event time.
+
+    Parameters
+    ----------
+    X, error, seed
+        As of `learn_error_model`.
+    days : ndarray of shape [n], optional
+        The day of each row.
     """
-    distinct, place = np.unique(days, return_inverse=True)
-    if len(distinct) < max(FOLDS, 2 * SPANS[0]):
+    distinct, index = np.unique(np.empty(0) if days is None else days, return_inverse=True)
+    if days is None or len(distinct) < max(FOLDS, 2 * SPANS[0]):
         return {"days": [], "rmse": [], "mae": []}
-    fold = place * FOLDS // len(distinct)
+    fold = index * FOLDS // len(distinct)
     expected = np.empty((len(error), 2))
     for number in range(FOLDS):
         held_out = fold == number
@@ -62,12 +84,12 @@ def spread(X: NDArray[np.float32], error: Array, days: NDArray[np.int64], seed: 
         expected[held_out] = booster.inplace_predict(X[held_out], validate_features=False) * _losses(
             error[~held_out]
         ).mean(axis=0)
-    sums = [np.stack([np.bincount(place, weights=part) for part in losses.T]) for losses in (_losses(error), expected)]
+    sums = [np.stack([np.bincount(index, weights=part) for part in losses.T]) for losses in (_losses(error), expected)]
     found: dict[str, list[float]] = {"days": [], "rmse": [], "mae": []}
     for span in (span for span in SPANS if span <= len(distinct) // 2):
         starts = np.arange(0, len(distinct) - span + 1, span)
-        realised, estimated = (np.add.reduceat(part, starts, axis=1)[:, : len(starts)] for part in sums)
-        off = np.sqrt((np.log(realised / np.maximum(estimated, 1e-9)) ** 2).mean(axis=1))
+        observed, estimated = (np.add.reduceat(part, starts, axis=1)[:, : len(starts)] for part in sums)
+        off = np.sqrt((np.log(np.maximum(observed, 1e-9) / np.maximum(estimated, 1e-9)) ** 2).mean(axis=1))
         found["days"].append(float(span))
         found["rmse"].append(float(f"{off[0] / 2:.4g}"))  # the root halves the logarithm
         found["mae"].append(float(f"{off[1]:.4g}"))

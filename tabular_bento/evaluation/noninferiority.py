@@ -1,8 +1,10 @@
 """Whether a candidate's errors are no worse than the baseline's by more than a margin, on the same rows.
 
-Both models are judged on the same flights, so what is resampled is their difference: whole days are drawn with
-replacement, and both errors of a drawn day go together, since a storm hits both (a paired block bootstrap: Künsch,
-The jackknife and the bootstrap for general stationary observations, Annals of Statistics 1989).
+Both models are judged on the same rows, so what is resampled is their difference: whole blocks of rows are drawn with
+replacement, and both errors of a drawn block go together, since what makes a day hard is hard for both (a paired block
+bootstrap: Künsch, The jackknife and the bootstrap for general stationary observations, Annals of Statistics 1989).
+Blocks are the days of the event time, or groups of rows where there is none, see
+`tabular_bento.evaluation.metrics.blocks_of`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 MetricName = Literal["rmse", "mae"]
-Standing = Literal["not_worse", "worse", "unclear"]
+Status = Literal["not_worse", "worse", "unclear"]
 
 METRICS: tuple[MetricName, ...] = ("rmse", "mae")
 FAMILY = 0.95
@@ -117,7 +119,7 @@ def simultaneous(sums: Array, drawn: Array) -> Array:
     return np.stack([delta - spread, delta + spread], axis=-1)
 
 
-def standing(low: float, high: float, margin: float) -> Standing:
+def status_of(low: float, high: float, margin: float) -> Status:
     """What an interval says of a difference of which up to `margin` is allowed.
 
     `not_worse` when all of it is within the margin; `worse` when it shows a loss (all above zero) that is not within

@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 DAY = 86_400
 _EPOCH = datetime(1970, 1, 1)
 
-# Local times outside these years have no meaning for a flight and none in `datetime`.
+# Local times outside these years have no meaning in data and none in `datetime`.
 EARLIEST = int((datetime(1900, 1, 1) - _EPOCH).total_seconds())
 LATEST = int((datetime(2200, 1, 1) - _EPOCH).total_seconds())
+
+# Of `ClockTable`: its days, with two more on either side, and how it holds an offset, with 0 for a day not asked for.
+_FIRST_DAY = EARLIEST // DAY - 2
+_DAYS = LATEST // DAY + 2 - _FIRST_DAY
+_CHANGES = 1
+_ZERO = 1 << 20
 
 
 @lru_cache(maxsize=4096)
@@ -22,7 +28,8 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def _exact_offset(zone: str, local: int) -> int:
+def exact_offset(zone: str, local: int) -> int:
+    """As `utc_offset`, computed from the rules of the zone."""
     moment = (_EPOCH + timedelta(seconds=local)).replace(tzinfo=_zone(zone))
     offset = moment.utcoffset()
     assert offset is not None
@@ -30,10 +37,10 @@ def _exact_offset(zone: str, local: int) -> int:
 
 
 @lru_cache(maxsize=65_536)
-def _day_offset(zone: str, day: int) -> int | None:
+def day_offset(zone: str, day: int) -> int | None:
     """The offset that holds all through a local day, or None on the days the clock is put forward or back."""
-    first = _exact_offset(zone, day * DAY)
-    last = _exact_offset(zone, day * DAY + DAY - 1)
+    first = exact_offset(zone, day * DAY)
+    last = exact_offset(zone, day * DAY + DAY - 1)
     return first if first == last else None
 
 
@@ -43,25 +50,45 @@ def utc_offset(zone: str, local: int) -> int:
     A time that occurs twice in autumn means the first one; a time skipped in spring is read with the offset before
     the change (`fold=0` of PEP 495).
     """
-    offset = _day_offset(zone, local // DAY)
-    return _exact_offset(zone, local) if offset is None else offset
+    offset = day_offset(zone, local // DAY)
+    return exact_offset(zone, local) if offset is None else offset
 
 
 def utc_offsets(zones: list[str], codes: NDArray[np.int64], local: NDArray[np.int64]) -> NDArray[np.int64]:
     """`utc_offset` for a column: row i is read on the clock of `zones[codes[i]]`. All three have shape [n]."""
-    days = local // DAY
-    first_day = int(days.min(initial=0))
-    span = int(days.max(initial=0)) - first_day + 1
-    keys, where = np.unique(codes * span + (days - first_day), return_inverse=True)
-    offsets = np.empty(len(keys), dtype=np.int64)
-    changing = []
-    for index, key in enumerate(keys.tolist()):
-        offset = _day_offset(zones[key // span], key % span + first_day)
-        if offset is None:
-            changing.append(index)
-        offsets[index] = 0 if offset is None else offset
-    result = offsets[where]
-    if changing:
-        for row in np.flatnonzero(np.isin(where, changing)).tolist():
-            result[row] = _exact_offset(zones[int(codes[row])], int(local[row]))
-    return result
+    return ClockTable(zones).offsets(codes, local)
+
+
+class ClockTable:
+    """Offsets of several clocks by day, which are looked up once they were asked for.
+
+    Parameters
+    ----------
+    zones : list of str
+        Names in the IANA database.
+    """
+
+    def __init__(self, zones: list[str]) -> None:
+        self.zones = zones
+        self._table = np.zeros(len(zones) * _DAYS, dtype=np.int32)  # pages that no day is in take no memory
+
+    def offsets(self, clocks: NDArray[np.int64], local: NDArray[np.int64]) -> NDArray[np.int64]:
+        """`utc_offset` of n times, each on the clock of `zones[clocks[i]]`; all of shape [n]."""
+        cells = local // DAY
+        cells += clocks * _DAYS - _FIRST_DAY
+        found = self._table[cells]
+        if not found.all():
+            self._fill(np.unique(cells[found == 0]))
+            found = self._table[cells]
+        result = found.astype(np.int64)
+        result -= _ZERO
+        changes = found == _CHANGES
+        if changes.any():
+            for row in np.flatnonzero(changes).tolist():
+                result[row] = exact_offset(self.zones[int(clocks[row])], int(local[row]))
+        return result
+
+    def _fill(self, cells: NDArray[np.int64]) -> None:
+        for cell in cells.tolist():
+            offset = day_offset(self.zones[cell // _DAYS], cell % _DAYS + _FIRST_DAY)
+            self._table[cell] = _CHANGES if offset is None else offset + _ZERO

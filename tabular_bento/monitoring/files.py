@@ -1,13 +1,21 @@
-"""Files that are there whole or not at all."""
+"""Files of monitoring: those it writes, which are there whole or not at all, and the project's settings."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from tabular_bento.errors import ConfigError
 
 
 def write_whole(path: Path, content: str) -> None:
@@ -40,3 +48,75 @@ def locked(path: Path) -> Iterator[None]:
     with path.with_name(f".{path.name}.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def read_settings(path: Path | None, table: str) -> dict[str, Any]:
+    """A table of a project's settings of monitoring, a TOML file; empty where there is no file or no such table.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The file that `[tool.tabular-bento]` names.
+    table : str
+        Such as `drift`.
+
+    Raises
+    ------
+    ConfigError
+        Where the file cannot be read, or holds something else under that name.
+    """
+    if path is None:
+        return {}
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")).get(table, {})
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: {table!r} must be a table, as [{table}].")
+    return found
+
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def settings_of(
+    kind: type[Settings], given: Mapping[str, Any], file: Mapping[str, Any] = MappingProxyType({}), where: str = ""
+) -> Settings:
+    """Settings of that kind: those given as options come before the environment's, and these before the file's.
+
+    Parameters
+    ----------
+    kind : type
+        A model of settings that has a prefix for the environment.
+    given : mapping
+        Settings by name, of which None are not given.
+    file : mapping
+        Those of the project's file that are of this kind.
+    where : str
+        The file and its table, for messages.
+
+    Raises
+    ------
+    ConfigError
+        A message that names the option, the variable or the line that is wrong.
+    """
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    options = {name: value for name, value in given.items() if value is not None}
+    variables = {name for name in kind.model_fields if prefix + name.upper() in os.environ}
+    written = {name: value for name, value in file.items() if name in kind.model_fields and name not in variables}
+    try:
+        return kind(**{**written, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:
+            raise ConfigError(first["msg"].removeprefix("Value error, ")) from error
+        name = str(first["loc"][0])
+        if name in options:
+            place = OPTIONS.get(name, f"--{name.replace('_', '-')}")
+        else:
+            place = f"{where}: {name}" if name in written else prefix + name.upper()
+        raise ConfigError(f"{place}: {first['msg']}") from error
+
+
+OPTIONS = {"alert_of": "--of"}
+"""Options that are not named as their setting."""

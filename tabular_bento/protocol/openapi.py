@@ -1,4 +1,4 @@
-"""The OpenAPI description of the JSON door: exact schemas, an example that works, and every status that can come."""
+"""The OpenAPI description of the JSON endpoints: exact schemas, examples that work, every status that can come."""
 
 from __future__ import annotations
 
@@ -7,65 +7,86 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from features.definition import EXAMPLE, NAME, TARGET
-from tabular_bento.protocol.requests import (
-    ROWS,
-    ErrorAnswer,
-    FeedbackReceipt,
-    FeedbackRequest,
-    Prediction,
-    PredictRequest,
-)
+from tabular_bento.problem import Problem, example_value
+from tabular_bento.protocol.requests import ErrorResponse, FeedbackReceipt, RequestSchema
+from tabular_bento.schema import Field
+from tabular_bento.tasks import Output
 
 _ERRORS = {
     "400": "The body is not what the schema says; `error` names the row and field",
     "413": "Too many rows or bytes in one request",
     "500": "The request failed; the log of the server tells why",
     "503": "Overloaded, or the traffic log cannot be written; try again after Retry-After",
-    "504": "Not answered in time",
+    "504": "No response in time",
 }
 _REFERENCE = "#/components/schemas/{model}"
-_EXAMPLE_ANSWER = {
-    "prediction_id": "01a20b31-7de1-79ee-ba86-6e0c83f0ea63",
-    "id": EXAMPLE["id"],
-    "model": f"{NAME}:hvs5clhhu6gciax4",
-    TARGET.name: -0.96,
-}
+_EXAMPLE_ID = "01a20b31-7de1-79ee-ba86-6e0c83f0ea63"
+_EXAMPLE_VERSION = "hvs5clhhu6gciax4"
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """BentoML's description, with the project's own routes described in full."""
-    models: list[type[BaseModel]] = [PredictRequest, Prediction, FeedbackRequest, FeedbackReceipt, ErrorAnswer]
+def openapi(document: dict[str, Any], schema: RequestSchema, problem: Problem) -> dict[str, Any]:
+    """A server's own description, with the endpoints of predictions and feedback described in full.
+
+    Parameters
+    ----------
+    document : dict
+        An OpenAPI document, which is changed.
+    schema : RequestSchema
+        The bodies.
+    problem : Problem
+        The problem of the same declaration.
+    """
+    models: list[type[BaseModel]] = [
+        schema.request_model,
+        schema.prediction_model,
+        schema.feedback_model,
+        FeedbackReceipt,
+        ErrorResponse,
+    ]
     _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
     document["openapi"] = "3.1.0"  # pydantic writes JSON Schema 2020-12, which 3.0 is not
     document["components"] = {"schemas": definitions["$defs"]}
-    document["paths"] |= {
-        "/predict": _post(
-            "Predict rows, in their order. An empty list gives an empty list.",
-            _content(_schema(PredictRequest), {ROWS: [EXAMPLE]}),
-            _content({"type": "array", "items": _schema(Prediction)}, [_EXAMPLE_ANSWER]),
-        ),
-        "/feedback": _post(
-            "Take what came true of earlier predictions: late, repeated or out of order.",
-            _content(
-                _schema(FeedbackRequest),
-                {"outcomes": [{"prediction_id": _EXAMPLE_ANSWER["prediction_id"], TARGET.name: 4.0}]},
+    label = {"prediction_id": _EXAMPLE_ID, problem.target.name: example_value(problem.target)}
+    document.setdefault("paths", {}).update(
+        {
+            "/predict": _post(
+                "Predict rows, in their order. An empty list gives an empty list.",
+                _content(_reference(schema.request_model), {schema.rows: [dict(problem.example)]}),
+                _content({"type": "array", "items": _reference(schema.prediction_model)}, [_prediction(problem)]),
             ),
-            _content(_schema(FeedbackReceipt), {"accepted": 1}),
-        ),
-        "/model": {
-            "get": {
-                "summary": "What is served, how it was trained, since when it serves, and how the shadow is.",
-                "responses": {"200": {"description": "The served model", "content": _content({"type": "object"})}},
-            }
-        },
-    }
+            "/feedback": _post(
+                "Take the labels of earlier predictions: late, repeated or out of order.",
+                _content(_reference(schema.feedback_model), {"labels": [label]}),
+                _content(_reference(FeedbackReceipt), {"accepted": 1}),
+            ),
+            "/model": {
+                "get": {
+                    "summary": "What is served, how it was trained, since when it serves, and how the shadow is.",
+                    "responses": {"200": {"description": "The served model", "content": _content({"type": "object"})}},
+                }
+            },
+        }
+    )
     return document
 
 
-def _post(summary: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    error = _content(_schema(ErrorAnswer))
-    responses = {"200": {"description": "Done", "content": answer}}
+def _prediction(problem: Problem) -> dict[str, Any]:
+    own = {} if problem.identifier is None else {problem.identifier: problem.example.get(problem.identifier)}
+    outputs = {output.name: _output(output, problem.target) for output in problem.outputs}
+    return {"prediction_id": _EXAMPLE_ID, **own, **outputs, "model": f"{problem.name}:{_EXAMPLE_VERSION}"}
+
+
+def _output(output: Output, target: Field) -> Any:
+    if output.parts:
+        return {part: round(1 / len(output.parts), 3) for part in output.parts}
+    if output.name == target.name and output.kind is target.kind:
+        return example_value(target)
+    return example_value(Field(output.name, output.kind))
+
+
+def _post(summary: str, request: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
+    error = _content(_reference(ErrorResponse))
+    responses = {"200": {"description": "Done", "content": response}}
     responses |= {status: {"description": text, "content": error} for status, text in _ERRORS.items()}
     return {"post": {"summary": summary, "requestBody": {"required": True, "content": request}, "responses": responses}}
 
@@ -74,5 +95,5 @@ def _content(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
     return {"application/json": {"schema": schema} | ({} if example is None else {"example": example})}
 
 
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
+def _reference(model: type[BaseModel]) -> dict[str, Any]:
     return {"$ref": _REFERENCE.format(model=model.__name__)}

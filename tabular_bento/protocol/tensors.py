@@ -1,66 +1,69 @@
-"""Tensors of the Open Inference Protocol: their datatypes, binary form and metadata, for its REST and gRPC doors."""
+"""Tensors of the Open Inference Protocol: their datatypes and binary form."""
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.definition import FIELDS, TARGET
-from features.texts import RepeatedTexts
 from tabular_bento.errors import RequestError, UnknownModelError
-from tabular_bento.protocol.predictions import Answers
+from tabular_bento.features.columns import RepeatedTexts
+from tabular_bento.protocol.predictions import PREDICTION_ID, PredictionBatch
+from tabular_bento.protocol.values import Values
 from tabular_bento.schema import Kind
-from tabular_bento.serving.endpoints.handler import check_size
+
+__all__ = [
+    "DATATYPES",
+    "NUMPY_TYPES",
+    "PREDICTION_ID",
+    "STRUCT_CODES",
+    "Tensor",
+    "check_model",
+    "decode",
+    "decode_values",
+    "encode",
+    "equal_texts",
+    "scored_by",
+    "shown",
+]
 
 NUMPY_TYPES: dict[str, np.dtype[Any]] = {
     "FP64": np.dtype("<f8"),
     "FP32": np.dtype("<f4"),
     "INT64": np.dtype("<i8"),
     "INT32": np.dtype("<i4"),
+    "BOOL": np.dtype("?"),
 }
 DATATYPES: dict[Kind, tuple[str, ...]] = {
     Kind.TEXT: ("BYTES",),
+    Kind.DATE: ("BYTES",),
     Kind.LOCAL_TIME: ("BYTES",),
+    Kind.INSTANT: ("BYTES",),
     Kind.NUMBER: ("FP64", "FP32", "INT64", "INT32"),
     Kind.INTEGER: ("INT64", "INT32", "FP64", "FP32"),
+    Kind.BOOLEAN: ("BOOL", "FP64", "FP32", "INT64", "INT32"),
 }
-"""The datatypes that a field of each kind is taken in; the first is what the metadata say."""
+"""The datatypes that a field of each kind is taken in; the first is what the metadata say.
 
-PREDICTION_ID = "prediction_id"
-OUTPUTS = {TARGET.name: "FP64", PREDICTION_ID: "BYTES"}
+Integers and booleans come as FP64 or FP32 where some are missing, which NaN says.
+"""
 
-STRUCT_CODES = {"FP64": "d", "FP32": "f", "INT64": "q", "INT32": "i"}
+STRUCT_CODES = {"FP64": "d", "FP32": "f", "INT64": "q", "INT32": "i", "BOOL": "?"}
 FEW_BYTES = 512
 """Tensors up to this size are decoded in plain Python, which is faster than NumPy's fixed cost per operation."""
 
 
-Values: TypeAlias = Sequence[Any] | NDArray[Any]
-"""What a tensor holds, flat: numbers, or texts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A named tensor; its values may be as they came, in their binary form."""
+class Tensor(NamedTuple):
+    """A named tensor; its values, flat, may be in their binary form, as they came."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     values: Values
-
-
-def input_metadata() -> list[dict[str, Any]]:
-    """Name, datatype and shape of each input, -1 for the number of rows."""
-    return [{"name": field.name, "datatype": DATATYPES[field.kind][0], "shape": [-1]} for field in FIELDS]
-
-
-def output_metadata() -> list[dict[str, Any]]:
-    """Name, datatype and shape of each output."""
-    return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in OUTPUTS.items()]
 
 
 def check_model(name: str, version: str, served: str) -> None:
@@ -71,25 +74,18 @@ def check_model(name: str, version: str, served: str) -> None:
         raise UnknownModelError(f"The model {wanted[:200]} is not served here; {served_name}, {served_version}, is.")
 
 
-def scored_by(answers: Answers, version: str, served: str) -> str:
-    """The tag of the model that gave the answers, `served` where there are none.
+def scored_by(batch: PredictionBatch, version: str, served: str) -> str:
+    """The tag of the model that made the predictions, `served` where there are none.
 
     Raises UnknownModelError where a request for one `version` was scored by another, released while it waited.
     """
-    tag = answers.model if answers else served
+    tag = batch.model if batch else served
     check_model(tag.split(":")[0], version, tag)
     return tag
 
 
-def check_outputs(requested: Sequence[str]) -> None:
-    """Raise RequestError for an output that does not exist."""
-    for name in requested:
-        if name not in OUTPUTS:
-            raise RequestError(f"Output {shown(name)} is unknown; the outputs are {', '.join(OUTPUTS)}.")
-
-
 def shown(value: object) -> str:
-    """A value of a request as a sentence can hold it, however large it is."""
+    """A value of a request as a message can hold it, however large it is."""
     match value:
         case str():
             return repr(value if len(value) <= 60 else value[:60] + "...")
@@ -101,22 +97,19 @@ def shown(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def output_tensors(answers: Answers, requested: Sequence[str]) -> list[Tensor]:
-    """The outputs asked for, all of them where none is."""
-    shape = (len(answers),)
-    return [Tensor(name, OUTPUTS[name], shape, answers.column(name)) for name in requested or OUTPUTS]
-
-
 def decode(name: str, datatype: str, shape: tuple[int, ...], content: bytes) -> Tensor:
     """A tensor from its binary form: little-endian, and each of BYTES, which are text, behind its length in four bytes.
 
-    Raises RequestError that names the input, and TooLargeError for more rows than a request may have.
+    Raises
+    ------
+    RequestError
+        A message that names the tensor.
     """
-    return Tensor(name, datatype, shape, decode_values(name, datatype, count_rows(name, shape), content))
+    return Tensor(name, datatype, shape, decode_values(name, datatype, math.prod(shape), content))
 
 
 def decode_values(name: str, datatype: str, count: int, content: bytes) -> Values:
-    """The values of a tensor of `count` rows from its binary form: numbers or texts. Raises as `decode` does."""
+    """The `count` values of a tensor from its binary form: numbers or texts. Raises as `decode` does."""
     if datatype == "BYTES":
         try:
             return _decode_texts(name, content, count)
@@ -201,8 +194,8 @@ def _decode_equal(content: bytes) -> Sequence[str] | None:
         return _cut(characters.tobytes(), length, length)
     words = np.zeros((count, _WORD), np.uint8)
     words[:, :length] = characters
-    distinct, places = np.unique(words.view(np.uint64).ravel(), return_inverse=True)
-    return RepeatedTexts(_cut(distinct.tobytes(), _WORD, length), places)
+    distinct, indices = np.unique(words.view(np.uint64).ravel(), return_inverse=True)
+    return RepeatedTexts(_cut(distinct.tobytes(), _WORD, length), indices)
 
 
 _WORD = 8
@@ -222,12 +215,3 @@ def equal_texts(content: bytes) -> NDArray[np.uint8] | None:
         return None
     texts = np.frombuffer(content, np.dtype([("length", "<u4"), ("characters", np.uint8, (length,))]))
     return texts["characters"] if (texts["length"] == length).all() else None
-
-
-def count_rows(name: str, shape: Sequence[int]) -> int:
-    """The number of rows of an input. Raises RequestError for another shape than [n] or [n, 1], or TooLargeError."""
-    if not (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)) or shape[0] < 0:
-        sizes = ", ".join(map(shown, shape[:8]))
-        raise RequestError(f"Input {shown(name)} has shape [{sizes}]; it must be [n] or [n, 1].")
-    check_size(shape[0])
-    return shape[0]

@@ -1,1 +1,1 @@
-"""The scoring layer: runners, the model package, the predictor, and the doors to it."""
+"""The Scoring layer: runners, the predictor, the model package, parity vectors, the model store and its releases."""

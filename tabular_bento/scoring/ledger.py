@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tabular_bento.errors import PackageError, ReleaseError
+from tabular_bento.problem import Problem
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.releases import Release, Releases
 
@@ -48,13 +49,19 @@ class ReleaseLedger(Releases):
             records.append(champion)
         return records, damaged
 
-    def verify(self, tag: str) -> ModelPackage:
-        """The package `tag`, verified as a server verifies it. Raises ReleaseError where it could not be served."""
+    def verify(self, tag: str, problem: Problem) -> ModelPackage:
+        """The package `tag`, verified as a server verifies it.
+
+        Raises
+        ------
+        ReleaseError
+            Where it could not be served.
+        """
         folder = self.package_folder(tag)
         if not folder.is_dir():
             raise ReleaseError(f"There is no model {tag} in the store: `bentoml models list {self.name}` shows them.")
         try:
-            return ModelPackage.load(folder, tag)
+            return ModelPackage.load(folder, tag, problem)
         except PackageError as error:
             raise ReleaseError(f"{tag} cannot be served: {error}") from error
 
@@ -66,7 +73,7 @@ class ReleaseLedger(Releases):
         expected: Release | None,
         force: bool = False,
     ) -> Release:
-        """Make `package` the champion in the place of `expected`, the champion that the evidence is about.
+        """Make `package` the champion instead of `expected`, the champion that the evidence is about.
 
         With `force` a record of the champion that is damaged is overwritten. Raises ReleaseError where another release
         came between, and PackageError where the record is damaged.
@@ -187,10 +194,10 @@ def before(history: Sequence[Release]) -> Release | None:
 
 def _overtaken(current: Release | None) -> str:
     if current is None:
-        return "The record of the champion went away while this ran: look at `python -m training history`."
+        return "The record of the champion went away while this ran: look at `tabular-bento history`."
     return (
         f"{current.tag} became the champion at {current.time}, by {current.by}, while this ran: look at "
-        "`python -m training history`, and run it again if it is still wanted."
+        "`tabular-bento history`, and run it again if it is still wanted."
     )
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from tabular_bento.errors import PackageError
 
 FILE = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 INCIDENTAL = frozenset({"provenance.json", "training_report.html", "model.yaml"})
-"""Files that tell when and how a package was made; they are checked, and are no part of its fingerprint."""
+"""Files that say when and how a package was made; they are checked, and are no part of its fingerprint."""
 
 _MEND = "train the model again, or restore the package from a copy"
 
@@ -39,7 +39,9 @@ def verify_manifest(directory: Path) -> str:
         content = json.loads(text)
         seal = content.pop("seal")
     except FileNotFoundError:
-        raise PackageError(f"{directory} has no {FILE}, so it is no model package: run `python -m training`.") from None
+        raise PackageError(
+            f"{directory} has no {FILE}, so it is no model package: run `tabular-bento train`."
+        ) from None
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise PackageError(f"{path} is damaged ({error}): {_MEND}.") from error
     if content.get("format") != FORMAT:

@@ -1,4 +1,4 @@
-"""Parity vectors: rows with the exact features and predictions that training computed for them.
+"""Parity vectors: rows with the exact features and outputs that training computed for them.
 
 A server recomputes them before it is ready. Equal bits prove that its feature code, its libraries and its machine mean
 the same as training's did.
@@ -7,41 +7,52 @@ the same as training's did.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from features.definition import FIELD_NAMES, FIELDS
-from features.functions import FEATURES
-from features.values import Row
 from tabular_bento.errors import PackageError
-from tabular_bento.schema import Kind
+from tabular_bento.features import Row
+from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.predictor import Predictions, Predictor
 
 ROWS_FILE = "parity.json"
 VECTORS_FILE = "parity.npz"
+_OUTPUT = "output."
 
 
 def write_parity(directory: Path, rows: Sequence[Row], predictor: Predictor) -> None:
-    """Write n rows with their features, float32 [n, features], and predictions, float64 [n]."""
+    """Write rows with their features and outputs.
+
+    Parameters
+    ----------
+    directory : Path
+        The package.
+    rows : sequence of Row
+        n rows.
+    predictor : Predictor
+        Computes features, float32 [n, features], and outputs.
+    """
+    fields = predictor.problem.fields
     document = {
-        "fields": FIELD_NAMES,
-        "rows": [[None if isinstance(v, float) and math.isnan(v) else v for v in row] for row in rows],
+        "fields": [field.name for field in fields],
+        "rows": [[_json(value, field) for value, field in zip(row, fields, strict=True)] for row in rows],
     }
-    (directory / ROWS_FILE).write_text(json.dumps(document, indent=None) + "\n")
+    (directory / ROWS_FILE).write_text(json.dumps(document, indent=None) + "\n", encoding="utf-8")
     expected = predictor.predict(rows)
+    arrays: dict[str, Any] = {_OUTPUT + name: _storable(values) for name, values in expected.outputs.items()}
     with (directory / VECTORS_FILE).open("wb") as file:
-        np.savez(file, features=expected.features, target=expected.target)
+        np.savez(file, features=expected.features, **arrays)
 
 
-def read_rows(directory: Path) -> list[Row]:
+def read_rows(directory: Path, fields: Sequence[Field]) -> list[Row]:
     """The rows of the parity vectors, as `Predictor.predict` takes them."""
-    document = json.loads((directory / ROWS_FILE).read_text())
-    numbers = {index for index, field in enumerate(FIELDS) if field.kind is Kind.NUMBER}
+    document = json.loads((directory / ROWS_FILE).read_text(encoding="utf-8"))
     return [
-        tuple(math.nan if value is None and index in numbers else value for index, value in enumerate(row))
+        tuple(field.missing if value is None else value for value, field in zip(row, fields, strict=True))
         for row in document["rows"]
     ]
 
@@ -49,27 +60,42 @@ def read_rows(directory: Path) -> list[Row]:
 def check_parity(directory: Path, predictor: Predictor) -> int:
     """Recompute every vector, row by row and as one batch, and return their number.
 
-    Raises PackageError naming the first row and feature whose bits differ.
+    Raises
+    ------
+    PackageError
+        Naming the first row and feature, or output, whose bits differ.
     """
-    rows = read_rows(directory)
+    rows = read_rows(directory, predictor.problem.fields)
     with np.load(directory / VECTORS_FILE, allow_pickle=False) as arrays:
-        expected = Predictions(arrays["features"], arrays["target"])
+        outputs = {name.removeprefix(_OUTPUT): arrays[name] for name in arrays.files if name.startswith(_OUTPUT)}
+        expected = Predictions(arrays["features"], outputs)
     alone = [predictor.predict([row]) for row in rows]
-    _compare(
-        "alone",
-        expected,
-        Predictions(np.concatenate([p.features for p in alone]), np.concatenate([p.target for p in alone])),
+    names = predictor.problem.feature_names
+    together = Predictions(
+        np.concatenate([p.features for p in alone]),
+        {name: np.concatenate([p.outputs[name] for p in alone]) for name in alone[0].outputs},
     )
-    _compare("in a batch", expected, predictor.predict(rows))
+    _compare("alone", names, expected, together)
+    _compare("in a batch", names, expected, predictor.predict(rows))
     return len(rows)
 
 
-def _compare(how: str, expected: Predictions, actual: Predictions) -> None:
-    names = [feature.name for feature in FEATURES]
+def _json(value: Any, field: Field) -> Any:
+    """A value of a row in JSON: null where it is missing, an integer where the field holds integers."""
+    if value is None or value != value:
+        return None
+    return value if field.kind in (Kind.TEXT, Kind.NUMBER) else int(value)
+
+
+def _storable(values: NDArray[Any]) -> NDArray[Any]:
+    return values.astype(np.str_) if values.dtype == object else values
+
+
+def _compare(how: str, names: Sequence[str], expected: Predictions, actual: Predictions) -> None:
     if expected.features.shape != actual.features.shape:
         raise PackageError(
             f"Parity fails: features of shape {actual.features.shape} where training had {expected.features.shape}. "
-            "Train the model again with this checkout."
+            "Train the model again with this code."
         )
     differs = expected.features.view(np.uint32) != actual.features.view(np.uint32)
     if differs.any():
@@ -79,11 +105,23 @@ def _compare(how: str, expected: Predictions, actual: Predictions) -> None:
             f"where training had {expected.features[row, column]!r}. Serve with the code and the libraries the model "
             "was trained with, or train it again with these."
         )
-    wrong = np.flatnonzero(expected.target.view(np.uint64) != actual.target.view(np.uint64))
-    if len(wrong):
-        row = int(wrong[0])
+    if set(expected.outputs) != set(actual.outputs):
         raise PackageError(
-            f"Parity fails {how}: row {row} is predicted {actual.target[row]!r} where training predicted "
-            f"{expected.target[row]!r}. Serve with the libraries the model was trained with, or train it again with "
-            "these."
+            f"Parity fails: outputs {', '.join(actual.outputs)} where training had {', '.join(expected.outputs)}. "
+            "Train the model again with this code."
         )
+    for name, wanted in expected.outputs.items():
+        values = _storable(actual.outputs[name])
+        if wanted.shape != values.shape:
+            raise PackageError(f"Parity fails: {name} of shape {values.shape} where training had {wanted.shape}.")
+        wrong = np.argwhere(_bits(wanted) != _bits(values))
+        if len(wrong):
+            index = tuple(int(index) for index in wrong[0])
+            raise PackageError(
+                f"Parity fails {how}: row {index[0]} is predicted {name} {values[index]!r} where training predicted "
+                f"{wanted[index]!r}. Serve with the libraries the model was trained with, or train it again with these."
+            )
+
+
+def _bits(values: NDArray[Any]) -> NDArray[Any]:
+    return values.view(np.uint64) if values.dtype == np.float64 else values

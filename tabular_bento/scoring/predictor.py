@@ -1,58 +1,143 @@
-"""Rows to predictions: the extractor and the runner as one. The service, training, batch and monitoring share it."""
+"""Rows to predictions: the extractor, the runner and the task as one, for serving, training and monitoring alike."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.definition import FIELD_NAMES, KNOWN_PART, TARGET
-from features.extractor import FeatureExtractor
-from features.functions import FEATURES
-from features.values import Columns, Row
 from tabular_bento.errors import PredictionError
-from tabular_bento.protocol.rows import ColumnRows
-from tabular_bento.scoring.runners.base import Runner
-
-_KNOWN_PART = FIELD_NAMES.index(KNOWN_PART)
+from tabular_bento.features import Columns, Extractor, Row
+from tabular_bento.features.columns import ColumnRows
+from tabular_bento.problem import Declaration, Problem
+from tabular_bento.scoring.runners.base import OneByOne, Runner
+from tabular_bento.tasks import Output
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Features, float32 of shape [n, features], and what was predicted from them: target, float64 of shape [n]."""
+    """What was predicted for n rows.
+
+    Parameters
+    ----------
+    features : ndarray of shape [n, features]
+        The feature matrix, float32.
+    outputs : mapping
+        An array for each output of the problem, of shape [n] or [n, parts], by name.
+    """
 
     features: NDArray[np.float32]
-    target: NDArray[np.float64]
+    outputs: Mapping[str, NDArray[Any]]
+
+    @property
+    def value(self) -> NDArray[Any]:
+        """The first output, which labels are compared with, shape [n]."""
+        return next(iter(self.outputs.values()))
+
+    def __len__(self) -> int:
+        return len(self.features)
 
 
 class Predictor:
-    """Predicts the target: the runner's gain plus the part that is known. Bit-identical row by row and in batches."""
+    """Predicts the outputs of a problem; bit-identical row by row and in batches.
 
-    def __init__(self, extractor: FeatureExtractor, runner: Runner) -> None:
+    Parameters
+    ----------
+    problem : Problem or Declaration
+        What is predicted.
+    extractor : Extractor
+        The fitted features.
+    runner : Runner
+        The fitted model; one that is not exact scores its rows one by one.
+    """
+
+    def __init__(self, problem: Problem | Declaration, extractor: Extractor, runner: Runner) -> None:
+        self.problem = problem
         self.extractor = extractor
-        self.runner = runner
+        self.runner: Any = runner if runner.exact else OneByOne(runner)
+        self._outputs = problem.outputs
+        self._task = problem.task
+        self._offset = problem.task.offset
+        self._offset_index = None if self._offset is None else problem.field_names.index(self._offset)
 
     def predict(self, rows: Sequence[Row]) -> Predictions:
-        """Predict n validated rows. Raises PredictionError when an answer is not a finite number."""
-        if isinstance(rows, ColumnRows):
-            return self.predict_columns(rows.columns)
-        known = np.array([row[_KNOWN_PART] for row in rows], dtype=np.float64)
-        return self._predict(self.extractor.transform(rows), known)
+        """Predict n validated rows.
+
+        Parameters
+        ----------
+        rows : sequence of Row
+            The rows, also as `ColumnRows`.
+
+        Raises
+        ------
+        PredictionError
+            When the model gives scores of another shape, or a prediction that is not a finite number.
+        """
+        if not len(rows):
+            return self._nothing()
+        features = self.extractor.transform(rows)
+        return Predictions(features, self.outputs(self.runner.predict(features), rows))
 
     def predict_columns(self, columns: Columns) -> Predictions:
-        """Predict n rows held as columns, arrays of shape [n] by field name."""
-        return self._predict(self.extractor.transform_columns(columns), np.asarray(columns[KNOWN_PART]))
+        """Predict n rows held as columns, arrays of shape [n] by field name; otherwise as `predict`."""
+        if not len(columns[self.problem.fields[0].name]):
+            return self._nothing()
+        features = self.extractor.transform_columns(columns)
+        offset = None if self._offset is None else np.asarray(columns[self._offset], dtype=np.float64)
+        return Predictions(features, self._decode(self.runner.predict(features), offset, len(features)))
 
-    def _predict(self, features: NDArray[np.float32], known: NDArray[np.float64]) -> Predictions:
-        if len(features) == 0:
-            return Predictions(np.empty((0, len(FEATURES)), dtype=np.float32), np.empty(0))
-        gain = self.runner.predict(features)
-        if gain.shape != known.shape:  # checked before the sum, which would spread one number over all rows
-            raise PredictionError(f"The model gave predictions of shape {gain.shape} for {len(known)} rows.")
-        target = known + gain
-        if not np.isfinite(target).all():
-            row = int(np.flatnonzero(~np.isfinite(target))[0])
-            raise PredictionError(f"The model predicted {TARGET.name} {target[row]} for row {row}.")
-        return Predictions(features, target)
+    def outputs(self, raw: NDArray[np.float64], rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
+        """The outputs that raw scores mean for their rows: the offset added, the labels decoded, all checked.
+
+        Parameters
+        ----------
+        raw : ndarray of shape [n, k]
+            A runner's raw scores.
+        rows : sequence of Row
+            The n rows.
+
+        Returns
+        -------
+        dict
+            An array for each output, of shape [n] or [n, parts], in their order.
+
+        Raises
+        ------
+        PredictionError
+            As of `predict`.
+        """
+        return self._decode(raw, self._offsets(rows), len(rows))
+
+    def _offsets(self, rows: Sequence[Row]) -> NDArray[np.float64] | None:
+        index = self._offset_index
+        if index is None:
+            return None
+        if isinstance(rows, ColumnRows):
+            return np.asarray(rows.columns[str(self._offset)], dtype=np.float64)
+        return np.array([row[index] for row in rows], dtype=np.float64)
+
+    def _decode(
+        self, raw: NDArray[np.float64], offset: NDArray[np.float64] | None, count: int
+    ) -> dict[str, NDArray[Any]]:
+        if raw.shape != (count, self._task.raw_columns):  # checked before the sum, which would spread one over all rows
+            raise PredictionError(f"The model gave scores of shape {raw.shape} for {count} rows.")
+        outputs = self._task.decode(raw, offset)
+        for output in self._outputs:
+            values = outputs[output.name]
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                _refuse(output, values)
+        return outputs
+
+    def _nothing(self) -> Predictions:
+        features = np.empty((0, len(self.problem.feature_names)), dtype=np.float32)
+        offset = None if self._offset is None else np.empty(0)
+        return Predictions(features, self._task.decode(np.empty((0, self._task.raw_columns)), offset))
+
+
+def _refuse(output: Output, values: NDArray[Any]) -> None:
+    row, *part = (int(index) for index in np.argwhere(~np.isfinite(values))[0])
+    value = values[(row, *part)]
+    raise PredictionError(f"The model predicted {output.name} {value} for row {row}.")

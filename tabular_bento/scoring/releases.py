@@ -9,7 +9,7 @@ Beside the model store, under `<BENTOML_HOME>/releases/<model name>/`:
 | `lock` | held while the alias is moved |
 | `evidence/` | the reports of the comparisons that the records name |
 
-This module reads; `training/releases.py` writes.
+This module reads; `tabular_bento.scoring.ledger` writes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from features.definition import NAME
 from tabular_bento.errors import PackageError
 
 ALIAS = "champion"
-CHAMPION = f"{NAME}:{ALIAS}"
-"""The tag that a server follows."""
+"""The version that a server follows."""
 
 FORMAT = 1
-_MEND = "run `python -m training rollback --to TAG` with the tag that should serve"
+
+_MEND = "run `tabular-bento rollback --to TAG` with the tag that should serve"
+
+
+def champion_tag(name: str) -> str:
+    """The tag that a server of the model `name` follows."""
+    return f"{name}:{ALIAS}"
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,17 @@ class Release:
 
 
 class Releases:
-    """The records of the model `name` beside the store in `home`."""
+    """The records of a model's releases.
 
-    def __init__(self, home: Path, name: str = NAME) -> None:
+    Parameters
+    ----------
+    home : Path
+        The folder that holds the model store.
+    name : str
+        The model's name, which is that of its problem.
+    """
+
+    def __init__(self, home: Path, name: str) -> None:
         self.name = name
         self.folder = Path(home) / "releases" / name
         self.alias_file = self.folder / f"{ALIAS}.json"
@@ -84,7 +96,7 @@ class Releases:
             if self.history_file.exists():
                 raise PackageError(
                     f"{self.alias_file} is gone although models were released: {_MEND}; "
-                    "`python -m training history` lists them."
+                    "`tabular-bento history` lists them."
                 ) from None
             return None
         except OSError as error:
@@ -93,7 +105,7 @@ class Releases:
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PackageError(
-                f"{self.alias_file} is damaged ({error}): {_MEND}; `python -m training history` lists them."
+                f"{self.alias_file} is damaged ({error}): {_MEND}; `tabular-bento history` lists them."
             ) from error
 
     def package_folder(self, tag: str) -> Path:
@@ -106,7 +118,7 @@ class Releases:
         if not folder.is_dir():
             raise PackageError(
                 f"The champion {release.tag}, released {release.time} by {release.by}, is not in the store any more: "
-                "restore its package from a copy, or run `python -m training rollback`."
+                "restore its package from a copy, or run `tabular-bento rollback`."
             )
         return folder
 
@@ -115,5 +127,5 @@ class Releases:
         if fingerprint != release.fingerprint:
             raise PackageError(
                 f"The package {release.tag} in the store is not the one that was released {release.time} by "
-                f"{release.by}: restore it from a copy, or run `python -m training rollback`."
+                f"{release.by}: restore it from a copy, or run `tabular-bento rollback`."
             )

@@ -21,25 +21,41 @@ Compute = Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
 QUIET_TURNS = 40
 """Turns of the event loop that must bring nothing new before a batch is closed: a request that is half read joins it.
 
-That is some 50 microseconds for a lone caller. Requests over gRPC take many turns to arrive, and would else be
-computed one by one.
+That is some 50 microseconds for a lone caller. Requests over gRPC take many turns to arrive, and would
+otherwise be computed one by one.
 """
 
 
 @dataclass(slots=True)
 class _Job:
     rows: Sequence[Any]
-    answer: asyncio.Future[Any]
+    result: asyncio.Future[Any]
     span: Any
 
 
 class AdaptiveBatcher:
     """Merges concurrent requests into batches, one batch at a time.
 
-    `max_batch_rows` bounds a batch (a single larger request is a batch of its own) and `max_queue_rows` the rows that
-    may wait. A request whose caller has left is dropped before it is computed. When a merged batch fails, each of its
-    requests is computed alone, so that only the one at fault fails. `observe` is told the rows of each batch; `trace`,
-    where it is set, opens what a batch is computed in, given the spans of its requests and the number of its rows.
+    A request whose caller has left is dropped before it is computed. When a merged batch fails, each of its requests is
+    computed alone, so that only the one at fault fails.
+
+    Parameters
+    ----------
+    compute : callable
+        Takes rows and gives a result for each.
+    max_batch_rows : int
+        The most rows of a batch; a single larger request is a batch of its own.
+    max_queue_rows : int
+        The most rows that may wait.
+    observe : callable, optional
+        Given the number of rows of each batch.
+
+    Attributes
+    ----------
+    waiting_rows : int
+        Rows that wait.
+    trace : callable, optional
+        Opens what a batch is computed in, given the spans of its requests and the rows of each.
     """
 
     def __init__(
@@ -52,7 +68,7 @@ class AdaptiveBatcher:
         self.max_batch_rows = max_batch_rows
         self.max_queue_rows = max_queue_rows
         self.waiting_rows = 0
-        self.trace: Callable[[Sequence[Any], int], AbstractContextManager[None]] | None = None
+        self.trace: Callable[[Sequence[Any], Sequence[int]], AbstractContextManager[None]] | None = None
         self._compute = compute
         self._observe = observe
         self._queue: deque[_Job] = deque()
@@ -77,14 +93,14 @@ class AdaptiveBatcher:
         self.waiting_rows += len(rows)
         if self._worker is None:
             self._worker = asyncio.get_running_loop().create_task(self._work())
-        return job.answer
+        return job.result
 
     def shutdown(self) -> None:
         """Cancel what is being computed and what is still waiting."""
         if self._worker is not None:
             self._worker.cancel()
         for job in self._queue:
-            job.answer.cancel()
+            job.result.cancel()
 
     async def _work(self) -> None:
         jobs: list[_Job] = []
@@ -97,7 +113,7 @@ class AdaptiveBatcher:
         finally:
             self._worker = None
             for job in jobs:
-                job.answer.cancel()  # of those that no answer came for
+                job.result.cancel()  # of those that have none
 
     async def _gather(self) -> None:
         seen, quiet = self.waiting_rows, 0
@@ -113,7 +129,7 @@ class AdaptiveBatcher:
         while self._queue and (not jobs or rows + len(self._queue[0].rows) <= self.max_batch_rows):
             job = self._queue.popleft()
             self.waiting_rows -= len(job.rows)
-            if not job.answer.done():
+            if not job.result.done():
                 jobs.append(job)
                 rows += len(job.rows)
         return jobs
@@ -125,7 +141,7 @@ class AdaptiveBatcher:
             if self.trace is None:
                 results = await self._compute(rows)
             else:
-                with self.trace([job.span for job in jobs], len(rows)):
+                with self.trace([job.span for job in jobs], [len(job.rows) for job in jobs]):
                     results = await self._compute(rows)
             if len(results) != len(rows):
                 raise PredictionError(f"{len(results)} results came back for {len(rows)} rows.")
@@ -133,12 +149,12 @@ class AdaptiveBatcher:
             if len(jobs) > 1:
                 for job in jobs:
                     await self._run([job])
-            elif not jobs[0].answer.done():
-                jobs[0].answer.set_exception(error)
+            elif not jobs[0].result.done():
+                jobs[0].result.set_exception(error)
             return
         start = 0
         for job in jobs:
             end = start + len(job.rows)
-            if not job.answer.done():
-                job.answer.set_result(results[start:end])
+            if not job.result.done():
+                job.result.set_result(results[start:end])
             start = end

@@ -1,4 +1,4 @@
-"""The one place that touches private parts of BentoML; tests/scoring/test_bento.py says so when they move.
+"""The one place that touches private parts of BentoML; tests/unit/serving/test_bento.py says so when they move.
 
 BentoML's dispatcher learns how long to wait, and after a burst makes a lone caller wait for company that does not
 come; its queue has no bound. The application keeps one dispatcher per batchable API in a dictionary, so ours can take
@@ -7,22 +7,45 @@ its place before the first request.
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
 import bentoml
+import click
+from bentoml import IODescriptor
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http.traffic import TimeoutMiddleware
-from bentoml.exceptions import NotFound
+from bentoml.exceptions import BentoMLException
 from bentoml.models import BentoModel
+from bentoml.validators import ContentType
+from pydantic import BaseModel, create_model
 
-from tabular_bento.errors import PackageError
-from tabular_bento.scoring.releases import CHAMPION, Release, Releases
+from tabular_bento.errors import TabularBentoError
+from tabular_bento.protocol.requests import FeedbackReceipt, RequestSchema
+from tabular_bento.scoring.releases import ALIAS, Releases
+from tabular_bento.scoring.store import LocatedModel, find_model, store_home
 from tabular_bento.serving.batching import AdaptiveBatcher
+from tabular_bento.serving.service import computing
+
+
+class ServeError(TabularBentoError, BentoMLException):
+    """An error of this library that the bentoml command prints as one line."""
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Within it the library's errors become such that the bentoml command prints them as one line."""
+    try:
+        yield
+    except ServeError:
+        raise
+    except TabularBentoError as error:
+        raise ServeError(str(error)) from error
 
 
 class Application:
@@ -45,13 +68,9 @@ class Application:
     def batcher_of(
         self, api: str, max_batch_rows: int, max_queue_rows: int, observe: Callable[[float], None]
     ) -> AdaptiveBatcher:
-        """A batcher of our own before the batchable, async `api`, in the place of BentoML's dispatcher."""
+        """A batcher of our own before the batchable `api`, in the place of BentoML's dispatcher."""
         method = self._factory.service.apis[api].func
-
-        async def compute(rows: Sequence[Any]) -> Sequence[Any]:
-            results: Sequence[Any] = await method(self.instance, rows)
-            return results
-
+        compute: Any = computing(lambda rows: method(self.instance, rows), inspect.iscoroutinefunction(method))
         batcher = AdaptiveBatcher(compute, max_batch_rows, max_queue_rows, observe)
         self._factory.dispatchers[api].shutdown()
         self._factory.dispatchers[api] = _Dispatcher(batcher)
@@ -74,8 +93,8 @@ class _Dispatcher:
         return self._submit
 
 
-def leave_time_limits_to_doors() -> None:
-    """Have BentoML pass requests on without its own time limit; the doors have theirs.
+def remove_time_limits() -> None:
+    """Have BentoML pass requests on without its own time limit; the endpoints have theirs.
 
     It sets a timer for each request and never cancels it: at a thousand requests a second, those of `timeout` seconds
     are tens of thousands, which each collection of garbage walks through while all requests wait.
@@ -87,70 +106,112 @@ def leave_time_limits_to_doors() -> None:
     TimeoutMiddleware.__call__ = pass_on  # type: ignore[method-assign, assignment]
 
 
-def store_home() -> Path:
-    """The folder that holds the model store, BENTOML_HOME."""
-    return Path(BentoMLContainer.bentoml_home.get())
-
-
 class PackagedModel(BentoModel):  # type: ignore[misc]
-    """A model of the store, whose absence or damage is told in one sentence when serving, and when building.
+    """A model of the store, whose absence is one message when serving, and when building.
 
     The champion is looked up each time. Served where nothing was released it is the latest model; a bento, which is
     pinned to its model, is then not built.
     """
 
     def resolve(self, *arguments: Any, **options: Any) -> Any:
-        tag = tag_of(str(self.tag))
-        with _one_sentence(tag):
-            return BentoModel(tag).resolve(*arguments, **options)
+        return self._found(BentoModel(self._current()).resolve, *arguments, **options)
 
     def to_info(self, alias: str | None = None) -> Any:
-        tag = str(self.tag)
-        if tag == CHAMPION:
-            if Releases(store_home()).champion() is None:
-                raise PackageError(
-                    "No model was released, so there is no champion to build with: run "
-                    "`python -m training release latest`, or name a model by MODEL_TAG."
-                )
-            tag = tag_of(tag)
-        with _one_sentence(tag):
-            return BentoModel(tag).to_info(alias)
+        name, _, version = str(self.tag).partition(":")
+        if version == ALIAS and Releases(store_home(), name).champion() is None:
+            raise ServeError(
+                "No model was released, so there is no champion to build with: run `tabular-bento release latest`, or "
+                "name a model by TABULAR_BENTO_MODEL."
+            )
+        return self._found(BentoModel(self._current()).to_info, alias)
+
+    def _current(self) -> str:
+        with one_line():
+            return find_model(str(self.tag)).tag
+
+    def _found(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        try:
+            return method(*arguments, **options)
+        except Exception as error:
+            raise ServeError(
+                f"model.yaml of {self.tag} in the store is damaged ({str(error).splitlines()[0]}): train the model "
+                "again, or restore the package from a copy."
+            ) from error
 
 
-class LocatedModel(NamedTuple):
-    """Folder and tag of a package, and the release that made it the champion, where the champion was asked for."""
+def pinned_model(service: Any) -> LocatedModel | None:
+    """The model that the bento of a service was built with; None in a checkout.
 
-    directory: Path
-    tag: str
-    release: Release | None = None
+    An image and an exported bento hold their model themselves; a bento of the store has it there.
 
-
-def locate_model(service: Any, tag: str, explicit: bool = False) -> LocatedModel:
-    """The model that `service` serves: the one its bento was built with, else `tag` from the store.
-
-    A bento follows the champion of the store beside it only where that is asked for by an `explicit` tag. Where nothing
-    was released, the champion is the latest model, or the bento's. Raises PackageError where the store does not have
-    it or cannot read its entry.
+    Raises
+    ------
+    PackageError
+        Where the store does not have it.
     """
-    pinned = service.bento is not None and not (explicit and tag == CHAMPION)
-    if tag == CHAMPION and not pinned:
-        releases = Releases(store_home())
-        release = releases.champion()
-        if release is not None:
-            return LocatedModel(releases.locate(release), release.tag, release)
-    if service.bento is not None:
-        tag = str(service.bento.info.all_models[0].tag)
-    return find_model(tag_of(tag))
+    if service.bento is None:
+        return None
+    tag = str(service.bento.info.all_models[0].tag)
+    packed = service.bento._model_store
+    if packed is not None and packed.list(tag):
+        return LocatedModel(Path(packed.get(tag).path), tag)
+    return find_model(tag)
 
 
-def find_model(tag: str) -> LocatedModel:
-    """A model of the store by its tag. Raises PackageError where the store does not have it or cannot read it."""
-    with _one_sentence(tag):
-        model = bentoml.models.get(tag)
-    return LocatedModel(Path(model.path), str(model.tag))
+def input_model(model: type[BaseModel]) -> type[IODescriptor]:
+    """A request model as the input of an API."""
+    made: type[IODescriptor] = create_model(model.__name__, __base__=(model, IODescriptor))
+    return made
 
 
-def forward_hangups() -> None:
+def output_model(model: type[BaseModel]) -> type[IODescriptor]:
+    """A list of a response model as the output of an API, in JSON."""
+
+    def api() -> Any: ...
+
+    made: Any = list
+    # the media type spares BentoML a JSON schema for each response
+    api.__annotations__["return"] = Annotated[made[model], ContentType("application/json")]
+    described: type[IODescriptor] = IODescriptor.from_output(api)
+    return described
+
+
+def add_feedback_api(service: Any, requests: RequestSchema) -> None:
+    """Add the API that logs labels, POST /feedback."""
+
+    def feedback(self: Any, labels: list[Any]) -> Any:
+        """Log the labels of earlier predictions: late, repeated or out of order."""
+        return FeedbackReceipt(accepted=self.log.record_labels(requests.labels_of_models(labels)))
+
+    method = bentoml.api(
+        feedback, input_spec=input_model(requests.feedback_model), output_spec=input_model(FeedbackReceipt)
+    )
+    service.inner.feedback = method
+    service.apis["feedback"] = method
+
+
+def add_hooks(service: Any, before_workers: Callable[[], None], on_shutdown: Callable[[Any], None]) -> None:
+    """Have BentoML call `before_workers` once, before any worker starts, and `on_shutdown` with each instance."""
+
+    def prepare() -> None:
+        before_workers()
+
+    def close(self: Any) -> None:
+        on_shutdown(self)
+
+    service.inner.prepare = bentoml.on_deployment(prepare)
+    service.inner.close = bentoml.on_shutdown(close)
+
+
+def http_address() -> tuple[str, int]:
+    """Address and port that `bentoml serve` listens at."""
+    context = click.get_current_context(silent=True)
+    given = {} if context is None else context.params
+    host = given.get("host") or BentoMLContainer.http.host.get()
+    return str(host), int(given.get("port") or BentoMLContainer.http.port.get())
+
+
+def forward_sighup() -> None:
     """Have SIGHUP, sent to `bentoml serve`, reach its workers; to be called in that process before they start.
 
     The process manager, circus, would start as many workers again and end the old ones, who cut their connections; a
@@ -159,18 +220,18 @@ def forward_hangups() -> None:
     """
     from circus.sighandler import SysHandler
 
-    SysHandler.handle_hup = _hang_up_workers
+    SysHandler.handle_hup = _signal_workers
 
 
-def _hang_up_workers(handler: Any) -> None:
+def _signal_workers(handler: Any) -> None:
     for watcher in list(handler.controller.arbiter.iter_watchers()):
         for pid in list(watcher.processes):
-            if _catches_hangups(pid):
+            if _catches_sighup(pid):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGHUP)
 
 
-def _catches_hangups(pid: int) -> bool:
+def _catches_sighup(pid: int) -> bool:
     """Whether a worker is far enough to take the signal; one that is not would be ended by it, and is yet to look up
     the champion."""
     try:
@@ -179,30 +240,3 @@ def _catches_hangups(pid: int) -> bool:
         return not Path("/proc/self/status").exists()
     caught = next((line.split()[1] for line in lines if line.startswith("SigCgt:")), "0")
     return bool(int(caught, 16) >> (signal.SIGHUP - 1) & 1)
-
-
-def tag_of(tag: str) -> str:
-    """The tag itself, or that of the champion, or of the latest model where nothing was released."""
-    if tag != CHAMPION:
-        return tag
-    releases = Releases(store_home())
-    release = releases.champion()
-    if release is None:
-        return f"{releases.name}:latest"
-    releases.locate(release)
-    return release.tag
-
-
-@contextmanager
-def _one_sentence(tag: str) -> Iterator[None]:
-    try:
-        yield
-    except NotFound:
-        raise PackageError(f"There is no model {tag} in the store: run `python -m training`.") from None
-    except Exception as error:
-        if "could not be found locally" in str(error):
-            raise PackageError(f"There is no model {tag} in the store: run `python -m training`.") from None
-        raise PackageError(
-            f"model.yaml of {tag} in the store is damaged ({str(error).splitlines()[0]}): train the model again, "
-            "or restore the package from a copy."
-        ) from error

@@ -1,18 +1,30 @@
 """What BentoML builds the container from: a slim base, the locked requirements, and nothing to build or install with.
 
-Its own recipe installs build-essential and whatever uv is current, and resolves the requirements again. Here uv comes
-by hash, installs exactly what `requirements/serving.txt` lists, and is removed with pip when it is done; built with
-`--opt squash`, as `make containerize` does, the image does not carry what was removed. A package index of your own is
-named by the base image's configuration of pip and uv, and by no file of this repository.
+BentoML's own recipe installs build-essential and whatever uv is current, and resolves the requirements again. Here uv
+comes by hash, installs exactly what the lock of the packed model's runner lists, and is removed with pip when it is
+done; built with `--opt squash` the image does not carry what was removed. A package index of your own is named by the
+base image's configuration of pip and uv, and by no file of the project.
+
+The bento carries a copy of this library, so that it serves the same wherever it is.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
+import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
+import attrs
 from bentoml.images import Image
+
+import tabular_bento
+from tabular_bento.errors import PackageError
+from tabular_bento.scoring.package import PACKAGE_FILE
+from tabular_bento.scoring.store import find_model
 
 USER_ID = 1034
 """Of the user `bentoml` that BentoML's image runs as; what is mounted for it to write must be its."""
@@ -22,7 +34,9 @@ TRAFFIC_DIR = "/traffic"
 
 ENVIRONMENT = {
     "BENTOML_HOME": "/tmp/bentoml",  # noqa: S108  # BentoML writes there, and no other folder needs to be writable
-    "TRAFFIC_DIR": TRAFFIC_DIR,
+    "BENTOML_HOST": "0.0.0.0",  # noqa: S104  # the container's own address; what reaches it is up to whoever runs it
+    "TABULAR_BENTO_CONTAINER": "true",
+    "TABULAR_BENTO_TRAFFIC_DIR": TRAFFIC_DIR,
     "BENTOML_DO_NOT_TRACK": "True",
     "OMP_NUM_THREADS": "1",  # a worker computes on one thread, and there are as many workers as processors
     "OPENBLAS_NUM_THREADS": "1",
@@ -30,7 +44,11 @@ ENVIRONMENT = {
 """Of the container. BentoML's `envs` would set them for a bento that is served outside of one too, and cannot set the
 first."""
 
-INSTALLER = Path(__file__).resolve().parent.parent.parent / "requirements" / "image.txt"
+LOCKS = Path(__file__).parent / "locks"
+"""Hashed requirements: one file a built-in runner, named by its kind, and `installer.txt`, which is uv."""
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The Python of the build, which is that of the image."""
 
 _UV_SETTINGS = (
     "no-cache = true",
@@ -40,17 +58,51 @@ _UV_SETTINGS = (
     "no-deps = true",
 )
 
+_STRIP = "strip_image.sh"
 
-def serving_image() -> Image:
-    """The image's definition; `BASE_IMAGE` in the environment of `bentoml build` names another base, or its digest."""
-    image = Image(
-        base_image=os.environ.get("BASE_IMAGE", "python:3.11-slim"),
+
+_Image: Any = Image  # BentoML's types are not checked
+_define: Any = attrs.define
+
+
+@_define
+class ServingImage(_Image):  # type: ignore[misc]
+    """An image whose bento holds a copy of this library and the lock of the packed model's runner."""
+
+    model: str = ""
+    """Tag of the model that is packed."""
+
+    def freeze(self, bento_fs: Path, *arguments: Any, **options: Any) -> Any:
+        image: Any = self
+        image.lock_python_packages = False  # they are locked
+        if not image.python_requirements.strip():
+            image.python_requirements = lock_of(self.model)
+        copy_library(Path(bento_fs) / "src")
+        docker = Path(bento_fs) / "env" / "docker"
+        docker.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(__file__).with_name(_STRIP), docker)
+        image.post_commands = [*image.post_commands, f"sh ./env/docker/{_STRIP}"]
+        return super().freeze(bento_fs, *arguments, **options)
+
+
+def serving_image(model: str) -> ServingImage:
+    """The image's definition.
+
+    Parameters
+    ----------
+    model : str
+        Tag of the model that is packed. `BASE_IMAGE` in the environment of `bentoml build` names another base than
+        Python's slim one, or its digest.
+    """
+    image = ServingImage(
+        base_image=os.environ.get("BASE_IMAGE", f"python:{PYTHON}-slim"),
         distro="none",  # no packages of a distribution are added
-        python_version="3.11",
-        lock_python_packages=False,  # they are locked
+        python_version=PYTHON,
+        lock_python_packages=False,
+        model=model,
     )
     image.run(
-        f"echo {shlex.quote(_on_one_line(INSTALLER))} > /tmp/uv.txt && "
+        f"echo {shlex.quote(_on_one_line(LOCKS / 'installer.txt'))} > /tmp/uv.txt && "
         "pip install --no-cache-dir --no-deps --require-hashes --root-user-action=ignore -r /tmp/uv.txt"
     )
     lines = " ".join(shlex.quote(line) for line in _UV_SETTINGS)
@@ -59,6 +111,32 @@ def serving_image() -> Image:
     variables = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
     image.run(f"install -d -o {USER_ID} -g {USER_ID} {TRAFFIC_DIR}\nENV {variables}")
     return image
+
+
+def lock_of(model: str) -> str:
+    """The hashed requirements that serve a model.
+
+    Raises
+    ------
+    PackageError
+        Where the model is not in the store, or its runner is of another distribution.
+    """
+    package = json.loads((find_model(model).directory / PACKAGE_FILE).read_text(encoding="utf-8"))
+    kind = package["runner"]["kind"]
+    path = LOCKS / f"{kind}.txt"
+    if not path.is_file():
+        raise PackageError(
+            f"There is no lock for the runner {kind!r}: name hashed requirements by `python.requirements_txt` in "
+            "bentofile.yaml."
+        )
+    return path.read_text(encoding="utf-8")
+
+
+def copy_library(source: Path) -> None:
+    """Copy the imported library into the source folder of a bento."""
+    target = source / "tabular_bento"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(Path(tabular_bento.__file__).parent, target, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def _on_one_line(lock: Path) -> str:

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 WORKER_MIB = 180
-"""What one worker takes for itself under load; docs/operate.md has the figures."""
+"""What one worker takes for itself under load; docs/operate.md has the numbers."""
 
 BASE_MIB = 160
 """What the process over the workers takes, with something to spare."""
 
 _UNLIMITED = 1 << 60
-"""Version 1 tells no limit as a number near the largest there is."""
+"""Version 1 gives no limit as a number near the largest there is."""
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:

@@ -1,4 +1,4 @@
-"""What a server says on standard output: as BentoML does, or a line of JSON each, with the ids of requests."""
+"""The log on standard output: as BentoML writes it, or a line of JSON each, with the ids of requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from tabular_bento.serving.metrics import CountedRequest
-from tabular_bento.serving.settings import settings
+from tabular_bento.serving.settings import ServingSettings
 from tabular_bento.serving.status import FAULTS, STATUS
 from tabular_bento.serving.tracing import described, trace_id
 
@@ -45,32 +45,45 @@ class JSONFormatter(logging.Formatter):
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def configure_logs() -> None:
+def configure_logs(log_format: str) -> None:
     """Give every handler that BentoML has set up the format of the settings."""
-    if settings.log_format != "json":
+    if log_format != "json":
         return
     for name in _LOGGERS:
         for handler in logging.getLogger(name).handlers:
             handler.setFormatter(JSONFormatter())
 
 
-def tells(outcome: str) -> bool:
-    """Whether a request that ended so has a line."""
-    return settings.log_requests == "all" or (settings.log_requests == "failed" and outcome in FAULTS)
+class RequestLog:
+    """The lines of requests that have ended.
 
+    Parameters
+    ----------
+    settings : ServingSettings
+        `log_requests` says which requests have a line, `log_format` how it looks.
+    """
 
-def tell(door: str, counted: CountedRequest) -> None:
-    """The line of a request that has ended."""
-    fields: dict[str, Any] = {
-        "door": door,
-        "status": STATUS[counted.outcome][door == "grpc"],
-        "ms": round((time.perf_counter() - counted.start) * 1e3, 3),
-        "trace_id": trace_id(counted),
-    } | described(counted)
-    fields = {name: value for name, value in fields.items() if value is not None}
-    level = logging.WARNING if counted.outcome in FAULTS else logging.INFO
-    words = " ".join(f"{name}={value}" for name, value in fields.items())
-    REQUESTS.log(level, "request" if settings.log_format == "json" else words, extra={"fields": fields})
+    def __init__(self, settings: ServingSettings) -> None:
+        self.all = settings.log_requests == "all"
+        self._faults = settings.log_requests == "failed"
+        self._plain = settings.log_format != "json"
+
+    def wants(self, outcome: str) -> bool:
+        """Whether a request that ended so has a line."""
+        return self.all or (self._faults and outcome in FAULTS)
+
+    def write(self, endpoint: str, counted: CountedRequest) -> None:
+        """The line of a request."""
+        fields: dict[str, Any] = {
+            "endpoint": endpoint,
+            "status": STATUS[counted.outcome][endpoint == "grpc"],
+            "ms": round((time.perf_counter() - counted.start) * 1e3, 3),
+            "trace_id": trace_id(counted),
+        } | described(counted)
+        fields = {name: value for name, value in fields.items() if value is not None}
+        level = logging.WARNING if counted.outcome in FAULTS else logging.INFO
+        words = " ".join(f"{name}={value}" for name, value in fields.items())
+        REQUESTS.log(level, words if self._plain else "request", extra={"fields": fields})
 
 
 def new_request_id() -> str:

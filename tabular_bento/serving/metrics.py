@@ -1,4 +1,4 @@
-"""What a server counts, by door, for Prometheus; made in the worker, where BentoML has set where it is kept."""
+"""Every metric on /metrics, declared once, and what is counted of each request."""
 
 from __future__ import annotations
 
@@ -6,23 +6,198 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tabular_bento.serving.figures import make
 from tabular_bento.serving.status import STATUS
 
-DOORS = ("http", "rest", "grpc")
+Kind = Literal["counter", "gauge", "histogram"]
+
+ENDPOINTS = ("http", "rest", "grpc")
+"""JSON over HTTP, the Open Inference Protocol over REST, and over gRPC."""
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def keep_apart() -> None:
-    """Keep the figures of this server's workers in a folder of their own, before the first is made.
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    `workers` says how the gauges of several workers become one; buckets that only a running server knows are given to
+    `make`.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    workers: str = "livesum"
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def exported(self) -> str:
+        """The name that Prometheus reads."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
+    def make(self, registry: Any, buckets: Sequence[float] = ()) -> Any:
+        """The metric of the Prometheus client; once a registry."""
+        from prometheus_client import Counter, Gauge, Histogram
+
+        if self.kind == "counter":
+            return Counter(self.name, self.help, self.labels, registry=registry)
+        if self.kind == "histogram":
+            return Histogram(self.name, self.help, self.labels, buckets=buckets or self.buckets, registry=registry)
+        mode: Any = self.workers
+        return Gauge(self.name, self.help, self.labels, multiprocess_mode=mode, registry=registry)
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("door_requests", "counter", "Requests for predictions, by how they ended", ("door", "outcome")),
+    Metric("door_rows", "counter", "Rows predicted", ("door",)),
+    Metric("door_request_seconds", "histogram", "From reading a request to its response", ("door",), buckets=SECONDS),
+    Metric("door_in_flight", "gauge", "Requests in progress", ("door",)),
+    Metric("grpc_limit_calls", "gauge", "Calls over gRPC at once, TABULAR_BENTO_GRPC_MAX_CONCURRENT a worker"),
+    Metric("batch_rows", "histogram", "Rows computed together", buckets=ROWS),
+    Metric("queue_rows", "gauge", "Rows that wait for a batch"),
+    Metric("queue_limit_rows", "gauge", "Rows that may wait, TABULAR_BENTO_MAX_QUEUE_ROWS a worker"),
+    Metric("feedback_requests", "counter", "Requests that bring labels, by how they ended", ("outcome",)),
+    Metric("outcomes_received", "counter", "Labels accepted and logged"),
+    Metric("log_lines", "counter", "Lines written to the traffic log", ("stream",)),
+    Metric("log_bytes", "counter", "Bytes written to the traffic log", ("stream",)),
+    Metric("log_appends", "counter", "Writes to the traffic log", ("stream",)),
+    Metric("log_append_seconds", "counter", "Time that those writes took", ("stream",)),
+    Metric("log_failed_appends", "counter", "Writes to the traffic log that failed", ("stream",)),
+    Metric("log_lost_lines", "counter", "Lines of those: computed, and refused for want of a log", ("stream",)),
+    Metric("log_last_line_seconds", "gauge", "When the last line was written, Unix time", ("stream",), "max"),
+    Metric("log_disk_free_bytes", "gauge", "Free space where the traffic log is", workers="livemax"),
+    Metric("log_disk_size_bytes", "gauge", "Size of the file system that the traffic log is on", workers="livemax"),
+    Metric("prediction", "histogram", "Predictions, in the target's unit; bins of the model's reference"),
+    Metric("feature_rows", "counter", "Rows whose features were looked at"),
+    Metric("feature_missing", "counter", "Rows in which the feature was missing", ("feature",)),
+    Metric(
+        "feature_missing_reference",
+        "gauge",
+        "Share of such rows in the model's reference",
+        ("feature",),
+        "livemax",
+    ),
+    Metric(
+        "model_info",
+        "gauge",
+        "1 for the model that is served, 0 for one that was",
+        ("tag", "fingerprint", "declaration_fingerprint", "code_fingerprint", "runner"),
+        "livemax",
+    ),
+    Metric("model_reloads", "counter", "Times SIGHUP had the model looked up again, by what came of it", ("outcome",)),
+    Metric(
+        "shadow_up",
+        "gauge",
+        "1 when the shadow of every worker scores; absent without TABULAR_BENTO_SHADOW_MODEL",
+        (),
+        "livemin",
+    ),
+    Metric("shadow_rows", "counter", "Live rows that the candidate in the shadow scored"),
+    Metric("shadow_dropped", "counter", "Live rows that it skipped, being too far behind"),
+    Metric("shadow_failures", "counter", "Live rows that it failed on, or that could not be logged"),
+    Metric("build_info", "gauge", "1; what serves it", ("bento", "bentoml", "python"), "livemax"),
+    Metric("server_ready", "gauge", "1 when every worker takes requests, 0 while one drains", workers="livemin"),
+    Metric("workers", "gauge", "Server processes"),
+    Metric("worker_cpu_seconds", "counter", "Processor time of the workers"),
+    Metric("worker_resident_bytes", "gauge", "Memory of the workers"),
+)
+
+_BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+class Metrics:
+    """The metrics of one application, made when they are first asked for.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry, optional
+        Where they are kept; by default that of the process, which BentoML reads for /metrics.
+    """
+
+    def __init__(self, registry: Any = None) -> None:
+        if registry is None:
+            from prometheus_client import REGISTRY
+
+            registry = REGISTRY
+        self.registry = registry
+        self._made: dict[str, Any] = {}
+
+    def make(self, name: str, buckets: Sequence[float] = ()) -> Any:
+        """The metric of that name; KeyError where it is not declared in `METRICS`."""
+        if name not in self._made:
+            self._made[name] = _BY_NAME[name].make(self.registry, buckets)
+        return self._made[name]
+
+
+@dataclass(slots=True)
+class CountedRequest:
+    """One request: its rows, and how it ended, as a word; its ids and its span, where somebody asks for them."""
+
+    rows: int = 0
+    outcome: str = "failed"
+    start: float = 0.0
+    request_id: str = ""
+    first_id: str | None = None
+    span: Any = None
+
+
+class RequestMetrics:
+    """Requests, rows and latency by endpoint, and the sizes of batches.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Where they are made.
+
+    Attributes
+    ----------
+    in_progress : dict
+        Requests by endpoint, to be sampled.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        requests, rows, seconds = map(metrics.make, ("door_requests", "door_rows", "door_request_seconds"))
+        self._requests = {(name, outcome): requests.labels(name, outcome) for name in ENDPOINTS for outcome in STATUS}
+        self._rows = {name: rows.labels(name) for name in ENDPOINTS}
+        self._seconds = {name: seconds.labels(name) for name in ENDPOINTS}
+        self._feedback, self._labels = metrics.make("feedback_requests"), metrics.make("outcomes_received")
+        self.batch_rows = metrics.make("batch_rows")
+        self.in_progress = dict.fromkeys(ENDPOINTS, 0)
+
+    def begin(self, endpoint: str) -> CountedRequest:
+        """A request to `endpoint` that has just come."""
+        self.in_progress[endpoint] += 1
+        return CountedRequest(start=time.perf_counter())
+
+    def end(self, endpoint: str, counted: CountedRequest) -> None:
+        """Count a request that began so, and how it ended."""
+        self.in_progress[endpoint] -= 1
+        self._seconds[endpoint].observe(time.perf_counter() - counted.start)
+        self._requests[endpoint, counted.outcome].inc()
+        if counted.outcome == "answered":
+            self._rows[endpoint].inc(counted.rows)
+
+    def end_feedback(self, counted: CountedRequest) -> None:
+        """Count a request that brought labels, its `rows`."""
+        self._feedback.labels(counted.outcome).inc()
+        if counted.outcome == "answered":
+            self._labels.inc(counted.rows)
+
+
+def separate_folder() -> None:
+    """Keep the metrics of this server's workers in a folder of their own, before the first is made.
 
     BentoML has one folder for all servers of a user, and empties it at each start, even of one that then refuses to
-    serve: a running server would lose its figures. Folders of servers that have ended are removed.
+    serve: a running server would lose its metrics. Folders of servers that have ended are removed.
     """
     if _FOLDER not in os.environ:
         return
@@ -38,7 +213,7 @@ def keep_apart() -> None:
 
 
 def _forget_ended_workers(folder: Path) -> None:
-    """Remove what a worker that was killed had in flight or waiting: the one that took its place counts anew."""
+    """Remove what a worker that was killed had in progress or waiting: the one that took its place counts anew."""
     for path in folder.glob("gauge_live*_*.db"):
         if not Path(f"/proc/{path.stem.rpartition('_')[2]}").exists():
             path.unlink(missing_ok=True)
@@ -51,47 +226,3 @@ def _name(server: int) -> str:
     except OSError:
         started = "ended"
     return f"{socket.gethostname()}-{server}-{started}"
-
-
-@dataclass(slots=True)
-class CountedRequest:
-    """One request: its rows, and how it ended, as a word; its ids and its span, where somebody asks for them."""
-
-    rows: int = 0
-    outcome: str = "failed"
-    start: float = 0.0
-    request_id: str = ""
-    first_id: str | None = None
-    span: Any = None
-
-
-class DoorMetrics:
-    """Requests, rows and latency by door, and the sizes of batches. `in_flight` is by door, to be sampled."""
-
-    def __init__(self) -> None:
-        requests, rows, seconds = make("door_requests"), make("door_rows"), make("door_request_seconds")
-        self._requests = {(door, end): requests.labels(door, end) for door in DOORS for end in STATUS}
-        self._rows = {door: rows.labels(door) for door in DOORS}
-        self._seconds = {door: seconds.labels(door) for door in DOORS}
-        self._feedback, self._outcomes = make("feedback_requests"), make("outcomes_received")
-        self.batch_rows = make("batch_rows")
-        self.in_flight = dict.fromkeys(DOORS, 0)
-
-    def begin(self, door: str) -> CountedRequest:
-        """A request through `door` that has just come."""
-        self.in_flight[door] += 1
-        return CountedRequest(start=time.perf_counter())
-
-    def end(self, door: str, counted: CountedRequest) -> None:
-        """Count a request that began so, and how it ended."""
-        self.in_flight[door] -= 1
-        self._seconds[door].observe(time.perf_counter() - counted.start)
-        self._requests[door, counted.outcome].inc()
-        if counted.outcome == "answered":
-            self._rows[door].inc(counted.rows)
-
-    def end_feedback(self, counted: CountedRequest) -> None:
-        """Count a request that brought outcomes, its `rows`."""
-        self._feedback.labels(counted.outcome).inc()
-        if counted.outcome == "answered":
-            self._outcomes.inc(counted.rows)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 _IN_USE = "is in use: stop what listens there"
 
 
-def why_not(port: int, host: str = "0.0.0.0") -> str | None:  # noqa: S104
+def why_not(port: int, host: str = "127.0.0.1") -> str | None:
     """Why nothing more can listen on `port` of `host`, to follow its name; None where it can."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,16 +29,16 @@ def free_port() -> int:
         return port
 
 
-def tell_taken(ports: Sequence[int]) -> bool:
-    """Print a sentence for each of `ports` that cannot be had or stands twice, and say whether there is one."""
+def report_taken(ports: Sequence[int]) -> bool:
+    """Print a message for each of `ports` that cannot be had or stands twice, and say whether there is one."""
     faults = {}
     for index, port in enumerate(ports):
         if port and (fault := _IN_USE if port in ports[:index] else why_not(port)):
             faults[port] = fault
     for port, fault in faults.items():
-        print(f"Port {port} {fault}, or set PORT or GRPC_PORT to another.", file=sys.stderr)
+        print(f"Port {port} {fault}, or set PORT or TABULAR_BENTO_GRPC_PORT to another.", file=sys.stderr)
     return bool(faults)
 
 
 if __name__ == "__main__":
-    sys.exit(int(tell_taken([int(port) for port in sys.argv[1:]])))
+    sys.exit(int(report_taken([int(port) for port in sys.argv[1:]])))

@@ -31,7 +31,7 @@ class ServerProcess:
     `target` is `service:Service` in a checkout at `directory`, or the tag of a bento; a `command` takes the place of
     `bentoml serve TARGET`, and is given `--port` too. What the server prints goes to `log`. Neither `stop` nor `kill`
     leaves a process of it behind. Raises ScoringError where the port is taken or the server ends before it is ready,
-    with its last words.
+    with the last line that it printed.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ServerProcess:
         return self
 
     def stop(self) -> int:
-        """Ask it to finish what it has begun, wait, and give its exit code."""
+        """Have it finish what it has begun, wait, and give its exit code."""
         with self._workers_ended(ORPHAN_SECONDS):
             if self.process.poll() is None:
                 self.process.terminate()
@@ -131,7 +131,7 @@ class ServerProcess:
         deadline = time.monotonic() + STARTUP_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise ScoringError(f"The server ended with {self.process.returncode}: {self._last_words()}")
+                raise ScoringError(f"The server ended with {self.process.returncode}: {self._last_line()}")
             try:
                 with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):  # noqa: S310
                     return
@@ -139,6 +139,6 @@ class ServerProcess:
                 time.sleep(0.1)
         raise ScoringError(f"The server was not ready after {STARTUP_SECONDS:.0f} s; see {self.log}.")
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "it printed nothing"

@@ -1,6 +1,6 @@
-"""What is looked at once a second instead of counted on the way: queue, log, predictions, features, model, worker.
+"""What is sampled once a second instead of counted on the way: queue, log, predictions, features, model, worker.
 
-A request pays for none of it: predictions that are in the log are set aside, and counted a column at a time.
+A request pays for none of it: predictions that are in the log are kept, and counted a column at a time.
 """
 
 from __future__ import annotations
@@ -12,25 +12,26 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
-from features.definition import TARGET
-from features.functions import FEATURE_NAMES
+from tabular_bento.problem import Declaration
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.scoring.predictor import Predictions
+from tabular_bento.scoring.runners import installed_version
 from tabular_bento.serving.batching import AdaptiveBatcher
-from tabular_bento.serving.bento import Application
-from tabular_bento.serving.figures import make
-from tabular_bento.serving.metrics import DOORS
-from tabular_bento.serving.settings import settings
+from tabular_bento.serving.metrics import ENDPOINTS, Metrics
+from tabular_bento.serving.service import PredictionService
+from tabular_bento.serving.settings import ServingSettings
+from tabular_bento.tasks import Output
+from tabular_bento.traffic.log import Outputs
+from tabular_bento.traffic.schema import feature_column, output_column
 
-logger = logging.getLogger("bentoml.doors")
+logger = logging.getLogger("bentoml.endpoints")
 
 EVERY_SECONDS = 1.0
 PENDING_ROWS = 20_000
@@ -48,39 +49,66 @@ _INFO = ("tag", "fingerprint", "declaration_fingerprint", "code_fingerprint", "r
 
 
 class Sampler:
-    """Looks at a running application. `ready` says whether it takes requests."""
+    """Samples a running application.
+
+    Parameters
+    ----------
+    service : PredictionService
+        The service, whose log and model are looked at.
+    declaration : Declaration
+        What is predicted.
+    settings : ServingSettings
+        Limits that are shown beside what they limit.
+    metrics : Metrics
+        Where the metrics are made.
+    batcher : AdaptiveBatcher
+        The queue.
+    in_progress : mapping
+        Requests by endpoint.
+    ready : callable
+        Whether the application takes requests.
+    bento : str, optional
+        Tag of the bento that is served.
+    """
 
     def __init__(
         self,
-        application: Application,
+        service: PredictionService,
+        declaration: Declaration,
+        settings: ServingSettings,
+        metrics: Metrics,
         batcher: AdaptiveBatcher,
-        in_flight: Mapping[str, int],
+        in_progress: Mapping[str, int],
         ready: Callable[[], bool],
+        bento: str | None = None,
     ) -> None:
-        self._application = application
+        self._service = service
+        self._settings = settings
         self._batcher = batcher
-        self._in_flight = in_flight
+        self._in_progress = in_progress
         self._ready = ready
+        self._features = declaration.feature_names
+        self._output = declaration.outputs[0]
         self._package: ModelPackage | None = None
-        self._pending: list[Predictions] = []
+        self._pending: list[tuple[NDArray[np.float32], NDArray[Any] | None]] = []
         self._pending_rows = 0
         self._lock = threading.Lock()
         self._process = psutil.Process()
         self._seen: dict[tuple[str, ...], float] = {}
-        self._metrics: dict[str, Any] = {}
         self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to sample, once the application has started."""
-        self._metrics = {name: make(name) for name in _SAMPLED}
-        self._metrics["prediction"] = make("prediction", prediction_bins(self._application.instance.package.profile))
+        self._metrics = {name: metrics.make(name) for name in _SAMPLED}
+        bins = prediction_bins(service.model.current.profile, self._output)
+        self._metrics["prediction"] = metrics.make("prediction", bins)
         self._metrics["workers"].set(1)
         self._metrics["queue_limit_rows"].set(settings.max_queue_rows)
         self._metrics["grpc_limit_calls"].set(settings.grpc_max_concurrent if settings.grpc_port else 0)
-        bento, python = self._application.bento or "checkout", platform.python_version()
-        self._metrics["build_info"].labels(bento, version("bentoml"), python).set(1)
-        self._application.instance.log.on_recorded = self.add
+        bentoml, python = installed_version("bentoml") or "", platform.python_version()
+        self._metrics["build_info"].labels(bento or "checkout", bentoml, python).set(1)
+        service.log.on_recorded = self.add
         self.sample()
+
+    def start(self) -> None:
+        """Sample every second from now on."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
@@ -89,25 +117,24 @@ class Sampler:
             self._task.cancel()
             self.sample()
 
-    def add(self, predictions: Predictions) -> None:
-        """Set predictions aside, to be counted. Thread-safe."""
+    def add(self, features: NDArray[np.float32], outputs: Outputs) -> None:
+        """Keep predictions until they are counted. Thread-safe."""
+        values = None if self._output.parts else outputs[self._output.name]
         with self._lock:
-            self._pending.append(predictions)
-            self._pending_rows += len(predictions.target)
+            self._pending.append((features, values))
+            self._pending_rows += len(features)
         if self._pending_rows > PENDING_ROWS:
             self._count_predictions()
 
     def sample(self) -> None:
-        """Bring all figures up to date; nothing where the application has not started."""
-        if not self._metrics:
-            return
+        """Bring all metrics up to date."""
         self._count_predictions()
         self._look_at_log()
         self._look_at_model()
         self._metrics["server_ready"].set(self._ready())
         self._metrics["queue_rows"].set(self._batcher.waiting_rows)
-        for door in DOORS:
-            self._metrics["door_in_flight"].labels(door).set(self._in_flight[door])
+        for name in ENDPOINTS:
+            self._metrics["door_in_flight"].labels(name).set(self._in_progress[name])
         self._metrics["worker_resident_bytes"].set(self._process.memory_info().rss)
         self._raise_to(("worker_cpu_seconds",), time.process_time())
 
@@ -117,38 +144,40 @@ class Sampler:
             try:
                 self.sample()
             except Exception:
-                logger.exception("the figures of this second are missing")
+                logger.exception("the metrics of this second are missing")
 
     def _count_predictions(self) -> None:
         with self._lock:
             pending, self._pending, self._pending_rows = self._pending, [], 0
         if not pending:
             return
-        features = np.concatenate([item.features for item in pending])
+        features = np.concatenate([features for features, _ in pending])
         missing = np.isnan(features).sum(axis=0)
         for index in np.flatnonzero(missing).tolist():
-            self._metrics["feature_missing"].labels(FEATURE_NAMES[index]).inc(int(missing[index]))
+            self._metrics["feature_missing"].labels(self._features[index]).inc(int(missing[index]))
         self._metrics["feature_rows"].inc(len(features))
-        observe_all(self._metrics["prediction"], np.concatenate([item.target for item in pending]))
+        numbers = [values for _, values in pending if values is not None and values.dtype.kind in "fiub"]
+        if numbers:
+            observe_all(self._metrics["prediction"], np.concatenate(numbers).astype(np.float64, copy=False))
 
     def _look_at_log(self) -> None:
-        for stream, writer in self._application.instance.log.streams.items():
+        for stream, writer in self._service.log.streams.items():
             for name, attribute in _LOG_COUNTS.items():
                 self._raise_to((name, stream), getattr(writer, attribute))
             if writer.last:
                 self._metrics["log_last_line_seconds"].labels(stream).set(writer.last)
-        disk = os.statvfs(_existing(settings.traffic_dir))
+        disk = os.statvfs(_existing(self._service.log.directory))
         self._metrics["log_disk_free_bytes"].set(disk.f_bavail * disk.f_frsize)
         self._metrics["log_disk_size_bytes"].set(disk.f_blocks * disk.f_frsize)
 
     def _look_at_model(self) -> None:
-        package = self._application.instance.package
+        package = self._service.model.current
         if package is self._package:
             return
         if self._package is not None:
             self._metrics["model_info"].labels(*_info(self._package)).set(0)
         self._metrics["model_info"].labels(*_info(package)).set(1)
-        for name, share in missing_shares(package.profile):
+        for name, share in missing_shares(package.profile, self._features):
             self._metrics["feature_missing_reference"].labels(name).set(share)
             self._metrics["feature_missing"].labels(name)
         self._package = package
@@ -182,21 +211,22 @@ _SAMPLED = (
 )
 
 
-def prediction_bins(profile: Mapping[str, Any]) -> list[float]:
+def prediction_bins(profile: Mapping[str, Any], output: Output) -> list[float]:
     """Upper bounds for the predictions' histogram: the reference's bins, to two digits, which retraining keeps."""
-    column = profile.get("columns", {}).get(TARGET.name, {})
+    column = profile.get("columns", {}).get(output_column(output.name), {})
     edges = column.get("edges") or column.get("values") or [0.0]
     return sorted({float(f"{edge:.2g}") for edge in edges})
 
 
-def missing_shares(profile: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def missing_shares(profile: Mapping[str, Any], features: Sequence[str]) -> Iterator[tuple[str, float]]:
     """The features, each with the share of reference rows that lacked it."""
     columns = profile.get("columns", {})
-    return ((name, columns[name]["missing"]) for name in FEATURE_NAMES if name in columns)
+    names = ((name, feature_column(name)) for name in features)
+    return ((name, columns[column]["missing"]) for name, column in names if column in columns)
 
 
 def observe_all(histogram: Any, values: np.ndarray[Any, np.dtype[np.float64]]) -> None:
-    """Observe n values at once, by private parts of the client; tests/scoring/test_sampling.py says when they move."""
+    """Observe n values at once, by private parts of the client, which tests/unit/serving/test_sampling.py watches."""
     bins = np.searchsorted(np.array(histogram._upper_bounds), values, side="left")
     counts = np.bincount(bins, minlength=len(histogram._upper_bounds))
     for index in np.flatnonzero(counts).tolist():

@@ -1,4 +1,4 @@
-"""The model that a worker serves: found, verified, and exchanged for another one while requests are answered."""
+"""The model that a worker serves: found, verified, and exchanged for another one while requests are in progress."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import signal
 import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tabular_bento.errors import ScoringError
+from tabular_bento.problem import Problem
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.scoring.releases import CHAMPION, Release, Releases
-from tabular_bento.serving.bento import locate_model, store_home
-from tabular_bento.serving.figures import make
+from tabular_bento.scoring.releases import Release, Releases, champion_tag
+from tabular_bento.scoring.store import LocatedModel, find_model, store_home
+from tabular_bento.serving.metrics import Metrics
 from tabular_bento.serving.settings import ServingSettings
 from tabular_bento.serving.shadow.supervisor import Shadow
 
@@ -25,7 +27,7 @@ logger = logging.getLogger("bentoml.model")
 
 
 @dataclass(frozen=True)
-class Served:
+class _Served:
     """A verified package, the release that made it the champion, if that was asked for, and since when it serves."""
 
     package: ModelPackage
@@ -34,44 +36,99 @@ class Served:
     description: dict[str, Any]
 
 
-def load_served(service: Any, settings: ServingSettings) -> Served:
-    """Find and verify the model that the settings ask for. Raises PackageError, one sentence that says what to do."""
-    located = locate_model(service, settings.model_tag, "model_tag" in settings.model_fields_set)
-    package = ModelPackage.load(located.directory, located.tag)
+def locate_model(problem: Problem, settings: ServingSettings, pinned: LocatedModel | None) -> LocatedModel:
+    """The model to serve.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is predicted.
+    settings : ServingSettings
+        Its `model` is the model of a checkout. A bento follows the champion of the store beside it only where `model`
+        is the champion's tag.
+    pinned : LocatedModel, optional
+        The model that the served bento was built with; None in a checkout.
+
+    Raises
+    ------
+    PackageError
+        Where the store does not have it.
+    """
+    champion = champion_tag(problem.name)
+    wanted = settings.model or champion
+    if pinned is None:
+        return find_model(wanted)
+    follows = settings.model == champion and Releases(store_home(), problem.name).champion() is not None
+    return find_model(champion) if follows else pinned
+
+
+def load_served(problem: Problem, settings: ServingSettings, pinned: LocatedModel | None) -> _Served:
+    """Find and verify the model to serve.
+
+    Raises
+    ------
+    PackageError
+        One message that says what to do.
+    """
+    located = locate_model(problem, settings, pinned)
+    package = ModelPackage.load(located.directory, located.tag, problem)
     if located.release is not None:
-        Releases(store_home()).check(located.release, package.fingerprint)
+        Releases(store_home(), problem.name).check(located.release, package.fingerprint)
     since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Served(package, located.release, since, package.describe())
+    description = package.describe() | {"declaration": problem.declaration.to_dict()}
+    return _Served(package, located.release, since, description)
 
 
-def warn_of_no_release(service: Any, settings: ServingSettings) -> None:
+def warn_without_release(problem: Problem, settings: ServingSettings, pinned: LocatedModel | None) -> None:
     """One line in the log where the champion is asked for and there is none, so that the latest model serves."""
-    if settings.model_tag == CHAMPION and service.bento is None and Releases(store_home()).champion() is None:
-        logger.warning("No model was released yet, so the latest one is served: run `python -m training release TAG`.")
+    champion = champion_tag(problem.name)
+    followed = pinned is None and settings.model in (None, champion)
+    if followed and Releases(store_home(), problem.name).champion() is None:
+        logger.warning("No model was released yet, so the latest one is served: run `tabular-bento release TAG`.")
 
 
 class ServedModel:
     """The model of one worker, which follows the champion on SIGHUP.
 
-    The next package is loaded and verified in a thread while the old one answers, and takes its place between two
-    batches. One that cannot be served changes nothing: a sentence in the log and a count say so. Each batch is
-    computed, logged and answered by the package that was current when it began.
+    The next package is loaded and verified in a thread while the old one predicts, and takes its place between two
+    batches. One that cannot be served changes nothing: a line in the log and a count report it. Each batch is computed
+    and logged by the package that was current when it began.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is predicted.
+    settings : ServingSettings
+        Which model, and which shadow.
+    traffic : Path
+        The folder of the traffic log, which the shadow reads.
+    pinned : LocatedModel, optional
+        The model that the served bento was built with; None in a checkout.
+
+    Attributes
+    ----------
+    current : ModelPackage
+        The package that serves now.
     """
 
-    def __init__(self, service: Any, settings: ServingSettings) -> None:
-        self._service = service
+    def __init__(
+        self, problem: Problem, settings: ServingSettings, traffic: Path, pinned: LocatedModel | None = None
+    ) -> None:
+        self._problem = problem
         self._settings = settings
+        self._pinned = pinned
         self._wanted = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reloading: asyncio.Task[None] | None = None
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGHUP, lambda *_: self.reload())  # from here on no release is missed
-        self.current = load_served(service, settings)
-        self._shadow = Shadow(settings) if settings.shadow_model else None
+        self._served = load_served(problem, settings, pinned)
+        self.current = self._served.package
+        self._shadow = Shadow(settings, traffic) if settings.shadow_model else None
 
     def describe(self) -> dict[str, Any]:
         """What is served, for GET /model."""
-        served = self.current
+        served = self._served
         release = served.release
         return served.description | {
             "serving_since": served.since,
@@ -79,14 +136,14 @@ class ServedModel:
             "shadow": self._shadow and self._shadow.describe(),
         }
 
-    def start(self) -> None:
+    def start(self, metrics: Metrics) -> None:
         """Begin to follow, and start the shadow, once the event loop runs."""
-        self._reloads = make("model_reloads")
+        self._reloads = metrics.make("model_reloads")
         for outcome in RELOADS:
             self._reloads.labels(outcome)
         self._loop = asyncio.get_running_loop()
         if self._shadow:
-            self._shadow.start(self.current.package.tag)
+            self._shadow.start(self.current.tag, metrics)
         if self._wanted:
             self.reload()
 
@@ -113,12 +170,12 @@ class ServedModel:
             outcome = await self._exchange()
             self._reloads.labels(outcome).inc()
             if self._shadow:
-                await self._shadow.renew(self.current.package.tag)
+                await self._shadow.renew(self.current.tag)
 
     async def _exchange(self) -> str:
-        old = self.current
+        old = self._served
         try:
-            new = await asyncio.to_thread(load_served, self._service, self._settings)
+            new = await asyncio.to_thread(load_served, self._problem, self._settings, self._pinned)
         except ScoringError as error:
             logger.error("%s goes on serving: %s", old.package.tag, error)
             return "refused"
@@ -126,9 +183,9 @@ class ServedModel:
             logger.error("%s goes on serving, the next model cannot be loaded: %r", old.package.tag, error)
             return "refused"
         if new.package.fingerprint == old.package.fingerprint and new.package.tag == old.package.tag:
-            self.current = replace(old, release=new.release)
+            self._served = replace(old, release=new.release)
             logger.info("%s is still the model to serve", old.package.tag)
             return "unchanged"
-        self.current = new
+        self._served, self.current = new, new.package
         logger.info("%s serves now, in the place of %s", new.package.tag, old.package.tag)
         return "exchanged"

@@ -1,33 +1,39 @@
-"""Settings of a server. Each is overridden by the environment variable of its name in capitals."""
+"""Settings of a server, read from environment variables with the prefix TABULAR_BENTO_."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from tabular_bento.scoring.releases import CHAMPION
 from tabular_bento.serving.limits import usual_workers
 
+PREFIX = "TABULAR_BENTO_"
 
-def _http_host() -> str:
-    """Where BentoML listens, unless its command is told otherwise."""
-    return os.environ.get("BENTOML_HOST") or "0.0.0.0"  # noqa: S104
+LOCALHOST = "127.0.0.1"
+
+
+def configured_host() -> str:
+    """The address that BentoML's own variable, BENTOML_HOST, names; without it, this machine alone."""
+    return os.environ.get("BENTOML_HOST") or LOCALHOST
 
 
 class ServingSettings(BaseSettings):
-    """What an operator may set without touching the code."""
+    """What an operator may set without touching the code.
 
-    model_config = SettingsConfigDict(protected_namespaces=())
+    The environment variable of a setting is its name in capitals behind the prefix: `TABULAR_BENTO_WORKERS`.
+    """
 
-    model_tag: str = Field(
-        CHAMPION,
-        description="Tag of the model to serve from a checkout and to build with: the released one. A bento has its "
-        f"own, unless this is set to {CHAMPION}.",
+    model_config = SettingsConfigDict(env_prefix=PREFIX, protected_namespaces=())
+
+    model: str | None = Field(
+        None,
+        description="Tag of the model to serve from a checkout and to build with; the champion where it is not set. A "
+        "bento has its own model, unless this is the champion's tag, NAME:champion.",
     )
     shadow_model: str | None = Field(None, description="Tag of a candidate that scores live rows beside the model.")
     shadow_cpu_share: float = Field(0.2, gt=0, le=1, description="Share of a core that a worker's shadow may take.")
@@ -36,47 +42,58 @@ class ServingSettings(BaseSettings):
         20_000, ge=1, description="Rows that the shadow may be behind; beyond it skips ahead, and counts what it drops."
     )
     shadow_hang_seconds: float = Field(60, gt=0, description="A shadow that takes longer for a batch is ended.")
-    traffic_dir: Path = Field(Path("var/traffic"), description="Folder of the traffic log.")
-    traffic_roll_mb: int = Field(64, ge=1, description="A segment of the log ends after this many MiB.")
-    traffic_roll_seconds: float = Field(3600, gt=0, description="A segment of the log ends after this time.")
+    traffic_dir: Path | None = Field(
+        None,
+        description="Folder of the traffic log, relative to where the server is started; by default "
+        "tabular-bento/NAME/traffic in XDG_STATE_HOME, which is ~/.local/state where it is not set.",
+    )
+    traffic_roll_mb: int = Field(64, ge=1, description="A file of the log ends after this many MiB.")
+    traffic_roll_seconds: float = Field(3600, gt=0, description="A file of the log ends after this time.")
     workers: int = Field(
         default_factory=usual_workers,
         ge=1,
-        description="Server processes; each holds the model and writes its own segments. As many as the processors "
-        "that a container is limited to, where its memory has room for them; 1 without a limit.",
+        description="Server processes; each holds the model and writes its own files of the log. As many as the "
+        "processors that a container is limited to, where its memory has room for them; 1 without a limit.",
     )
     max_rows: int = Field(10_000, ge=1, description="Rows in one request; more are refused with 413.")
     max_body_mb: int = Field(16, ge=1, description="Size of one request's body in MiB; more is refused with 413.")
-    max_batch_rows: int = Field(1_000, ge=1, description="Rows of concurrent requests that are merged into one batch.")
+    max_batch_rows: int = Field(1_000, ge=2, description="Rows of concurrent requests that are merged into one batch.")
     max_queue_rows: int = Field(50_000, ge=1, description="Rows that may wait; more are refused with 503.")
     grpc_host: str = Field(
-        default_factory=_http_host,
+        default_factory=configured_host,
         min_length=1,
-        description="Address that the gRPC door listens at, as BENTOML_HOST is for HTTP, and the same without; `::` is "
-        "every address of IPv6 and IPv4.",
+        description="Address that gRPC listens at; by default that of HTTP, which is BENTOML_HOST or 127.0.0.1. `::` "
+        "is every address of IPv6 and IPv4.",
     )
-    grpc_port: int = Field(3001, ge=0, le=65_535, description="Port of the gRPC door; 0 leaves it shut.")
+    grpc_port: int = Field(3001, ge=0, le=65_535, description="Port of gRPC; 0 turns it off.")
     grpc_max_concurrent: int = Field(1_000, ge=1, description="Calls at once; more are refused as RESOURCE_EXHAUSTED.")
-    grpc_tls_cert: Path | None = Field(None, description="The gRPC door's certificate chain, PEM; TLS is off without.")
+    grpc_tls_cert: Path | None = Field(None, description="Certificate chain of gRPC, PEM; TLS is off without.")
     grpc_tls_key: Path | None = Field(None, description="Its private key, PEM.")
     grpc_tls_client_ca: Path | None = Field(None, description="Authority that clients' certificates must come from.")
-    drain_seconds: float = Field(1.0, ge=0, description="After SIGTERM, not ready but still answering for this time.")
-    timeout_seconds: float = Field(30, gt=0, description="A request that takes longer is answered with 504.")
-    log_format: Literal["text", "json"] = Field("text", description="Of what the server says on standard output.")
+    drain_seconds: float = Field(1.0, ge=0, description="After SIGTERM, not ready but still predicting for this time.")
+    timeout_seconds: float = Field(30, gt=0, description="A request that takes longer fails with 504.")
+    log_format: Literal["text", "json"] = Field("text", description="Format of the log on standard output.")
     log_requests: Literal["none", "failed", "all"] = Field(
         "failed", description="Requests that have a line there: none, those that failed by the server's fault, or all."
     )
+    container: bool = Field(False, description="Whether the server runs in its image, which sets it.")
+
+    def absolute(self) -> Self:
+        """The same settings with every path taken from the current folder."""
+        paths = {name: value for name, value in self if isinstance(value, Path)}
+        return self.model_copy(update={name: path.expanduser().absolute() for name, path in paths.items()})
+
+    def paths(self) -> dict[str, str]:
+        """The paths that are set, by environment variable."""
+        return {PREFIX + name.upper(): str(value) for name, value in self if isinstance(value, Path)}
 
 
 def read_settings() -> ServingSettings:
-    """The settings of the environment. A process with one that is wrong ends with 2, and a sentence for each."""
+    """The settings of the environment. A process with one that is wrong ends with 2, and a message for each."""
     try:
         return ServingSettings()
     except ValidationError as error:
         for item in error.errors(include_url=False):
-            name = str(item["loc"][0]).upper()
+            name = PREFIX + str(item["loc"][0]).removeprefix(PREFIX.lower()).upper()
             print(f"{name}={item['input']} in the environment: {item['msg']}.", file=sys.stderr)
         raise SystemExit(2) from None
-
-
-settings = read_settings()

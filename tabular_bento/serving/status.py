@@ -1,4 +1,4 @@
-"""How a request may end: in the figures, over HTTP, over gRPC, and in one sentence for its caller."""
+"""How a request may end: in the metrics, over HTTP, over gRPC, and in one message for its caller."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from starlette.requests import ClientDisconnect
 
 from tabular_bento.errors import LogError, OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
 from tabular_bento.protocol.requests import explain
-from tabular_bento.serving.settings import settings
 
 STATUS = {
     "answered": (200, "OK"),
@@ -20,14 +19,14 @@ STATUS = {
     "unlogged": (503, "UNAVAILABLE"),
     "failed": (500, "INTERNAL"),
 }
-"""The status over HTTP and the code over gRPC, by how a request ended."""
+"""The status over HTTP and the code over gRPC, by the outcome of a request."""
 
 FAULTS = ("failed", "timeout", "unlogged")
-"""The ends that are the server's fault: what ErrorRate of deploy/observability/rules.yaml counts."""
+"""The outcomes that are the server's fault: what ErrorRate of deploy/observability/rules.yaml counts."""
 
 
-def ending(error: BaseException) -> str:
-    """How a request ended that raised `error`: a key of `STATUS`."""
+def outcome_of(error: BaseException) -> str:
+    """The outcome of a request that raised `error`: a key of `STATUS`."""
     match error:
         case TooLargeError():
             return "too_large"
@@ -49,8 +48,8 @@ def ending(error: BaseException) -> str:
             return "cancelled"
 
 
-def sentence(error: Exception) -> str:
-    """What the caller is told of `error`; of one that nobody foresaw, where it is told."""
+def message_of(error: Exception, timeout_seconds: float) -> str:
+    """The text for the caller; of an error that nobody foresaw, where its cause is reported."""
     match error:
         case ValidationError():
             return explain(error).error
@@ -59,6 +58,6 @@ def sentence(error: Exception) -> str:
         case ScoringError():
             return str(error)
         case TimeoutError():
-            return f"Not answered in {settings.timeout_seconds:g} seconds."
+            return f"Not answered in {timeout_seconds:g} seconds."
         case _:
             return "The request failed; the log of the server tells why."

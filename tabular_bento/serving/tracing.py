@@ -8,7 +8,8 @@
 | OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_BSP_*, OTEL_PROPAGATORS | as everywhere |
 
 A request has a span of its own, below the caller's `traceparent`. Rows of many requests are computed together, in the
-context of none of them: a batch has a span of its own too, and links lead from each to the other.
+context of none of them: a batch has a span of its own too, and links lead from each to the other. While it is computed,
+`row_traces` gives the trace of each of its rows, for the traffic log.
 """
 
 from __future__ import annotations
@@ -16,16 +17,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-from features.definition import NAME
 from tabular_bento.errors import ScoringError
-from tabular_bento.serving.metrics import DOORS, CountedRequest
+from tabular_bento.serving.metrics import ENDPOINTS, CountedRequest
 from tabular_bento.serving.status import FAULTS
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _EXPORTERS = ("otlp", "console", "none")
+
+_ROW_TRACES: ContextVar[Sequence[str | None] | None] = ContextVar("row_traces", default=None)
+
+
+def row_traces() -> Sequence[str | None] | None:
+    """The trace id, in hex or None, of each row of the batch that is being computed; None where none is traced."""
+    return _ROW_TRACES.get()
 
 
 def wanted_exporter(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -43,16 +51,24 @@ def wanted_exporter(environment: Mapping[str, str] = os.environ) -> str | None:
     return None if exporter == "none" else exporter
 
 
-def start_tracing() -> Tracing | None:
+def start_tracing(service: str) -> Tracing | None:
     """Traces as the environment wants them; None where it wants none."""
     exporter = wanted_exporter()
-    return None if exporter is None else Tracing(exporter)
+    return None if exporter is None else Tracing(exporter, service)
 
 
 class Tracing:
-    """The spans of a worker, exported in the background."""
+    """The spans of a worker, exported in the background.
 
-    def __init__(self, exporter: str) -> None:
+    Parameters
+    ----------
+    exporter : str
+        `otlp` or `console`.
+    service : str
+        The service's name where the environment gives none.
+    """
+
+    def __init__(self, exporter: str, service: str) -> None:
         from opentelemetry import propagate, trace
         from opentelemetry.sdk.resources import SERVICE_NAME, Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -60,7 +76,7 @@ class Tracing:
 
         resource = Resource.create()
         if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
-            resource = resource.merge(Resource({SERVICE_NAME: NAME}))
+            resource = resource.merge(Resource({SERVICE_NAME: service}))
         self._provider = TracerProvider(resource=resource)
         if exporter == "console":
             self._provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
@@ -72,11 +88,11 @@ class Tracing:
         self._extract = propagate.extract
         self._trace = trace
 
-    def begin(self, what: str, carrier: Mapping[str, str]) -> Any:
-        """The span of a request through the door `what`, or of feedback, that came with these headers."""
-        name = f"predict {what}" if what in DOORS else what
+    def begin(self, endpoint: str, headers: Mapping[str, str]) -> Any:
+        """The span of a request to an endpoint, or of feedback, that came with these headers."""
+        name = f"predict {endpoint}" if endpoint in ENDPOINTS else endpoint
         kind = self._trace.SpanKind.SERVER
-        return self._tracer.start_span(name, self._extract(carrier), kind=kind, attributes={"door": what})
+        return self._tracer.start_span(name, self._extract(headers), kind=kind, attributes={"endpoint": endpoint})
 
     def end(self, counted: CountedRequest, error: BaseException | None) -> None:
         """End the span of a request with what is known of it."""
@@ -89,8 +105,18 @@ class Tracing:
         span.end()
 
     @contextmanager
-    def batch(self, spans: Sequence[Any], rows: int) -> Iterator[None]:
-        """The span of a batch of the rows of these requests."""
+    def batch(self, spans: Sequence[Any], rows: Sequence[int]) -> Iterator[None]:
+        """The span of a batch of these requests, of so many rows each."""
+        traces = [None if span is None else trace_of(span) for span in spans]
+        token = _ROW_TRACES.set([trace for trace, count in zip(traces, rows, strict=True) for _ in range(count)])
+        try:
+            with self._linked(spans, sum(rows)):
+                yield
+        finally:
+            _ROW_TRACES.reset(token)
+
+    @contextmanager
+    def _linked(self, spans: Sequence[Any], rows: int) -> Iterator[None]:
         asking = [span for span in spans if span is not None and span.get_span_context().trace_flags.sampled]
         if not asking:
             yield
@@ -110,15 +136,18 @@ class Tracing:
         self._provider.shutdown()
 
 
+def trace_of(span: Any) -> str:
+    """The trace that a span belongs to, in hex."""
+    return f"{span.get_span_context().trace_id:032x}"
+
+
 def trace_id(counted: CountedRequest) -> str | None:
     """The trace that a request belongs to, in hex; None where there is none."""
-    if counted.span is None:
-        return None
-    return f"{counted.span.get_span_context().trace_id:032x}"
+    return None if counted.span is None else trace_of(counted.span)
 
 
 def described(counted: CountedRequest) -> dict[str, Any]:
-    """What a span and a line of the log say of a request, under the same names."""
+    """What a span and a line of the log have of a request, under the same names."""
     known = {
         "request_id": counted.request_id,
         "outcome": counted.outcome,

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The traffic log: what it holds, how it is written, read and sealed."""

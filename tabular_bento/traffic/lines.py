@@ -1,4 +1,4 @@
-"""JSON lines to Arrow: typed, in bounded memory, with every line that cannot be read set aside."""
+"""JSON lines to Arrow: typed, in bounded memory, with every line that cannot be read rejected."""
 
 from __future__ import annotations
 
@@ -13,29 +13,34 @@ from typing import BinaryIO, cast
 import orjson
 import pyarrow as pa
 
-from tabular_bento.schema import Field, Kind
-from tabular_bento.traffic.writer import TIME
+from tabular_bento.schema import Kind
+from tabular_bento.traffic.schema import TIME, LogColumn
 
 ARROW: dict[Kind, pa.DataType] = {
     Kind.TEXT: pa.string(),
     Kind.INTEGER: pa.int64(),
     Kind.NUMBER: pa.float64(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.DATE: pa.date32(),
     Kind.LOCAL_TIME: pa.timestamp("s"),
     Kind.INSTANT: pa.timestamp("us", tz="UTC"),
 }
+"""How columns are held in Arrow and Parquet."""
 
 _JSON: dict[Kind, set[type]] = {
     Kind.TEXT: {str},
     Kind.INTEGER: {int},
     Kind.NUMBER: {int, float},
+    Kind.BOOLEAN: {bool},
+    Kind.DATE: {str},
     Kind.LOCAL_TIME: {str},
     Kind.INSTANT: {str},
 }
 
 _CHUNK_BYTES = 1024 * 1024  # measured: less pays for many small batches, more for rows that leave the cache
 
-
-_NO_NUMBER = re.compile(rb'"([^"\\]+)"\s*:\s*(?:\[([^\]"]*?))?(-?(?:NaN|Infinity))\b')
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_NO_NUMBER = re.compile(rb'"([^"\\]+)"\s*:\s*(?:\[((?:"(?:[^"\\]|\\.)*"|[^"\]])*?))?(-?(?:NaN|Infinity))\b')
 """What other writers put where JSON has no word: the name, what precedes it in a list, and the value."""
 
 
@@ -43,28 +48,44 @@ _NO_NUMBER = re.compile(rb'"([^"\\]+)"\s*:\s*(?:\[([^\]"]*?))?(-?(?:NaN|Infinity
 class RejectedLine:
     """A line that could not be read: its number from 1, its bytes without the newline, and why.
 
-    `torn` if it is the segment's last and was never ended.
+    It is truncated if it is the last of its log file and was never ended.
     """
 
     number: int
     line: bytes
     reason: str
-    torn: bool = False
+    truncated: bool = False
 
 
-def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
-    """The fields as Arrow columns."""
-    return pa.schema([(field.name, ARROW[field.kind]) for field in fields])
+def arrow_schema(columns: Sequence[LogColumn]) -> pa.Schema:
+    """The columns as Arrow has them."""
+    return pa.schema([(column.name, ARROW[column.kind]) for column in columns])
 
 
 def read_lines(
-    file: BinaryIO, size: int, fields: Sequence[Field], reject: Callable[[RejectedLine], None]
+    file: BinaryIO, size: int, columns: Sequence[LogColumn], reject: Callable[[RejectedLine], None]
 ) -> Iterator[pa.RecordBatch]:
-    """The first `size` bytes of a segment as batches of some thousand rows; what cannot be read goes to `reject`.
+    """The rows of a log file.
 
-    A line is read or rejected as a whole: it must be one JSON object, `time` must be set, and every field of the
-    schema must be of its kind, null or left out; a list that fields are within holds each of them, or is null or left
-    out. Names outside the schema are ignored.
+    A line is read or rejected as a whole: it must be one JSON object, `time` must be set, and every column must be of
+    its kind, null or left out; a list that columns are within holds each of them, or is null or left out. Other names
+    are ignored.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        The file.
+    size : int
+        How many bytes of it to read.
+    columns : sequence of LogColumn
+        What the lines hold.
+    reject : callable
+        Given each line that cannot be read.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
+        Some thousand rows.
     """
     number, tail = 1, b""
     while size > 0 and (block := file.read(min(_CHUNK_BYTES, size))):
@@ -74,66 +95,66 @@ def read_lines(
             tail += block
             continue
         lines = (tail + head).split(b"\n")
-        yield from _read_chunk(lines, number, fields, reject)
+        yield from _read_chunk(lines, number, columns, reject)
         number, tail = number + len(lines), rest
     if tail:
-        reject(RejectedLine(number, tail, "the line was never ended", torn=True))
+        reject(RejectedLine(number, tail, "the line was never ended", truncated=True))
 
 
-def set_aside(file: BinaryIO, fields: Sequence[Field]) -> Iterator[RejectedLine]:
+def rejected_lines(file: BinaryIO, columns: Sequence[LogColumn]) -> Iterator[RejectedLine]:
     """The lines of a file of `rejected/`, which sealing could not read, and why not."""
     for number, line in enumerate(file, 1):
         found: list[RejectedLine] = []
-        for _ in read_lines(BytesIO(line), len(line), fields, found.append):
+        for _ in read_lines(BytesIO(line), len(line), columns, found.append):
             pass
         reason = found[0].reason if found else "sealing could not read the line"
-        yield RejectedLine(number, line.rstrip(b"\n"), reason, torn=not line.endswith(b"\n"))
+        yield RejectedLine(number, line.rstrip(b"\n"), reason, truncated=not line.endswith(b"\n"))
 
 
 def _read_chunk(
-    lines: list[bytes], number: int, fields: Sequence[Field], reject: Callable[[RejectedLine], None]
+    lines: list[bytes], number: int, columns: Sequence[LogColumn], reject: Callable[[RejectedLine], None]
 ) -> Iterator[pa.RecordBatch]:
     """All lines at once if they are good; else by halves, until the bad ones stand alone."""
     try:
-        yield _decode(lines, fields)
+        yield _decode(lines, columns)
     except ValueError as error:
         if len(lines) == 1:
             reject(RejectedLine(number, lines[0], str(error)))
             return
         middle = len(lines) // 2
-        yield from _read_chunk(lines[:middle], number, fields, reject)
-        yield from _read_chunk(lines[middle:], number + middle, fields, reject)
+        yield from _read_chunk(lines[:middle], number, columns, reject)
+        yield from _read_chunk(lines[middle:], number + middle, columns, reject)
 
 
-def _decode(lines: list[bytes], fields: Sequence[Field]) -> pa.RecordBatch:
+def _decode(lines: list[bytes], columns: Sequence[LogColumn]) -> pa.RecordBatch:
     try:
         rows = orjson.loads(b"[%b]" % b",".join(lines))
     except orjson.JSONDecodeError as error:
         if token := _NO_NUMBER.search(lines[0]):
-            raise ValueError(f"{_named(token, fields)} is {token[3].decode()}, so the line is not JSON") from None
+            raise ValueError(f"{_named(token, columns)} is {token[3].decode()}, so the line is not JSON") from None
         raise ValueError(f"the line is not JSON: {error.msg}") from None
     if len(rows) != len(lines) or any(type(row) is not dict for row in rows):
         raise ValueError("the line is not one JSON object")
-    columns = [_column(values, field) for values, field in zip(_values(rows, fields), fields, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=arrow_schema(fields))
+    arrays = [_column(values, column) for values, column in zip(_values(rows, columns), columns, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(columns))
 
 
-def _named(token: re.Match[bytes], fields: Sequence[Field]) -> str:
-    """The field that `_NO_NUMBER` met; the list, where that holds more than the schema says."""
+def _named(token: re.Match[bytes], columns: Sequence[LogColumn]) -> str:
+    """The column that `_NO_NUMBER` met; the list, where that holds more than the schema says."""
     name, before = token[1].decode(errors="replace"), token[2]
     if before is None:
         return name
-    members = [field.name for field in fields if field.within == name]
-    place = before.count(b",")
-    return members[place] if place < len(members) else name
+    members = [column.name for column in columns if column.within == name]
+    index = _TEXT.sub(b"", before).count(b",")
+    return members[index] if index < len(members) else name
 
 
-def _values(rows: list[dict[str, object]], fields: Sequence[Field]) -> Iterator[Sequence[object]]:
-    """The values of each field, shape (rows,), with None where a row lacks it."""
+def _values(rows: list[dict[str, object]], columns: Sequence[LogColumn]) -> Iterator[Sequence[object]]:
+    """The values of each column, shape (rows,), with None where a row lacks it."""
     get = _getter(rows)
-    for within, members in groupby(fields, key=lambda field: field.within):
+    for within, members in groupby(columns, key=lambda column: column.within):
         if within is None:
-            yield from (get(field.name) for field in members)
+            yield from (get(column.name) for column in members)
         else:
             yield from _elements(within, get(within), len(list(members)))
 
@@ -142,14 +163,14 @@ def _getter(rows: list[dict[str, object]]) -> Callable[[str], Sequence[object]]:
     """What gives the values of a name, shape (rows,)."""
     names = list(rows[0])
     if all(list(row) == names for row in rows):  # the usual case, three times as fast
-        columns = dict(zip(names, zip(*map(dict.values, rows), strict=True), strict=True))
+        values = dict(zip(names, zip(*map(dict.values, rows), strict=True), strict=True))
         absent = (None,) * len(rows)
-        return lambda name: columns.get(name, absent)
+        return lambda name: values.get(name, absent)
     return lambda name: [row.get(name) for row in rows]
 
 
 def _elements(name: str, lists: Sequence[object], size: int) -> Iterator[tuple[object, ...]]:
-    """The values of the `size` fields within a list, each of shape (rows,)."""
+    """The values of the `size` columns within a list, each of shape (rows,)."""
     none = [None] * size
     whole = [none if values is None else values for values in lists]
     if any(type(values) is not list or len(values) != size for values in whole):
@@ -157,15 +178,15 @@ def _elements(name: str, lists: Sequence[object], size: int) -> Iterator[tuple[o
     return zip(*cast(list[list[object]], whole), strict=True)
 
 
-def _column(values: Sequence[object], field: Field) -> pa.Array:
-    wrong = set(map(type, values)) - _JSON[field.kind]
+def _column(values: Sequence[object], column: LogColumn) -> pa.Array:
+    wrong = set(map(type, values)) - _JSON[column.kind]
     if wrong - {NoneType}:
-        raise ValueError(f"{field.name} is not of kind {field.kind}")
-    if wrong and field.name == TIME.name:
+        raise ValueError(f"{column.name} is not of kind {column.kind}")
+    if wrong and column.name == TIME.name:
         raise ValueError("time is missing")
     try:
-        if field.kind in (Kind.LOCAL_TIME, Kind.INSTANT):
-            return pa.array(values, pa.string()).cast(ARROW[field.kind])
-        return pa.array(values, ARROW[field.kind])
+        if column.kind.is_time:
+            return pa.array(values, pa.string()).cast(ARROW[column.kind])
+        return pa.array(values, ARROW[column.kind])
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{field.name}: {error}") from None
+        raise ValueError(f"{column.name}: {error}") from None

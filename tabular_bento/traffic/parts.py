@@ -13,22 +13,30 @@ import pyarrow.parquet as pq
 
 from tabular_bento.data.storage import AnyPath, RemotePath, size_of
 from tabular_bento.errors import LogError
-from tabular_bento.traffic.lines import read_lines, set_aside
+from tabular_bento.traffic.lines import read_lines, rejected_lines
 from tabular_bento.traffic.rejected import Rejects, ScanCounts
+from tabular_bento.traffic.schema import TIME
 from tabular_bento.traffic.stream import REJECTED, is_live, stream_of
 from tabular_bento.traffic.window import Window
-from tabular_bento.traffic.writer import TIME
 
 PART_BYTES = 64 * 1024 * 1024
-"""About how much of the log one part is: a segment, or some row groups of a larger Parquet file."""
+"""About how much of the log one part is: a log file, or some row groups of a larger Parquet file."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The first `size` bytes of a segment, or of the lines that sealing set aside of one; or, where `size` is None, row
-    groups of a sealed file, `groups` or all.
+    """What one reader reads of a stream.
 
-    `bytes` is roughly how much there is to read.
+    Parameters
+    ----------
+    path : AnyPath
+        A log file, the lines that sealing rejected of one, or a sealed file.
+    size : int, optional
+        How many bytes of it; None for a sealed file.
+    groups : tuple of int, optional
+        The row groups of a sealed file; all, where it is None.
+    bytes : int
+        Roughly how much there is to read.
     """
 
     path: AnyPath
@@ -38,12 +46,12 @@ class Part:
 
     @property
     def is_rejected(self) -> bool:
-        """Whether it holds lines that sealing set aside."""
+        """Whether it holds lines that sealing rejected."""
         return self.path.parent.name == REJECTED
 
 
 @dataclass(frozen=True)
-class Shape:
+class Projection:
     """What is wanted of every part: the rows in the window (all, where it is None), as the columns of `target`."""
 
     window: Window | None
@@ -51,10 +59,10 @@ class Shape:
     batch_rows: int = 65_536
 
 
-def segment_part(path: AnyPath) -> Part | None:
-    """A segment as far as it is written now, less a line that its writer is in the middle of; None if it is gone.
+def log_file_part(path: AnyPath) -> Part | None:
+    """A log file as far as it is written now, less a line that its writer is in the middle of; None if it is gone.
 
-    A segment in an object store has no writer: all of it is read.
+    A log file in an object store has no writer: all of it is read.
     """
     try:
         if isinstance(path, RemotePath):
@@ -82,7 +90,7 @@ def sealed_parts(path: AnyPath, window: Window | None) -> list[Part]:
 
 
 def rejected_part(path: AnyPath) -> Part | None:
-    """The lines that sealing set aside of one segment; None if retention removed them."""
+    """The lines that sealing rejected of one log file; None if retention removed them."""
     try:
         size = size_of(path)
     except FileNotFoundError:
@@ -90,11 +98,27 @@ def rejected_part(path: AnyPath) -> Part | None:
     return Part(path, size, None, size)
 
 
-def read_part(part: Part, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch] | None:
-    """The part's rows in batches of any size; None if the file is gone. What is met on the way goes to `counts`: of
-    lines that cannot be read those of the window (`tabular_bento.traffic.rejected`).
+def read_part(part: Part, projection: Projection, counts: ScanCounts) -> Iterator[pa.RecordBatch] | None:
+    """The rows of a part.
 
-    Raises LogError for a segment whose schema is missing, and a sealed file that is damaged.
+    Parameters
+    ----------
+    part : Part
+        What to read.
+    projection : Projection
+        What is wanted of it.
+    counts : ScanCounts
+        Is added to as the reading goes; of lines that cannot be read, those of the window count.
+
+    Returns
+    -------
+    iterator of pyarrow.RecordBatch, or None
+        Batches of any size; None if the file is gone.
+
+    Raises
+    ------
+    LogError
+        For a log file whose schema is missing, and a sealed file that is damaged.
     """
     try:
         file = part.path.open("rb")
@@ -102,31 +126,36 @@ def read_part(part: Part, shape: Shape, counts: ScanCounts) -> Iterator[pa.Recor
         return None
     if part.size is None:
         counts.parquet_files += 1
-        return _read_sealed(part, file, shape)
+        return _read_sealed(part, file, projection)
     if part.is_rejected:
-        return _read_rejected(part, file, shape, counts)
-    counts.segments += 1
-    return _read_segment(part, part.size, file, shape, counts)
+        return _read_rejected(part, file, projection, counts)
+    counts.log_files += 1
+    return _read_log_file(part, part.size, file, projection, counts)
 
 
-def _read_segment(part: Part, size: int, file: BinaryIO, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
-    rejects, rows = Rejects(part.path, shape.window, counts), 0
+def _read_log_file(
+    part: Part, size: int, file: BinaryIO, projection: Projection, counts: ScanCounts
+) -> Iterator[pa.RecordBatch]:
+    rows = 0
     with file:
-        fields = stream_of(part.path.parent).schema_of(part.path)
-        for batch in read_lines(file, size, fields, rejects.add):
-            shaped = _shaped(batch, shape)
+        columns = stream_of(part.path.parent).schema_of(part.path)
+        rejects = Rejects(part.path, columns, projection.window, counts)
+        for batch in read_lines(file, size, columns, rejects.add):
+            shaped = _shaped(batch, projection)
             rows += shaped.num_rows
             yield shaped
     rejects.close(lambda: rows > 0)
 
 
-def _read_rejected(part: Part, file: BinaryIO, shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
+def _read_rejected(part: Part, file: BinaryIO, projection: Projection, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
     """Counts lines; there are no rows."""
-    rejects, stream = Rejects(part.path, shape.window, counts), stream_of(part.path.parent.parent)
+    stream = stream_of(part.path.parent.parent)
+    columns = stream.schema_of(part.path)
+    rejects = Rejects(part.path, columns, projection.window, counts)
     with file:
-        for line in set_aside(file, stream.schema_of(part.path)):
+        for line in rejected_lines(file, columns):
             rejects.add(line)
-    rejects.close(lambda: any(_may_meet(path, shape.window) for path in stream.sealed_of(part.path)))
+    rejects.close(lambda: any(_may_meet(path, projection.window) for path in stream.sealed_of(part.path)))
     yield from ()
 
 
@@ -139,16 +168,16 @@ def _may_meet(path: AnyPath, window: Window | None) -> bool:
         return False
 
 
-def _read_sealed(part: Part, file: BinaryIO, shape: Shape) -> Iterator[pa.RecordBatch]:
+def _read_sealed(part: Part, file: BinaryIO, projection: Projection) -> Iterator[pa.RecordBatch]:
     with file, _undamaged(part.path):
-        parquet, window = _parquet(part.path, file), shape.window
+        parquet, window = _parquet(part.path, file), projection.window
         groups = list(part.groups or range(parquet.num_row_groups))
         if window is not None:
             groups = [index for index in groups if window.may_meet(parquet.metadata.row_group(index))]
-        wanted = {*shape.target.names, window.column if window else TIME.name}
+        wanted = {*projection.target.names, window.column if window else TIME.name}
         names = [name for name in parquet.schema_arrow.names if name in wanted]
-        for batch in parquet.iter_batches(shape.batch_rows, row_groups=groups, columns=names):
-            yield _shaped(batch, shape)
+        for batch in parquet.iter_batches(projection.batch_rows, row_groups=groups, columns=names):
+            yield _shaped(batch, projection)
 
 
 @contextmanager
@@ -168,24 +197,24 @@ def _parquet(path: AnyPath, file: BinaryIO) -> pq.ParquetFile:
 
 
 def _groups(parquet: pq.ParquetFile, window: Window | None) -> Iterator[tuple[int, ...]]:
-    """The row groups that may have rows in the window, in lots of about PART_BYTES."""
-    lot: list[int] = []
+    """The row groups that may have rows in the window, in chunks of about PART_BYTES."""
+    chunk: list[int] = []
     size = 0
     for index in range(parquet.num_row_groups):
         group = parquet.metadata.row_group(index)
         if window is not None and not window.may_meet(group):
             continue
-        lot.append(index)
-        size += sum(group.column(place).total_compressed_size for place in range(group.num_columns))
+        chunk.append(index)
+        size += sum(group.column(column).total_compressed_size for column in range(group.num_columns))
         if size >= PART_BYTES:
-            yield tuple(lot)
-            lot, size = [], 0
-    if lot:
-        yield tuple(lot)
+            yield tuple(chunk)
+            chunk, size = [], 0
+    if chunk:
+        yield tuple(chunk)
 
 
 def _readable_bytes(fd: int) -> int:
-    """How much of a segment to read: all there is now, less a line that its writer is in the middle of."""
+    """How much of a log file to read: all there is now, less a line that its writer is in the middle of."""
     size = os.fstat(fd).st_size
     if size == 0 or os.pread(fd, 1, size - 1) == b"\n":
         return size
@@ -200,14 +229,14 @@ def _readable_bytes(fd: int) -> int:
     return 0
 
 
-def _shaped(batch: pa.RecordBatch, shape: Shape) -> pa.RecordBatch:
+def _shaped(batch: pa.RecordBatch, projection: Projection) -> pa.RecordBatch:
     """The batch's rows in the window, as the columns asked for."""
-    if shape.window is not None:
-        mask = shape.window.mask(batch).fill_null(False)
+    if projection.window is not None:
+        mask = projection.window.mask(batch).fill_null(False)
         if mask.true_count < batch.num_rows:
             batch = batch.filter(mask)
     columns = [
         batch.column(name).cast(kind) if name in batch.schema.names else pa.nulls(batch.num_rows, kind)
-        for name, kind in zip(shape.target.names, shape.target.types, strict=True)
+        for name, kind in zip(projection.target.names, projection.target.types, strict=True)
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=shape.target)
+    return pa.RecordBatch.from_arrays(columns, schema=projection.target)

@@ -1,4 +1,4 @@
-"""The reader of an event stream: live segments, waiting segments and sealed Parquet as one table."""
+"""The reader of an event stream: log files, live or waiting, and sealed Parquet as one table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tabular_bento.data.storage import AnyPath
 from tabular_bento.errors import LogError
 from tabular_bento.schema import Kind
 from tabular_bento.traffic.lines import ARROW
-from tabular_bento.traffic.parts import Part, Shape, read_part, rejected_part, sealed_parts, segment_part
+from tabular_bento.traffic.parts import Part, Projection, log_file_part, read_part, rejected_part, sealed_parts
 from tabular_bento.traffic.rejected import ScanCounts
 from tabular_bento.traffic.stream import stream_of
 from tabular_bento.traffic.window import Window
@@ -38,20 +38,38 @@ class EventLog:
         counts: ScanCounts | None = None,
         batch_rows: int = 65_536,
     ) -> Iterator[pa.RecordBatch]:
-        """The rows with `start <= on < end`, as batches of at most `batch_rows` rows, in bounded memory.
+        """The rows with `start <= on < end`, in bounded memory.
 
-        `on` is an INSTANT, where naive datetimes are UTC, or a LOCAL_TIME, where datetimes are what the clock of the
-        place shows. Rows without `on` are outside every window. `columns` (default: all that any schema has) come in
-        the order asked for, with nulls where an older schema lacks them. `counts` is added to as the scan goes.
+        Parameters
+        ----------
+        start, end : datetime, optional
+            The window; all rows where neither is given.
+        columns : sequence of str, optional
+            What to read, in this order, with nulls where an older schema lacks a column. Default: all that any schema
+            has.
+        on : str
+            An INSTANT, where naive datetimes are UTC, or a LOCAL_TIME or DATE, where datetimes are what the clock of
+            the place shows. Rows without it are outside every window.
+        counts : ScanCounts, optional
+            Is added to as the scan goes.
+        batch_rows : int
+            The most rows of one batch.
 
-        Raises LogError, before the first batch, for a column that no schema has and for a file whose schema is missing.
+        Returns
+        -------
+        iterator of pyarrow.RecordBatch
+
+        Raises
+        ------
+        LogError
+            Before the first batch, for a column that no schema has and for a file whose schema is missing.
         """
-        segments = self.segments()
-        shape = self.shape(start, end, columns, on, batch_rows)
-        if shape is None:
+        log_files = self.log_files()
+        projection = self.projection(start, end, columns, on, batch_rows)
+        if projection is None:
             return iter(())
         counts = ScanCounts() if counts is None else counts
-        return _rebatch(self._batches(segments, shape, counts), batch_rows, counts)
+        return _rebatch(self._batches(log_files, projection, counts), batch_rows, counts)
 
     def read(
         self,
@@ -71,35 +89,35 @@ class EventLog:
         types = [ARROW[self._kind(name, kinds)] if kinds else pa.null() for name in names]
         return pa.schema(list(zip(names, types, strict=True))).empty_table()
 
-    def segments(self) -> list[Part]:
-        """The segments as they are now: what a scan lists and reads first. Raises LogError for one without a schema.
+    def log_files(self) -> list[Part]:
+        """The log files as they are now: what a scan lists and reads first. Raises LogError for one without a schema.
 
-        A segment's schema is there before it is, so the schemas are read after this.
+        The schema of a log file is there before it is, so the schemas are read after this.
         """
-        paths = self._stream.segments()
+        paths = self._stream.log_files()
         for path in (*paths, *self._stream.sealed()):
             self._stream.schema_of(path)
-        return [part for path in paths if (part := segment_part(path)) is not None]
+        return [part for path in paths if (part := log_file_part(path)) is not None]
 
     def sealed(self, window: Window | None, done: set[str]) -> list[Part]:
-        """The sealed files and what sealing set aside, as they are now, but for those whose segments, by their stems,
-        were read.
+        """The sealed files and what sealing rejected, as they are now, but for those whose log files were read.
 
-        What a scan lists when it has read all segments, so that what was sealed in the meantime is found.
+        What a scan lists when it has read all log files, so that what was sealed in the meantime is found. `done` has
+        the stems of their names.
         """
         first, last = window.days() if window else (date.min, date.max)
         sealed = (path for path in self._stream.sealed(first, last) if path.stem not in done)
-        rejected = (rejected_part(path) for path in self._stream.set_aside() if path.stem not in done)
+        rejected = (rejected_part(path) for path in self._stream.rejected_files() if path.stem not in done)
         return [*(part for path in sealed for part in sealed_parts(path, window)), *filter(None, rejected)]
 
-    def shape(
+    def projection(
         self,
         start: datetime | None = None,
         end: datetime | None = None,
         columns: Sequence[str] | None = None,
         on: str = "time",
         batch_rows: int = 65_536,
-    ) -> Shape | None:
+    ) -> Projection | None:
         """What `scan` wants of every part, and raises as it does; None where the stream has no schema yet."""
         kinds = self.kinds()
         if not kinds:
@@ -108,7 +126,7 @@ class EventLog:
         if start is not None or end is not None:
             window = Window.of(on, self._kind(on, kinds), start, end)
         names = kinds if columns is None else columns
-        return Shape(window, pa.schema([(name, ARROW[self._kind(name, kinds)]) for name in names]), batch_rows)
+        return Projection(window, pa.schema([(name, ARROW[self._kind(name, kinds)]) for name in names]), batch_rows)
 
     def kinds(self) -> dict[str, set[Kind]]:
         """The kinds every column was ever declared with; empty while there is no stream."""
@@ -131,14 +149,14 @@ class EventLog:
             "`columns`, or begin a new stream for the new declaration."
         )
 
-    def _batches(self, segments: list[Part], shape: Shape, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
+    def _batches(self, log_files: list[Part], projection: Projection, counts: ScanCounts) -> Iterator[pa.RecordBatch]:
         done = set()
-        for part in segments:
-            if (batches := read_part(part, shape, counts)) is not None:
+        for part in log_files:
+            if (batches := read_part(part, projection, counts)) is not None:
                 done.add(part.path.stem)
                 yield from batches
-        for part in self.sealed(shape.window, done):
-            yield from read_part(part, shape, counts) or ()
+        for part in self.sealed(projection.window, done):
+            yield from read_part(part, projection, counts) or ()
 
 
 def _rebatch(batches: Iterator[pa.RecordBatch], rows: int, counts: ScanCounts) -> Iterator[pa.RecordBatch]:

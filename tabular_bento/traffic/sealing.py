@@ -1,6 +1,6 @@
-"""Sealing: segments that nobody writes any more become Parquet, partitioned by date.
+"""Sealing: log files that nobody writes any more become Parquet, partitioned by date.
 
-A segment is deleted only once all it held is on disk under names that derive from its own, so that a sealing cut
+A log file is deleted only once all it held is on disk under names that derive from its own, so that a sealing cut
 short anywhere is finished by the next one, which writes the same files again.
 """
 
@@ -22,19 +22,19 @@ import pyarrow.parquet as pq
 
 from tabular_bento.errors import LogError
 from tabular_bento.traffic.lines import RejectedLine, arrow_schema, read_lines
+from tabular_bento.traffic.schema import TIME
 from tabular_bento.traffic.stream import Stream
-from tabular_bento.traffic.writer import TIME
 
 _ROW_GROUP_ROWS = 128 * 1024
 
 
 @dataclass(slots=True)
 class SealReport:
-    """What one sealing did: segments sealed, rows written, lines set aside (torn or bad), files, and the rest."""
+    """What one sealing did: log files sealed, rows written, lines rejected (truncated or bad), files, and the rest."""
 
-    segments: int = 0
+    log_files: int = 0
     rows: int = 0
-    torn: int = 0
+    truncated: int = 0
     bad: int = 0
     files_written: int = 0
     partitions_removed: int = 0
@@ -44,11 +44,23 @@ class SealReport:
 def seal(
     directory: Path, retain_days: int | None = None, progress: Callable[[int, int], None] | None = None
 ) -> SealReport:
-    """Seals every segment of a stream that is not live; one segment at a time is held in memory.
+    """Seal every log file of a stream that is not live; one at a time is held in memory.
 
-    Removes what is dated more than `retain_days` full days ago, if given. `progress` is called with the segments done
-    and their total. A second sealer of the stream waits for the first. Lines that cannot be read are kept in
-    `rejected/`. Raises LogError if a file cannot be read or written; nothing is lost, and the next run goes on.
+    A second sealer of the stream waits for the first. Lines that cannot be read are kept in `rejected/`.
+
+    Parameters
+    ----------
+    directory : Path
+        The stream's folder.
+    retain_days : int, optional
+        What is dated more full days ago is removed.
+    progress : callable, optional
+        Called with the number of log files done and of all.
+
+    Raises
+    ------
+    LogError
+        If a file cannot be read or written; nothing is lost, and the next run goes on.
     """
     stream, report = Stream(directory), SealReport()
     if not stream.directory.is_dir():
@@ -57,11 +69,11 @@ def seal(
         with _alone(stream.directory):
             for path in stream.temporaries():
                 path.unlink(missing_ok=True)
-            segments = stream.segments()
-            for done, path in enumerate(segments, 1):
+            log_files = stream.log_files()
+            for done, path in enumerate(log_files, 1):
                 _seal_if_ended(path, stream, report)
                 if progress is not None:
-                    progress(done, len(segments))
+                    progress(done, len(log_files))
             if retain_days is not None:
                 _forget(stream, datetime.now(UTC).date() - timedelta(days=retain_days), report)
     except (OSError, pa.ArrowException) as error:
@@ -88,10 +100,10 @@ def _seal_if_ended(path: Path, stream: Stream[Path], report: SealReport) -> None
         except BlockingIOError:
             report.skipped_live += 1
             return
-        _seal_segment(path, file, stream, report)
+        _seal_file(path, file, stream, report)
 
 
-def _seal_segment(path: Path, file: BinaryIO, stream: Stream[Path], report: SealReport) -> None:
+def _seal_file(path: Path, file: BinaryIO, stream: Stream[Path], report: SealReport) -> None:
     size = os.fstat(file.fileno()).st_size
     if size:
         fields, rejected = stream.schema_of(path), list[RejectedLine]()
@@ -103,15 +115,15 @@ def _seal_segment(path: Path, file: BinaryIO, stream: Stream[Path], report: Seal
             _write(stream.partition(day) / f"{path.stem}.parquet", _parquet_of(rows))
             report.files_written += 1
         if rejected:
-            kept = (line.line if line.torn else line.line + b"\n" for line in rejected)
+            kept = (line.line if line.truncated else line.line + b"\n" for line in rejected)
             _write(stream.rejected / path.name, b"".join(kept))
         _sync(stream.directory)
-        torn = sum(line.torn for line in rejected)
+        truncated = sum(line.truncated for line in rejected)
         report.rows += table.num_rows
-        report.torn += torn
-        report.bad += len(rejected) - torn
+        report.truncated += truncated
+        report.bad += len(rejected) - truncated
     os.unlink(path)
-    report.segments += 1
+    report.log_files += 1
 
 
 def _parquet_of(table: pa.Table) -> pa.Buffer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Self
@@ -13,14 +14,17 @@ import pyarrow.parquet as pq
 
 from tabular_bento.errors import LogError
 from tabular_bento.schema import Kind
-from tabular_bento.traffic.writer import TIME
+from tabular_bento.traffic.schema import TIME, LogColumn
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`start <= column < end`; a bound that is None is open. The bounds are aware for an INSTANT, else naive."""
+    """`start <= column < end`; a bound that is None is open. The bounds are aware for an INSTANT, else naive.
+
+    A DATE is the first moment of its day.
+    """
 
     column: str
     start: datetime | None
@@ -30,12 +34,17 @@ class Window:
     def of(cls, column: str, kind: Kind, start: datetime | None, end: datetime | None) -> Self:
         """The window in the terms of the column's kind.
 
-        For an INSTANT, naive bounds are UTC. For a LOCAL_TIME, the bounds are what the clock of the place shows, and
-        an offset is ignored. Raises LogError for any other kind.
+        For an INSTANT, naive bounds are UTC. For a LOCAL_TIME or a DATE, the bounds are what the clock of the place
+        shows, and an offset is ignored.
+
+        Raises
+        ------
+        LogError
+            For any other kind.
         """
         if kind is Kind.INSTANT:
             return cls(column, _in_utc(start), _in_utc(end))
-        if kind is Kind.LOCAL_TIME:
+        if kind in (Kind.LOCAL_TIME, Kind.DATE):
             return cls(column, start and start.replace(tzinfo=None), end and end.replace(tzinfo=None))
         raise LogError(f"A window of time cannot be on {column!r}, which is of kind {kind}; choose a time.")
 
@@ -44,6 +53,8 @@ class Window:
         if self.column not in batch.schema.names:
             return pa.nulls(batch.num_rows, pa.bool_())
         values = batch.column(self.column)
+        if pa.types.is_date(values.type):
+            values = values.cast(pa.timestamp("us"))
         kind = pa.timestamp("us", tz=values.type.tz)
         mask = pc.is_valid(values)
         if self.start is not None:
@@ -58,15 +69,26 @@ class Window:
         moment = moment.replace(tzinfo=moment.tzinfo or UTC if aware else None)
         return (self.start is None or moment >= self.start) and (self.end is None or moment < self.end)
 
-    def has_line(self, line: bytes) -> bool | None:
-        """Whether the time that a line of JSON gives for `column` is in the window, even if the line cannot be read;
-        None where it gives none.
+    def line_reader(self, columns: Sequence[LogColumn]) -> Callable[[bytes], bool | None]:
+        """What tells whether the time that a line gives for `column` is in the window; None where it gives none.
+
+        The line need not be readable JSON.
+
+        Parameters
+        ----------
+        columns : sequence of LogColumn
+            What the lines hold.
         """
-        named = re.search(rb'"%b"\s*:\s*"([^"]*)"' % re.escape(self.column).encode(), line)
-        try:
-            return self.has(datetime.fromisoformat(named[1].decode())) if named else None
-        except ValueError:
-            return None
+        pattern = re.compile(_pattern(self.column, columns))
+
+        def has_line(line: bytes) -> bool | None:
+            found = pattern.search(line)
+            try:
+                return self.has(datetime.fromisoformat(found[1].decode())) if found else None
+            except ValueError:
+                return None
+
+        return has_line
 
     def days(self) -> tuple[date, date]:
         """The first and last date of `time` in UTC that rows in the window can have."""
@@ -84,9 +106,23 @@ class Window:
                 statistics = column.statistics
                 if statistics is None or not statistics.has_min_max:
                     return True
-                below = self.end is None or statistics.min < self.end
-                return below and (self.start is None or statistics.max >= self.start)
+                below = self.end is None or _moment(statistics.min) < self.end
+                return below and (self.start is None or _moment(statistics.max) >= self.start)
         return False
+
+
+def _pattern(name: str, columns: Sequence[LogColumn]) -> bytes:
+    """A pattern that finds the text that a line gives for a column."""
+    within = next((column.within for column in columns if column.name == name), None)
+    if within is None:
+        return rb'"%b"\s*:\s*"([^"]*)"' % re.escape(name).encode()
+    index = [column.name for column in columns if column.within == within].index(name)
+    element = rb'(?:\s*"(?:[^"\\]|\\.)*"\s*|\s*\[[^\]]*\]\s*|[^",\[\]]*)'
+    return rb'"%b"\s*:\s*\[(?:%b,){%d}\s*"([^"]*)"' % (re.escape(within).encode(), element, index)
+
+
+def _moment(value: date | datetime) -> datetime:
+    return value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:

@@ -1,8 +1,7 @@
-"""The writer of an event stream: append-only segments of JSON lines, one file per process and hour.
+"""The writer of an event stream: append-only files of JSON lines, one a process and hour.
 
-A stream is a folder. While a segment is written to, its process holds `flock` on it, so a segment is live exactly as
-long as it is locked, however its writer ends. The serving process imports this module: the standard library and
-orjson, nothing else.
+A stream is a folder. While a log file is written to, its process holds `flock` on it, so it is live exactly as long as
+it is locked, however its writer ends.
 """
 
 from __future__ import annotations
@@ -26,40 +25,53 @@ from typing import Self
 import orjson
 
 from tabular_bento.errors import LogError
-from tabular_bento.schema import Field, Kind
-
-TIME = Field("time", Kind.INSTANT, "When it happened")
-"""The field every stream has, by which it is partitioned."""
+from tabular_bento.traffic.schema import TIME, LogColumn
 
 FINGERPRINT_CHARS = 12
-"""How much of a schema's fingerprint is in the names of its segments."""
+"""How much of a schema's fingerprint is in the names of its log files."""
 
 
 def owner_of(pid: int) -> str:
-    """What stands in the name of each segment that the process `pid` of this machine writes, between hyphens."""
+    """What stands in the name of each log file that the process `pid` of this machine writes, between hyphens."""
     host = re.sub(r"[^A-Za-z0-9.]+", "-", socket.gethostname())
     return f"{host}-{pid}"
 
 
-def encode_schema(schema: Sequence[Field]) -> bytes:
-    """The fields as canonical JSON: what is fingerprinted, and what `schemas/` holds."""
-    return orjson.dumps([field.to_dict() for field in schema], option=orjson.OPT_SORT_KEYS)
+def encode_schema(schema: Sequence[LogColumn]) -> bytes:
+    """The columns as canonical JSON: what is fingerprinted, and what `schemas/` holds."""
+    return orjson.dumps([column.to_dict() for column in schema], option=orjson.OPT_SORT_KEYS)
 
 
-def schema_fingerprint(schema: Sequence[Field]) -> str:
+def schema_fingerprint(schema: Sequence[LogColumn]) -> str:
     """SHA-256, in hexadecimal, of the schema's canonical JSON."""
     return hashlib.sha256(encode_schema(schema)).hexdigest()
 
 
-class SegmentWriter:
-    """Appends JSON lines to a stream, in segments that belong to this process alone.
+class LogWriter:
+    """Appends JSON lines to a stream, in log files that belong to this process alone.
 
-    `directory` is the stream's folder, made when the first line comes. A segment is rolled when it holds `roll_bytes`
-    or is `roll_seconds` old, whichever is first. One writer serves any number of threads; after a fork, the child
-    starts a segment of its own. `lines` and `bytes` count what this process wrote, in `appends` that took `seconds`,
-    the last of them at `last`, Unix time; `failures` counts the appends that raised, and `lost` their lines.
+    One writer serves any number of threads; after a fork, the child starts a log file of its own. A line whose `append`
+    returned outlives the process. It is not synced to disk: it may not outlive the machine.
 
-    A line whose `append` returned outlives the process. It is not synced to disk: it may not outlive the machine.
+    Parameters
+    ----------
+    directory : Path
+        The stream's folder, made when the first line comes.
+    schema : sequence of LogColumn
+        What the lines hold.
+    roll_bytes : int
+        A log file that holds as much is ended, and another begun.
+    roll_seconds : float
+        Likewise one that is as old.
+
+    Attributes
+    ----------
+    lines, bytes : int
+        What this process wrote.
+    appends, seconds, last : float
+        In how many appends, how long they took together, and when the last was, in Unix time.
+    failures, lost : int
+        The appends that raised, and their lines.
     """
 
     seconds: float
@@ -68,11 +80,11 @@ class SegmentWriter:
     def __init__(
         self,
         directory: Path,
-        schema: Sequence[Field],
+        schema: Sequence[LogColumn],
         roll_bytes: int = 64 * 1024 * 1024,
         roll_seconds: float = 3600.0,
     ) -> None:
-        if not any(field.name == TIME.name and field.kind is TIME.kind for field in schema):
+        if not any(column.name == TIME.name and column.kind is TIME.kind for column in schema):
             raise LogError(f"The schema of {directory} has no instant named 'time'; every stream needs one.")
         self.directory = Path(directory)
         self.schema = tuple(schema)
@@ -88,10 +100,15 @@ class SegmentWriter:
         _writers.add(self)
 
     def append(self, lines: bytes, count: int | None = None) -> None:
-        """Writes one or more JSON lines, each ended by a newline, in one write; `count` is their number, if known.
+        """Write one or more JSON lines, each ended by a newline, in one write; `count` is their number, if known.
 
-        Raises LogError if they cannot be written; none of them is then in the log unless the file system refuses
-        even to truncate, and the next append starts a new segment. Raises ValueError if the last line is not ended.
+        Raises
+        ------
+        LogError
+            If they cannot be written. None of them is then in the log unless the file system refuses even to truncate,
+            and the next append starts a new log file.
+        ValueError
+            If the last line is not ended.
         """
         if not lines.endswith(b"\n"):
             raise ValueError("Every line must end with a newline.")
@@ -110,7 +127,7 @@ class SegmentWriter:
                     raise
                 raise LogError(
                     f"{self._path} cannot be written: {error.strerror or error}. {count:,} line(s) are not logged; "
-                    "free space or grant access, and the next append tries again in a new segment."
+                    "free space or grant access, and the next append tries again in a new file."
                 ) from error
             self.lines += count
             self.bytes += len(lines)
@@ -118,7 +135,7 @@ class SegmentWriter:
             self.seconds, self.last = self.seconds + time.perf_counter() - start, time.time()
 
     def close(self) -> None:
-        """Ends the current segment, which may then be sealed. A later append starts another."""
+        """End the current log file, which may then be sealed. A later append starts another."""
         with self._lock:
             self._release()
 
@@ -131,7 +148,7 @@ class SegmentWriter:
         self.close()
 
     def _is_over(self, fd: int) -> bool:
-        """Whether the segment is full, old, or was deleted under the writer."""
+        """Whether the log file is full, old, or was deleted under the writer."""
         age = time.monotonic() - self._opened
         return self._size >= self.roll_bytes or age >= self.roll_seconds or os.fstat(fd).st_nlink == 0
 
@@ -141,7 +158,7 @@ class SegmentWriter:
         self._publish_schema()
         while True:
             fd = self._create()
-            # A sealer that came between the two steps of _create has deleted the segment: it was empty and unlocked.
+            # A sealer that came between the two steps of _create has deleted the file: it was empty and unlocked.
             if os.fstat(fd).st_nlink > 0:
                 break
             os.close(fd)
@@ -192,7 +209,7 @@ class SegmentWriter:
             os.close(fd)
 
     def _begin_in_child(self) -> None:
-        """Lets go of the parent's segment, lock and counts; the segment stays locked by the parent."""
+        """Let go of the parent's log file, lock and counts; the file stays locked by the parent."""
         self._lock = threading.Lock()
         self._count_anew()
         self._release()
@@ -202,7 +219,7 @@ class SegmentWriter:
         self.seconds = self.last = 0.0
 
 
-_writers: weakref.WeakSet[SegmentWriter] = weakref.WeakSet()
+_writers: weakref.WeakSet[LogWriter] = weakref.WeakSet()
 
 
 def _begin_in_child() -> None:

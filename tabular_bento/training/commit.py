@@ -5,11 +5,20 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 
+def commit_of(checkout: Path | None = None) -> str | None:
+    """The commit of a checkout.
 
-def commit_of(checkout: Path = ROOT) -> str | None:
-    """The commit of a checkout, with `-dirty` where files differ from it; None outside of one, or without git."""
+    Parameters
+    ----------
+    checkout : Path, optional
+        A folder in it; by default the working folder.
+
+    Returns
+    -------
+    str or None
+        With `-dirty` where files differ from it; None outside of a checkout, or without git.
+    """
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)

@@ -1,108 +1,154 @@
-"""How the model is trained: typed, with every default in `config.toml` beside this file."""
+"""How a model is trained: typed settings with a default each, which a project's TOML file overrides."""
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from features.functions import FEATURE_NAMES
+from tabular_bento.data.splits import Split
 from tabular_bento.errors import ConfigError
+from tabular_bento.problem import Declaration, Problem
+from tabular_bento.scoring.runners import Parameters, kinds, runner_class
+from tabular_bento.training.gate import limit_of
 
-DEFAULT_FILE = Path(__file__).with_name("config.toml")
-
-Months = tuple[str, str]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
-class _Strict(BaseModel):
+class TrainingConfig(BaseModel):
+    """The whole configuration; in a file `split`, `gate` and the parameters of each runner are tables."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    source: str | None = None
+    """URI that the project's source reads; by default its own."""
+    runner: str = "xgboost"
+    """The kind of model; its parameters are in the table of that name."""
+    seed: int = 0
+    """The same seed, data and machine give the same model, byte for byte."""
+    folds: Literal["month"] | int = 5
+    """Folds of the training rows, whose look-ups are fitted on the others: a number, or `month`."""
+    withheld: tuple[str, ...] = ()
+    """Features that the model is not shown: what are they worth?"""
+    reference_rows: int = Field(default=5000, ge=100)
+    """Training rows that are kept in the package for drift reports."""
+    parity_rows: int = Field(default=120, ge=10)
+    """Rows kept with their exact features and predictions, which every server recomputes."""
+    resamples: int = Field(default=1000, ge=100)
+    """Bootstrap resamples behind each interval."""
+    within: float | None = Field(default=None, gt=0)
+    """Size of an error, in the target's unit; the metric `within` is the share of errors up to it."""
+    report: bool = True
+    """Whether the package holds a report of the test part, which Evidently makes."""
+    split: Split = Split()
+    """The parts: months of the event time, or shares of the rows."""
+    gate: dict[str, float] = {}
+    """Limits of metrics on the test part, such as `max_rmse`; a model that misses one is not saved."""
+    parameters: dict[str, dict[str, Any]] = {}
+    """Parameters by kind of runner."""
 
-class Split(_Strict):
-    """First and last month of each part, by scheduled departure."""
-
-    train: Months
-    validation: Months
-    test: Months
-
-
-class XGBoostParameters(_Strict):
-    """Parameters of `xgboost.train`."""
-
-    rounds: int = Field(ge=1)
-    max_depth: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    min_child_weight: float = Field(ge=0)
-    reg_lambda: float = Field(ge=0)
-    subsample: float = Field(gt=0, le=1)
-    colsample_bytree: float = Field(gt=0, le=1)
-
-
-class SklearnParameters(_Strict):
-    """Parameters of `sklearn.ensemble.HistGradientBoostingRegressor`."""
-
-    max_iter: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    max_leaf_nodes: int = Field(ge=2)
-    min_samples_leaf: int = Field(ge=1)
-    l2_regularization: float = Field(ge=0)
-
-
-class GateThresholds(_Strict):
-    """What a model must reach on the test months to be saved."""
-
-    max_rmse: float
-    max_mae: float
-    min_r2: float
-    max_ratio_to_zero_gain: float
-    leak_r2: float
-
-
-class TrainingConfig(_Strict):
-    """The whole configuration; `config.toml` says what each setting means."""
-
-    source: str
-    runner: Literal["xgboost", "sklearn"]
-    seed: int
-    shrinkage: float = Field(gt=0)
-    withheld: tuple[str, ...]
-    reference_rows: int = Field(ge=100)
-    parity_rows: int = Field(ge=10)
-    resamples: int = Field(ge=100)
-    split: Split
-    xgboost: XGBoostParameters
-    sklearn: SklearnParameters
-    gate: GateThresholds
-
-    @field_validator("withheld")
+    @field_validator("runner")
     @classmethod
-    def _check_withheld(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := sorted(set(names) - set(FEATURE_NAMES)):
-            raise ValueError(f"there is no feature {unknown[0]!r}; there are {', '.join(FEATURE_NAMES)}")
-        if not set(FEATURE_NAMES) - set(names):
-            raise ValueError("no feature is left to learn from")
-        return names
+    def _check_runner(cls, kind: str) -> str:
+        if kind not in kinds():
+            raise ValueError(f"there is no runner {kind!r}; there are {', '.join(kinds())}")
+        return kind
+
+    @field_validator("folds")
+    @classmethod
+    def _check_folds(cls, folds: Literal["month"] | int) -> Literal["month"] | int:
+        if isinstance(folds, int) and folds < 2:
+            raise ValueError("there must be at least 2")
+        return folds
+
+    @field_validator("gate")
+    @classmethod
+    def _check_gate(cls, gate: dict[str, float]) -> dict[str, float]:
+        for name in gate:
+            limit_of(name)
+        return gate
+
+    @property
+    def runner_parameters(self) -> Parameters:
+        """The parameters of the runner."""
+        return runner_class(self.runner).Parameters.model_validate(self.parameters.get(self.runner, {}))
+
+    def check(self, problem: Problem | Declaration) -> None:
+        """Compare with a problem.
+
+        Raises
+        ------
+        ConfigError
+            Where a setting names a feature that the problem does not have, or asks for an event time.
+        """
+        names = problem.feature_names
+        if unknown := sorted(set(self.withheld) - set(names)):
+            raise ConfigError(f"withheld: there is no feature {unknown[0]!r}; there are {', '.join(names)}")
+        if not set(names) - set(self.withheld):
+            raise ConfigError("withheld: no feature is left to learn from" if names else "the problem has no features")
+        if problem.event_time is None and (self.folds == "month" or self.split.by_months):
+            what = "folds" if self.folds == "month" else "split"
+            raise ConfigError(f"{what}: months are those of the event time, and the problem has none")
 
 
-def load_config(path: Path | None = None, **overrides: Any) -> TrainingConfig:
-    """The defaults, with what the file at `path` and then `overrides` say otherwise.
+def load_config(*paths: Path, problem: Problem | Declaration | None = None, **overrides: Any) -> TrainingConfig:
+    """The defaults, with what files, the later ones first, and before them `overrides` say otherwise.
 
-    Raises ConfigError naming the file and the setting that is unknown or out of range.
+    Parameters
+    ----------
+    *paths : Path
+        TOML files, such as a project's and one with what differs for a single run.
+    problem : Problem or Declaration, optional
+        What the settings must fit.
+    **overrides
+        Settings by name.
+
+    Raises
+    ------
+    ConfigError
+        Naming the last file and the setting that is unknown or out of range.
     """
-    values = _read(DEFAULT_FILE)
-    for name, value in (_read(path) if path else {}).items():
-        values[name] = {**values.get(name, {}), **value} if isinstance(value, dict) else value
+    values: dict[str, Any] = {}
+    for path in paths:
+        for name, value in _read(path).items():
+            values[name] = {**values.get(name, {}), **value} if _both_tables(values.get(name), value) else value
+    where = str(paths[-1]) if paths else "the configuration"
+    known = kinds()
+    parameters = {name: values.pop(name) for name in list(values) if name in known}
+    values = {**values, **overrides}
     try:
-        return TrainingConfig.model_validate({**values, **overrides})
+        if parameters:
+            values["parameters"] = {**parameters, **values.get("parameters", {})}
+        config = _validated(TrainingConfig, values)
+        for kind, given in config.parameters.items():
+            _validated(runner_class(kind).Parameters, given, kind)
+        if problem is not None:
+            config.check(problem)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return config
+
+
+def _validated(model: type[_Model], values: dict[str, Any], *prefix: str) -> _Model:
+    try:
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"{path or DEFAULT_FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        found = [
+            str(part) for part in (*prefix, *first["loc"]) if part not in ("parameters", "tuple[str, str]", "float")
+        ]
+        message = str(first["msg"]).removeprefix("Value error, ")
+        raise ConfigError(f"{'.'.join(found)}: {message}" if found else message) from error
+
+
+def _both_tables(one: Any, other: Any) -> bool:
+    return isinstance(one, dict) and isinstance(other, dict)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error

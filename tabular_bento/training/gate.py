@@ -1,26 +1,102 @@
-"""The gate: a model that is not good enough is not saved, and one that is too good is looked at."""
+"""The gate: a model that is not good enough is not saved, and one that is too good is looked at.
+
+Limits are named by metric: `max_rmse` and `min_r2` must hold; `warn_max_r2` and `warn_min_mae` give warnings. A ratio
+to a baseline is a metric too: `max_ratio_to_naive_baseline` is the RMSE over that of the naive baseline.
+"""
 
 from __future__ import annotations
 
-from tabular_bento.errors import GateError
-from tabular_bento.evaluation.metrics import RegressionMetrics
-from tabular_bento.training.config import GateThresholds
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tabular_bento.errors import ConfigError, GateError
+from tabular_bento.evaluation.metrics import evaluator_of
+from tabular_bento.tasks import Task
+
+RATIO = "ratio_to_"
 
 
-def check_gate(model: RegressionMetrics, zero_gain: RegressionMetrics, thresholds: GateThresholds) -> list[str]:
-    """Warnings about a model that passes. Raises GateError that lists every threshold it misses on the test months."""
-    ratio = model.rmse / zero_gain.rmse
-    checks = [
-        (model.rmse <= thresholds.max_rmse, f"RMSE {model.rmse:.2f} is above {thresholds.max_rmse}"),
-        (model.mae <= thresholds.max_mae, f"MAE {model.mae:.2f} is above {thresholds.max_mae}"),
-        (model.r2 >= thresholds.min_r2, f"R2 {model.r2:.3f} is below {thresholds.min_r2}"),
-        (
-            ratio <= thresholds.max_ratio_to_zero_gain,
-            f"RMSE is {ratio:.3f} of the zero-gain baseline's, above {thresholds.max_ratio_to_zero_gain}",
-        ),
-    ]
-    if missed := [message for passed, message in checks if not passed]:
-        raise GateError(f"The model is not saved: on the test months {'; '.join(missed)}. Thresholds are in [gate].")
-    if model.r2 > thresholds.leak_r2:
-        return [f"R2 {model.r2:.3f} is above {thresholds.leak_r2}: look for a feature that knows the outcome."]
-    return []
+class Limit(NamedTuple):
+    """What the name of a threshold means."""
+
+    metric: str
+    most: bool
+    warns: bool
+
+
+def limit_of(name: str) -> Limit:
+    """The limit that a threshold of the table `gate` is.
+
+    Raises
+    ------
+    ValueError
+        Where the name is none.
+    """
+    rest = name.removeprefix("warn_")
+    side, _, metric = rest.partition("_")
+    if side not in ("max", "min") or not metric:
+        raise ValueError(
+            f"{name!r} is no threshold: name it max_METRIC, min_METRIC, warn_max_METRIC or warn_min_METRIC"
+        )
+    return Limit(metric, side == "max", rest != name)
+
+
+def check_names(thresholds: Mapping[str, float], task: Task, baselines: tuple[str, ...]) -> None:
+    """Compare the names of thresholds with the metrics that a task is measured by.
+
+    Raises
+    ------
+    ConfigError
+        For a metric that there is not.
+    """
+    measured = evaluator_of(task)(np.zeros(2), np.array([0.0, 1.0]), np.arange(2), 2, 0).to_dict()
+    known = [name for name, value in measured.items() if not isinstance(value, tuple)]
+    known += [RATIO + name for name in baselines]
+    for name in thresholds:
+        metric = limit_of(name).metric
+        if metric not in known:
+            raise ConfigError(f"gate.{name}: there is no metric {metric!r}; there are {', '.join(known)}")
+
+
+def check_gate(measured: Mapping[str, Any], ratios: Mapping[str, float], thresholds: Mapping[str, float]) -> list[str]:
+    """Warnings about a model that passes.
+
+    Parameters
+    ----------
+    measured : mapping
+        Its metrics on the test part.
+    ratios : mapping
+        Its error over that of each baseline, by name of the baseline.
+    thresholds : mapping
+        The table `gate` of the configuration.
+
+    Raises
+    ------
+    GateError
+        That lists every threshold it misses.
+    """
+    values = {**measured, **{RATIO + name: ratio for name, ratio in ratios.items()}}
+    missed, warnings = [], []
+    for name, threshold in thresholds.items():
+        limit = limit_of(name)
+        value = values[limit.metric]
+        value = float("nan") if value is None else float(value)
+        if value <= threshold if limit.most else value >= threshold:
+            continue
+        message = f"{_shown(limit.metric)} {value:.3f} is {'above' if limit.most else 'below'} {threshold:g}"
+        if limit.warns:
+            hint = ": look for a feature that knows the label" if limit.most == (limit.metric == "r2") else ""
+            warnings.append(f"{message}{hint}.")
+        else:
+            missed.append(message)
+    if missed:
+        raise GateError(f"The model is not saved: on the test part {'; '.join(missed)}. Thresholds are in [gate].")
+    return warnings
+
+
+def _shown(metric: str) -> str:
+    if metric.startswith(RATIO):
+        return f"the ratio to the {metric.removeprefix(RATIO).replace('_', ' ')}"
+    return {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}.get(metric, metric)

@@ -1,83 +1,183 @@
-"""From data to a fitted, measured predictor."""
+"""From a data set to a fitted, measured predictor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.definition import KNOWN_PART
-from features.extractor import FeatureExtractor
-from tabular_bento.evaluation.baselines import baseline_gains
-from tabular_bento.evaluation.metrics import RegressionMetrics, regression_metrics
+from tabular_bento.data import Dataset
+from tabular_bento.errors import TrainingError
+from tabular_bento.evaluation.baselines import HISTORICAL, NAIVE, RIDGE, baseline_scores
+from tabular_bento.evaluation.metrics import blocks_of, evaluator_of
+from tabular_bento.features import Extractor
+from tabular_bento.problem import Problem
 from tabular_bento.scoring.predictor import Predictions, Predictor
+from tabular_bento.scoring.runners import runner_class
 from tabular_bento.training.config import TrainingConfig
-from tabular_bento.training.examples import Examples, examples_between, out_of_fold
-from tabular_bento.training.gate import check_gate
-from tabular_bento.training.learners import learn
-from training.source import Flights, load_flights
+from tabular_bento.training.folds import folds_of, out_of_fold
+from tabular_bento.training.gate import RATIO, check_gate, check_names
 
 EVALUATED = ("validation", "test")
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A predictor that passed the gate, and what was measured of it, by part of the split."""
+    """A predictor that passed the gate, and what was measured of it.
 
+    Parameters
+    ----------
+    problem : Problem
+        What it predicts.
+    config : TrainingConfig
+        The settings.
+    predictor : Predictor
+        Extractor and runner.
+    dataset : Dataset
+        All rows, with the parts of the split.
+    parts : dict of Dataset
+        The labelled rows of each part.
+    folds : int
+        The number of folds that the look-ups were fitted in.
+    predictions : dict of Predictions
+        By part.
+    metrics : dict
+        By evaluated part.
+    baselines : dict
+        Metrics by baseline and evaluated part.
+    warnings : list of str
+        Of the gate.
+    """
+
+    problem: Problem
     config: TrainingConfig
     predictor: Predictor
-    flights: Flights
-    parts: dict[str, Examples]
+    dataset: Dataset
+    parts: dict[str, Dataset]
+    folds: int
     predictions: dict[str, Predictions]
-    metrics: dict[str, RegressionMetrics]
-    baselines: dict[str, dict[str, RegressionMetrics]]
+    metrics: dict[str, Any]
+    baselines: dict[str, dict[str, Any]]
     warnings: list[str]
 
     def document(self) -> dict[str, Any]:
         """Metrics beside the baselines, as plain JSON values."""
-        return {
-            "metrics": {part: metrics.to_dict() for part, metrics in self.metrics.items()},
+        document: dict[str, Any] = {
+            "metrics": {part: plain(metrics.to_dict()) for part, metrics in self.metrics.items()},
             "baselines": {
-                name: {part: metrics.to_dict() for part, metrics in parts.items()}
+                name: {part: plain(metrics.to_dict()) for part, metrics in parts.items()}
                 for name, parts in self.baselines.items()
             },
-            "ratio_to_zero_gain": self.metrics["test"].rmse / self.baselines["zero_gain"]["test"].rmse,
         }
+        ratio = ratios(self.metrics["test"], self.baselines)[NAIVE]
+        return document | {RATIO + NAIVE: ratio if math.isfinite(ratio) else None}
 
 
-def train(config: TrainingConfig, step: Callable[[str], None] = lambda _: None) -> TrainedModel:
-    """Train and measure a model; `step` is told what begins.
+def train(
+    problem: Problem,
+    dataset: Dataset,
+    config: TrainingConfig | None = None,
+    step: Callable[[str], None] = lambda _: None,
+) -> TrainedModel:
+    """Train and measure a model.
 
-    Raises GateError for a model that must not be saved, and the errors of the data layer for a source that cannot be
-    used.
+    Parameters
+    ----------
+    problem : Problem
+        What is predicted, with its features.
+    dataset : Dataset
+        Rows with their labels; those without are left out.
+    config : TrainingConfig, optional
+        The settings.
+    step : callable, optional
+        Called with the name of each step as it begins.
+
+    Raises
+    ------
+    ConfigError
+        For settings that do not fit the problem.
+    DataError
+        Where a part of the split is empty, or a look-up needs what the data set does not have.
+    GateError
+        For a model that must not be saved.
     """
-    step("reading the source")
-    flights = load_flights(config.source)
-    references = flights.references
-    parts = {name: examples_between(flights, months) for name, months in config.split.model_dump().items()}
+    config = config or TrainingConfig()
+    config.check(problem)
+    names = (NAIVE, RIDGE) if problem.baseline is None else (NAIVE, HISTORICAL, RIDGE)
+    check_names(config.gate, problem.task, names)
+    parameters, runner_type = config.runner_parameters, runner_class(config.runner)
+    if runner_type.takes != "matrix":
+        raise TrainingError(f"The runner {config.runner!r} takes {runner_type.takes}; training gives it the matrix.")
+    dataset = dataset.split(config.split)
+    parts = {name: dataset.part(name) for name in dataset.parts}
     train_part = parts["train"]
 
+    step("features")
+    extractor = Extractor.fit(problem.fields, problem.features, [train_part.fit_data], train_part.tables)
     step("features out of fold")
-    X = out_of_fold(train_part, references, config.shrinkage)
+    fold = folds_of(train_part, config.folds, config.seed)
+    X = out_of_fold(problem, train_part, fold, extractor.state.vocabularies)
+    y = train_part.residual
     step(f"fitting {config.runner}")
-    runner = learn(config, X, train_part.gain)
-    extractor = FeatureExtractor.fit(train_part.columns, train_part.history, references, shrinkage=config.shrinkage)
-    predictor = Predictor(extractor, runner)
+    shown = without(X, problem.feature_names, config.withheld)
+    runner = runner_type.fit(shown, y, parameters, problem.task, config.seed)
+    predictor = Predictor(problem, extractor, runner)
 
     step("measuring")
     predictions = {name: predictor.predict_columns(part.columns) for name, part in parts.items()}
     features = {name: predictions[name].features for name in EVALUATED}
-    metrics = {name: _measure(config, parts[name], predictions[name].target) for name in EVALUATED}
+    metrics = {name: _measure(problem, config, parts[name], predictions[name].value) for name in EVALUATED}
     baselines = {
-        baseline: {name: _measure(config, parts[name], parts[name].columns[KNOWN_PART] + gains[name]) for name in gains}
-        for baseline, gains in baseline_gains(X, train_part.gain, features).items()
+        baseline: {name: _measure(problem, config, parts[name], _decoded(parts[name], s)) for name, s in scores.items()}
+        for baseline, scores in baseline_scores(problem.declaration, X, y, features).items()
     }
-    warnings = check_gate(metrics["test"], baselines["zero_gain"]["test"], config.gate)
-    return TrainedModel(config, predictor, flights, parts, predictions, metrics, baselines, warnings)
+    warnings = check_gate(metrics["test"].to_dict(), ratios(metrics["test"], baselines), config.gate)
+    number = int(fold.max()) + 1
+    return TrainedModel(problem, config, predictor, dataset, parts, number, predictions, metrics, baselines, warnings)
 
 
-def _measure(config: TrainingConfig, part: Examples, predicted: NDArray[np.float64]) -> RegressionMetrics:
-    return regression_metrics(predicted, part.target, part.days, config.resamples, config.seed)
+def without(X: NDArray[np.float32], names: Sequence[str], withheld: Sequence[str]) -> NDArray[np.float32]:
+    """The matrix with withheld features missing in every row, so that no tree asks for them.
+
+    The model is served like any other, and predicts the same whatever they hold.
+    """
+    if not withheld:
+        return X
+    shown = X.copy()
+    shown[:, [names.index(name) for name in withheld]] = np.nan
+    return shown
+
+
+def ratios(measured: Any, baselines: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """The RMSE on the test part over that of each baseline, by name."""
+    found = {}
+    for name, parts in baselines.items():
+        other = parts["test"].rmse
+        found[name] = measured.rmse / other if other else float("nan")
+    return found
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Metrics as JSON values: NaN, which is not known, becomes null."""
+    return {name: _json(value) for name, value in values.items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _decoded(part: Dataset, scores: NDArray[np.float64]) -> NDArray[Any]:
+    task = part.problem.task
+    return task.decode(scores[:, None], part.offset)[task.outputs[0].name]
+
+
+def _measure(problem: Problem, config: TrainingConfig, part: Dataset, predicted: NDArray[Any]) -> Any:
+    evaluate = evaluator_of(problem.task)
+    blocks = blocks_of(problem.declaration, part.columns)
+    return evaluate(predicted, part.target, blocks, config.resamples, config.seed, config.within)

@@ -1,4 +1,4 @@
-"""The drift benchmark: the log that it writes, its arithmetic and its verdict."""
+"""The drift benchmark: the log that it writes, its arithmetic and its decision."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from benchmarks.drift import CLUSTER, EVIDENTLY, JOB, Cost, Scaling, judge, run
 from benchmarks.drift_log import DAYS, END, START, real_rows, write_log
 from benchmarks.errors import BenchmarkError
 from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.store import LocatedModel
 from tabular_bento.traffic.reader import EventLog
 
 
@@ -21,7 +22,7 @@ def scaling(evidently: float = 200, largest: float = 100, megabytes: float = 500
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "message"),
     [
         (scaling(), ""),
         (scaling(evidently=40), "4.00, below 5"),
@@ -30,23 +31,23 @@ def scaling(evidently: float = 200, largest: float = 100, megabytes: float = 500
         (scaling(identical=1), "at 10,000 rows the Dask workers"),
     ],
 )
-def test_verdict(made: Scaling, told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert judge(made, 5) == bool(told)
-    assert told in capsys.readouterr().err
+def test_verdict(made: Scaling, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert judge(made, 5) == bool(message)
+    assert message in capsys.readouterr().err
     assert json.loads(json.dumps(made.document(), allow_nan=False))["ratio"] == made.ratio
     assert f"{10_000:>12,}" in made.table()
 
 
 def test_the_log_has_as_many_rows_as_it_should(package: ModelPackage, tmp_path: Path) -> None:
-    base = real_rows(tmp_path / "real", package.tag)
+    base = real_rows(tmp_path / "real", LocatedModel(package.directory, package.tag))
     write_log(tmp_path / "log", base, 5_000)
     table = EventLog(tmp_path / "log" / "predictions").read(START, END)
     assert table.num_rows == len(set(table["prediction_id"].to_pylist())) == 5_000
     assert set(table["model"].to_pylist()) == {package.tag}
     assert len(list((tmp_path / "log" / "predictions").glob("date=*"))) == DAYS
-    outcomes = EventLog(tmp_path / "log" / "outcomes").read()
-    assert 4_000 < outcomes.num_rows < 4_800
-    assert set(outcomes["prediction_id"].to_pylist()) <= set(table["prediction_id"].to_pylist())
+    labels = EventLog(tmp_path / "log" / "labels").read()
+    assert 4_000 < labels.num_rows < 4_800
+    assert set(labels["prediction_id"].to_pylist()) <= set(table["prediction_id"].to_pylist())
 
 
 def test_memory_is_that_of_the_process() -> None:
@@ -57,6 +58,6 @@ def test_memory_is_that_of_the_process() -> None:
     assert large.megabytes - small.megabytes == pytest.approx(95, abs=10)
 
 
-def test_a_failure_is_told() -> None:
+def test_a_failure_is_reported() -> None:
     with pytest.raises(BenchmarkError, match="ended with 1: ValueError: no"):
         run(["-c", "raise ValueError('no')"], (0,))

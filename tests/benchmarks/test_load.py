@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.load import Measurement, Plan, measure, percentile
 from benchmarks.requests import Request, encode_requests
-from features.definition import EXAMPLE
+from features.problem import PROBLEM
 
 Answer = Callable[[int, list[str]], bytes]
 """Of the number of the request on its server, and the ids of its rows: the bytes to answer."""
@@ -21,7 +21,7 @@ class Last(bytes):
     """What is sent before the server hangs up."""
 
 
-ROWS = [json.dumps({**EXAMPLE, "id": str(number)}).encode() for number in range(40)]
+ROWS = [json.dumps({**PROBLEM.example, "id": str(number)}).encode() for number in range(40)]
 
 
 def http(status: int, body: bytes, headers: str = "") -> bytes:
@@ -29,7 +29,8 @@ def http(status: int, body: bytes, headers: str = "") -> bytes:
 
 
 def predictions(ids: list[str], delay: object = 1.5) -> bytes:
-    return json.dumps([{"id": name, "arrival_delay": delay, "model": "m"} for name in ids]).encode()
+    items = [{"prediction_id": "p", "id": name, "arrival_delay": delay, "model": "m"} for name in ids]
+    return json.dumps(items).encode()
 
 
 def right(_: int, ids: list[str]) -> bytes:
@@ -82,7 +83,7 @@ def load(answer: Answer, plan: Plan, rows_per_request: int = 2) -> tuple[Measure
 PLAN = Plan(connections=3, seconds=0.3)
 
 
-def test_right_answers_are_counted_once_and_are_no_errors() -> None:
+def test_right_responses_are_counted_once_and_are_no_errors() -> None:
     measured, seen = load(right, PLAN)
     assert measured.errors == 0
     assert seen.requests - PLAN.connections <= measured.requests <= seen.requests
@@ -113,10 +114,10 @@ def test_warm_up_is_not_measured() -> None:
         (lambda ids: http(200, predictions(ids[:-1])), "wrong predictions"),
         (lambda ids: http(200, predictions(ids[::-1])), "wrong predictions"),
         (lambda ids: http(200, predictions(ids, None)), "wrong predictions"),
-        (lambda _: http(200, b""), "not predictions"),
+        (lambda _: http(200, b""), "wrong predictions"),
         (lambda _: http(200, b"{}"), "wrong predictions"),
-        (lambda _: http(200, b"[1, 2]"), "not predictions"),
-        (lambda ids: http(200, predictions(ids, float("nan"))), "not predictions"),
+        (lambda _: http(200, b"[1, 2]"), "wrong predictions"),
+        (lambda ids: http(200, predictions(ids, float("nan"))), "wrong predictions"),
         (lambda _: b"SMTP is not spoken here\r\n\r\n", "connection"),
         (lambda ids: Last(http(200, predictions(ids))[:-5]), "connection"),
         (lambda _: Last(), "connection"),
@@ -146,7 +147,7 @@ def test_a_connection_closed_politely_is_no_error() -> None:
     assert seen.connections == seen.requests
 
 
-def test_an_answer_in_chunks_is_right() -> None:
+def test_a_response_in_chunks_is_right() -> None:
     def chunked(_: int, ids: list[str]) -> bytes:
         body = predictions(ids)
         chunks = b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in (body[:9], body[9:]))
@@ -155,9 +156,9 @@ def test_an_answer_in_chunks_is_right() -> None:
     assert load(chunked, PLAN)[0].errors == 0
 
 
-def test_a_server_that_never_answers_is_an_error_of_each_caller() -> None:
+def test_a_server_that_never_responds_is_an_error_of_each_caller() -> None:
     measured, _ = load(lambda *_: b"", Plan(connections=3, seconds=0.1, grace=0.1))
-    assert measured.reasons == {"no answer": 3}
+    assert measured.reasons == {"no response": 3}
     assert (measured.requests, measured.p50, measured.p99) == (0, None, None)
 
 
@@ -171,7 +172,10 @@ def test_nobody_listens() -> None:
 
 def test_requests_hold_the_rows_in_order() -> None:
     requests = encode_requests("http://127.0.0.1:80/predict", ROWS, 15)
-    assert [request.ids for request in requests] == [[str(n) for n in range(15)], [str(n) for n in range(15, 30)]]
+    assert [[row["id"] for row in request.rows] for request in requests] == [
+        [str(n) for n in range(15)],
+        [str(n) for n in range(15, 30)],
+    ]
     head, _, body = requests[1].message.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
     assert json.loads(body) == {"flights": [json.loads(row) for row in ROWS[15:30]]}

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.shadow import judge, main, missing_rows
 from benchmarks.shadow_comparison import KINDS, NONE, ShadowComparison
-from tabular_bento.traffic.log import PREDICTIONS
+from tabular_bento.traffic.schema import PREDICTIONS
 from tests.conftest import ROOT
 
 
@@ -41,24 +41,24 @@ def test_the_table_has_a_line_for_each_kind_of_shadow_under_each_load() -> None:
         assert sum(line.strip().startswith(label) for line in lines) == (2 if kind == NONE else 3)
 
 
-def test_a_ratio_above_what_is_asked_for_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_ratio_above_what_is_asked_for_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(comparison(10.9), 1.10) == 0
     assert judge(comparison(12.0), None) == 0
     assert judge(comparison(12.0), 1.10) == 1
     assert "p99 with a shadow that sleeps 5 s over that without, one_row: 1.20, above 1.1" in capsys.readouterr().err
 
 
-def test_failed_requests_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_requests_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(comparison(10.0, {"status 500": 2}), None) == 1
     assert "requests failed: status 500" in capsys.readouterr().err
 
 
-def test_rows_that_the_log_lacks_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_that_the_log_lacks_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(comparison(10.0, missing=3), None) == 1
-    assert "3 rows answered with a shadow that raises are not in the log" in capsys.readouterr().err
+    assert "3 rows returned with a shadow that raises are not in the log" in capsys.readouterr().err
 
 
-def test_a_row_is_in_the_log_once_however_often_and_a_torn_line_is_none(tmp_path: Path) -> None:
+def test_a_row_is_in_the_log_once_however_often_and_a_truncated_line_is_none(tmp_path: Path) -> None:
     folder = tmp_path / PREDICTIONS
     folder.mkdir()
     (folder / "a.jsonl").write_text('{"prediction_id": "1"}\n{"prediction_id": "2"}\n{"prediction_id": "2"}\n')
@@ -73,7 +73,7 @@ def test_no_rounds_are_a_wrong_argument() -> None:
     assert ended.value.code == 2
 
 
-def test_help_tells_every_exit_code() -> None:
-    command = [sys.executable, "-m", "benchmarks.shadow", "--help"]
+def test_help_lists_every_exit_code() -> None:
+    command = [sys.executable, "-m", "benchmarks", "shadow", "--help"]
     text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert all(f"{code} " in text[text.index("exit codes") :] for code in range(4))

@@ -26,12 +26,14 @@ class Bins:
     """The bins of a column, as its profile declares them.
 
     A column of numbers has either `values`, each of which is a bin, or `edges` of quantile bins, closed on the left,
-    between `minimum` and `maximum`. A column of text has `categories`. Whatever is in none of these is in the bin
-    OTHER; a missing value (NaN, None) is in the bin MISSING. Neither an outlier nor a gap can hide a shift so.
+    between `minimum` and `maximum`; times are numbers of days since 1970. A column of text has `categories`. Whatever
+    is in none of these is in the bin OTHER; a missing value (NaN, None) is in the bin MISSING. Neither an outlier nor a
+    gap can hide a shift so.
     """
 
     def __init__(self, profile: Mapping[str, Any]) -> None:
         self._categories: list[str] | None = profile.get("categories")
+        self._dates = profile.get("kind") == "time"
         self._values = np.array(profile.get("values", []), dtype=np.float64)
         self._edges = np.array(profile.get("edges", []), dtype=np.float64)
         self._range = (profile.get("minimum", np.inf), profile.get("maximum", -np.inf))
@@ -39,52 +41,58 @@ class Bins:
 
     def count(self, values: NDArray[Any]) -> Counts:
         """How many of n values are in each bin, shape [size]. Numbers are float64, text is object."""
-        counts: Counts = np.bincount(self.places(values), minlength=self.size)
+        counts: Counts = np.bincount(self.indices(values), minlength=self.size)
         return counts
 
-    def places(self, values: NDArray[Any]) -> NDArray[np.int64]:
+    def indices(self, values: NDArray[Any]) -> NDArray[np.int64]:
         """The bin of each of n values, shape [n]. Numbers are float64, text is object."""
         if self._categories is not None:
-            return self.text_places(pa.array(values.tolist(), pa.string()))
-        places = self._places(values)
-        places[np.isnan(values)] = MISSING
-        return places
+            return self.text_indices(pa.array(values.tolist(), pa.string()))
+        indices = self._indices(values)
+        indices[np.isnan(values)] = MISSING
+        return indices
 
-    def text_places(self, texts: pa.Array) -> NDArray[np.int64]:
+    def text_indices(self, texts: pa.Array) -> NDArray[np.int64]:
         """The bin of each of n strings, shape [n]."""
         found = pc.index_in(texts, pa.array(self._categories or [], pa.string())).fill_null(OTHER - FIRST)
-        places: NDArray[np.int64] = found.to_numpy().astype(np.int64) + FIRST
+        indices: NDArray[np.int64] = found.to_numpy().astype(np.int64) + FIRST
         if texts.null_count:
-            places[texts.is_null().to_numpy(zero_copy_only=False)] = MISSING
-        return places
+            indices[texts.is_null().to_numpy(zero_copy_only=False)] = MISSING
+        return indices
 
     def labels(self) -> list[str]:
         """What the ordinary bins hold, in words, in order."""
         if self._categories is not None:
             return [repr(category) for category in self._categories]
         if len(self._values):
-            return [f"{value:.6g}" for value in self._values]
+            return [self.text(value, 6) for value in self._values]
         low, high = self._range
         if low > high:
             return []
         bounds = [low, *self._edges, high]
-        return [f"{a:.4g} to {b:.4g}" for a, b in pairwise(bounds)]
+        return [f"{self.text(a, 4)} to {self.text(b, 4)}" for a, b in pairwise(bounds)]
 
-    def category(self, place: int) -> str:
-        """The text that ordinary bin `place` of a column of text holds."""
-        return (self._categories or [])[place - FIRST]
+    def text(self, value: float, digits: int) -> str:
+        """A number in so many digits; of a column of times, its date."""
+        if not self._dates:
+            return f"{value:.{digits}g}"
+        return str(np.datetime64("1970-01-01") + np.timedelta64(int(np.floor(value)), "D"))
 
-    def label(self, place: int) -> str:
-        """What bin `place` holds, in words."""
-        if place == MISSING:
+    def category(self, index: int) -> str:
+        """The text that ordinary bin `index` of a column of text holds."""
+        return (self._categories or [])[index - FIRST]
+
+    def label(self, index: int) -> str:
+        """What bin `index` holds, in words."""
+        if index == MISSING:
             return "missing"
-        if place == OTHER:
+        if index == OTHER:
             return (
                 "unknown to the reference" if self._categories or len(self._values) else "out of the reference's range"
             )
-        return self.labels()[place - FIRST]
+        return self.labels()[index - FIRST]
 
-    def _places(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _indices(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         """The bins of numbers; NaN is in none of the ordinary ones."""
         if len(self._values):
             nearest = np.maximum(_passed(self._values, values) - 1, 0)
@@ -115,6 +123,28 @@ def contributions(reference: Counts, current: Counts) -> NDArray[np.float64]:
     r = np.maximum(reference / reference.sum(axis=-1, keepdims=True), SMALLEST_SHARE)
     c = np.maximum(current / current.sum(axis=-1, keepdims=True), SMALLEST_SHARE)
     return np.asarray((c - r) * np.log(c / r))
+
+
+def numbers_of(column: pa.Array) -> NDArray[np.float64]:
+    """An Arrow column of numbers, booleans or times as float64, shape [n]; NaN is missing, times are in days."""
+    if pa.types.is_timestamp(column.type):
+        per_day = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}[column.type.unit]
+        return np.asarray(_floats(column.cast(pa.int64())) / per_day)
+    if pa.types.is_date32(column.type):
+        return _floats(column.cast(pa.int32()))
+    return _floats(column.cast(pa.uint8()) if pa.types.is_boolean(column.type) else column)
+
+
+def seconds_of(column: pa.Array) -> NDArray[np.int64]:
+    """An Arrow column of times as seconds since 1970, shape [n]; 0 where it is null."""
+    if pa.types.is_date32(column.type):
+        return np.asarray(column.cast(pa.int32()).cast(pa.int64()).fill_null(0).to_numpy() * 86_400)
+    per_second = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[column.type.unit]
+    return np.asarray(column.cast(pa.int64()).fill_null(0).to_numpy() // per_second)
+
+
+def _floats(column: pa.Array) -> NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
 def middle(counts: Counts) -> int:

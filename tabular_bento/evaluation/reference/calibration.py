@@ -1,9 +1,10 @@
-"""Calibration at training: how far windows of the training months stray from the whole of them.
+"""Calibration at training: how far windows of the training part stray from the whole of them.
 
 A week of January is not like the half-year that it is part of, and a thousand rows are not like a hundred thousand.
 Both are measured here, apart: what a contiguous window of so many days adds to a column's index, and what so many rows
 drawn at random add. A threshold is the sum of the two (`reference.thresholds`), and the number of columns that are
-tested at a time is accounted for in both.
+tested at a time is accounted for in both. Of a problem without an event time the first is not known: its limits allow
+for chance alone.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ ROWS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
 """Sizes of random windows; a window of fewer rows is not judged."""
 
 SPANS = (1, 2, 4, 7, 14, 30, 60, 90, 180, 365)
-"""Days of contiguous windows, as far as they are well within the training months."""
+"""Days of contiguous windows, as far as they are well within the training part."""
 
 NEAR_WHOLE = (2 / 3, 5 / 6, 0.95, 1.0)
-"""Further spans, as shares of the training months: there a window becomes the reference, and its index nothing."""
+"""Further spans, as shares of the training part: there a window becomes the reference, and its index nothing."""
 
 MATERIAL = 0.05
 """An index below this is of no interest however certain it is; 0.1 is commonly called a moderate shift."""
@@ -47,12 +48,26 @@ DIGITS = 6
 
 
 def calibrate(
-    columns: Mapping[str, NDArray[Any]], profiles: Mapping[str, dict[str, Any]], event: NDArray[np.int64], seed: int
+    columns: Mapping[str, NDArray[Any]],
+    profiles: Mapping[str, dict[str, Any]],
+    event: NDArray[np.int64] | None,
+    seed: int,
 ) -> dict[str, Any]:
     """The entry `calibration` of a profile, as plain JSON values; the same for the same rows and seed.
 
-    `columns` are of shape [n] with their `profiles` as of `reference.profile`, and `event` the rows' times in seconds.
+    Parameters
+    ----------
+    columns : mapping
+        Columns of n rows, arrays of shape [n], by name.
+    profiles : mapping
+        Their profiles, as of `reference.profile`.
+    event : ndarray of shape [n], optional
+        The rows' times in seconds since 1970; None where they have none.
+    seed : int
+        Of the rows drawn at random.
     """
+    if event is None:
+        return _by_chance(columns, profiles, seed)
     days, spans, row_days = _days(event)
     daily = {name: _daily(Bins(profiles[name]), values, row_days, len(days)) for name, values in columns.items()}
     excess = {name: [_excess(counts, span) for span in spans] for name, counts in daily.items()}
@@ -74,14 +89,41 @@ def calibrate(
     }
 
 
-def usual_ratios(model: Array, baseline: Array, event: NDArray[np.int64]) -> dict[str, list[float]]:
+def _by_chance(
+    columns: Mapping[str, NDArray[Any]], profiles: Mapping[str, dict[str, Any]], seed: int
+) -> dict[str, Any]:
+    """The calibration of rows without times."""
+    rng = np.random.default_rng(seed)
+    counts = {name: np.array(profiles[name]["counts"], dtype=np.int64) for name in columns}
+    chances = {
+        name: [_rounded(_chance(column, rows, len(counts), rng)) for rows in ROWS] for name, column in counts.items()
+    }
+    unknown = {"usual": [0.0], "missing": [0.0], "constant_days": 0}
+    return {
+        "rows": list(ROWS),
+        "days": [1],
+        "margin": [1.0],
+        "day_hours": 0.0,
+        "columns": {name: {"chance": chance, **unknown} for name, chance in chances.items()},
+    }
+
+
+def usual_ratios(model: Array, naive: Array, event: NDArray[np.int64] | None) -> dict[str, list[float]]:
     """By span in days, the ratio of the RMSEs that all windows of training but one in `LEFT_OUT` stay below.
 
-    `model` and `baseline` are errors of n predictions, `event` the rows' times in seconds, shape [n] each. On a day
-    when there is nothing to gain, a good model is no better than its baseline.
+    On a day when there is nothing to predict, a good model is no better than the naive baseline.
+
+    Parameters
+    ----------
+    model, naive : ndarray of shape [n]
+        Errors of the model and of the naive baseline.
+    event : ndarray of shape [n], optional
+        The rows' times in seconds since 1970; without them no span is known.
     """
+    if event is None:
+        return {"days": [], "usual_ratio": []}
     _, spans, row_days = _days(event)
-    squares = np.stack([np.bincount(row_days, weights=error**2) for error in (model, baseline)])
+    squares = np.stack([np.bincount(row_days, weights=error**2) for error in (model, naive)])
     running = np.concatenate([np.zeros((2, 1)), squares.cumsum(axis=1)], axis=1)
     found = []
     for span in spans:
@@ -128,8 +170,8 @@ def _margins(excess: Mapping[str, list[Array]], spans: list[int]) -> list[float]
     windows exceeds; where there are too few to tell, that of the longest span with enough of them.
     """
     margins: list[float] = []
-    for place, span in enumerate(spans):
-        table = np.stack([windows[place] for windows in excess.values()])
+    for index, span in enumerate(spans):
+        table = np.stack([windows[index] for windows in excess.values()])
         starts = range(0, table.shape[1], span)
         worst = sorted(_ratio_to_others(table, start, span) for start in starts)
         enough = len(worst) >= ENOUGH or not margins

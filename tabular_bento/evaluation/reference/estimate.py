@@ -1,62 +1,83 @@
-"""The error to expect of predictions whose outcomes are not there yet: an estimate, and never a reason to alarm.
+"""The error to expect of predictions whose labels are not there yet: an estimate, and never a reason to alarm.
 
-The package's error model has learnt from months that the model had not seen how wrong it is on such rows
-(`training/error_model.py`). It knows the rows, not the world: a storm on the way or a change in what airlines make up
-is in no feature. Its interval says how far off it was on stretches of days that it had not seen itself.
+The package's error model has learnt from rows that the model had not seen how wrong it is on such rows
+(`tabular_bento.evaluation.error_model`). It knows the rows, not the world: what is in no feature, it cannot expect. Its
+interval says how far off it was on stretches of days that it had not seen itself.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
-from features.definition import EVENT_TIME
-from features.functions import FEATURE_NAMES
-from tabular_bento.evaluation.metrics import block_bootstrap
+from tabular_bento.evaluation.metrics import GROUPS, block_bootstrap
+from tabular_bento.evaluation.reference.bins import numbers_of, seconds_of
 from tabular_bento.features.clock import DAY
-from tabular_bento.monitoring.drift.result import Estimate, Interval
-from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.scoring.package import ERROR_MODEL_FILE
-from tabular_bento.traffic.log import FEATURE_PREFIX
+from tabular_bento.traffic.schema import feature_column
 
 if TYPE_CHECKING:
     import xgboost
+
+Interval = tuple[float, float]
 
 _Z = 1.959964
 """Of a 95 % interval."""
 
 
-class ErrorModel:
-    """A package's error model with its spread, as `tabular_bento.evaluation.reference.profile` keeps it under `error: estimate`."""
+class Estimate(BaseModel):
+    """The error to expect of the window's predictions, estimated without labels. Never a reason for the verdict."""
 
-    def __init__(self, booster: xgboost.Booster, spread: dict[str, list[float]]) -> None:
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    n: Annotated[int, Field(description="Rows of the window's sample that it is the mean of")]
+    rmse: float
+    rmse_interval: Interval
+    mae: float
+    mae_interval: Interval
+
+
+class ErrorModel:
+    """A package's error model with its spread, which the profile holds under `error: estimate`."""
+
+    def __init__(self, booster: xgboost.Booster, spread: dict[str, list[float]], features: tuple[str, ...]) -> None:
         booster.set_param({"nthread": 1})
         self._booster = booster
         self._means = np.array([float(booster.attr(name)) for name in ("mean_squared", "mean_absolute")])
         self._spread = spread
+        self._features = features
 
     @classmethod
-    def read(cls, directory: Path, error: dict[str, Any]) -> ErrorModel | None:
-        """That of the package in `directory`; None where it has none, or none that was measured."""
+    def read(cls, directory: Path, error: dict[str, Any], features: tuple[str, ...]) -> ErrorModel | None:
+        """That of the package in `directory`, whose problem has these features; None where it has none, or none that
+        was measured.
+        """
         path, spread = directory / ERROR_MODEL_FILE, error.get("estimate", {})
-        if not path.exists() or not spread.get("days"):
+        if not features or not path.exists() or not spread.get("days"):
             return None
         import xgboost
 
         booster = xgboost.Booster()
         booster.load_model(path)
-        return cls(booster, spread)
+        return cls(booster, spread, features)
 
     def estimate(
-        self, features: NDArray[np.float32], event: NDArray[np.int64], days: float, settings: DriftSettings
+        self,
+        features: NDArray[np.float32],
+        event: NDArray[np.int64] | None,
+        days: float,
+        resamples: int,
+        seed: int,
     ) -> Estimate | None:
         """The error to expect of n rows, spread over `days` days; None for no rows.
 
-        `features` is of shape [n, features], `event` the rows' local times in seconds, shape [n].
+        `features` is of shape [n, features], `event` the rows' times in seconds, shape [n], where they have any.
+        `resamples` and `seed` are of the bootstrap.
         """
         if not len(features):
             return None
@@ -64,10 +85,10 @@ class ErrorModel:
             self._booster.inplace_predict(features, validate_features=False) * self._means, 0.0
         ).T.astype(np.float64)
         rmse, mae = float(np.sqrt(squared.mean())), float(absolute.mean())
-        blocks = event // DAY
+        blocks = np.arange(len(features)) % GROUPS if event is None else event // DAY
 
         def interval(value: float, values: NDArray[np.float64], statistic: Any, name: str) -> Interval:
-            drawn = block_bootstrap(values, blocks, statistic, settings.resamples, settings.seed)
+            drawn = block_bootstrap(values, blocks, statistic, resamples, seed)
             chance = np.log(drawn[1] / drawn[0]) / (2 * _Z) if drawn and drawn[0] > 0 else 0.0
             factor = float(np.exp(_Z * np.hypot(self._spread_over(days, name), chance)))
             return value / factor, value * factor
@@ -80,15 +101,17 @@ class ErrorModel:
             mae_interval=interval(mae, absolute, np.asarray, "mae"),
         )
 
-    def estimate_sample(self, sample: pa.Table, days: float, settings: DriftSettings) -> Estimate | None:
-        """The same of rows as they were logged; None where they lack a feature."""
-        names = [FEATURE_PREFIX + name for name in FEATURE_NAMES]
+    def estimate_sample(
+        self, sample: pa.Table, event: str | None, days: float, resamples: int, seed: int
+    ) -> Estimate | None:
+        """The same of rows as they were logged, their times in column `event`; None where they lack a feature."""
+        names = [feature_column(name) for name in self._features]
         if any(name not in sample.column_names for name in names):
             return None
         with np.errstate(over="ignore"):  # what no float32 can hold is infinite
-            arrays = [sample[name].cast(pa.float64()).to_numpy().astype(np.float32) for name in names]
-        event = sample[EVENT_TIME].cast(pa.int64()).fill_null(0).to_numpy()
-        return self.estimate(np.column_stack(arrays), event, days, settings)
+            arrays = [numbers_of(sample[name]).astype(np.float32) for name in names]
+        seconds = None if event is None else seconds_of(sample[event])
+        return self.estimate(np.column_stack(arrays), seconds, days, resamples, seed)
 
     def _spread_over(self, days: float, name: str) -> float:
         """Beyond the longest span that was measured, that of it: what a month tells of the next is not known."""

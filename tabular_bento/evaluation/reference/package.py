@@ -3,40 +3,59 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.definition import TARGET
-from features.functions import FEATURE_NAMES
 from tabular_bento.errors import PackageError, PackageReferenceError
 from tabular_bento.evaluation.reference.bins import Bins, Counts
 from tabular_bento.evaluation.reference.estimate import ErrorModel
-from tabular_bento.evaluation.reference.profile import OUTCOME
 from tabular_bento.evaluation.reference.thresholds import Thresholds
-from tabular_bento.monitoring.drift.result import Role
+from tabular_bento.evaluation.reference.vocabulary import Vocabulary
+from tabular_bento.problem import Declaration
+from tabular_bento.schema import Kind
 from tabular_bento.scoring.manifest import verify_manifest
-from tabular_bento.scoring.package import PROFILE_FILE, REFERENCE_FILE
-from tabular_bento.traffic.log import FEATURE_PREFIX
+from tabular_bento.scoring.package import PROFILE_FILE, REFERENCE_FILE, read_declaration
+from tabular_bento.scoring.store import find_model
+from tabular_bento.traffic.schema import LABEL, feature_column, input_column, output_column
 
-if TYPE_CHECKING:
-    import bentoml
-
-_ROLES: dict[str, Role] = {TARGET.name: "prediction", OUTCOME: "outcome"}
+Role = Literal["feature", "input", "prediction", "segment", "label"]
 
 
 @dataclass(frozen=True)
 class ReferenceColumn:
-    """One monitored column: its name in reports and in the log, its role, its bins and their counts, its limits."""
+    """One monitored column.
+
+    Parameters
+    ----------
+    name, log_name : str
+        Its name in reports, and in the log.
+    role : Role
+        `input` is of a problem without features.
+    kind : Kind
+        What the log declares it as.
+    unit : str
+        Unit of its values, in words; empty where there is none.
+    bins : Bins
+        The bins of its values.
+    counts : ndarray of shape [bins]
+        Rows of the reference.
+    thresholds : Thresholds
+        How far a window may stray.
+    importance : float
+        Weight among the features, or inputs.
+    """
 
     name: str
     log_name: str
     role: Role
-    kind: str
+    kind: Kind
+    unit: str
     bins: Bins
     counts: Counts
     thresholds: Thresholds
@@ -44,108 +63,165 @@ class ReferenceColumn:
 
     @property
     def rows(self) -> int:
+        """Rows of the reference."""
         return int(self.counts.sum())
-
-    @classmethod
-    def of(cls, name: str, profile: dict[str, Any]) -> ReferenceColumn:
-        """The column `name` of a package's profile. Raises KeyError where it has no counts or no calibration."""
-        column, is_feature = profile["columns"][name], name in FEATURE_NAMES
-        return cls(
-            name,
-            FEATURE_PREFIX + name if is_feature else name,
-            "feature" if is_feature else _ROLES.get(name, "segment"),
-            column["kind"],
-            Bins(column),
-            np.array(column["counts"], dtype=np.int64),
-            Thresholds.from_profile(profile["calibration"], name),
-            column.get("importance", 0.0),
-        )
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The reference of one model: the columns that are logged, and `outcome`, what came true of them, which is not.
+    """The reference of one model.
 
-    `rows` is a sample of its training rows as the log would hold them, `min_rows` the fewest that the thresholds are
-    for, `day_hours` over how many hours of the day the rows of a day are spread at the least, and `error` the model's
-    error on months that it was not trained on. `vocabularies` are the values of fields of categories, by name.
+    Parameters
+    ----------
+    model : str, optional
+        Its tag; None of rows that name no model.
+    declaration : Declaration, optional
+        Of the problem that it was made for; None of rows that name no model.
+    columns : tuple of ReferenceColumn
+        The columns that are logged.
+    rows : Table
+        A sample of its training rows as the log would hold them.
+    label : ReferenceColumn, optional
+        The labels.
+    min_rows : int
+        The fewest rows that the thresholds are for.
+    day_hours : float
+        Over how many hours of the day the rows of a day are spread at the least.
+    naive_baseline : float, optional
+        What the naive baseline predicts where the problem has no offset.
+    error : dict
+        The model's error on rows that it was not trained on.
+    vocabularies : dict
+        The vocabularies of fields of categories, by name.
+    error_model : ErrorModel, optional
+        What error to expect of a row.
     """
 
     model: str | None
+    declaration: Declaration | None
     columns: tuple[ReferenceColumn, ...]
     rows: pa.Table
-    outcome: ReferenceColumn | None = None
+    label: ReferenceColumn | None = None
     min_rows: int = 0
     day_hours: float = 0.0
+    naive_baseline: float | None = None
     error: dict[str, Any] = field(default_factory=dict)
-    vocabularies: dict[str, frozenset[str]] = field(default_factory=dict)
+    vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
     error_model: ErrorModel | None = None
 
     @classmethod
     def none(cls) -> Reference:
         """The reference of rows that name no model: there is nothing to compare with."""
-        return cls(None, (), pa.table({}))
+        return cls(None, None, (), pa.table({}))
 
     @classmethod
-    def of(cls, tag: str | None, profile: dict[str, Any], rows: pa.Table) -> Reference:
-        """The reference that a profile describes. Raises KeyError where it is no whole profile."""
-        columns = {name: ReferenceColumn.of(name, profile) for name in profile["columns"]}
-        outcome, calibration = columns.pop(OUTCOME, None), profile["calibration"]
+    def of(cls, tag: str | None, declaration: Declaration, profile: dict[str, Any], rows: pa.Table) -> Reference:
+        """The reference that a profile describes.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            Where it is no whole profile of a package of this declaration.
+        """
+        columns = {column.log_name: column for column in _columns(declaration, profile)}
+        label, calibration = columns.pop(LABEL, None), profile["calibration"]
         return cls(
             tag,
+            declaration,
             tuple(columns.values()),
             rows,
-            outcome,
+            label,
             int(calibration["rows"][0]),
             float(calibration["day_hours"]),
+            profile.get("naive_baseline"),
             profile.get("error", {}),
-            {name: frozenset(values) for name, values in profile.get("vocabularies", {}).items()},
+            {
+                name: Vocabulary(frozenset(known["values"]), float(known["empty"]))
+                for name, known in profile.get("vocabularies", {}).items()
+            },
         )
 
     def usual_ratio(self, days: float) -> float:
-        """The ratio to zero gain's RMSE that windows of the training months, spanning as many days, stayed below."""
-        if "usual_ratio" not in self.error:
+        """The ratio to the naive baseline's RMSE that windows of training, spanning as many days, stayed below."""
+        if not self.error.get("usual_ratio"):
             return 0.0
         return float(np.interp(np.log(max(days, 1.0)), np.log(self.error["days"]), self.error["usual_ratio"]))
 
     @classmethod
     def load(cls, tag: str) -> Reference:
-        """The reference of model `tag` in the BentoML store. Raises PackageReferenceError where it cannot be used."""
-        model = stored_model(tag)
-        return cls.read(Path(model.path), str(model.tag))
+        """The reference of model `tag`, or of the champion, in the model store.
+
+        Raises
+        ------
+        PackageReferenceError
+            Where it cannot be used.
+        """
+        try:
+            model = find_model(tag)
+        except PackageError as error:
+            raise PackageReferenceError(str(error)) from error
+        return cls.read(model.directory, model.tag)
 
     @classmethod
     def read(cls, directory: Path, tag: str) -> Reference:
-        """The reference of the package in `directory`. Raises PackageReferenceError where it cannot be used."""
+        """The reference of the package in `directory`.
+
+        Raises
+        ------
+        PackageReferenceError
+            Where it cannot be used.
+        """
         try:
             verify_manifest(directory)
-            profile = json.loads((directory / PROFILE_FILE).read_text())
+            declaration = read_declaration(directory)
+            profile = json.loads((directory / PROFILE_FILE).read_text(encoding="utf-8"))
             rows = pq.read_table(directory / REFERENCE_FILE)
-            return replace(cls.of(tag, profile, rows), error_model=ErrorModel.read(directory, profile["error"]))
+            found = cls.of(tag, declaration, profile, rows)
+            names = declaration.feature_names
+            return replace(found, error_model=ErrorModel.read(directory, profile.get("error", {}), names))
         except PackageError as error:
             raise PackageReferenceError(str(error)) from error
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise PackageReferenceError(
                 f"{tag}: its profile cannot be used ({error!r}): train the model again."
             ) from error
 
 
-def stored_model(tag: str) -> bentoml.Model:
-    """The entry of model `tag`, or of the champion, in the BentoML store.
+def _columns(declaration: Declaration, profile: dict[str, Any]) -> list[ReferenceColumn]:
+    declared = _declared(declaration)
+    logged = [name for name in profile["columns"] if name in declared]
+    short = {name: name.partition(".")[2] or name for name in logged}
+    several = {name for name, count in Counter(short.values()).items() if count > 1}
+    found = []
+    for log_name in logged:
+        column, (role, kind, unit) = profile["columns"][log_name], declared[log_name]
+        found.append(
+            ReferenceColumn(
+                log_name if short[log_name] in several else short[log_name],
+                log_name,
+                role,
+                kind,
+                unit,
+                Bins(column),
+                np.array(column["counts"], dtype=np.int64),
+                Thresholds.from_profile(profile["calibration"], log_name),
+                column.get("importance", 0.0),
+            )
+        )
+    return found
 
-    Raises PackageReferenceError where there is none.
-    """
-    import bentoml
-    from bentoml.exceptions import BentoMLException
 
-    from tabular_bento.serving.bento import tag_of
-
-    try:
-        return bentoml.models.get(tag_of(tag))
-    except PackageError as error:
-        raise PackageReferenceError(str(error)) from error
-    except (BentoMLException, ValueError) as error:
-        raise PackageReferenceError(
-            f"The model {tag} is not in the BentoML store ({error}): run this where the model was trained, or "
-            "import it with `bentoml models import`."
-        ) from error
+def _declared(declaration: Declaration) -> dict[str, tuple[Role, Kind, str]]:
+    """Role, kind and unit of each column that may be monitored, by its name in the log."""
+    inputs: Role = "segment" if declaration.features else "input"
+    found: dict[str, tuple[Role, Kind, str]] = {
+        input_column(item.name): (inputs, item.kind, item.unit or "") for item in declaration.fields
+    }
+    for feature in declaration.features:
+        found[feature_column(feature.name)] = ("feature", Kind.NUMBER, "" if feature.unit == "code" else feature.unit)
+    for output in declaration.outputs:
+        kind = Kind.NUMBER if output.parts else output.kind
+        found |= {output_column(name): ("prediction", kind, output.unit or "") for name in output.columns}
+    target = declaration.target
+    found[LABEL] = ("label", Kind.TEXT if target.kind is Kind.TEXT else Kind.NUMBER, target.unit or "")
+    return found

@@ -2,20 +2,21 @@
 
 | key | |
 |---|---|
-| rows | of the training months |
-| columns | by name, as below; `outcome` is what came true |
-| vocabularies | by field of categories, its values: `tabular_bento.evaluation.reference.vocabulary` |
-| calibration | how far windows may stray: `tabular_bento.evaluation.reference.calibration` |
-| error | of the model on months that it did not see: RMSE with its 95 % interval, MAE, bias, ratio to zero gain |
-| error: days, usual_ratio | that ratio by span, as nearly all windows of the training months stayed below it |
-| error: estimate | by span, how far the error model was off: root mean square of ln(realised / estimated) |
+| rows | of the training part |
+| columns | by name in the log, as below: `feature.*` (without features `input.*`), `output.*`, `label`, and segments |
+| vocabularies | by field of categories, its `values` and the share that is `empty`: `reference.vocabulary` |
+| calibration | how far windows may stray: `reference.calibration` |
+| naive_baseline | the mean of the labels, where the problem has no offset; else null |
+| error | of the model on rows that it did not see: RMSE with its 95 % interval, MAE, bias, `ratio_to_naive_baseline` |
+| error: days, usual_ratio | that ratio by span, as nearly all windows of the training part stayed below it |
+| error: estimate | by span, how far the error model was off: root mean square of ln(observed / estimated) |
 
 | key of a column | of | |
 |---|---|---|
-| kind | all | `number` or `text` |
+| kind | all | `number`, `time` (in days since 1970) or `text` |
 | n, missing | all | rows, and the share of them that has no value |
 | counts | all | rows in each bin, as `reference.bins` orders them: missing, other, then the bins themselves |
-| importance | features | share of 1 among the features: `tabular_bento.evaluation.reference.importance` |
+| importance | features, or inputs | share of 1 among them: `importance` |
 | values | few distinct numbers | each is a bin |
 | edges | other numbers | inner edges of quantile bins between minimum and maximum |
 | minimum, maximum | numbers | the range; left out where all is missing |
@@ -25,54 +26,150 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.definition import SEGMENTS, TARGET
-from features.functions import FEATURE_NAMES
+from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.bins import Bins
 from tabular_bento.evaluation.reference.calibration import calibrate
-
-OUTCOME = "outcome"
-"""The name of what came true, as a column of the profile and of the reference rows."""
+from tabular_bento.evaluation.reference.vocabulary import vocabularies
+from tabular_bento.features.columns import Columns
+from tabular_bento.problem import Declaration
+from tabular_bento.schema import Field, Kind
+from tabular_bento.traffic.schema import LABEL, feature_column, input_column, output_column
 
 BINS = 20
 REST_BINS = 5
 TOP_CATEGORIES = 30
+IMPORTANCE_ROWS = 2_000
+
+Outputs = Mapping[str, NDArray[Any]]
+"""Outputs of n predictions by name: of shape [n], or [n, parts]."""
+
+
+def naive_baseline(declaration: Declaration, labels: NDArray[np.float64]) -> float | None:
+    """What the naive baseline predicts where the problem has no offset: the mean of the training labels; else None."""
+    if declaration.offset is not None or not (~np.isnan(labels)).any():
+        return None
+    return float(np.nanmean(labels))
+
+
+def monitored_inputs(declaration: Declaration) -> tuple[Field, ...]:
+    """The fields that drift is looked for in: of a problem without features all but the identifier and the event time,
+    else the segments that no feature has the name of.
+    """
+    if not declaration.features:
+        apart = (declaration.identifier, declaration.event_time)
+        return tuple(item for item in declaration.fields if item.name not in apart)
+    return tuple(declaration.field(name) for name in declaration.segments if name not in declaration.feature_names)
+
+
+def output_columns(declaration: Declaration, outputs: Outputs) -> dict[str, NDArray[Any]]:
+    """Outputs as columns of shape [n] by their names in the log, one a part."""
+    found: dict[str, NDArray[Any]] = {}
+    for output in declaration.outputs:
+        values = np.asarray(outputs[output.name])
+        parts = values.T if output.parts else [values]
+        found |= {output_column(name): part for name, part in zip(output.columns, parts, strict=True)}
+    return found
 
 
 def monitored(
-    columns: Mapping[str, NDArray[Any]],
-    features: NDArray[np.float32],
-    predicted: NDArray[np.float64],
-    outcome: NDArray[np.float64],
+    declaration: Declaration,
+    columns: Columns,
+    features: NDArray[np.float32] | None,
+    outputs: Outputs,
+    labels: NDArray[Any],
 ) -> dict[str, NDArray[Any]]:
-    """The columns that drift is looked for in: features, predictions, outcomes, and segments that are no feature.
+    """The columns that drift is looked for in, by their names in the log.
 
-    `columns` are the request's fields, arrays of shape [n] by name; `features` is of shape [n, features].
+    Parameters
+    ----------
+    declaration : Declaration
+        Of the problem.
+    columns : Columns
+        The fields of n rows, arrays of shape [n].
+    features : ndarray of shape [n, features], optional
+        Not needed for a problem without features.
+    outputs : mapping
+        The model's predictions.
+    labels : ndarray of shape [n]
+        The labels.
+
+    Returns
+    -------
+    dict
+        float64 arrays in which NaN is missing and times are in days, and object arrays of texts.
     """
-    found: dict[str, NDArray[Any]] = {
-        name: features[:, index].astype(np.float64) for index, name in enumerate(FEATURE_NAMES)
-    }
-    found |= {TARGET.name: predicted, OUTCOME: outcome}
-    return found | {name: columns[name] for name in SEGMENTS if name not in found}
+    found: dict[str, NDArray[Any]] = {}
+    if features is not None:
+        for index, name in enumerate(declaration.feature_names):
+            found[feature_column(name)] = features[:, index].astype(np.float64)
+    kinds = _output_kinds(declaration)
+    for name, values in output_columns(declaration, outputs).items():
+        found[name] = _plain(values, kinds[name])
+    found[LABEL] = _plain(labels, declaration.target.kind)
+    for item in monitored_inputs(declaration):
+        found[input_column(item.name)] = _plain(columns[item.name], item.kind)
+    return found
+
+
+def _output_kinds(declaration: Declaration) -> dict[str, Kind]:
+    """The kind of each output's column, by its name in the log."""
+    return {output_column(name): output.kind for output in declaration.outputs for name in output.columns}
+
+
+def _plain(values: Any, kind: Kind) -> NDArray[Any]:
+    """Texts as objects, times in days, everything else as float64."""
+    array = np.asarray(values)
+    if kind is Kind.TEXT:
+        return array.astype(object)
+    return array / kind.per_day if kind.is_time else array.astype(np.float64)
 
 
 def profile(
-    columns: Mapping[str, NDArray[Any]], event: NDArray[np.int64], importance: Mapping[str, float], seed: int
+    declaration: Declaration,
+    columns: Columns,
+    features: NDArray[np.float32] | None,
+    outputs: Outputs,
+    labels: NDArray[np.float64],
+    weights: Mapping[str, float],
+    seed: int,
 ) -> dict[str, Any]:
     """The profile of n rows, n at least 1, but for `error`; the same bytes for the same rows and seed.
 
-    `columns` are as for `profile_columns`, `event` is the rows' times in seconds, and `importance` the weights of the
-    features, by name.
+    Parameters
+    ----------
+    declaration, columns, features, outputs, labels
+        As of `monitored`.
+    weights : mapping
+        The importance of each feature, or input, by name; of those that are not named, all have the same.
+    seed : int
+        Of the calibration.
     """
-    summaries = profile_columns(columns)
-    for name, weight in importance.items():
-        summaries[name]["importance"] = float(f"{weight:.6g}")
-    return {"rows": len(event), "columns": summaries, "calibration": calibrate(columns, summaries, event, seed)}
+    watched = monitored(declaration, columns, features, outputs, labels)
+    summaries = profile_columns(watched)
+    kinds = _output_kinds(declaration) | {input_column(item.name): item.kind for item in declaration.fields}
+    for name, summary in summaries.items():
+        if name in kinds and kinds[name].is_time:
+            summary["kind"] = "time"
+    if declaration.features:
+        names = {name: feature_column(name) for name in declaration.feature_names}
+    else:
+        names = {item.name: input_column(item.name) for item in monitored_inputs(declaration)}
+    for name, column in names.items():
+        summaries[column]["importance"] = float(f"{weights.get(name, 1 / len(names)):.6g}")
+    return {
+        "rows": len(labels),
+        "columns": summaries,
+        "calibration": calibrate(watched, summaries, event_seconds(declaration, columns), seed),
+        "vocabularies": vocabularies(declaration, columns),
+        "naive_baseline": naive_baseline(declaration, labels),
+    }
 
 
 def profile_columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, Any]]:
@@ -81,6 +178,84 @@ def profile_columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, 
     Columns of numbers are float (NaN is missing), columns of text are object (None is missing).
     """
     return {name: _profile(values) for name, values in columns.items()}
+
+
+def reference_rows(
+    declaration: Declaration,
+    columns: Columns,
+    features: NDArray[np.float32] | None,
+    outputs: Outputs,
+    labels: NDArray[Any],
+) -> pa.Table:
+    """Rows as the log would hold them, with their labels; parameters as of `monitored`."""
+    arrays: dict[str, pa.Array] = {
+        input_column(item.name): arrow_column(columns[item.name], item) for item in declaration.fields
+    }
+    if features is not None:
+        for index, name in enumerate(declaration.feature_names):
+            values = features[:, index].astype(np.float64)
+            arrays[feature_column(name)] = pa.array(values, pa.float64(), from_pandas=True)
+    kinds = _output_kinds(declaration)
+    for name, part in output_columns(declaration, outputs).items():
+        arrays[name] = arrow_column(part, Field(name, kinds[name]))
+    arrays[LABEL] = pa.array(_plain(labels, declaration.target.kind), from_pandas=True)
+    return pa.table(arrays)
+
+
+def arrow_column(values: Any, item: Field) -> pa.Array:
+    """A column of a field, as it is held in NumPy, in Arrow; missing values are null."""
+    if item.kind is Kind.TEXT:
+        return pa.array(values.tolist() if hasattr(values, "tolist") else list(values), pa.string())
+    array = np.asarray(values)
+    missing = np.isnan(array) if array.dtype.kind == "f" else np.zeros(len(array), dtype=np.bool_)
+    if item.kind is Kind.NUMBER:
+        return pa.array(array.astype(np.float64), pa.float64(), mask=missing)
+    whole = pa.array(np.where(missing, 0, array).astype(np.int64), pa.int64(), mask=missing)
+    match item.kind:
+        case Kind.BOOLEAN:
+            return whole.cast(pa.bool_())
+        case Kind.DATE:
+            return whole.cast(pa.int32()).cast(pa.date32())
+        case Kind.LOCAL_TIME:
+            return whole.cast(pa.timestamp("s"))
+        case Kind.INSTANT:
+            return whole.cast(pa.timestamp("us", tz="UTC"))
+        case _:
+            return whole
+
+
+def importance(
+    predict: Callable[[NDArray[np.float32]], NDArray[np.float64]], features: NDArray[np.float32], seed: int
+) -> NDArray[np.float64]:
+    """Each feature's share of the predictions' mean squared change when it alone is shuffled among rows.
+
+    Model reliance by permutation (Fisher, Rudin and Dominici, All Models are Wrong, but Many are Useful, JMLR 20, 2019,
+    after Breiman, Random Forests, 2001), of the prediction rather than of the error: it asks for no labels, is never
+    negative, and means the same for every runner.
+
+    Parameters
+    ----------
+    predict : callable
+        Gives raw scores, of shape [n] or [n, k], of features of shape [n, features].
+    features : ndarray of shape [n, features]
+        n is at least 2; up to `IMPORTANCE_ROWS` rows are used.
+    seed : int
+        Of the shuffling.
+
+    Returns
+    -------
+    ndarray of shape [features]
+        All equal where nothing moves the prediction.
+    """
+    rng = np.random.default_rng(seed)
+    rows = features[rng.choice(len(features), min(IMPORTANCE_ROWS, len(features)), replace=False)]
+    scores, changes = predict(rows), np.empty(rows.shape[1])
+    for index in range(rows.shape[1]):
+        shuffled = rows.copy()
+        shuffled[:, index] = rng.permutation(rows[:, index])
+        changes[index] = np.mean((predict(shuffled) - scores) ** 2)
+    total = changes.sum()
+    return np.asarray(changes / total if total else np.full(len(changes), 1 / max(len(changes), 1)))
 
 
 def _profile(values: NDArray[Any]) -> dict[str, Any]:

@@ -19,10 +19,10 @@ SPREAD = 4.0
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What windows of the training months taught of one column; made by `tabular_bento.evaluation.reference.calibration`.
+    """What windows of the training part taught of one column; made by `tabular_bento.evaluation.reference.calibration`.
 
     Over numbers of `rows`, shape [r]: `chance`, the index of that many rows of an unchanged column that is hardly ever
-    exceeded. Over spans in `days`, shape [d]: `usual`, the largest index of a window of the training months, less what
+    exceeded. Over spans in `days`, shape [d]: `usual`, the largest index of a window of the training part, less what
     is noise; `missing`, its largest rise of the missing share; and `margin`, the factor that a window which had no part
     in those largest ones asks for. `constant_days` is for how many days on end the column was constant in training.
     """
@@ -58,7 +58,7 @@ class Thresholds:
         return rise + SPREAD * float(np.sqrt(share * (1 - share) / rows))
 
     def usual_index(self, days: float) -> float:
-        """The largest index of windows of the training months that spanned as many days, less what was noise."""
+        """The largest index of windows of the training part that spanned as many days, less what was noise."""
         return self._by_days(self.usual, days)
 
     def may_be_constant(self, days: float) -> bool:

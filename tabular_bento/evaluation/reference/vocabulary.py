@@ -1,17 +1,18 @@
-"""Values of text that the training months never held: which, and how many rows have them, in bounded memory."""
+"""Values of text that the training rows never held: which, and how many rows have them, in bounded memory."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.definition import FIELDS
+from tabular_bento.features.columns import Columns, plain
+from tabular_bento.problem import Declaration
 from tabular_bento.schema import Kind
 
 MOST_KNOWN = 500
@@ -23,14 +24,27 @@ KNOWN, EMPTY, UNKNOWN = 0, 1, 2
 TEXT_KINDS = 3
 
 
-def vocabularies(columns: Mapping[str, NDArray[Any]]) -> dict[str, list[str]]:
-    """The values of each field of categories in n rows, sorted; `columns` are arrays of shape [n] by name."""
-    found = {}
-    for field in FIELDS:
-        if field.kind is Kind.TEXT:
-            values = {value for value in columns[field.name].tolist() if value is not None}
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a field of categories held in training: its values, and the share of rows without one."""
+
+    values: frozenset[str] = frozenset()
+    empty: float = 0.0
+
+
+def vocabularies(declaration: Declaration, columns: Columns) -> dict[str, dict[str, Any]]:
+    """The sorted `values` of each field of categories in n rows, and the share of rows that is `empty`, by name.
+
+    `columns` are of shape [n].
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for item in declaration.fields:
+        if item.kind is Kind.TEXT:
+            texts = list(plain(columns[item.name]))
+            values = {value for value in texts if value}
             if 0 < len(values) <= MOST_KNOWN:
-                found[field.name] = sorted(values)
+                empty = sum(not value for value in texts) / len(texts)
+                found[item.name] = {"values": sorted(values), "empty": float(f"{empty:.6g}")}
     return found
 
 
@@ -53,11 +67,11 @@ class NewValues:
         encoded = column.dictionary_encode()
         values = encoded.dictionary.to_pylist()
         kinds = np.array([self._kind(value) for value in values], np.int64)
-        places = encoded.indices.fill_null(len(values)).to_numpy()
-        codes: NDArray[np.int64] = np.append(kinds, EMPTY)[places]
-        counts = np.bincount(places, minlength=len(values) + 1)
-        for place in np.flatnonzero(kinds == UNKNOWN).tolist():
-            self.counts[values[place]] += int(counts[place])
+        indices = encoded.indices.fill_null(len(values)).to_numpy()
+        codes: NDArray[np.int64] = np.append(kinds, EMPTY)[indices]
+        counts = np.bincount(indices, minlength=len(values) + 1)
+        for index in np.flatnonzero(kinds == UNKNOWN).tolist():
+            self.counts[values[index]] += int(counts[index])
         self._shrink()
         self.count(np.bincount(codes, minlength=TEXT_KINDS))
         return codes

@@ -1,1 +1,1 @@
-"""Whether one model may take the place of another: `tabular_bento.monitoring.compare.job.run`, and its command."""
+"""Whether one model may take the place of another: `tabular_bento.monitoring.compare.job.run`."""

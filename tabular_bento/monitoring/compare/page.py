@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 
-from features.definition import TARGET
-from tabular_bento.monitoring.compare import figures
-from tabular_bento.monitoring.compare.charts import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE
-from tabular_bento.monitoring.compare.pairs import Pairs
-from tabular_bento.monitoring.compare.result import Agreement, CompareResult, Mode, Party, Verdict, WorstRow
+from tabular_bento.monitoring.compare import charts
+from tabular_bento.monitoring.compare.predictions import PairedPredictions
+from tabular_bento.monitoring.compare.result import Agreement, ComparedModel, CompareResult, Mode, Verdict, WorstRow
+from tabular_bento.monitoring.compare.svg import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE
 
 _HEADLINES: dict[tuple[Mode, Verdict], str] = {
     ("equivalent", "accepted"): "Equivalent",
@@ -36,11 +35,10 @@ td, th {{ text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid {G
 .key {{ display: inline-block; width: 18px; height: 4px; vertical-align: middle; margin: 0 5px 0 12px; }}
 details {{ margin: 6px 0; }} summary {{ cursor: pointer; }}
 """
-_UNIT = TARGET.unit or ""
 _FEW_ULPS = 1_000_000
 
 
-def page(result: CompareResult, pairs: Pairs) -> str:
+def page(result: CompareResult, paired: PairedPredictions) -> str:
     """The whole page; without rows, when nothing was compared, the verdict alone."""
     headline = _HEADLINES.get((result.mode, result.verdict), "Cannot tell")
     names = f"{_named(result.candidate)} against {_named(result.baseline)}"
@@ -49,8 +47,8 @@ def page(result: CompareResult, pairs: Pairs) -> str:
         f'<ul class="lead {result.verdict}">{"".join(f"<li>{escape(reason)}</li>" for reason in result.reasons)}</ul>',
         f'<p class="muted">{escape(_what(result))}</p>',
     ]
-    if len(pairs):
-        body += _pictures(result, pairs)
+    if len(paired):
+        body += _pictures(result, paired)
     body += [_worst(result), _numbers(result), _about(result)]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="UTF-8">'
@@ -61,14 +59,14 @@ def page(result: CompareResult, pairs: Pairs) -> str:
     )
 
 
-def _pictures(result: CompareResult, pairs: Pairs) -> list[str]:
+def _pictures(result: CompareResult, paired: PairedPredictions) -> list[str]:
     errors = [
-        _figure("Is it worse?", figures.metrics(result.metrics)),
-        _figure("What does it cost?", figures.cost(result)),
+        _figure("Is it worse?", charts.metrics(result.metrics, result.unit)),
+        _figure("What does it cost?", charts.cost(result)),
     ]
     predictions = [
-        _figure("Predictions, both", figures.scatter(pairs)),
-        _figure("How far predictions moved", figures.moves(pairs, float(result.settings["moved_minutes"]))),
+        _figure("Predictions, both", charts.scatter(paired, result.unit)),
+        _figure("How far predictions moved", charts.moves(paired, float(result.settings["moved_by"]), result.unit)),
     ]
     key = (
         f'<span class="key" style="background:{BASELINE}"></span>baseline'
@@ -78,14 +76,14 @@ def _pictures(result: CompareResult, pairs: Pairs) -> list[str]:
     note = (
         '<p class="muted">Intervals hold for all segments together; green is within what is allowed, red is a loss.</p>'
     )
-    drawn = figures.segments(result.segments)
+    drawn = charts.segments(result.segments, result.unit)
     grid = [f'<div class="two">{"".join(part)}</div>' for part in (errors, predictions) if any(part)]
     if result.mode == "equivalent":
         grid.reverse()
     return [
         *grid,
         _figure(forest, note + drawn) if drawn else "",
-        _figure(f"Day by day {key}", figures.daily(result.days)),
+        _figure(f"Day by day {key}", charts.daily(result.days, result.unit)),
     ]
 
 
@@ -93,14 +91,15 @@ def _figure(title: str, drawn: str) -> str:
     return f"<section><h2>{title}</h2>{drawn}</section>" if drawn else ""
 
 
-def _named(party: Party) -> str:
-    return party.name if party.model in (None, party.name) else f"{party.name} ({party.model})"
+def _named(model: ComparedModel) -> str:
+    return model.name if model.model in (None, model.name) else f"{model.name} ({model.model})"
 
 
 def _what(result: CompareResult) -> str:
     rows, source = result.rows, result.source
     when = f", {source.first:%Y-%m-%d} to {source.last:%Y-%m-%d}" if source.first and source.last else ""
-    counts = f"{rows.compared:,} rows, {rows.outcomes:,} of them with an outcome on {rows.days:,} days"
+    where = f" on {rows.days:,} days" if source.first else ""
+    counts = f"{rows.compared:,} rows, {rows.labels:,} of them with a label{where}"
     return f"{counts}; {source.where}{when}."
 
 
@@ -129,12 +128,12 @@ def _features(worst: WorstRow) -> str:
 def _numbers(result: CompareResult) -> str:
     parts = []
     if result.agreement is not None:
-        found = result.agreement
+        found, unit = result.agreement, f" {escape(result.unit)}" if result.unit else ""
         parts.append(
             f"<p>{found.rows_differing:,} of {result.rows.compared:,} predictions differ in any bit, "
             f"{found.rows_beyond:,} by more than the tolerance, {found.moved:,} ({found.moved_share:.2%}) by more "
-            f"than {result.settings['moved_minutes']:g} {_UNIT}. The largest difference is {found.largest:.6g} "
-            f"{_UNIT}{_ulps(found)}, the mean {found.mean:+.4g}.</p>"
+            f"than {result.settings['moved_by']:g}{unit}. The largest difference is {found.largest:.6g}"
+            f"{unit}{_ulps(found)}, the mean {found.mean:+.4g}.</p>"
         )
     if result.metrics:
         rows = [
@@ -145,27 +144,27 @@ def _numbers(result: CompareResult) -> str:
                 f"{metric.delta:+.3f}",
                 _interval(metric.interval),
                 f"{metric.margin:.3f}",
-                metric.standing.replace("_", " "),
+                metric.status.replace("_", " "),
             ]
             for metric in result.metrics
         ]
-        head = ("", "baseline", "candidate", "delta", "interval", "allowed", "standing")
+        head = ("", "baseline", "candidate", "delta", "interval", "allowed", "status")
         parts.append(_table(head, rows, (1, 2, 3, 4, 5)))
     if result.segments:
         rows = [
             [
                 f"{part.field} {part.value}",
-                f"{part.outcomes:,}",
+                f"{part.labels:,}",
                 f"{part.rmse.baseline:.2f}",
                 f"{part.rmse.delta:+.3f}",
                 _interval(part.rmse.interval),
                 f"{part.mae.delta:+.3f}",
                 _interval(part.mae.interval),
-                part.standing.replace("_", " "),
+                part.status.replace("_", " "),
             ]
             for part in result.segments
         ]
-        columns = ("segment", "outcomes", "RMSE", "RMSE delta", "interval", "MAE delta", "interval", "standing")
+        columns = ("segment", "labels", "RMSE", "RMSE delta", "interval", "MAE delta", "interval", "status")
         parts.append(f"<details><summary>By segment</summary>{_table(columns, rows, range(1, 7))}</details>")
     return f"<h2>Numbers</h2>{''.join(parts)}" if parts else ""
 
@@ -179,11 +178,11 @@ def _ulps(found: Agreement) -> str:
 def _about(result: CompareResult) -> str:
     notes = "".join(f"<p>{escape(note)}</p>" for note in result.notes)
     left_out = ", ".join(f"{count:,} {why}" for why, count in result.rows.left_out.items())
-    parties = [
-        [role, _named(party), party.kind, (party.fingerprint or "")[:12], party.trained_at or ""]
-        for role, party in (("baseline", result.baseline), ("candidate", result.candidate))
+    models = [
+        [role, _named(model), model.kind, (model.fingerprint or "")[:12], model.trained_at or ""]
+        for role, model in (("baseline", result.baseline), ("candidate", result.candidate))
     ]
-    table = _table(("", "model", "from", "fingerprint", "trained"), parties, ())
+    table = _table(("", "model", "from", "fingerprint", "trained"), models, ())
     out = f"<p>Left out: {escape(left_out)}.</p>" if left_out else ""
     return f'<h2>About</h2>{notes}{out}{table}<p class="muted">Made {result.made_at:%Y-%m-%d %H:%M} UTC.</p>'
 

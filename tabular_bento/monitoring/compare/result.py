@@ -6,14 +6,15 @@ the baseline's, in the target's unit: above zero the candidate is worse. Interva
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tabular_bento.evaluation.noninferiority import MetricName, Standing
+from tabular_bento.evaluation.noninferiority import MetricName, Status
 
-FORMAT = 1
+FORMAT = 2
 
 Mode = Literal["equivalent", "not_worse"]
 Verdict = Literal["accepted", "refused", "cannot_tell"]
@@ -23,16 +24,40 @@ EXIT_CODES: dict[Verdict, int] = {"accepted": 0, "refused": 1, "cannot_tell": 2}
 """What the command ends with; 3 is a comparison that failed."""
 
 
+@dataclass
+class Decision:
+    """What was found against a candidate, what could not be told, and what was found for it; in plain words.
+
+    What refuses wins over what cannot be told.
+    """
+
+    refusals: list[str] = field(default_factory=list)
+    unclear: list[str] = field(default_factory=list)
+    confirmed: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it comes to."""
+        if self.refusals:
+            return "refused"
+        return "cannot_tell" if self.unclear else "accepted"
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why."""
+        return [*self.refusals, *self.unclear] or self.confirmed
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Party(_Part):
-    """One of the two."""
+class ComparedModel(_Part):
+    """One of the two models."""
 
     name: Annotated[str, Field(description="As it was given: a tag, a folder or a URL")]
     kind: Annotated[Literal["package", "server", "log"], Field(description="Where its predictions come from")]
-    model: Annotated[str | None, Field(description="Tag of the model that answers")]
+    model: Annotated[str | None, Field(description="Tag of the model that predicts")]
     fingerprint: Annotated[str | None, Field(description="Of its package")]
     trained_at: str | None
     size_bytes: Annotated[int | None, Field(description="Of all files of its package")]
@@ -43,7 +68,7 @@ class Source(_Part):
 
     kind: Literal["test", "parquet", "traffic", "shadow"]
     where: str
-    first: Annotated[datetime | None, Field(description="Local time of the earliest row")]
+    first: Annotated[datetime | None, Field(description="Event time of the earliest row; null without event times")]
     last: datetime | None
 
 
@@ -51,8 +76,10 @@ class Rows(_Part):
     """What was compared."""
 
     compared: int
-    outcomes: Annotated[int, Field(description="Of those, with an outcome")]
-    days: Annotated[int, Field(description="On which rows with an outcome lie")]
+    labels: Annotated[int, Field(description="Of those, with a label")]
+    days: Annotated[
+        int, Field(description="Days of the event time that have labels; blocks of rows where there is no event time")
+    ]
     left_out: Annotated[dict[str, int], Field(description="Rows that could not be compared, by why")]
 
 
@@ -78,7 +105,7 @@ class Agreement(_Part):
     largest: Annotated[float, Field(description="Largest difference, absolute")]
     largest_ulps: Annotated[int, Field(description="The same in units of the last place of float64")]
     mean: Annotated[float, Field(description="Mean difference, candidate less baseline")]
-    moved: Annotated[int, Field(description="Rows that moved by more than `moved_minutes`")]
+    moved: Annotated[int, Field(description="Rows that moved by more than `moved_by`")]
     moved_share: float
     worst: list[WorstRow]
 
@@ -92,7 +119,7 @@ class Metric(_Part):
     delta: float
     interval: Interval | None
     margin: Annotated[float, Field(description="The delta that is allowed")]
-    standing: Standing
+    status: Status
 
 
 class SegmentMetric(_Part):
@@ -109,11 +136,11 @@ class Segment(_Part):
 
     field: str
     value: str
-    outcomes: int
+    labels: int
     days: int
     rmse: SegmentMetric
     mae: SegmentMetric
-    standing: Annotated[
+    status: Annotated[
         Literal["harmed", "held", "unclear", "too_few"],
         Field(description="`harmed` is a refusal; `held` is within its margin by all of its interval"),
     ]
@@ -123,13 +150,13 @@ class Day(_Part):
     """Both errors of one day."""
 
     day: date
-    outcomes: int
+    labels: int
     baseline_rmse: float
     candidate_rmse: float
 
 
 class Cost(_Part):
-    """One figure of both that is not about errors."""
+    """One measure of both that is not about errors."""
 
     name: Literal["one_row_microseconds", "thousand_rows_microseconds", "package_bytes"]
     baseline: float
@@ -146,8 +173,10 @@ class CompareResult(_Part):
     exit_code: int
     made_at: datetime
     mode: Mode
-    baseline: Party
-    candidate: Party
+    target: Annotated[str, Field(description="The output that is compared")]
+    unit: Annotated[str | None, Field(description="Of its values")]
+    baseline: ComparedModel
+    candidate: ComparedModel
     source: Source
     reasons: Annotated[list[str], Field(description="Why, in plain words; never empty")]
     notes: Annotated[list[str], Field(description="What to know beside")]
@@ -155,7 +184,7 @@ class CompareResult(_Part):
     agreement: Agreement | None
     metrics: list[Metric]
     segments: list[Segment]
-    days: list[Day]
+    days: Annotated[list[Day], Field(description="Empty without event times")]
     costs: list[Cost]
     settings: dict[str, Any]
 

@@ -1,26 +1,37 @@
-"""Settings of a comparison. Each is overridden by the variable of its name in capitals, after `COMPARE_`."""
+"""Settings of a comparison.
+
+A setting comes from an option of the command, else from the environment variable of its name in capitals, after
+`TABULAR_BENTO_COMPARE_`, else from the table `[compare]` of the project's settings of monitoring.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import Field, NaiveDatetime, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tabular_bento.client import Protocol
 from tabular_bento.errors import CompareError
 from tabular_bento.evaluation.noninferiority import LEAST_DAYS
-from tabular_bento.monitoring.arguments import first_error
-from tabular_bento.monitoring.replay.config import DoorName
+
+PREFIX = "TABULAR_BENTO_COMPARE_"
 
 _OPTIONS = {"start": "--from", "end": "--to", "on": "--window-on"}
 """Of the command, where they are not named as the setting."""
 
 
 class CompareSettings(BaseSettings):
-    """What makes a verdict, where logged rows are, and how servers are asked."""
+    """What makes a verdict, where logged rows are, and how servers are asked.
 
-    model_config = SettingsConfigDict(env_prefix="COMPARE_", frozen=True, extra="forbid")
+    Days are those of the event time; where there is none, blocks of rows stand for them.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     absolute_tolerance: float = Field(
         1e-4, ge=0, description="Equivalent: predictions may differ by this, in the target's unit, plus the relative."
@@ -36,21 +47,21 @@ class CompareSettings(BaseSettings):
         0.03, gt=0, description="Not worse: a segment that is shown to lose more than this share is a refusal."
     )
     confidence: float = Field(0.99, ge=0.8, lt=1, description="Not worse: of the intervals of RMSE and MAE, two-sided.")
-    min_outcomes: int = Field(1_000, ge=1, description="Not worse: with fewer outcomes there is no verdict.")
+    min_labels: int = Field(1_000, ge=1, description="Not worse: with fewer labels there is no verdict.")
     min_days: int = Field(
         35,
         ge=LEAST_DAYS,
         description="Not worse: nor with fewer days; what goes wrong on a few days needs days to be seen on.",
     )
-    min_segment_outcomes: int = Field(
+    min_segment_labels: int = Field(
         50,
         ge=2,
-        description=f"Segments of fewer outcomes, or on fewer than {LEAST_DAYS} days, are shown, not judged.",
+        description=f"Segments of fewer labels, or on fewer than {LEAST_DAYS} days, are shown, not judged.",
     )
     resamples: int = Field(2_000, ge=200, description="Bootstrap resamples behind each interval.")
     seed: int = Field(20130101, ge=0, description="Of the bootstrap.")
 
-    moved_minutes: float = Field(
+    moved_by: float = Field(
         5.0, gt=0, description="A prediction has moved when the two differ by more than this, in the target's unit."
     )
     max_moved_share: float | None = Field(None, ge=0, le=1, description="Refuse when a larger share has moved.")
@@ -66,16 +77,18 @@ class CompareSettings(BaseSettings):
 
     start: NaiveDatetime | None = Field(None, description="Of a window of logged traffic.")
     end: NaiveDatetime | None = Field(None, description="Its end, not included.")
-    on: str = Field("time", description="`time` of the prediction in UTC, or a local time of the row.")
-    traffic_dir: Path | str = Field(Path("var/traffic"), description="The traffic log: a folder, or a URI of one.")
+    on: str = Field("time", description="`time` of the prediction in UTC, or a date or time of the row.")
+    traffic_dir: Path | str | None = Field(
+        None, description="The traffic log: a folder, or a URI of one; by default where a server writes it."
+    )
 
     sample: int | None = Field(None, ge=1, description="Rows drawn evenly of the examples; all without it.")
-    door: DoorName = Field("http", description="Way into servers that are compared by their URL.")
-    baseline_grpc: str | None = Field(None, pattern=r"^\S+:\d+$", description="HOST:PORT of the baseline's gRPC door.")
+    protocol: Protocol = Field("json", description="How servers are asked that are compared by their URL.")
+    baseline_grpc: str | None = Field(None, pattern=r"^\S+:\d+$", description="HOST:PORT of the baseline's gRPC.")
     candidate_grpc: str | None = Field(None, pattern=r"^\S+:\d+$", description="HOST:PORT of the candidate's.")
     rows_per_request: int = Field(500, ge=1, description="Rows in one request to a server.")
     concurrency: int = Field(2, ge=1, description="Requests at a time to a server.")
-    timeout: float = Field(60.0, gt=0, description="Seconds for one answer of a server.")
+    timeout: float = Field(60.0, gt=0, description="Seconds for one response of a server.")
 
     @model_validator(mode="after")
     def _check_window(self) -> Self:
@@ -84,12 +97,38 @@ class CompareSettings(BaseSettings):
         return self
 
 
-def read_settings(**given: Any) -> CompareSettings:
-    """The settings of the environment, but for those that are `given`.
+def read_settings(table: Mapping[str, Any] = MappingProxyType({}), **given: Any) -> CompareSettings:
+    """The settings: those that are `given`, else those of the environment, else those of a table.
 
-    Raises CompareError for the first that is wrong, named as the option or the variable that it came from.
+    Parameters
+    ----------
+    table : mapping, optional
+        The table `[compare]` of the project's settings of monitoring.
+    **given
+        Settings by name.
+
+    Raises
+    ------
+    CompareError
+        For the first that is wrong, named as the option, the variable or the key that it came from.
     """
+    own = {name: value for name, value in table.items() if PREFIX + name.upper() not in os.environ}
+    if "TABULAR_BENTO_TRAFFIC_DIR" in os.environ and PREFIX + "TRAFFIC_DIR" not in os.environ:
+        own["traffic_dir"] = os.environ["TABULAR_BENTO_TRAFFIC_DIR"]
     try:
-        return CompareSettings(**given)
+        return CompareSettings(**{**own, **given})
     except ValidationError as error:
-        raise CompareError(first_error(error, given, "COMPARE_", _OPTIONS)) from error
+        raise CompareError(_first(error, given, own)) from error
+
+
+def _first(error: ValidationError, given: Mapping[str, Any], table: Mapping[str, Any]) -> str:
+    """What is wrong with the first setting that is wrong."""
+    first = error.errors()[0]
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ")
+    name = str(first["loc"][0])
+    if name in given:
+        where = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    else:
+        where = f"[compare] {name}" if name in table else PREFIX + name.upper()
+    return f"{where}: {first['msg']}"

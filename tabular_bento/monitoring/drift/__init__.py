@@ -1,1 +1,1 @@
-"""The drift job: a verdict on a window of the traffic log, its page, and whom it is told to."""
+"""The drift job: a verdict on a window of the traffic log, its page, and what hands it on."""

@@ -37,19 +37,21 @@ class Entry(BaseModel):
     drifted: list[str]
     drifted_share: float | None
     prediction: float | None
-    """Score of the prediction in terms of its limit."""
+    """Score of the prediction in terms of its limit; of several outputs, the largest."""
     coverage: float | None
     rmse: float | None
     mae: float | None
     bias: float | None
-    ratio_to_zero_gain: float | None
+    ratio_to_naive_baseline: float | None
     estimated_rmse: float | None
 
     @classmethod
     def of(cls, result: DriftResult) -> Self:
         """The line of a result."""
-        window, errors = result.window, result.outcomes.model
-        scores = (column.excess for column in result.columns if column.role == "prediction")
+        window, errors = result.window, result.labels.model
+        scores = [
+            column.excess for column in result.columns if column.role == "prediction" and column.excess is not None
+        ]
         return cls(
             start=window.start,
             end=window.end,
@@ -63,12 +65,12 @@ class Entry(BaseModel):
             reasons=result.decision.reasons,
             drifted=[column.name for column in result.columns if column.drifted],
             drifted_share=result.decision.drifted_share,
-            prediction=next(scores, None),
-            coverage=result.outcomes.coverage,
+            prediction=max(scores, default=None),
+            coverage=result.labels.coverage,
             rmse=errors.rmse if errors else None,
             mae=errors.mae if errors else None,
             bias=errors.bias if errors else None,
-            ratio_to_zero_gain=result.outcomes.ratio_to_zero_gain,
+            ratio_to_naive_baseline=result.labels.ratio_to_naive_baseline,
             estimated_rmse=result.estimate.rmse if result.estimate else None,
         )
 

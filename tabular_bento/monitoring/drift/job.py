@@ -10,19 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tabular_bento.evaluation.reference.estimate import Estimate
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.monitoring.arguments import FAILED
 from tabular_bento.monitoring.drift.history import Entry, History
 from tabular_bento.monitoring.drift.page import page
-from tabular_bento.monitoring.drift.result import DriftResult, Estimate, Finding
+from tabular_bento.monitoring.drift.performance import due_from, summarize
+from tabular_bento.monitoring.drift.result import FAILED, DriftResult, Finding
 from tabular_bento.monitoring.drift.scores import score, score_columns
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
-from tabular_bento.monitoring.drift.verdict import decide
+from tabular_bento.monitoring.drift.verdict import UNDATED, decide
 from tabular_bento.monitoring.files import write_whole
 from tabular_bento.monitoring.window.data import Query, WindowData
 from tabular_bento.monitoring.window.first_look import models_in
-from tabular_bento.monitoring.window.realised import due_from, summarize
-from tabular_bento.monitoring.window.scan import Means, read_window
+from tabular_bento.monitoring.window.records import Measured
+from tabular_bento.monitoring.window.scan import ExecutionOptions, read_window
 from tabular_bento.monitoring.window.tally import Tally
 
 RESULT_FILE = "result.json"
@@ -74,7 +75,7 @@ def run(
     model: str | None = None,
     settings: DriftSettings | None = None,
     outputs: OutputSettings | None = None,
-    means: Means | None = None,
+    options: ExecutionOptions | None = None,
 ) -> Run:
     """Judge the window and write `result.json`, `history.jsonl` and `report.html` into the folder `out`, each whole.
 
@@ -82,11 +83,11 @@ def run(
     for beside that follows; `means` says who reads the log, by default this process. A second run replaces the files,
     and the window's line in the history.
 
-    Raises MonitoringError where the model's package cannot be used, or rows cannot be set aside, and LogError where the
+    Raises MonitoringError where the model's package cannot be used, or rows cannot be spilled, and LogError where the
     log cannot be read. Whatever fails after the verdict is a finding.
     """
     outputs = outputs or OutputSettings()
-    judgement = judge(query, model, settings or DriftSettings(), means)
+    judgement = judge(query, model, settings or DriftSettings(), options)
     done, history = Run(judgement.result), History(outputs.history or out / HISTORY_FILE)
 
     def record() -> None:
@@ -116,16 +117,28 @@ def run(
     return done
 
 
-def judge(query: Query, model: str | None, settings: DriftSettings, means: Means | None = None) -> Judgement:
+def judge(
+    query: Query, model: str | None, settings: DriftSettings, options: ExecutionOptions | None = None
+) -> Judgement:
     """The verdict on the window, nothing written. Raises as `run` does."""
     if model is None:
-        models = models_in(query, (means or Means()).workers)
+        models = models_in(query, (options or ExecutionOptions()).workers)
         model = next((name for name, _ in models.most_common(1)), None)
     reference = Reference.load(model) if model else Reference.none()
-    data = read_window(query, reference, settings, means)
+    data = read_window(
+        query,
+        reference,
+        options,
+        sample=settings.sample,
+        seed=settings.seed,
+        maturity_hours=settings.maturity_hours,
+    )
     estimate = None
-    if reference.error_model and data.sample.num_rows:
-        estimate = reference.error_model.estimate_sample(data.sample, data.blocks.days, settings)
+    if reference.error_model and reference.declaration and data.sample.num_rows:
+        event = Measured.of(reference.declaration, None).event
+        estimate = reference.error_model.estimate_sample(
+            data.sample, event, data.days or UNDATED, settings.resamples, settings.seed
+        )
     return judge_window(query, reference, data, settings, estimate=estimate)
 
 
@@ -133,13 +146,13 @@ def judge_window(
     query: Query, reference: Reference, data: WindowData, settings: DriftSettings, estimate: Estimate | None = None
 ) -> Judgement:
     """The verdict on what was read of a window."""
-    days, outcomes = data.blocks.days, summarize(data, settings)
+    days, labels = data.days or UNDATED, summarize(data, settings)
     columns = score_columns(reference.columns, data, days, settings)
-    if reference.outcome and outcomes.maturity and outcomes.maturity.judged and data.true is not None:
-        tally = Tally(reference.outcome.bins)
+    if reference.label and labels.maturity and labels.maturity.judged and data.true is not None:
+        tally = Tally(reference.label.bins)
         tally.add_counts(data.true[due_from(data, settings) :].sum(axis=0))
-        columns.append(score(reference.outcome, tally, days, settings))
-    return Judgement(decide(query, reference, data, columns, outcomes, estimate, settings), reference, data)
+        columns.append(score(reference.label, tally, days, settings))
+    return Judgement(decide(query, reference, data, columns, labels, estimate, settings), reference, data)
 
 
 def _write_result(out: Path, done: Run) -> None:
@@ -169,7 +182,7 @@ def _write_report(out: Path, done: Run, judgement: Judgement, history: History) 
 
 
 def _post(url: str, out: Path, done: Run, outputs: OutputSettings) -> None:
-    """Post the alert; the files are as they are, so a failure is told on stderr and in what the command returns."""
+    """Post the alert; the files are as they are, so a failure is reported on stderr and in what the command returns."""
     from tabular_bento.monitoring.drift import webhook
 
     links = webhook.links(out / RESULT_FILE, out / REPORT_FILE, outputs.link_base)

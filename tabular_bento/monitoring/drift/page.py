@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from tabular_bento.monitoring.drift.error_section import error_section
+from tabular_bento.monitoring.drift.checks import LONGEST
 from tabular_bento.monitoring.drift.history import Entry
-from tabular_bento.monitoring.drift.markup import LONGEST, table
 from tabular_bento.monitoring.drift.result import DriftResult, Finding, Verdict
+from tabular_bento.monitoring.drift.sections import error_section, table
 from tabular_bento.monitoring.drift.trend import trend
 from tabular_bento.monitoring.drift.verdict import SMALL_KINDS
 
@@ -97,16 +97,26 @@ def _alert(result: DriftResult) -> str:
 
 def _lead(result: DriftResult) -> str:
     decision = result.decision
-    parts = [f"{result.rows.scored:,} rows over {decision.days:,.0f} day{'s' if round(decision.days) != 1 else ''}."]
+    parts = [f"{_size(result)}."]
     if small := next((SMALL_KINDS[one.kind] for one in result.findings if one.kind in SMALL_KINDS), None):
         parts.append(f"{small.capitalize()} any column.")
     if decision.features_scored:
         parts.append(
-            f"{decision.features_drifted} of {decision.features_scored} features drifted "
+            f"{decision.features_drifted} of {decision.features_scored} {_weighed(result)} drifted "
             f"({decision.drifted_share or 0:.0%} by importance; the limit is {decision.max_drifted_share:.0%})."
         )
         parts.append("The prediction drifted." if decision.prediction_drifted else "The prediction did not drift.")
     return escape(" ".join(parts))
+
+
+def _size(result: DriftResult) -> str:
+    days = result.decision.days
+    over = "" if days is None else f" over {days:,.0f} day{'s' if round(days) != 1 else ''}"
+    return f"{result.rows.scored:,} rows{over}"
+
+
+def _weighed(result: DriftResult) -> str:
+    return "inputs" if any(column.role == "input" for column in result.columns) else "features"
 
 
 def _findings(findings: list[Finding]) -> str:
@@ -145,8 +155,9 @@ def _columns(result: DriftResult) -> str:
     )
     head = ("column", "role", "PSI", "limit", "rows", "missing then", "now", "what moved")
     marks = ["drifted" if column.drifted else "" for column in result.columns]
-    size = f"{result.rows.scored:,} rows over {result.decision.days:.0f} days"
-    limits = f"The limits are those of windows of the training months with {size}."
+    limits = f"The limits are those of windows of the training rows with {_size(result)}."
+    if result.decision.days is None:
+        limits = f"The limits are those of {_size(result)} drawn at random from the training rows."
     if all(column.threshold is None for column in result.columns):
         limits = "No limit applies to this window."
     what = f"Population stability index on fixed bins, of all rows; higher is further from the reference. {limits}"
@@ -162,15 +173,16 @@ def _segments(result: DriftResult) -> str:
             segment.value[:LONGEST],
             f"{segment.rows:,}",
             f"{segment.share:.1%}",
-            f"{segment.outcomes:,}",
+            f"{segment.labels:,}",
             _number(segment.rmse, ".2f"),
-            _number(segment.ratio_to_zero_gain, ".3f"),
+            _number(segment.ratio_to_naive_baseline, ".3f"),
             _number(segment.drifted_share, ".0%"),
             ", ".join(segment.drifted) or ("none" if segment.compared else "too few rows to compare"),
         ]
         for segment in result.segments
     )
-    head = (result.by or "", "rows", "share", "outcomes", "RMSE", "of zero gain's", "drifted, by importance", "columns")
+    ratio, share = "of the naive baseline's", "drifted, by importance"
+    head = (result.by or "", "rows", "share", "labels", "RMSE", ratio, share, "columns")
     note = (
         "Each is compared with the reference's rows of the same value, which are few: this points at where to look, "
         "and the verdict does not rest on it."
@@ -179,19 +191,20 @@ def _segments(result: DriftResult) -> str:
 
 
 def _rows(result: DriftResult) -> str:
-    rows, outcomes = result.rows, result.outcomes
+    rows, labels = result.rows, result.labels
     predictions = (
         f"Predictions: {rows.scored:,} judged; left out {rows.duplicates:,} repeated, {rows.other_models:,} of other "
-        f"models, {rows.without_id:,} without an id; {rows.torn:,} torn and {rows.bad:,} bad lines in the window."
+        f"models, {rows.without_id:,} without an id; {rows.truncated:,} truncated and {rows.bad:,} bad lines in the "
+        "window."
     )
     joined = (
-        f"Outcomes: {outcomes.matched:,} matched, {outcomes.repeated:,} repeated, "
-        f"{outcomes.contradictory:,} contradictory; {outcomes.elsewhere:,} of predictions elsewhere in the log, "
-        f"{outcomes.unknown:,} of unknown ones; {outcomes.torn:,} torn and {outcomes.bad:,} bad lines."
+        f"Labels: {labels.matched:,} matched, {labels.repeated:,} repeated, "
+        f"{labels.contradictory:,} contradictory; {labels.elsewhere:,} of predictions elsewhere in the log, "
+        f"{labels.unknown:,} of unknown ones; {labels.truncated:,} truncated and {labels.bad:,} bad lines."
     )
-    if outcomes.before_prediction or rows.future:
+    if labels.before_prediction or rows.future:
         joined += (
-            f" Clocks: {rows.future:,} predictions are dated in the future, {outcomes.before_prediction:,} outcomes "
+            f" Clocks: {rows.future:,} predictions are dated in the future, {labels.before_prediction:,} labels "
             "came before their prediction."
         )
     made = f"Made {result.made_at:%Y-%m-%d %H:%M} UTC from {result.window.log}."

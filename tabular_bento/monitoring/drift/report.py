@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from features.definition import EVENT_TIME, TARGET
-from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.evaluation.reference.profile import OUTCOME
+from tabular_bento.evaluation.reference.bins import numbers_of
+from tabular_bento.evaluation.reference.package import Reference, ReferenceColumn
 from tabular_bento.monitoring.drift.result import Column, DriftResult
 from tabular_bento.monitoring.window.data import WindowData
+from tabular_bento.monitoring.window.records import Measured
+from tabular_bento.traffic.schema import LABEL, TIME, output_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,23 +39,49 @@ def plot(result: DriftResult, reference: Reference, data: WindowData) -> str | N
     columns = [column for column in result.columns if column.healthy and column.score is not None]
     if data.sample.num_rows < MIN_PLOTTED or not columns:
         return None
-    names = {column.log_name: column.name for column in reference.columns}
+    first = None
+    if reference.declaration is not None:
+        first = output_column(reference.declaration.outputs[0].columns[0])
+    wanted = {column.name for column in columns}
+    names = {
+        column.log_name: PREDICTION if column.log_name == first else _apart(column)
+        for column in reference.columns
+        if column.name in wanted
+    }
+    event = Measured.of(reference.declaration, None).event
+    drawn = [column.model_copy(update={"name": _drawn(column, reference, names)}) for column in columns]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        now = _frame(data.sample.sort_by(EVENT_TIME), names, columns)
-        before = _frame(reference.rows, names, columns)
-        html: str = _snapshot(columns, _within(now, before), before).get_html_str(as_iframe=False)
+        now = _frame(data.sample.sort_by(event or TIME.name), names)
+        before = _frame(reference.rows, names)
+        drawn = [column for column in drawn if column.name in before and before[column.name].notna().any()]
+        html: str = _snapshot(drawn, _within(now, before), before).get_html_str(as_iframe=False)
         return html
 
 
-def _frame(rows: pa.Table, names: dict[str, str], columns: list[Column]) -> pd.DataFrame:
-    """The columns to draw, named as in the report, and the outcomes."""
-    wanted = {column.name for column in columns}
-    chosen = [(log_name, name) for log_name, name in names.items() if name in wanted and log_name in rows.column_names]
-    arrays = {PREDICTION if name == TARGET.name else name: rows[log_name] for log_name, name in chosen}
-    arrays.setdefault(OUTCOME, rows[OUTCOME])
-    frame: pd.DataFrame = pa.table(arrays).to_pandas()
-    return frame
+def _apart(column: ReferenceColumn) -> str:
+    return column.log_name if column.name in (PREDICTION, LABEL) else column.name
+
+
+def _drawn(column: Column, reference: Reference, names: dict[str, str]) -> str:
+    """What a column is called in the plots."""
+    if column.role == "label":
+        return LABEL
+    return names[next(one.log_name for one in reference.columns if one.name == column.name)]
+
+
+def _frame(rows: pa.Table, names: dict[str, str]) -> pd.DataFrame:
+    """The columns to draw, and the labels."""
+    import pandas as pd
+
+    chosen = {log_name: name for log_name, name in ({LABEL: LABEL} | names).items() if log_name in rows.column_names}
+    values = {log_name: rows[log_name] for log_name in chosen}
+    return pd.DataFrame(
+        {
+            chosen[log_name]: column.to_pandas() if pa.types.is_string(column.type) else numbers_of(column)
+            for log_name, column in values.items()
+        }
+    )
 
 
 def _within(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
@@ -70,15 +97,14 @@ def _snapshot(columns: list[Column], now: pd.DataFrame, before: pd.DataFrame) ->
     from evidently.metrics import ValueDrift
     from evidently.presets import RegressionPreset
 
-    drawn = [column for column in columns if before[_drawn_name(column)].notna().any()]
-    _register({_drawn_name(column): column for column in drawn})
-    first = [column for column in drawn if column.drifted or column.role != "feature"]
-    ordered = [*first, *(column for column in drawn if column not in first)]
-    metrics: list[Any] = [ValueDrift(column=_drawn_name(c), method=_TEST, threshold=c.threshold) for c in ordered]
+    _register({column.name: column for column in columns})
+    first = [column for column in columns if column.drifted or not column.weighs]
+    ordered = [*first, *(column for column in columns if column not in first)]
+    metrics: list[Any] = [ValueDrift(column=c.name, method=_TEST, threshold=c.threshold) for c in ordered]
     regression = []
-    if PREDICTION in now and min(frame[OUTCOME].notna().sum() for frame in (now, before)) >= MIN_PLOTTED:
+    if PREDICTION in now and min(frame[LABEL].notna().sum() for frame in (now, before)) >= MIN_PLOTTED:
         metrics.insert(len(first), RegressionPreset())
-        regression = [Regression(target=OUTCOME, prediction=PREDICTION)]
+        regression = [Regression(target=LABEL, prediction=PREDICTION)]
     numbers = [name for name in now if now[name].dtype.kind in "fi"]
     definition = DataDefinition(
         regression=regression,
@@ -87,10 +113,6 @@ def _snapshot(columns: list[Column], now: pd.DataFrame, before: pd.DataFrame) ->
     )
     datasets = (Dataset.from_pandas(frame, definition) for frame in (now, before))
     return Report(metrics).run(*datasets)
-
-
-def _drawn_name(column: Column) -> str:
-    return PREDICTION if column.role == "prediction" else column.name
 
 
 def _register(columns: dict[str, Column]) -> None:

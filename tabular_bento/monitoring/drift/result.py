@@ -1,7 +1,7 @@
 """The verdict on a window and all that it rests on: the schema of `result.json`.
 
 Strict JSON: no NaN, no Infinity; what does not apply or could not be measured is null. Times are ISO 8601, shares are
-0 to 1, errors are prediction less outcome in the target's unit, and intervals are [low, high] at 95 %.
+0 to 1, errors are prediction less label in the target's unit, and intervals are [low, high] at 95 %.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT = 3
+from tabular_bento.evaluation.reference.estimate import Estimate, Interval
+from tabular_bento.evaluation.reference.package import Role
+
+FORMAT = 4
 
 Verdict = Literal["no_drift", "drift", "not_enough_data", "invalid_data"]
 Severity = Literal["alarm", "warning", "note"]
-Role = Literal["feature", "prediction", "segment", "outcome"]
-Interval = tuple[float, float]
 
 EXIT_CODES: dict[Verdict, int] = {"no_drift": 0, "drift": 1, "not_enough_data": 2, "invalid_data": 2}
-"""What the command ends with; 3 is a job that failed. A drift that `--alert-after` holds back ends with 0."""
+"""What the command ends with. A drift that `--alert-after` holds back ends with 0."""
+
+FAILED = 3
+"""What it ends with where there is no verdict, or no `result.json` holds it."""
 
 
 class _Part(BaseModel):
@@ -31,7 +35,7 @@ class Window(_Part):
 
     start: datetime
     end: datetime
-    on: Annotated[str, Field(description="`time` of the prediction in UTC, or a local time of the row")]
+    on: Annotated[str, Field(description="`time` of the prediction in UTC, or a time of the row")]
     log: Annotated[str, Field(description="Folder of the traffic log")]
 
 
@@ -42,16 +46,16 @@ class Rows(_Part):
     duplicates: Annotated[int, Field(description="Further rows of the same prediction_id, left out")]
     other_models: Annotated[int, Field(description="Rows of the window that another model predicted, left out")]
     without_id: Annotated[int, Field(description="Rows of the window without a prediction_id, left out")]
-    torn: Annotated[int, Field(description="Last lines of segments that were never ended, of the window")]
+    truncated: Annotated[int, Field(description="Last lines of log files that were never ended, of the window")]
     bad: Annotated[
-        int, Field(description="Lines of the window that could not be read, in segments and as sealing set them aside")
+        int, Field(description="Lines of the window that could not be read, in log files and as sealing rejected them")
     ]
     future: Annotated[int, Field(description="Rows judged that are dated after the job ran")] = 0
     unusable: Annotated[
         dict[str, int],
-        Field(description="Rows judged whose error cannot be measured, by the column at fault: as without an outcome"),
+        Field(description="Rows judged whose error cannot be measured, by the column at fault: as without a label"),
     ] = {}
-    examples: Annotated[list[str], Field(description="Where some torn and bad lines are, and why")]
+    examples: Annotated[list[str], Field(description="Where some truncated and bad lines are, and why")]
 
 
 class Column(_Part):
@@ -79,6 +83,11 @@ class Column(_Part):
     reason: Annotated[str, Field(description="In plain words")]
 
     @property
+    def weighs(self) -> bool:
+        """Whether it is a feature, or an input of a problem without features."""
+        return self.role in ("feature", "input")
+
+    @property
     def excess(self) -> float | None:
         """The score in terms of its threshold, above 1 where it drifted; None where one of them is not there."""
         return self.score / self.threshold if self.score is not None and self.threshold else None
@@ -97,54 +106,50 @@ class Errors(_Part):
 
 
 class Maturity(_Part):
-    """Which predictions are old enough that their outcome should have come; errors are measured on those alone."""
+    """Which predictions are old enough that their label should have come; errors are measured on those alone."""
 
     hours: Annotated[float, Field(description="The age from which a prediction is mature")]
     source: Annotated[
         Literal["setting", "observed"],
-        Field(description="Where the hours come from: DRIFT_MATURITY_HOURS, or the delays of the outcomes so far"),
+        Field(
+            description="Where the hours come from: the setting `maturity_hours`, or the delays of the labels so far"
+        ),
     ]
     predictions: Annotated[int, Field(description="Mature predictions of the window")]
     share: Annotated[float, Field(description="Of the window's predictions")]
-    matched: Annotated[int, Field(description="Mature predictions with an outcome")]
-    coverage: Annotated[float | None, Field(description="Share of the mature predictions with an outcome")]
+    matched: Annotated[int, Field(description="Mature predictions with a label")]
+    coverage: Annotated[float | None, Field(description="Share of the mature predictions with a label")]
     judged: Annotated[bool, Field(description="Whether there are enough of them to judge the error")]
 
 
-class Estimate(_Part):
-    """The error to expect of the window's predictions, guessed without outcomes. Never a reason for the verdict."""
+class Labels(_Part):
+    """The labels of the window's predictions, and the observed performance."""
 
-    n: Annotated[int, Field(description="Rows of the window's sample that it is the mean of")]
-    rmse: float
-    rmse_interval: Interval
-    mae: float
-    mae_interval: Interval
-
-
-class Outcomes(_Part):
-    """What came true of the window's predictions."""
-
-    matched: Annotated[int, Field(description="Predictions with an outcome; of several, the latest counts")]
-    coverage: Annotated[float | None, Field(description="Share of the window's predictions with an outcome")]
-    repeated: Annotated[int, Field(description="Further outcomes that said the same again")]
-    contradictory: Annotated[int, Field(description="Predictions whose outcomes differ")]
-    elsewhere: Annotated[int, Field(description="Outcomes of other predictions of the log")]
-    unknown: Annotated[int, Field(description="Outcomes of predictions that the log does not hold")]
-    torn: int
+    matched: Annotated[int, Field(description="Predictions with a label; of several, the latest counts")]
+    coverage: Annotated[float | None, Field(description="Share of the window's predictions with a label")]
+    repeated: Annotated[int, Field(description="Further labels that said the same again")]
+    contradictory: Annotated[int, Field(description="Predictions whose labels differ")]
+    elsewhere: Annotated[int, Field(description="Labels of other predictions of the log")]
+    unknown: Annotated[int, Field(description="Labels of predictions that the log does not hold")]
+    truncated: int
     bad: Annotated[int, Field(description="Lines that could not be read, or hold no id or value")]
-    before_prediction: Annotated[int, Field(description="Outcomes received before their prediction was made")] = 0
-    median_delay_hours: Annotated[float | None, Field(description="From prediction to latest outcome, within 2.5 %")]
+    before_prediction: Annotated[int, Field(description="Labels received before their prediction was made")] = 0
+    median_delay_hours: Annotated[float | None, Field(description="From prediction to latest label, within 2.5 %")]
     maturity: Maturity | None
     model: Annotated[Errors | None, Field(description="Of the mature predictions, where there are any")]
-    zero_gain: Annotated[Errors | None, Field(description="Of the part known beforehand, taken as the prediction")]
-    historical_gain: Annotated[
-        Errors | None, Field(description="Of the part known beforehand with the mean gain of rows like it in training")
+    naive_baseline: Annotated[Errors | None, Field(description="Of the offset, or of the mean of the training labels")]
+    historical_baseline: Annotated[
+        Errors | None, Field(description="Of the feature that is a baseline, with the offset where there is one")
     ]
-    ratio_to_zero_gain: Annotated[float | None, Field(description="RMSE of the model over that of zero gain")]
+    ratio_to_naive_baseline: Annotated[
+        float | None, Field(description="RMSE of the model over that of the naive baseline")
+    ]
     ratio_interval: Interval | None
-    ratio_to_historical_gain: Annotated[float | None, Field(description="RMSE of the model over historical gain's")]
+    ratio_to_historical_baseline: Annotated[
+        float | None, Field(description="RMSE of the model over the historical baseline's")
+    ]
     historical_ratio_interval: Interval | None
-    blocks: Annotated[Literal["day", "hour"] | None, Field(description="What the bootstrap draws")]
+    blocks: Annotated[Literal["day", "hour", "row"] | None, Field(description="What the bootstrap draws")]
 
 
 class Finding(_Part):
@@ -170,12 +175,17 @@ class Alert(_Part):
 class Decision(_Part):
     """How the verdict came about."""
 
-    days: Annotated[float, Field(description="Over how many days the rows are spread; the limits are for so many")]
+    days: Annotated[
+        float | None,
+        Field(
+            description="Over how many days the rows are spread; the limits are for so many. Null without event time"
+        ),
+    ]
     features_scored: int
     features_drifted: int
     drifted_share: Annotated[float | None, Field(description="Of the features, weighted by importance")]
     max_drifted_share: float
-    prediction_drifted: bool
+    prediction_drifted: Annotated[bool, Field(description="Whether any output drifted")]
     reasons: Annotated[list[str], Field(description="Kinds of the findings that made the verdict")]
 
 
@@ -188,9 +198,9 @@ class Segment(_Part):
     compared: Annotated[bool, Field(description="Whether it and the reference have enough rows of this value")]
     drifted: Annotated[list[str], Field(description="Columns that drifted against the reference's rows of this value")]
     drifted_share: Annotated[float | None, Field(description="Of the features, weighted by importance")]
-    outcomes: Annotated[int, Field(description="Mature predictions with an outcome")]
+    labels: Annotated[int, Field(description="Mature predictions with a label")]
     rmse: float | None
-    ratio_to_zero_gain: float | None
+    ratio_to_naive_baseline: float | None
 
 
 class DriftResult(_Part):
@@ -207,7 +217,7 @@ class DriftResult(_Part):
     decision: Decision
     findings: list[Finding]
     columns: list[Column]
-    outcomes: Outcomes
+    labels: Labels
     estimate: Annotated[Estimate | None, Field(description="Null without rows or an error model")]
     by: Annotated[str | None, Field(description="The field that `segments` are the values of (--by)")] = None
     segments: Annotated[list[Segment], Field(description="From the most rows to the fewest")] = []

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.definition import FIELDS, TARGET
-from features.functions import FEATURES
 from tabular_bento.evaluation.reference.bins import MISSING, OTHER, contributions, middle, noise
 from tabular_bento.evaluation.reference.package import ReferenceColumn
 from tabular_bento.monitoring.drift.checks import UNREADABLE
@@ -13,7 +11,6 @@ from tabular_bento.monitoring.drift.result import Column
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.data import WindowData
 from tabular_bento.monitoring.window.tally import Tally
-from tabular_bento.schema import Field, Kind
 
 METHOD = "psi"
 
@@ -70,29 +67,20 @@ def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSet
     )
 
 
-def _reason(column: ReferenceColumn, tally: Tally, place: int, drifted: bool) -> str:
+def _reason(column: ReferenceColumn, tally: Tally, index: int, drifted: bool) -> str:
     """Where the middle went, for a quantity; and the bin that moved most, as shares of the reference and the window."""
-    before, now = column.counts[place] / column.rows, tally.counts[place] / tally.n
-    unit = _units().get(column.name)
+    before, now = column.counts[index] / column.rows, tally.counts[index] / tally.n
+    unit = column.unit
 
-    def named(place: int) -> str:
-        return tally.bins.label(place) + (f" {unit}" if unit and place > OTHER else "")
+    def named(index: int) -> str:
+        return tally.bins.label(index) + (f" {unit}" if unit and index > OTHER else "")
 
     if not drifted:
-        return f"like the reference; moved most: {named(place)}, {before:.1%} then and {now:.1%} now"
+        return f"like the reference; moved most: {named(index)}, {before:.1%} then and {now:.1%} now"
     middles = [middle(counts) for counts in (column.counts, tally.counts)]
     moved = f"median {named(middles[1])}, was {named(middles[0])}; " if unit and middles[0] != middles[1] else ""
     more = "more" if now > before else "less"
-    return f"{moved}{more} of {named(place)}: {before:.1%} of the reference, {now:.1%} of the window"
-
-
-def _units() -> dict[str, str]:
-    declared: dict[str, str] = {field.name: _unit(field) for field in (*FIELDS, TARGET)}
-    return declared | {feature.name: "" if feature.unit == "code" else feature.unit for feature in FEATURES}
-
-
-def _unit(field: Field) -> str:
-    return field.unit or "" if field.kind is Kind.NUMBER else ""
+    return f"{moved}{more} of {named(index)}: {before:.1%} of the reference, {now:.1%} of the window"
 
 
 def _unreadable(column: ReferenceColumn, why: str) -> Column:

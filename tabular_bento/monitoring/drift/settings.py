@@ -1,4 +1,8 @@
-"""Settings of the drift job. Each is overridden by the environment variable of its name in capitals, after `DRIFT_`."""
+"""Settings of the drift job.
+
+A setting comes from an option of the command, else from the environment variable of its name in capitals, after
+`TABULAR_BENTO_DRIFT_`, else from the table `[drift]` of the project's settings of monitoring.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tabular_bento.evaluation.reference.calibration import MATERIAL
 
+PREFIX = "TABULAR_BENTO_DRIFT_"
+
 
 class DriftSettings(BaseSettings):
     """What makes an alarm, beside the calibration in the model's package; `drift.verdict` lists the rules."""
 
-    model_config = SettingsConfigDict(env_prefix="DRIFT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     min_rows: int = Field(500, ge=1, description="A window of fewer rows is not judged: `not_enough_data`.")
     psi_floor: float = Field(
@@ -32,20 +38,20 @@ class DriftSettings(BaseSettings):
         description="Drift when one feature is beyond its limit by this many times the limit; the less a feature "
         "weighs, the more times.",
     )
-    min_outcomes: int = Field(200, ge=1, description="Fewer outcomes are reported, and not judged.")
+    min_labels: int = Field(200, ge=1, description="Fewer labels are reported, and not judged.")
     max_error_ratio: float = Field(
         0.95,
         gt=0,
-        description="Drift when the RMSE over that of zero gain is above this by all of its 95 % interval.",
+        description="Drift when the RMSE over that of the naive baseline is above this by all of its 95 % interval.",
     )
     min_coverage: float = Field(
         0.5,
         ge=0,
         le=1,
-        description="The error is judged when this share of the mature predictions or more has come true.",
+        description="The error is judged when this share of the mature predictions or more has a label.",
     )
     maturity_hours: float | None = Field(
-        None, ge=0, description="Age from which a prediction's outcome is due; by default that of 95 % of the outcomes."
+        None, ge=0, description="Age from which a prediction's label is due; by default that of 95 % of the labels."
     )
     max_bad_share: float = Field(
         0.01, ge=0, le=1, description="`invalid_data` when more than this share of the window's lines cannot be read."
@@ -61,7 +67,7 @@ class DriftSettings(BaseSettings):
 class OutputSettings(BaseSettings):
     """Where the verdict goes beside `result.json` and `report.html`, and when it is an alert."""
 
-    model_config = SettingsConfigDict(env_prefix="DRIFT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     history: Path | None = Field(None, description="File of all verdicts; by default history.jsonl beside the result.")
     alert_after: int = Field(1, ge=1, description="Alert when so many of the last windows are drift, with this one.")

@@ -8,6 +8,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from tabular_bento.monitoring.drift.history import Entry
 from tabular_bento.monitoring.drift.result import DriftResult, Verdict
 from tabular_bento.monitoring.files import write_whole
 
@@ -37,7 +38,7 @@ def metrics(result: DriftResult, exit_code: int) -> str:
     verdict = Gauge("drift_verdict", "1 for the verdict on the window, else 0", ["model", "verdict"], registry=registry)
     for word in get_args(Verdict):
         verdict.labels(model, word).set(word == result.verdict)
-    for name, (text, value) in _figures(result, exit_code).items():
+    for name, (text, value) in _values(result, exit_code).items():
         if value is not None:
             _gauge(registry, name, text, model).set(value)
     return generate_latest(registry).decode()
@@ -47,10 +48,10 @@ def _gauge(registry: CollectorRegistry, name: str, text: str, model: str) -> Gau
     return Gauge(name, text, ["model"], registry=registry).labels(model)
 
 
-def _figures(result: DriftResult, exit_code: int) -> dict[str, tuple[str, float | None]]:
-    outcomes, errors, estimate = result.outcomes, result.outcomes.model, result.estimate
-    excess = next((column.excess for column in result.columns if column.role == "prediction"), None)
-    maturity = outcomes.maturity
+def _values(result: DriftResult, exit_code: int) -> dict[str, tuple[str, float | None]]:
+    labels, errors, estimate = result.labels, result.labels.model, result.estimate
+    excess = Entry.of(result).prediction
+    maturity = labels.maturity
     return {
         "drift_exit_code": ("Exit code of the drift job; 3 is a job that failed", exit_code),
         "drift_alert": ("1 where enough of the last windows drifted to alert", result.alert.alert),
@@ -59,13 +60,13 @@ def _figures(result: DriftResult, exit_code: int) -> dict[str, tuple[str, float 
         "drift_share": ("Share of the features that drifted, by importance", result.decision.drifted_share),
         "drift_features": ("Features that drifted", result.decision.features_drifted),
         "drift_prediction_excess": ("Score of the prediction over its limit; drift above 1", excess),
-        "drift_outcome_coverage": ("Share of the predictions that have an outcome", outcomes.coverage),
-        "drift_mature_share": ("Share of the predictions whose outcome is due", maturity.share if maturity else None),
-        "drift_rmse": ("RMSE of mature predictions with an outcome", errors.rmse if errors else None),
-        "drift_mae": ("MAE of mature predictions with an outcome", errors.mae if errors else None),
-        "drift_bias": ("Mean of prediction less outcome", errors.bias if errors else None),
-        "drift_ratio_to_zero_gain": ("RMSE over that of zero gain", outcomes.ratio_to_zero_gain),
-        "drift_estimated_rmse": ("RMSE to expect, guessed without outcomes", estimate.rmse if estimate else None),
+        "drift_label_coverage": ("Share of the predictions that have a label", labels.coverage),
+        "drift_mature_share": ("Share of the predictions whose label is due", maturity.share if maturity else None),
+        "drift_rmse": ("RMSE of mature predictions with a label", errors.rmse if errors else None),
+        "drift_mae": ("MAE of mature predictions with a label", errors.mae if errors else None),
+        "drift_bias": ("Mean of prediction less label", errors.bias if errors else None),
+        "drift_ratio_to_naive_baseline": ("RMSE over that of the naive baseline", labels.ratio_to_naive_baseline),
+        "drift_estimated_rmse": ("RMSE to expect, estimated without labels", estimate.rmse if estimate else None),
         "drift_window_end_timestamp_seconds": ("End of the window", _seconds(result.window.end)),
         "drift_last_run_timestamp_seconds": ("When the drift job ran", _seconds(result.made_at)),
     }

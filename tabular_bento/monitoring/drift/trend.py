@@ -31,14 +31,14 @@ def trend(entries: Sequence[Entry], max_drifted_share: float, max_error_ratio: f
         (
             "RMSE",
             [
-                Line("of due outcomes", [entry.rmse for entry in entries], "#0b57d0"),
-                Line("estimated without outcomes", [entry.estimated_rmse for entry in entries], "#8a5a00", dashed=True),
+                Line("of due labels", [entry.rmse for entry in entries], "#0b57d0"),
+                Line("estimated without labels", [entry.estimated_rmse for entry in entries], "#8a5a00", dashed=True),
             ],
             None,
         ),
         (
-            "RMSE over zero gain's",
-            [Line("ratio", [entry.ratio_to_zero_gain for entry in entries], "#0b57d0")],
+            "RMSE over the naive baseline's",
+            [Line("ratio", [entry.ratio_to_naive_baseline for entry in entries], "#0b57d0")],
             max_error_ratio,
         ),
         (
@@ -58,9 +58,9 @@ def verdict_strip(entries: Sequence[Entry]) -> str:
     cells = "".join(
         f"<g><title>{entry.start:%Y-%m-%d %H:%M}: {entry.verdict.replace('_', ' ')}"
         f"{', alert' if entry.alert else ''}</title>"
-        f'<rect x="{place * step + 2}" y="3" width="{step - 6}" height="22" rx="3" fill="{COLOURS[entry.verdict]}"'
+        f'<rect x="{index * step + 2}" y="3" width="{step - 6}" height="22" rx="3" fill="{COLOURS[entry.verdict]}"'
         f"{_OUTLINE if entry.alert else ''}/></g>"
-        for place, entry in enumerate(entries)
+        for index, entry in enumerate(entries)
     )
     first, last = f"{entries[0].start:%Y-%m-%d}", f"{entries[-1].start:%Y-%m-%d}"
     words = "one window so far" if len(entries) == 1 else f"{len(entries)} windows from {first} to {last}, oldest first"
@@ -84,8 +84,8 @@ def _figure(title: str, lines: Sequence[Line], limit: float | None, names: Seque
 
     count = len(names)
 
-    def x(place: int) -> float:
-        return _LEFT + (WIDTH - _LEFT - _RIGHT) * (place / (count - 1) if count > 1 else 0.5)
+    def x(index: int) -> float:
+        return _LEFT + (WIDTH - _LEFT - _RIGHT) * (index / (count - 1) if count > 1 else 0.5)
 
     parts = [
         f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#e6e8eb"/>'
@@ -100,16 +100,16 @@ def _figure(title: str, lines: Sequence[Line], limit: float | None, names: Seque
         )
     for line in lines:
         for run in _runs(line.values):
-            points = " ".join(f"{x(place):.1f},{y(value):.1f}" for place, value in run)
+            points = " ".join(f"{x(index):.1f},{y(value):.1f}" for index, value in run)
             dash = ' stroke-dasharray="5 4"' if line.dashed else ""
             parts.append(f'<polyline points="{points}" fill="none" stroke="{line.colour}" stroke-width="2"{dash}/>')
             parts += [
-                f'<circle cx="{x(place):.1f}" cy="{y(value):.1f}" r="3" fill="{line.colour}">'
-                f"<title>{names[place]}: {line.name} {value:.3f}</title></circle>"
-                for place, value in run
+                f'<circle cx="{x(index):.1f}" cy="{y(value):.1f}" r="3" fill="{line.colour}">'
+                f"<title>{names[index]}: {line.name} {value:.3f}</title></circle>"
+                for index, value in run
             ]
-    for place, anchor in {0: "start" if count > 1 else "middle", count - 1: "end" if count > 1 else "middle"}.items():
-        parts.append(f'<text x="{x(place):.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">{names[place]}</text>')
+    for index, anchor in {0: "start" if count > 1 else "middle", count - 1: "end" if count > 1 else "middle"}.items():
+        parts.append(f'<text x="{x(index):.1f}" y="{HEIGHT - 5}" text-anchor="{anchor}">{names[index]}</text>')
     key = (
         " ".join(
             f'<span style="color:{line.colour}">{"- -" if line.dashed else "—"} {line.name}</span>' for line in lines
@@ -124,13 +124,13 @@ def _figure(title: str, lines: Sequence[Line], limit: float | None, names: Seque
 
 
 def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
-    """Stretches of known values, with their places."""
+    """Stretches of known values, with their indices."""
     runs: list[list[tuple[int, float]]] = [[]]
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         if value is None:
             runs.append([])
         else:
-            runs[-1].append((place, value))
+            runs[-1].append((index, value))
     return [run for run in runs if run]
 
 

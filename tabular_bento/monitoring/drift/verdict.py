@@ -1,4 +1,4 @@
-"""The decision: from scores, outcomes and counts to one verdict with findings in order of importance.
+"""The decision: from scores, labels and counts to one verdict with findings in order of importance.
 
 The rules, first that holds:
 
@@ -13,14 +13,15 @@ The rules, first that holds:
      feature of at least the mean importance, and by the more times the less it weighs,
    - a column is constant for twice as long as ever in training, or wholly missing or empty, or the share that it misses
      rises by more than `missing_rise` and more than is usual,
-   - the realised error is too large: RMSE over that of zero gain above `max_error_ratio`, and above what is usual for
-     the span, by all of its 95 % interval, of at least `min_outcomes` mature predictions of which at least
-     `min_coverage` have an outcome. The ratio, not the RMSE: storms make every forecast worse. An estimate of the error
-     decides nothing.
+   - the observed performance is too bad: RMSE over that of the naive baseline above `max_error_ratio`, and above what
+     is usual for the span, by all of its 95 % interval, of at least `min_labels` mature predictions of which at least
+     `min_coverage` have a label. The ratio, not the RMSE: there are days that are hard for every model. An estimate of
+     the error decides nothing.
 4. `no_drift` otherwise; single drifted columns are findings still.
 
 A column drifts above its own limit, calibrated at training for windows of as many days and rows
 (`reference.calibration`), all columns together being right but for one window in 26 that is like those of training.
+What holds for features holds for the inputs of a problem that has no features.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from tabular_bento.evaluation.reference.estimate import Estimate
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.monitoring.drift.advice import with_advice
 from tabular_bento.monitoring.drift.checks import (
     broken_findings,
     column_findings,
@@ -37,25 +38,25 @@ from tabular_bento.monitoring.drift.checks import (
     row_findings,
     size_finding,
     text_findings,
+    with_advice,
 )
-from tabular_bento.monitoring.drift.outcome_checks import outcome_findings
+from tabular_bento.monitoring.drift.performance import label_findings
 from tabular_bento.monitoring.drift.result import (
     EXIT_CODES,
     Alert,
     Column,
     Decision,
     DriftResult,
-    Estimate,
     Finding,
-    Outcomes,
+    Labels,
     Rows,
     Severity,
     Verdict,
     Window,
 )
+from tabular_bento.monitoring.drift.segments import segment_results
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.data import Query, WindowData
-from tabular_bento.monitoring.window.segments import segment_results
 
 DRIFT_KINDS = (
     "column_all_missing",
@@ -65,7 +66,7 @@ DRIFT_KINDS = (
     "prediction_drift",
     "strong_drift",
     "share_of_features",
-    "realised_error",
+    "observed_performance",
 )
 """Findings that make the verdict `drift`, given enough rows; the plainest first."""
 
@@ -75,8 +76,11 @@ INVALID_KINDS = ("bad_lines", "column_absent", "column_wrong_type")
 SMALL_KINDS = {"few_rows": "too few rows to judge", "few_hours": "too few hours of the day to judge"}
 """Findings that make the verdict `not_enough_data`, and what is then said of each column."""
 
-FACTS = ("column_all_missing", "column_empty", "realised_error")
+FACTS = ("column_all_missing", "column_empty", "observed_performance")
 """Those of DRIFT_KINDS that are worth a word where the window is too small for the limits that the others rest on."""
+
+UNDATED = 1.0
+"""Days that a window is taken to span where its rows have no event time: their limits do not depend on it."""
 
 _SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "note")
 
@@ -86,7 +90,7 @@ def decide(
     reference: Reference,
     data: WindowData,
     columns: list[Column],
-    outcomes: Outcomes,
+    labels: Labels,
     estimate: Estimate | None,
     settings: DriftSettings,
 ) -> DriftResult:
@@ -95,36 +99,36 @@ def decide(
     It alerts wherever it is drift; what came before may calm it (`drift.history`). In a window that is too small
     no column is judged.
     """
-    days = data.blocks.days
-    small = None if data.broken else size_finding(data, reference, days, query, settings)
+    days = data.days or UNDATED
+    small = None if data.broken else size_finding(data, reference, query, settings)
     if small:
         columns = [_unjudged(column, SMALL_KINDS[small.kind]) for column in columns]
-    features = [column for column in columns if column.role == "feature" and column.excess is not None]
+    features = [column for column in columns if column.weighs and column.excess is not None]
     weight = sum(column.importance for column in features)
     drifted_weight = sum(column.importance for column in features if column.drifted)
     share = drifted_weight / weight if weight else None
     references = {column.name: column for column in reference.columns}
     findings = [
         *line_findings(data.rows, settings),
-        *broken_findings(data),
-        *row_findings(data),
-        *text_findings(data, settings),
+        *broken_findings(data, reference),
+        *row_findings(data, reference),
+        *text_findings(data, reference, settings),
         *_share_findings(features, share, settings),
         *_strong_findings(features, settings),
-        *outcome_findings(outcomes, reference, days, settings),
+        *label_findings(labels, reference, days, settings),
         *(
             finding
             for column in columns
             if column.name in references
             for finding in column_findings(column, references[column.name], data, days, settings)
         ),
-        *(_outcome_drift(column) for column in columns if column.role == "outcome" and column.drifted),
+        *(_label_drift(column) for column in columns if column.role == "label" and column.drifted),
     ]
     if small:
         findings = [small, *_of_small(findings, small)]
     verdict, reasons = _verdict(findings)
     decision = Decision(
-        days=days,
+        days=data.days,
         features_scored=len(features),
         features_drifted=sum(column.drifted for column in features),
         drifted_share=share,
@@ -132,7 +136,7 @@ def decide(
         prediction_drifted=any(column.role == "prediction" and column.drifted for column in columns),
         reasons=reasons,
     )
-    order = {kind: place for place, kind in enumerate(reasons)}
+    order = {kind: index for index, kind in enumerate(reasons)}
     findings.sort(key=lambda finding: (order.get(finding.kind, len(order)), _SEVERITIES.index(finding.severity)))
     drifted = verdict == "drift"
     return DriftResult(
@@ -146,7 +150,7 @@ def decide(
         decision=decision,
         findings=[with_advice(finding, columns) for finding in findings],
         columns=columns,
-        outcomes=outcomes,
+        labels=labels,
         estimate=estimate,
         by=query.by,
         segments=segment_results(query, reference, data, settings, judged=small is None),
@@ -189,10 +193,14 @@ def _share_findings(features: list[Column], share: float | None, settings: Drift
     if share is not None and share > settings.max_drifted_share:
         names = ", ".join(drifted[:8]) + (", ..." if len(drifted) > 8 else "")
         text = (
-            f"{len(drifted)} of {len(features)} features drifted ({names}): {share:.0%} by importance, "
+            f"{len(drifted)} of {len(features)} {_what(features)} drifted ({names}): {share:.0%} by importance, "
             f"of at most {settings.max_drifted_share:.0%}"
         )
         yield Finding(severity="alarm", kind="share_of_features", column=None, text=text)
+
+
+def _what(features: list[Column]) -> str:
+    return "inputs" if any(column.role == "input" for column in features) else "features"
 
 
 def _strong_findings(features: list[Column], settings: DriftSettings) -> Iterator[Finding]:
@@ -209,7 +217,5 @@ def _strong_findings(features: list[Column], settings: DriftSettings) -> Iterato
         yield Finding(severity="alarm", kind="strong_drift", column=None, text=text)
 
 
-def _outcome_drift(column: Column) -> Finding:
-    return Finding(
-        severity="warning", kind="outcome_drift", column=column.name, text=f"what came true: {column.reason}"
-    )
+def _label_drift(column: Column) -> Finding:
+    return Finding(severity="warning", kind="label_drift", column=column.name, text=f"{column.name}: {column.reason}")

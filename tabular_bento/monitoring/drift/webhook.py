@@ -39,7 +39,7 @@ def message(result: DriftResult, links: dict[str, str]) -> dict[str, Any]:
 def post(url: str, content: dict[str, Any], attempts: int, timeout: float) -> None:
     """Post `content`, up to `attempts` times of up to `timeout` seconds each, with a pause that doubles in between.
 
-    Raises OutputError where no attempt was answered with success.
+    Raises OutputError where no attempt succeeded.
     """
     for attempt in range(attempts):
         if attempt:

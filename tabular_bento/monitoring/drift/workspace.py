@@ -1,6 +1,6 @@
-"""The figures of each window in an Evidently workspace, with panels of their trends for `evidently ui`.
+"""The metrics of each window in an Evidently workspace, with panels of their trends for `evidently ui`.
 
-A window is one snapshot of a table of one row: our own figures, as metrics that Evidently can plot. Its id follows from
+A window is one snapshot of a table of one row: our own metrics, as Evidently can plot them. Its id follows from
 the window, so a window that is judged again replaces its snapshot. Everything is written by Evidently's own workspace
 in a folder beside the real one and then moved into it, so that neither `evidently ui` nor a second job meets half a
 file. A remote workspace can delete no snapshot, so this takes a folder.
@@ -33,23 +33,23 @@ PANELS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Prediction and the worst columns", "Score over limit: drift above 1", ("prediction", "worst")),
     (
         "Error",
-        "RMSE of mature predictions, of zero gain, and estimated without outcomes",
-        ("rmse", "zero_gain", "estimated"),
+        "RMSE of mature predictions, of the naive baseline, and estimated without labels",
+        ("rmse", "naive_baseline", "estimated"),
     ),
-    ("RMSE over zero gain's", "Above 1 the model is worse than no model", ("ratio",)),
-    ("Bias", "Prediction less outcome", ("bias",)),
+    ("RMSE over the naive baseline's", "Above 1 the model is worse than no model", ("ratio",)),
+    ("Bias", "Prediction less label", ("bias",)),
     ("Rows", "Judged, and lines that could not be read", ("rows", "bad_lines")),
-    ("Outcomes", "Share of the predictions that have one", ("coverage", "mature")),
+    ("Labels", "Share of the predictions that have one", ("coverage", "mature")),
 )
-"""Title, subtitle, and the figures that each panel draws."""
+"""Title, subtitle, and the metrics that each panel draws."""
 
 _COLUMN = "column "
 SCORES = "Each column's score over its limit"
 
 
-def figures(result: DriftResult) -> dict[str, float]:
+def metrics(result: DriftResult) -> dict[str, float]:
     """What is plotted of a window, by name; what could not be measured is left out."""
-    outcomes, maturity = result.outcomes, result.outcomes.maturity
+    labels, maturity = result.labels, result.labels.maturity
     scores = {_COLUMN + column.name: column.excess for column in result.columns if column.excess is not None}
     found: dict[str, float | None] = {
         "drift": _VERDICTS.get(result.verdict),
@@ -58,14 +58,14 @@ def figures(result: DriftResult) -> dict[str, float]:
         "max_drifted_share": result.decision.max_drifted_share,
         "prediction": Entry.of(result).prediction,
         "worst": max(scores.values(), default=None),
-        "rmse": outcomes.model.rmse if outcomes.model else None,
-        "zero_gain": outcomes.zero_gain.rmse if outcomes.zero_gain else None,
+        "rmse": labels.model.rmse if labels.model else None,
+        "naive_baseline": labels.naive_baseline.rmse if labels.naive_baseline else None,
         "estimated": result.estimate.rmse if result.estimate else None,
-        "ratio": outcomes.ratio_to_zero_gain,
-        "bias": outcomes.model.bias if outcomes.model else None,
+        "ratio": labels.ratio_to_naive_baseline,
+        "bias": labels.model.bias if labels.model else None,
         "rows": result.rows.scored,
         "bad_lines": result.rows.bad,
-        "coverage": outcomes.coverage,
+        "coverage": labels.coverage,
         "mature": maturity.share if maturity else None,
     }
     return {name: float(value) for name, value in (found | scores).items() if value is not None}
@@ -104,7 +104,7 @@ def _add(folder: Path, scratch: Path, result: DriftResult) -> Path:
     project_id, snapshot_id = (uuid.uuid5(_NAMES, text) for text in (name, repr(Entry.of(result).key)))
     workspace = Workspace.create(str(scratch))
     project = workspace.add_project(ProjectModel(id=project_id, name=name))
-    columns = sorted(name for name in figures(result) if name.startswith(_COLUMN))
+    columns = sorted(name for name in metrics(result) if name.startswith(_COLUMN))
     workspace.save_dashboard(project.id, _dashboard(columns))
     written = Path(workspace.add_run(project.id, _snapshot(result)).url)
     made, target = scratch / str(project_id), folder / str(project_id)
@@ -120,7 +120,7 @@ def _snapshot(result: DriftResult) -> Any:
     import pandas as pd
     from evidently import DataDefinition, Dataset, Report
 
-    values, window, metric = figures(result), result.window, _metric()
+    values, window, metric = metrics(result), result.window, _metric()
     table = pd.DataFrame({name: [value] for name, value in values.items()})
     dataset = Dataset.from_pandas(table, DataDefinition(numerical_columns=list(values)))
     report = Report([metric(figure=name) for name in values])
@@ -134,7 +134,7 @@ def _snapshot(result: DriftResult) -> Any:
 
 
 def _dashboard(columns: list[str]) -> Any:
-    """Two tabs of panels: the main figures, and all columns."""
+    """Two tabs of panels: the main metrics, and all columns."""
     from evidently.sdk.models import DashboardModel, DashboardTabModel, PanelMetric
     from evidently.sdk.panels import line_plot_panel
 
@@ -142,13 +142,13 @@ def _dashboard(columns: list[str]) -> Any:
         values = [PanelMetric(legend=name, metric=METRIC, metric_labels={"figure": name}) for name in names]
         return line_plot_panel(title, values, subtitle, size=size)
 
-    figures = [panel(title, subtitle, names, "half") for title, subtitle, names in PANELS]
+    panels = [panel(title, subtitle, names, "half") for title, subtitle, names in PANELS]
     scores = panel(SCORES, "Drift above 1", columns, "full")
     tabs = [
-        DashboardTabModel(title="Drift", panels=[panel.id for panel in figures]),
+        DashboardTabModel(title="Drift", panels=[panel.id for panel in panels]),
         DashboardTabModel(title="Columns", panels=[scores.id]),
     ]
-    return DashboardModel(tabs=tabs, panels=[*figures, scores])
+    return DashboardModel(tabs=tabs, panels=[*panels, scores])
 
 
 def _metric() -> Any:

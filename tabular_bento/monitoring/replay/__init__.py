@@ -1,1 +1,1 @@
-"""Past rows sent to a running server as live traffic, by a client of each door."""
+"""Past rows sent to a running server as live traffic: `tabular_bento.monitoring.replay.job.replay`."""

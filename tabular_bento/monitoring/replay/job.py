@@ -1,71 +1,79 @@
-"""A replay: the flights of past months sent to a running server as live traffic, then what came true of them."""
+"""A replay: past rows sent to a running server as live traffic, then their labels.
+
+Nothing is lost silently: every row ends as a prediction or as a counted error.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from tqdm import tqdm
 
-from features.definition import EVENT_TIME, FIELDS, KNOWN_PART, TARGET
-from tabular_bento.data.columns import columns_of_table
-from tabular_bento.errors import ReplayError
-from tabular_bento.monitoring.replay.client import Client, connect, paced
-from tabular_bento.monitoring.replay.config import DoorName, ReplayConfig
-from tabular_bento.monitoring.replay.requests import requests_of
-from training.source import load_flights
+from tabular_bento.client import AsyncClient, Interface, Protocol
+from tabular_bento.client.asynchronous import paced
+from tabular_bento.client.encoding import with_identifiers
+from tabular_bento.data.dataset import Dataset
+from tabular_bento.errors import ClientError, RefusedError, ReplayError, ResponseError
+from tabular_bento.monitoring.replay.config import ReplayConfig
+from tabular_bento.problem import Declaration, Problem
+from tabular_bento.protocol.values import json_values
+from tabular_bento.schema import Kind
 
-OUTCOMES_PER_REQUEST = 1_000
+LABELS_PER_REQUEST = 1_000
+
+Array = NDArray[np.float64]
 
 
 class ReplayResult(BaseModel):
-    """What happened. Errors are of flights that have an outcome, in minutes; None where there are none."""
+    """What happened. Errors are of rows that have a label, in the target's unit; None where there are none."""
 
-    door: DoorName
-    flights: int = Field(description="Flights to be sent.")
-    flights_served: int
-    errors: int = Field(description="Flights that were not served.")
+    protocol: Protocol
+    rows: int = Field(description="Rows to be sent.")
+    rows_served: int
+    errors: int = Field(description="Rows that were not served.")
     errors_by_status: dict[str, int] = Field(
-        description="Those and the outcomes that were not taken, by HTTP status or gRPC code."
+        description="Those and the labels that were not accepted, by HTTP status or gRPC code."
     )
     first_error: str | None
-    outcomes_posted: int
-    outcomes_failed: int
-    seconds: float = Field(description="Of the predictions, without the outcomes.")
+    labels_sent: int
+    labels_failed: int
+    seconds: float = Field(description="Of the predictions, without the labels.")
     rows_per_second: float
     rmse: float | None
     mae: float | None
-    zero_gain_rmse: float | None
-    zero_gain_mae: float | None
-    ratio_to_zero_gain: float | None = Field(description="RMSE over that of 'arrives as late as it left'.")
-    first_event: str | None = Field(description="Scheduled departure of the first flight served.")
+    naive_rmse: float | None = Field(description="Of the offset by itself; null for a problem without offset.")
+    naive_mae: float | None
+    ratio_to_naive_baseline: float | None = Field(description="RMSE over that of the offset by itself.")
+    first_event: str | None = Field(description="Event time of the first row served.")
     last_event: str | None
 
     @property
     def complete(self) -> bool:
-        """Whether every flight was served and every outcome taken."""
-        return not self.errors and not self.outcomes_failed
+        """Whether every row was served and every label accepted."""
+        return not self.errors and not self.labels_failed
 
     def table(self) -> str:
         """A few lines for people."""
         lines = [
-            ("door", self.door),
-            ("flights served", f"{self.flights_served:,} of {self.flights:,}"),
+            ("protocol", self.protocol),
+            ("rows served", f"{self.rows_served:,} of {self.rows:,}"),
             ("errors", f"{self.errors:,}"),
-            ("outcomes posted", f"{self.outcomes_posted:,}"),
+            ("labels sent", f"{self.labels_sent:,}"),
             ("seconds", f"{self.seconds:.1f} ({self.rows_per_second:,.0f} rows/s)"),
-            ("RMSE", _against(self.rmse, self.zero_gain_rmse)),
-            ("MAE", _against(self.mae, self.zero_gain_mae)),
-            ("events", f"{self.first_event} to {self.last_event}" if self.first_event else "none"),
+            ("RMSE", _against(self.rmse, self.naive_rmse)),
+            ("MAE", _against(self.mae, self.naive_mae)),
         ]
+        if self.first_event:
+            lines.append(("events", f"{self.first_event} to {self.last_event}"))
         if self.first_error:
             by_status = ", ".join(f"{status} {count:,}" for status, count in self.errors_by_status.items())
             lines += [("not served", by_status), ("first error", self.first_error)]
@@ -74,137 +82,221 @@ class ReplayResult(BaseModel):
 
 @dataclass
 class _Progress:
-    """Prediction ids and predicted values by flight, None and NaN where it was not served."""
+    """Prediction ids and predictions by row, None where it was not served; and what failed, by status."""
 
     ids: list[str | None]
-    predicted: list[float]
+    predicted: list[Any]
     seconds: float = 0.0
-    posted: int = 0
+    sent: int = 0
     errors: int = 0
-    outcomes_failed: int = 0
-    by_status: dict[str, int] = field(default_factory=dict)
+    labels_failed: int = 0
+    by_status: Counter[str] = field(default_factory=Counter)
     first_error: str | None = None
 
+    def fail(self, error: ClientError, rows: int) -> None:
+        """Count rows or labels that an error was the end of."""
+        status = _status(error)
+        self.by_status[status] += rows
+        self.first_error = self.first_error or f"{status}: {error}"
 
-def replay(config: ReplayConfig) -> ReplayResult:
-    """Send the flights, then their outcomes, and give the counts and the errors of the predictions.
 
-    Raises UnreachableError where no server answers, ReplayError for months without flights, SourceError or TableError
-    where the flights cannot be read.
+def replay(problem: Problem | Declaration, dataset: Dataset, config: ReplayConfig) -> ReplayResult:
+    """Send rows in the order of their event time, then their labels, and give the counts and the errors.
+
+    Without an event time rows go in the order of the data set. A request whose connection breaks is sent again: the
+    server may then log its rows twice, and the labels go with the predictions that arrived.
+
+    Parameters
+    ----------
+    problem : Problem or Declaration
+        What is predicted.
+    dataset : Dataset
+        The rows. Without months in the configuration its test part is sent, or all of it where it was not split.
+    config : ReplayConfig
+        What to send, and how.
+
+    Raises
+    ------
+    UnreachableError
+        Where no server listens.
+    ReplayError
+        Where no row is chosen, or months are named and the problem has no event time.
     """
-    flights = _choose(load_flights(config.source).between(*config.days), config)
-    if not flights.num_rows:
-        raise ReplayError(f"There are no flights in {config.months}; the packaged ones are of 2013-01 to 2013-12.")
-    flights = flights.take(pa.array(range(flights.num_rows)[config.turns], pa.int64()))
-    if not flights.num_rows:
-        raise ReplayError(f"There are no flights in part {config.part}: ask for more flights, or for fewer parts.")
-    progress = asyncio.run(_send(named_requests_of(flights), flights[TARGET.name].to_pylist(), config))
-    return _result(config.door, flights, progress)
+    declaration = problem.declaration if isinstance(problem, Problem) else problem
+    rows = _chosen(declaration, dataset, config)
+    progress = asyncio.run(_send(declaration, rows, config))
+    return _result(declaration, rows, progress, config.protocol)
 
 
-def named_requests_of(flights: pa.Table) -> list[dict[str, Any]]:
-    """The flights as rows of a request, each with an id that says which flight it is."""
-    fields = [declared for declared in FIELDS if declared.name in flights.column_names]
-    rows = requests_of(columns_of_table(flights, fields))
-    for row in rows:
-        row["id"] = f"{row['sched_dep'][:16]}-{row['carrier']}{row['flight']}-{row['origin']}"
+def _chosen(declaration: Declaration, dataset: Dataset, config: ReplayConfig) -> Dataset:
+    """The rows to be sent, each with an id of its own where the problem has one."""
+    days = config.days
+    if days is None:
+        rows = dataset.part("test") if "test" in dataset.parts else dataset.where(slice(None))
+        if not len(rows):
+            raise ReplayError("There are no rows to send: the data set is empty.")
+    elif declaration.event_time is None:
+        raise ReplayError(f"There are no rows by month, {config.months}: the problem has no event time; leave it out.")
+    else:
+        rows = dataset.between(*days)
+        if not len(rows):
+            raise ReplayError(f"There are no rows in {config.months}.")
+    if declaration.event_time is not None:
+        rows = rows.where(np.argsort(np.asarray(rows.columns[declaration.event_time]), kind="stable"))
+    rows = _named(declaration, _drawn(rows, config))
+    rows = rows.where(config.turns)
+    if not len(rows):
+        raise ReplayError(f"There are no rows in part {config.part}: ask for more rows, or for fewer parts.")
     return rows
 
 
-def _choose(flights: pa.Table, config: ReplayConfig) -> pa.Table:
-    """The first flights, or one drawn from each of as many equal parts of the months."""
+def _drawn(rows: Dataset, config: ReplayConfig) -> Dataset:
+    """The first rows, or one drawn from each of as many equal parts."""
     if config.limit:
-        return flights.slice(0, config.limit)
-    if config.sample and config.sample < flights.num_rows:
+        return rows.where(slice(config.limit))
+    if config.sample and config.sample < len(rows):
         within = np.random.default_rng(config.seed).random(config.sample)
-        places = (np.arange(config.sample) + within) * (flights.num_rows / config.sample)
-        return flights.take(pa.array(places.astype(np.int64)))
-    return flights
+        places = (np.arange(config.sample) + within) * (len(rows) / config.sample)
+        return rows.where(places.astype(np.int64))
+    return rows
 
 
-async def _send(rows: Sequence[dict[str, Any]], outcomes: Sequence[float | None], config: ReplayConfig) -> _Progress:
-    progress = _Progress([None] * len(rows), [math.nan] * len(rows))
-    async with connect(config.url, config.door, config.grpc_address, config.concurrency, config.timeout) as client:
+def _named(declaration: Declaration, rows: Dataset) -> Dataset:
+    """The rows with an id of the caller's own each, by which its prediction is known."""
+    columns = dict(rows.columns)
+    name = declaration.identifier
+    if name is not None:
+        named = with_identifiers(columns, Interface.of(declaration), "replay")[name]
+        columns[name] = np.array(named, dtype=declaration.field(name).dtype)
+    return Dataset(rows.problem, columns, rows.target)
+
+
+async def _send(declaration: Declaration, rows: Dataset, config: ReplayConfig) -> _Progress:
+    progress = _Progress([None] * len(rows), [None] * len(rows))
+    output = declaration.outputs[0].name
+    client = AsyncClient(
+        config.url, config.grpc_address, timeout=config.timeout, resend=True, connections=config.concurrency
+    )
+    async with client:
         await client.check()
+        await client.check(config.protocol)
         starts = range(0, len(rows), config.rows_per_request)
-        with _bar("flights", len(rows)) as bar:
+        with _bar("rows", len(rows)) as bar:
 
             async def predict(turn: int) -> None:
-                start = starts[turn]
-                sent = rows[start : start + config.rows_per_request]
-                for place, answer in enumerate(await client.predict(sent) or (), start):
-                    progress.ids[place], progress.predicted[place] = answer["prediction_id"], answer[TARGET.name]
-                bar.update(len(sent))
+                part = slice(starts[turn], starts[turn] + config.rows_per_request)
+                sent = {name: values[part] for name, values in rows.columns.items()}
+                size = sizes[turn]
+                try:
+                    predictions = await client.predict(sent, config.protocol)
+                    progress.ids[part] = predictions.column("prediction_id")
+                    progress.predicted[part] = predictions.column(output)
+                except ClientError as error:
+                    progress.fail(error, size)
+                    progress.errors += size
+                bar.update(size)
 
             began = time.perf_counter()
             sizes = [min(config.rows_per_request, len(rows) - start) for start in starts]
             await paced(sizes, predict, config.concurrency, config.rate)
             progress.seconds = time.perf_counter() - began
-        progress.errors = client.failures.rows
         if config.feedback:
-            await _post_outcomes(client, progress, outcomes, config.concurrency)
-        progress.outcomes_failed = client.failures.rows - progress.errors
-        progress.by_status, progress.first_error = dict(client.failures.by_status), client.failures.first
+            await _send_labels(client, progress, _labels(declaration, rows), config.concurrency)
     return progress
 
 
-async def _post_outcomes(
-    client: Client, progress: _Progress, outcomes: Sequence[float | None], concurrency: int
-) -> None:
+async def _send_labels(client: AsyncClient, progress: _Progress, labels: list[Any], concurrency: int) -> None:
     known = [
-        {"prediction_id": prediction_id, TARGET.name: outcome}
-        for prediction_id, outcome in zip(progress.ids, outcomes, strict=True)
-        if prediction_id is not None and outcome is not None
+        (prediction_id, label)
+        for prediction_id, label in zip(progress.ids, labels, strict=True)
+        if prediction_id is not None and label is not None
     ]
-    parts = [known[start : start + OUTCOMES_PER_REQUEST] for start in range(0, len(known), OUTCOMES_PER_REQUEST)]
-    with _bar("outcomes", len(known)) as bar:
+    parts = [known[start : start + LABELS_PER_REQUEST] for start in range(0, len(known), LABELS_PER_REQUEST)]
+    with _bar("labels", len(known)) as bar:
 
-        async def post(turn: int) -> None:
-            taken = await client.feedback(parts[turn])
-            progress.posted += taken
-            bar.update(len(parts[turn]))
+        async def send(turn: int) -> None:
+            part = parts[turn]
+            try:
+                accepted = await client.send_labels(part)
+                progress.sent += accepted
+            except ClientError as error:
+                progress.fail(error, len(part))
+                progress.labels_failed += len(part)
+            bar.update(len(part))
 
-        await paced([len(part) for part in parts], post, concurrency, None)
+        await paced([len(part) for part in parts], send, concurrency)
+
+
+def _labels(declaration: Declaration, rows: Dataset) -> list[Any]:
+    """The labels as JSON values; None where there is none."""
+    return list(json_values(declaration.target.kind, rows.target))
 
 
 def _bar(what: str, total: int) -> tqdm[Any]:
     return tqdm(total=total, desc=what, unit="row", disable=not sys.stderr.isatty())
 
 
-def _result(door: DoorName, flights: pa.Table, progress: _Progress) -> ReplayResult:
-    predicted = np.array(progress.predicted)
-    outcome, known = (np.asarray(flights[name].to_numpy(), dtype=np.float64) for name in (TARGET.name, KNOWN_PART))
-    judged = ~np.isnan(predicted) & ~np.isnan(outcome)
-    rmse, mae = _errors(predicted[judged] - outcome[judged])
-    zero_rmse, zero_mae = _errors(known[judged] - outcome[judged])
+def _result(declaration: Declaration, rows: Dataset, progress: _Progress, protocol: Protocol) -> ReplayResult:
     served = [place for place, prediction_id in enumerate(progress.ids) if prediction_id is not None]
-    events = flights[EVENT_TIME]
+    rmse = mae = naive_rmse = naive_mae = None
+    if declaration.outputs[0].kind is Kind.NUMBER:
+        predicted = np.array([np.nan if value is None else value for value in progress.predicted], dtype=np.float64)
+        labels = np.asarray(rows.target, dtype=np.float64)
+        judged = ~np.isnan(predicted) & ~np.isnan(labels)
+        rmse, mae = _errors(predicted[judged] - labels[judged])
+        if rows.offset is not None:
+            naive_rmse, naive_mae = _errors(rows.offset[judged] - labels[judged])
+    first, last = _events(declaration, rows.columns, served)
     return ReplayResult(
-        door=door,
-        flights=flights.num_rows,
-        flights_served=len(served),
+        protocol=protocol,
+        rows=len(rows),
+        rows_served=len(served),
         errors=progress.errors,
-        errors_by_status=progress.by_status,
+        errors_by_status=dict(progress.by_status),
         first_error=progress.first_error,
-        outcomes_posted=progress.posted,
-        outcomes_failed=progress.outcomes_failed,
+        labels_sent=progress.sent,
+        labels_failed=progress.labels_failed,
         seconds=round(progress.seconds, 3),
         rows_per_second=round(len(served) / max(progress.seconds, 1e-9), 1),
         rmse=rmse,
         mae=mae,
-        zero_gain_rmse=zero_rmse,
-        zero_gain_mae=zero_mae,
-        ratio_to_zero_gain=rmse / zero_rmse if rmse is not None and zero_rmse else None,
-        first_event=events[served[0]].as_py().isoformat() if served else None,
-        last_event=events[served[-1]].as_py().isoformat() if served else None,
+        naive_rmse=naive_rmse,
+        naive_mae=naive_mae,
+        ratio_to_naive_baseline=rmse / naive_rmse if rmse is not None and naive_rmse else None,
+        first_event=first,
+        last_event=last,
     )
 
 
-def _errors(error: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float | None, float | None]:
+def _events(
+    declaration: Declaration, columns: Mapping[str, NDArray[Any]], served: list[int]
+) -> tuple[str | None, str | None]:
+    """The event times of the first and the last row served."""
+    if declaration.event_time is None or not served:
+        return None, None
+    values = columns[declaration.event_time][[served[0], served[-1]]]
+    first, last = json_values(declaration.field(declaration.event_time).kind, values)
+    return first, last
+
+
+def _errors(error: Array) -> tuple[float | None, float | None]:
     if not len(error):
         return None, None
     return float(np.sqrt((error**2).mean())), float(np.abs(error).mean())
 
 
-def _against(ours: float | None, theirs: float | None) -> str:
-    return f"{ours:.2f} against {theirs:.2f} of zero gain" if ours is not None and theirs is not None else "no outcomes"
+def _against(ours: float | None, naive: float | None) -> str:
+    if ours is None:
+        return "no labels"
+    return f"{ours:.2f}" if naive is None else f"{ours:.2f} against {naive:.2f} of the naive baseline"
+
+
+def _status(error: ClientError) -> str:
+    """The word that an error is counted by."""
+    match error:
+        case RefusedError():
+            return error.status
+        case ResponseError():
+            return "wrong response"
+        case _:
+            return "connection"

@@ -8,6 +8,7 @@ log that someone has touched. Rows stream by; memory does not grow with the wind
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,47 +19,97 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.definition import FIELDS, TARGET
-from features.functions import FEATURE_NAMES
 from tabular_bento.data.columns import columns_of_table
 from tabular_bento.errors import PackageError, SkewError
-from tabular_bento.evaluation.reference.package import stored_model
 from tabular_bento.monitoring.files import write_whole
 from tabular_bento.monitoring.skew.result import EXIT_CODES, ColumnSkew, Example, SkewResult, Verdict
-from tabular_bento.monitoring.window.data import Query
-from tabular_bento.monitoring.window.whole import whole
+from tabular_bento.monitoring.window.data import Query, whole
+from tabular_bento.problem import Declaration, Problem
+from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.scoring.predictor import Predictor
-from tabular_bento.traffic.log import FEATURE_PREFIX
+from tabular_bento.scoring.predictor import Predictions, Predictor
+from tabular_bento.scoring.store import find_model
+from tabular_bento.tasks import Output
 from tabular_bento.traffic.reader import ScanCounts
+from tabular_bento.traffic.schema import MODEL, PREDICTION_ID, TIME, feature_column, input_column, output_column
 
 RESULT_FILE = "skew.json"
 EXAMPLES = 20
 BATCH_ROWS = 16_384
 
-_COLUMNS = (*FEATURE_NAMES, TARGET.name)
-_LOGGED = (*(FEATURE_PREFIX + name for name in FEATURE_NAMES), TARGET.name)
-
 Array = NDArray[np.float64]
+
+
+class Compared:
+    """The columns that are compared: the features, then every column of the outputs.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        Of the model.
+    """
+
+    def __init__(self, declaration: Declaration) -> None:
+        self.declaration = declaration
+        self.features = declaration.feature_names
+        outputs = [(name, output) for output in declaration.outputs for name in output.columns]
+        self.outputs = declaration.outputs
+        self.names = (*self.features, *(name for name, _ in outputs))
+        first = len(self.features)
+        self.kinds = (*[Kind.NUMBER] * first, *(output.kind for _, output in outputs))
+        self.text = {place for place, (_, output) in enumerate(outputs, first) if _is_text(output)}
+        self.logged = (*map(feature_column, self.features), *(output_column(name) for name, _ in outputs))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def pair(self, table: pa.Table, found: Predictions) -> tuple[Array, Array, Mapping[int, list[str]]]:
+        """What n rows of the log say and what was recomputed, both of shape [n, columns], missing as NaN.
+
+        Texts are numbered; the texts by their number come third, by column.
+        """
+        logged, recomputed = [], [*found.features.astype(np.float64).T]
+        for output in self.outputs:
+            values = np.asarray(found.outputs[output.name])
+            recomputed += [*values.T] if output.parts else [values]
+        texts: dict[int, list[str]] = {}
+        for place, column in enumerate(self.logged):
+            if place in self.text:
+                said, found_now = table[column].to_pylist(), [str(value) for value in recomputed[place]]
+                texts[place] = sorted({value for value in (*said, *found_now) if value is not None})
+                numbers = {value: number for number, value in enumerate(texts[place])}
+                logged.append(np.array([numbers.get(value, np.nan) for value in said], dtype=np.float64))
+                recomputed[place] = np.array([numbers[value] for value in found_now], dtype=np.float64)
+            else:
+                declared = Field(column, self.kinds[place], optional=True)
+                logged.append(columns_of_table(table, [declared])[column])
+        shape = (table.num_rows, len(self))
+        ours, theirs = (np.column_stack(values).astype(np.float64).reshape(shape) for values in (logged, recomputed))
+        return ours, theirs, texts
 
 
 @dataclass
 class Tally:
     """What was met so far, by column where it says so."""
 
+    compared: Compared
     checked: int = 0
     differing: int = 0
     not_finite: int = 0
     unusable: int = 0
     others: Counter[str] = field(default_factory=Counter)
-    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(_COLUMNS), np.int64))
-    missing_logged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(_COLUMNS), np.int64))
-    missing_recomputed: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(_COLUMNS), np.int64))
-    largest: Array = field(default_factory=lambda: np.zeros(len(_COLUMNS)))
     examples: list[Example] = field(default_factory=list)
 
-    def add(self, table: pa.Table, logged: Array, recomputed: Array) -> None:
-        """Count n rows of the log, with what was logged and recomputed, both of shape [n, columns]."""
+    def __post_init__(self) -> None:
+        size = len(self.compared)
+        self.rows: NDArray[np.int64] = np.zeros(size, np.int64)
+        self.missing_logged: NDArray[np.int64] = np.zeros(size, np.int64)
+        self.missing_recomputed: NDArray[np.int64] = np.zeros(size, np.int64)
+        self.largest: Array = np.zeros(size)
+
+    def add(self, table: pa.Table, found: Predictions) -> None:
+        """Count n rows of the log against what was recomputed of them."""
+        logged, recomputed, texts = self.compared.pair(table, found)
         infinite = np.isinf(recomputed)
         self.not_finite += int(infinite.any(axis=1).sum())
         recomputed = np.where(infinite & np.isnan(logged), np.nan, recomputed)
@@ -72,23 +123,63 @@ class Tally:
         self.missing_recomputed += (differs & np.isnan(recomputed)).sum(axis=0)
         with np.errstate(invalid="ignore"):
             distance = np.nan_to_num(np.where(differs, np.abs(logged - recomputed), 0.0), nan=0.0)
+        distance[:, list(texts)] = 0.0
         self.largest = np.maximum(self.largest, distance.max(axis=0))
         for row, column in np.argwhere(differs)[: EXAMPLES - len(self.examples)]:
-            self.examples.append(_example(table, int(row), int(column), logged[row, column], recomputed[row, column]))
+            values = logged[row, column], recomputed[row, column]
+            self.examples.append(self._example(table, int(row), int(column), *values, texts.get(int(column))))
+
+    def _example(
+        self, table: pa.Table, row: int, column: int, logged: float, recomputed: float, texts: list[str] | None
+    ) -> Example:
+        ulps = None
+        if column < len(self.compared.features) and np.isfinite(logged) and np.isfinite(recomputed):
+            ulps = _ulps(np.float32(logged), np.float32(recomputed))
+        return Example(
+            prediction_id=table[PREDICTION_ID][row].as_py(),
+            time=table[TIME.name][row].as_py(),
+            column=self.compared.names[column],
+            logged=_shown(logged, texts),
+            recomputed=_shown(recomputed, texts),
+            ulps=ulps,
+        )
 
 
-def run(query: Query, out: Path, model: str | None = None) -> SkewResult:
-    """Recompute the rows of the window and write `skew.json` into the folder `out`, whole or not at all.
+def run(query: Query, out: Path, problem: Problem, model: str | None = None) -> SkewResult:
+    """Recompute the rows of a window and write `skew.json`, whole or not at all.
 
-    `model` is a tag of the BentoML store, by default the model that most rows of the window name; rows of others are
-    counted. Raises PackageReferenceError where it is not in the store, SkewError where its package cannot be computed
-    by this checkout, LogError where the log cannot be read, OSError where `out` cannot be written.
+    Parameters
+    ----------
+    query : Query
+        The window.
+    out : Path
+        The folder of the file.
+    problem : Problem
+        The project's problem.
+    model : str, optional
+        A tag of the model store; by default the model that most rows of the window name. Rows of others are counted.
+
+    Returns
+    -------
+    SkewResult
+        All of `skew.json`.
+
+    Raises
+    ------
+    PackageError
+        Where the model is not in the store.
+    SkewError
+        Where its package cannot be computed by this checkout.
+    LogError
+        Where the log cannot be read.
+    OSError
+        Where `out` cannot be written.
     """
     models = _models_in(query)
     tag = model or next((name for name, _ in models.most_common(1)), None)
-    package = _package(tag) if tag is not None else None
+    package = _package(tag, problem) if tag is not None else None
     tag = package.tag if package else None
-    tally, lines = Tally(), ScanCounts()
+    tally, lines = Tally(Compared(problem.declaration)), ScanCounts()
     if package is not None and models[package.tag]:
         check(query, package.tag, package.predictor, tally, lines)
     tally.others = Counter({name: count for name, count in models.items() if name != tag})
@@ -99,36 +190,31 @@ def run(query: Query, out: Path, model: str | None = None) -> SkewResult:
 
 def check(query: Query, tag: str, predictor: Predictor, tally: Tally, lines: ScanCounts) -> None:
     """Count all rows of the window that name `tag` against what `predictor` makes of them."""
-    names = ["prediction_id", "time", "model", *(item.name for item in FIELDS), *_LOGGED]
-    for batch in query.log.scan(query.start, query.end, names, query.on, lines, BATCH_ROWS):
-        named = batch.filter(pc.fill_null(pc.equal(batch.column("model"), pa.scalar(tag)), False))
-        table = pa.Table.from_batches([whole(named)])
+    declaration = tally.compared.declaration
+    inputs = [input_column(name) for name in declaration.field_names]
+    names = [PREDICTION_ID, TIME.name, MODEL, *inputs, *tally.compared.logged]
+    for batch in query.log.scan(query.start, query.end, names, query.column, lines, BATCH_ROWS):
+        named = batch.filter(pc.fill_null(pc.equal(batch.column(MODEL), pa.scalar(tag)), False))
+        table = pa.Table.from_batches([whole(named, declaration)])
         tally.unusable += named.num_rows - table.num_rows
         if table.num_rows:
-            found = predictor.predict_columns(columns_of_table(table, FIELDS))
-            recomputed = np.column_stack([found.features.astype(np.float64), found.target])
-            tally.add(table, _logged(table), recomputed)
+            rows = table.select(inputs).rename_columns(list(declaration.field_names))
+            tally.add(table, predictor.predict_columns(columns_of_table(rows, declaration.fields)))
 
 
 def _models_in(query: Query) -> Counter[str]:
     """How many of the window's rows name each model."""
     models: Counter[str] = Counter()
-    for batch in query.log.scan(query.start, query.end, ["model"], query.on):
+    for batch in query.log.scan(query.start, query.end, [MODEL], query.column):
         for pair in batch.column(0).drop_null().value_counts().to_pylist():
             models[pair["values"]] += pair["counts"]
     return models
 
 
-def _logged(table: pa.Table) -> Array:
-    """What the log says of features and prediction, shape [n, columns]; missing is NaN."""
-    columns = (table[name].cast(pa.float64()).to_numpy() for name in _LOGGED)
-    return np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
-
-
-def _package(tag: str) -> ModelPackage:
-    model = stored_model(tag)
+def _package(tag: str, problem: Problem) -> ModelPackage:
+    model = find_model(tag)
     try:
-        return ModelPackage.load(Path(model.path), str(model.tag))
+        return ModelPackage.load(model.directory, model.tag, problem)
     except PackageError as error:
         raise SkewError(
             f"{tag} cannot be computed here, so its log cannot be checked: {error} Run the check in a checkout of the "
@@ -156,7 +242,7 @@ def _result(query: Query, package: ModelPackage | None, tally: Tally, lines: Sca
         other_models=dict(tally.others.most_common()),
         not_finite=tally.not_finite,
         unusable=tally.unusable,
-        bad=lines.bad + lines.torn,
+        bad=lines.bad + lines.truncated,
         columns=[_column(int(place), tally) for place in order if tally.rows[place]],
         examples=tally.examples,
         reasons=_reasons(verdict, query, package, tally),
@@ -166,8 +252,8 @@ def _result(query: Query, package: ModelPackage | None, tally: Tally, lines: Sca
 def _column(place: int, tally: Tally) -> ColumnSkew:
     rows = int(tally.rows[place])
     return ColumnSkew(
-        name=_COLUMNS[place],
-        role="feature" if place < len(FEATURE_NAMES) else "prediction",
+        name=tally.compared.names[place],
+        role="feature" if place < len(tally.compared.features) else "prediction",
         rows=rows,
         share=rows / tally.checked,
         largest=float(tally.largest[place]) or None,
@@ -184,32 +270,26 @@ def _reasons(verdict: Verdict, query: Query, package: ModelPackage | None, tally
         who = f"no usable row of {package.tag}" if package else "no row that names a model"
         rest = f"; it holds rows of {others}: name one with --model" if others else ""
         return [f"The window of the log under {query.directory} holds {who}{rest}."]
-    features = [_COLUMNS[place] for place in np.flatnonzero(tally.rows) if place < len(FEATURE_NAMES)]
+    compared = tally.compared
+    features = [compared.names[place] for place in np.flatnonzero(tally.rows) if place < len(compared.features)]
     rows = f"{tally.differing:,} of {tally.checked:,} rows differ from what {package.tag if package else ''} computes"
     if not features:
-        return [
-            f"{rows}: their features agree and their predictions do not. Another runner or other libraries predicted "
-            "them, or the log was changed."
-        ]
+        agree = "their features agree and their predictions do not" if compared.features else "in their predictions"
+        return [f"{rows}: {agree}. Another runner or other libraries predicted them, or the log was changed."]
     return [
         f"{rows}, in {', '.join(features)}. Whoever predicted them had another state of the extractor or other feature "
         "code than the package, or the log was changed."
     ]
 
 
-def _example(table: pa.Table, row: int, column: int, logged: float, recomputed: float) -> Example:
-    time = table["time"][row].as_py()
-    ulps = None
-    if column < len(FEATURE_NAMES) and np.isfinite(logged) and np.isfinite(recomputed):
-        ulps = _ulps(np.float32(logged), np.float32(recomputed))
-    return Example(
-        prediction_id=table["prediction_id"][row].as_py(),
-        time=time,
-        column=_COLUMNS[column],
-        logged=float(logged) if np.isfinite(logged) else None,
-        recomputed=float(recomputed) if np.isfinite(recomputed) else None,
-        ulps=ulps,
-    )
+def _is_text(output: Output) -> bool:
+    return not output.parts and output.kind is Kind.TEXT
+
+
+def _shown(value: float, texts: list[str] | None) -> float | str | None:
+    if not np.isfinite(value):
+        return None
+    return float(value) if texts is None else texts[int(value)]
 
 
 def _ulps(first: np.float32, second: np.float32) -> int:

@@ -24,9 +24,9 @@ class Example(_Part):
 
     prediction_id: str | None
     time: datetime | None
-    column: Annotated[str, Field(description="A feature, or the target for the prediction")]
-    logged: float | None
-    recomputed: float | None
+    column: Annotated[str, Field(description="A feature, or a column of the outputs")]
+    logged: float | str | None
+    recomputed: float | str | None
     ulps: Annotated[int | None, Field(description="Float32 between the two, of a feature; null where one is missing")]
 
 
@@ -56,13 +56,13 @@ class SkewResult(_Part):
     on: str
     log: str
     checked: Annotated[int, Field(description="Rows of the model in the window, recomputed")]
-    differing: Annotated[int, Field(description="Rows of which any feature or the prediction differs in any bit")]
+    differing: Annotated[int, Field(description="Rows of which any feature or output differs in any bit")]
     other_models: Annotated[dict[str, int], Field(description="Rows of the window by the other models that they name")]
     not_finite: Annotated[
         int, Field(description="Rows with an infinite feature, which the log writes as missing: not held against it")
     ]
     unusable: Annotated[int, Field(description="Rows without a value that every request has")]
-    bad: Annotated[int, Field(description="Lines that could not be read, torn ones among them")]
+    bad: Annotated[int, Field(description="Lines that could not be read, truncated ones among them")]
     columns: list[ColumnSkew]
     examples: Annotated[list[Example], Field(description="The first differing values, row by row")]
     reasons: list[str]

@@ -5,35 +5,54 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from tabular_bento.data.storage import AnyPath
-from tabular_bento.evaluation.reference.bins import Counts
+from tabular_bento.evaluation.reference.bins import FIRST, OTHER, Counts
 from tabular_bento.evaluation.reference.vocabulary import NewValues
 from tabular_bento.monitoring.window.blocks import Blocks
-from tabular_bento.monitoring.window.outcomes import Joined
 from tabular_bento.monitoring.window.ranges import RangeSums
+from tabular_bento.monitoring.window.reading import RowsRead
 from tabular_bento.monitoring.window.records import Watched
 from tabular_bento.monitoring.window.tally import Tally
-from tabular_bento.traffic.log import OUTCOMES, PREDICTIONS
+from tabular_bento.problem import Declaration
 from tabular_bento.traffic.reader import EventLog
+from tabular_bento.traffic.schema import LABELS, PREDICTIONS, TIME, input_column
+
+OTHERS, EMPTY = "(others)", "(empty)"
 
 
 @dataclass(frozen=True)
 class Query:
     """Rows with `start <= on < end` in the log under `directory`.
 
-    `on` is `time`, when a row was predicted (UTC), or a local time of the row, such as its scheduled departure. `by` is
-    a field to break the window down by.
+    Parameters
+    ----------
+    directory : path
+        The traffic log.
+    start, end : datetime
+        The window. Without an offset, an instant is in UTC.
+    on : str
+        `time`, when a row was predicted (UTC), or a field of the row that is a date or time.
+    by : str, optional
+        A segment to break the window down by.
     """
 
     directory: AnyPath
     start: datetime
     end: datetime
-    on: str = "time"
+    on: str = TIME.name
     by: str | None = None
+
+    @property
+    def column(self) -> str:
+        """The column of `on` in the log."""
+        return self.on if self.on == TIME.name or self.on.startswith(input_column("")) else input_column(self.on)
 
     @property
     def log(self) -> EventLog:
@@ -41,9 +60,17 @@ class Query:
         return EventLog(self.directory / PREDICTIONS)
 
     @property
-    def outcomes(self) -> EventLog:
-        """The stream of outcomes."""
-        return EventLog(self.directory / OUTCOMES)
+    def labels(self) -> EventLog:
+        """The stream of labels."""
+        return EventLog(self.directory / LABELS)
+
+
+def whole(batch: pa.RecordBatch, declaration: Declaration) -> pa.RecordBatch:
+    """The rows of a batch of predictions in which no required field is null; others cannot be predicted again."""
+    required = [input_column(item.name) for item in declaration.fields if not item.optional]
+    if not required:
+        return batch
+    return batch.filter(reduce(pc.and_, (pc.is_valid(batch.column(name)) for name in required)))
 
 
 @dataclass
@@ -52,8 +79,8 @@ class RowCounts:
 
     `unusable` are scored rows with no number to measure an error by, by the column that lacks it.
 
-    Torn and bad lines are those that name a time in the window, and those that name none of segments that have rows in
-    it or were begun in it (`tabular_bento.traffic.rejected`).
+    Truncated and bad lines are those that name a time in the window, and those that name none of log files that have
+    rows in it or were begun in it (`tabular_bento.traffic.rejected`).
     """
 
     scored: int = 0
@@ -62,9 +89,42 @@ class RowCounts:
     other_models: int = 0
     without_id: int = 0
     unusable: dict[str, int] = field(default_factory=dict)
-    torn: int = 0
+    truncated: int = 0
     bad: int = 0
     examples: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What was met when all labels of the log were joined with the window's predictions.
+
+    Of several labels of one prediction the one received last counts; equal ones are repeated, others contradictory.
+    `before` were received before their prediction was made. `came` are the latest labels by the cell of their delay
+    (`tabular_bento.monitoring.window.blocks`), shape [CELLS].
+    """
+
+    came: NDArray[np.int64]
+    repeated: int = 0
+    contradictory: int = 0
+    elsewhere: int = 0
+    unknown: int = 0
+    before: int = 0
+    truncated: int = 0
+    bad: int = 0
+
+    @classmethod
+    def of(cls, sums: RangeSums, read: RowsRead, unknown: int) -> Joined:
+        """What the pass met: `unknown` labels are of predictions that the log does not hold."""
+        return cls(
+            sums.came,
+            repeated=sums.repeated,
+            contradictory=sums.contradictory,
+            elsewhere=sums.unmatched - unknown,
+            unknown=unknown,
+            before=sums.before,
+            truncated=read.lines.truncated,
+            bad=read.bad + read.lines.bad,
+        )
 
 
 @dataclass(frozen=True)
@@ -78,16 +138,38 @@ class SegmentData:
 
 @dataclass
 class WindowData:
-    """What the pass found: counts, a tally for each readable column, why others are not, rows and errors by the hour,
-    how outcomes were joined, what came true by age of the prediction (shape [ages, bins]), and a sample of rows with
-    the column `outcome`. It was read at `now`.
+    """What the pass found.
 
-    `broken` are the columns without which no row is read, and why, `outcomes_broken` those of the log of outcomes.
-    `texts` are what fields of categories hold that the reference does not know, `texts_unreadable` why some are not
-    read.
+    Parameters
+    ----------
+    now : datetime
+        When it was read.
+    dated : bool
+        Whether the rows have an event time.
+    rows : RowCounts
+        Rows and lines.
+    tallies : dict
+        A tally of each readable column.
+    unreadable : dict
+        Why other columns are not read.
+    blocks : Blocks
+        Rows and errors by the hour.
+    joined : Joined
+        How labels were joined.
+    true : ndarray of shape [ages, bins], optional
+        Labels by age of the prediction.
+    sample : Table
+        A sample of rows, with the column `label`.
+    texts, texts_unreadable : dict
+        What fields of categories hold that the reference does not know, and why some are not read.
+    broken, labels_broken : dict
+        The columns without which no row is read, and why; the same of the labels' log.
+    segments : list of SegmentData
+        The rows by the values of the field that the window is broken down by.
     """
 
     now: datetime
+    dated: bool
     rows: RowCounts
     tallies: dict[str, Tally]
     unreadable: dict[str, str]
@@ -98,8 +180,13 @@ class WindowData:
     texts: dict[str, NewValues] = field(default_factory=dict)
     texts_unreadable: dict[str, str] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
-    outcomes_broken: dict[str, str] = field(default_factory=dict)
+    labels_broken: dict[str, str] = field(default_factory=dict)
     segments: list[SegmentData] = field(default_factory=list)
+
+    @property
+    def days(self) -> float | None:
+        """Over how many days the rows are spread; None where they have no event time."""
+        return self.blocks.days if self.dated else None
 
 
 def tallies_of(
@@ -107,8 +194,25 @@ def tallies_of(
 ) -> dict[str, Tally]:
     """The tallies of the columns, which are the first of the codes; `finite` has the range of columns of numbers."""
     tallies = {}
-    for place, column in enumerate(watched):
+    for index, column in enumerate(watched):
         tallies[column.name] = tally = Tally(column.bins)
-        tally.add_counts(sums.counts[place], int(sums.infinite[place]))
+        tally.add_counts(sums.counts[index], int(sums.infinite[index]))
         tally.widen(*finite.get(column.name, (np.inf, -np.inf)))
     return tallies
+
+
+def segments_of(column: Watched | None, watched: Sequence[Watched], sums: RangeSums) -> list[SegmentData]:
+    """The segments that have rows, from the most to the fewest; others and empty ones come last."""
+    if column is None or sums.by_segment is None:
+        return []
+    found = []
+    values = [EMPTY, OTHERS, *(column.bins.category(code) for code in range(FIRST, column.bins.size))]
+    for code in [*range(FIRST, column.bins.size), OTHER, OTHER - 1]:
+        if code not in sums.segment_blocks:
+            continue
+        tallies = {}
+        for index, each in enumerate(watched):
+            tallies[each.name] = tally = Tally(each.bins)
+            tally.add_counts(sums.by_segment[index][code])
+        found.append(SegmentData(values[code], tallies, sums.segment_blocks[code]))
+    return found

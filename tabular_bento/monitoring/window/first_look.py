@@ -13,66 +13,80 @@ import pyarrow.compute as pc
 
 from tabular_bento.evaluation.reference.bins import Bins
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.evaluation.reference.vocabulary import NewValues
+from tabular_bento.evaluation.reference.vocabulary import NewValues, Vocabulary
 from tabular_bento.monitoring.window.data import Query
-from tabular_bento.monitoring.window.readable import unreadable
-from tabular_bento.monitoring.window.reading import NEEDED, Lot, RowsRead, batches_of, over_log
-from tabular_bento.monitoring.window.records import Watched
+from tabular_bento.monitoring.window.reading import Chunk, RowsRead, batches_of, over_log, texts_of
+from tabular_bento.monitoring.window.records import ENVELOPE, Kinds, Watched, unreadable
 from tabular_bento.monitoring.window.workers import Workers
-from tabular_bento.traffic.parts import Shape
+from tabular_bento.traffic.parts import Projection
+from tabular_bento.traffic.schema import input_column
 
 MOST_SEGMENTS = 30
 """Values of their own; the rows of all others are one segment."""
 
 
 def models_in(query: Query, workers: Workers) -> Counter[str]:
-    """How many of the window's rows name each model; none where the log cannot be read for it."""
+    """How many of the window's rows name each model; none where the log cannot be read for it.
+
+    Where the log has no readable column that dates the window, all rows count: the model's package says what is wrong.
+    """
     models: Counter[str] = Counter()
     log = query.log
-    segments, kinds = log.segments(), log.kinds()
-    if not kinds or unreadable((field for field in NEEDED if field.name in ("model", query.on)), kinds):
+    files, kinds = log.log_files(), log.kinds()
+    if not kinds or unreadable((field for field in ENVELOPE if field.name in ("model", query.on)), kinds):
         return models
-    if shape := log.shape(query.start, query.end, ["model"], query.on):
-        for read in over_log(log, segments, shape, workers, partial(read_models, shape), "looking for models"):
+    start, end = (query.start, query.end) if _is_time(query.column, kinds) else (None, None)
+    if projection := log.projection(start, end, ["model"], query.column):
+        reading = partial(read_models, projection)
+        for read in over_log(log, files, projection, workers, reading, "looking for models"):
             models += read.named
     return models
 
 
+def _is_time(column: str, kinds: Kinds) -> bool:
+    found = kinds.get(column, set())
+    return len(found) == 1 and next(iter(found)).is_time
+
+
 def segment_values(query: Query, by: str, reference: Reference, workers: Workers) -> Watched:
-    """The most frequent values of the field `by` among the model's rows, as bins: of all that the training months held,
+    """The most frequent values of the field `by` among the model's rows, as bins: of all that the training rows held,
     and of up to MOST_NEW others (`tabular_bento.evaluation.reference.vocabulary`).
     """
-    log, values = query.log, NewValues(reference.vocabularies.get(by, frozenset()))
-    segments, shape = log.segments(), log.shape(query.start, query.end, ["model", by], query.on)
+    log, column = query.log, input_column(by)
+    values = NewValues(reference.vocabularies.get(by, Vocabulary()).values)
+    files, projection = log.log_files(), log.projection(query.start, query.end, ["model", column], query.column)
     named: Counter[str] = Counter()
-    if shape is not None:
-        reading = partial(read_values, shape, reference.model, by, values.known)
-        for read in over_log(log, segments, shape, workers, reading, f"looking for values of {by}"):
+    if projection is not None:
+        reading = partial(read_values, projection, reference.model, column, values.known)
+        for read in over_log(log, files, projection, workers, reading, f"looking for values of {by}"):
             named += read.named
-            values.merge(read.texts[by])
+            values.merge(read.texts[column])
     named += values.counts
     most = sorted(named, key=lambda value: (-named[value], value))[:MOST_SEGMENTS]
-    return Watched(by, by, Bins({"categories": most}))
+    return Watched(by, column, Bins({"categories": most}))
 
 
-def read_models(shape: Shape, lot: Lot) -> RowsRead:
-    """How many rows of the lot name each model. Raises LogError."""
+def read_models(projection: Projection, chunk: Chunk) -> RowsRead:
+    """How many rows of the chunk name each model. Raises LogError."""
     read = RowsRead()
-    for batch in batches_of(lot, shape, read):
+    for batch in batches_of(chunk, projection, read):
         read.named += _counts(batch.column("model"))
     return read
 
 
-def read_values(shape: Shape, model: str | None, name: str, known: frozenset[str], lot: Lot) -> RowsRead:
-    """How many rows of the lot that the model predicted hold each value of a column, those that are not known apart.
+def read_values(
+    projection: Projection, model: str | None, column: str, known: frozenset[str], chunk: Chunk
+) -> RowsRead:
+    """How many rows of the chunk that the model predicted hold each value of a column, those not known apart.
 
     Raises LogError.
     """
-    read = RowsRead(texts={name: NewValues(known)})
-    for batch in batches_of(lot, shape, read):
-        of_model = batch.column(name).filter(pc.equal(batch.column("model"), pa.scalar(model, pa.string())))
-        read.texts[name].add(of_model)
-        read.named += {value: count for value, count in _counts(of_model).items() if value in known}
+    read = RowsRead(texts={column: NewValues(known)})
+    for batch in batches_of(chunk, projection, read):
+        of_model = pc.equal(batch.column("model"), pa.scalar(model, pa.string()))
+        values = texts_of(batch.column(column).filter(of_model))
+        read.texts[column].add(values)
+        read.named += {value: count for value, count in _counts(values).items() if value in known}
     return read
 
 

@@ -1,4 +1,4 @@
-"""Prediction ids as 64-bit numbers: eight bytes each, whatever the number of rows."""
+"""Prediction ids as 64-bit numbers, eight bytes each, and a sample of rows that is drawn by them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def keys_of(ids: pa.Array) -> Keys:
     width = texts.shape[1]
     words = texts.view(np.uint64).reshape(len(texts), width // 8)
     keys = np.zeros(len(texts), dtype=np.uint64)
-    for place in range(words.shape[1]):
-        word = words[:, place]
-        keys += np.where(word == 0, np.uint64(0), scramble(word, place + 1))
+    for index in range(words.shape[1]):
+        word = words[:, index]
+        keys += np.where(word == 0, np.uint64(0), scramble(word, index + 1))
     return scramble(keys, 0)
 
 
@@ -43,8 +43,43 @@ def contains(sorted_keys: Keys, keys: Keys) -> NDArray[np.bool_]:
     """Which of n keys are among the sorted ones, shape [n]."""
     if not len(sorted_keys):
         return np.zeros(len(keys), dtype=np.bool_)
-    places = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
-    return np.asarray(sorted_keys[places] == keys)
+    indices = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return np.asarray(sorted_keys[indices] == keys)
+
+
+class Sample:
+    """A uniform sample of `size` rows: those whose scrambled keys are smallest. Of rows with one key it holds one."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size, self._seed = size, seed
+        self._ranks: Keys = np.empty(0, dtype=np.uint64)
+        self._rows: pa.Table | None = None
+
+    def add(self, keys: Keys, batch: pa.RecordBatch) -> None:
+        """Offer the rows of a batch."""
+        ranks = scramble(keys, self._seed)
+        if len(self._ranks) == self._size:
+            near = ranks < self._ranks[-1]
+            if not near.any():
+                return
+            ranks, batch = ranks[near], batch.filter(pa.array(near))
+        self._keep(ranks, pa.Table.from_batches([batch]))
+
+    def merge(self, other: Sample) -> None:
+        """Offer the rows that another sample of the same size and seed holds."""
+        if other._rows is not None:
+            self._keep(other._ranks, other._rows)
+
+    def rows(self) -> pa.Table:
+        """The rows drawn, in an order that is as good as random; a table without columns where none was offered."""
+        return self._rows if self._rows is not None else pa.table({})
+
+    def _keep(self, ranks: Keys, table: pa.Table) -> None:
+        ranks = np.concatenate([self._ranks, ranks])
+        table = pa.concat_tables([self._rows, table]) if self._rows is not None else table
+        self._ranks, first = np.unique(ranks, return_index=True)
+        self._ranks = self._ranks[: self._size]
+        self._rows = table.take(pa.array(first[: self._size])).combine_chunks()
 
 
 def _texts(ids: pa.Array) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The first half of a pass: read the log in lots, and set aside what is needed of each row, by the key of its id.
+"""The first half of a pass: read the log in chunks, and spill what is needed of each row, by the key of its id.
 
 A row becomes some 80 bytes: its key, times, prediction, baseline, and the bin of each column. Which rows repeat an id
 is known only when all rows of its key are together, so nothing is counted here that a repeated row must not count in.
@@ -17,39 +17,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.definition import EVENT_TIME, KNOWN_PART, TARGET
+from tabular_bento.evaluation.metrics import GROUPS
+from tabular_bento.evaluation.reference.bins import numbers_of, seconds_of
+from tabular_bento.evaluation.reference.thresholds import HOUR
 from tabular_bento.evaluation.reference.vocabulary import NewValues
-from tabular_bento.monitoring.window.ids import Keys, keys_of
+from tabular_bento.monitoring.window.ids import Keys, Sample, keys_of
 from tabular_bento.monitoring.window.records import (
     INFINITE,
     KEY_KIND,
-    MEASURED,
-    OUTCOME_KIND,
+    LABEL_KIND,
+    Measured,
     Watched,
     measurable,
     record_kind,
 )
-from tabular_bento.monitoring.window.sample import Sample
 from tabular_bento.monitoring.window.spill import Records, Run, Spill, Writer
 from tabular_bento.monitoring.window.tally import finite_range
 from tabular_bento.monitoring.window.workers import Workers
-from tabular_bento.traffic.log import PREDICTION_SCHEMA
-from tabular_bento.traffic.parts import PART_BYTES, Part, Shape, read_part
+from tabular_bento.traffic.parts import PART_BYTES, Part, Projection, read_part
 from tabular_bento.traffic.reader import EventLog, ScanCounts
 
-_NAMES = ("prediction_id", "model", "time", EVENT_TIME, KNOWN_PART, TARGET.name)
-
-NEEDED = tuple(item for item in PREDICTION_SCHEMA if item.name in _NAMES)
-"""Columns that the log must have for any of its rows to be judged."""
-
-LOTS = 16
+CHUNKS = 16
 """As many, about, of a small log, so that a few workers have something to do each."""
 
-Lot = tuple[Part, ...]
+Chunk = tuple[Part, ...]
 
 
 class Read(Protocol):
-    """What the reading of a lot gives: among others, the stems of the files that were there."""
+    """What the reading of a chunk gives: among others, the stems of the files that were there."""
 
     stems: set[str]
 
@@ -59,17 +54,17 @@ R = TypeVar("R", bound=Read)
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do with each lot of predictions.
+    """What to do with each chunk of predictions.
 
-    `texts` are fields of categories with the values that are known, `history` the column of the historical gain, if the
-    log has one, and `segment` the field that rows are told apart by.
+    `texts` are fields of categories, with their columns and the values that are known, and `segment` is the field that
+    rows are told apart by.
     """
 
-    shape: Shape
+    projection: Projection
     model: str | None
     columns: tuple[Watched, ...]
-    texts: tuple[tuple[str, frozenset[str]], ...]
-    history: str | None
+    texts: tuple[tuple[str, str, frozenset[str]], ...]
+    measured: Measured
     segment: Watched | None
     sample: int
     seed: int
@@ -77,14 +72,14 @@ class Plan:
 
     @property
     def kind(self) -> np.dtype[Any]:
-        """The type of a row that is set aside."""
+        """The type of a row that is spilled."""
         return record_kind(self.columns, len(self.texts) + (self.segment is not None))
 
 
 @dataclass
 class RowsRead:
-    """What was met in a lot of predictions, and the runs that hold its rows. `ranges` has a column's finite range, and
-    `named` how many rows hold each value of the one that was asked for.
+    """What was met in a chunk of predictions, and the runs that hold its rows. `ranges` has a column's finite range,
+    and `named` how many rows hold each value of the one that was asked for.
     """
 
     stems: set[str] = field(default_factory=set)
@@ -101,26 +96,26 @@ class RowsRead:
 
 def over_log(
     log: EventLog,
-    segments: list[Part],
-    shape: Shape,
+    files: list[Part],
+    projection: Projection,
     workers: Workers,
-    function: Callable[[Lot], R],
+    function: Callable[[Chunk], R],
     what: str,
 ) -> Iterator[R]:
-    """Apply `function` to all of the log in lots: to `segments`, and then to what is sealed but for those."""
+    """Apply `function` to all of the log in chunks: to `files`, and then to what is sealed but for those."""
     done: set[str] = set()
-    live = lots(segments)
+    live = chunks(files)
     for read in workers.map(function, live, what, len(live)):
         done |= read.stems
         yield read
-    sealed = lots(log.sealed(shape.window, done))
+    sealed = chunks(log.sealed(projection.window, done))
     yield from workers.map(function, sealed, what, len(sealed))
 
 
-def lots(parts: Iterable[Part]) -> list[Lot]:
-    """Neighbouring parts together: some dozens of lots, or, of a large log, lots of about PART_BYTES."""
+def chunks(parts: Iterable[Part]) -> list[Chunk]:
+    """Neighbouring parts together: some dozens of chunks, or, of a large log, chunks of about PART_BYTES."""
     parts, found = list(parts), list[list[Part]]()
-    most = min(PART_BYTES, sum(part.bytes for part in parts) // LOTS)
+    most = min(PART_BYTES, sum(part.bytes for part in parts) // CHUNKS)
     size = 0
     for part in parts:
         if not found or size + part.bytes > most:
@@ -128,15 +123,15 @@ def lots(parts: Iterable[Part]) -> list[Lot]:
             size = 0
         found[-1].append(part)
         size += part.bytes
-    return [tuple(lot) for lot in found]
+    return [tuple(chunk) for chunk in found]
 
 
-def read_rows(plan: Plan, lot: Lot) -> RowsRead:
-    """Set aside the rows of the lot that the model predicted. Raises LogError and SpillError."""
+def read_rows(plan: Plan, chunk: Chunk) -> RowsRead:
+    """Spill the rows of the chunk that the model predicted. Raises LogError and SpillError."""
     sample = Sample(plan.sample, plan.seed)
-    texts = {name: NewValues(known) for name, known in plan.texts}
+    texts = {name: NewValues(known) for name, _, known in plan.texts}
     read, writer = RowsRead(texts=texts, sample=sample), Writer(plan.spill, plan.kind)
-    for batch in batches_of(lot, plan.shape, read):
+    for batch in batches_of(chunk, plan.projection, read):
         batch = _of_model(batch, plan.model, read)
         if batch.num_rows:
             keys = keys_of(batch.column("prediction_id"))
@@ -146,44 +141,46 @@ def read_rows(plan: Plan, lot: Lot) -> RowsRead:
     return read
 
 
-def read_outcomes(shape: Shape, spill: Spill, lot: Lot) -> RowsRead:
-    """Set aside the outcomes of the lot. Raises LogError and SpillError."""
-    read, writer = RowsRead(), Writer(spill, OUTCOME_KIND)
-    for batch in batches_of(lot, shape, read):
-        whole = pc.and_(pc.is_valid(batch.column(0)), pa.array(measurable(_floats(batch, TARGET.name))))
+def read_labels(projection: Projection, spill: Spill, chunk: Chunk) -> RowsRead:
+    """Spill the labels of the chunk. Raises LogError and SpillError."""
+    read, writer = RowsRead(), Writer(spill, LABEL_KIND)
+    for batch in batches_of(chunk, projection, read):
+        whole = pc.and_(pc.is_valid(batch.column(0)), pa.array(measurable(numbers_of(batch.column(2)))))
         read.bad += batch.num_rows - whole.true_count
         batch = batch.filter(whole)
-        rows = np.empty(batch.num_rows, OUTCOME_KIND)
+        rows = np.empty(batch.num_rows, LABEL_KIND)
         rows["key"] = keys_of(batch.column(0))
         rows["time"] = batch.column(1).cast(pa.int64()).to_numpy()
-        rows["value"] = batch.column(2).to_numpy()
+        rows["value"] = numbers_of(batch.column(2))
         writer.add(rows)
     read.runs = writer.flush()
     return read
 
 
-def read_keys(shape: Shape, spill: Spill, lot: Lot) -> RowsRead:
-    """Set aside the keys of all predictions of the lot. Raises LogError and SpillError."""
+def read_keys(projection: Projection, spill: Spill, chunk: Chunk) -> RowsRead:
+    """Spill the keys of all predictions of the chunk. Raises LogError and SpillError."""
     read, writer = RowsRead(), Writer(spill, KEY_KIND)
-    for batch in batches_of(lot, shape, read):
+    for batch in batches_of(chunk, projection, read):
         writer.add(keys_of(batch.column("prediction_id").drop_null()).view(KEY_KIND))
     read.runs = writer.flush()
     return read
 
 
 def all_keys(log: EventLog, spill: Spill, workers: Workers) -> list[Run]:
-    """The keys of all predictions of the log, set aside."""
-    segments, shape = log.segments(), log.shape(columns=["prediction_id"])
-    if shape is None:
+    """The keys of all predictions of the log, spilled."""
+    files, projection = log.log_files(), log.projection(columns=["prediction_id"])
+    if projection is None:
         return []
-    reads = over_log(log, segments, shape, workers, partial(read_keys, shape, spill), "looking up strange outcomes")
+    reads = over_log(
+        log, files, projection, workers, partial(read_keys, projection, spill), "looking up unmatched labels"
+    )
     return [run for read in reads for run in read.runs]
 
 
-def batches_of(lot: Lot, shape: Shape, read: RowsRead) -> Iterator[pa.RecordBatch]:
-    """The rows of the lot; what is met on the way goes to `read`."""
-    for part in lot:
-        batches = read_part(part, shape, read.lines)
+def batches_of(chunk: Chunk, projection: Projection, read: RowsRead) -> Iterator[pa.RecordBatch]:
+    """The rows of the chunk; what is met on the way goes to `read`."""
+    for part in chunk:
+        batches = read_part(part, projection, read.lines)
         if batches is not None:
             read.stems.add(part.path.stem)
             yield from batches
@@ -199,37 +196,41 @@ def _of_model(batch: pa.RecordBatch, model: str | None, read: RowsRead) -> pa.Re
 
 
 def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> Records:
-    rows = np.empty(batch.num_rows, plan.kind)
+    rows, measured = np.empty(batch.num_rows, plan.kind), plan.measured
     rows["key"] = keys
-    for name, log_name in (("time", "time"), ("event", EVENT_TIME)):
-        rows[name] = batch.column(log_name).cast(pa.int64()).fill_null(0).to_numpy()
-    for part, name in MEASURED.items():
-        rows[part] = _floats(batch, name)
-    gain = _floats(batch, plan.history) if plan.history else np.full(batch.num_rows, np.nan)
-    rows["gain"] = np.where(measurable(gain), gain, np.nan)
+    rows["time"] = batch.column("time").cast(pa.int64()).fill_null(0).to_numpy()
+    if measured.event is None:
+        rows["event"] = (keys % np.uint64(GROUPS)).astype(np.int64) * HOUR
+    else:
+        rows["event"] = seconds_of(batch.column(measured.event))
+    rows["baseline"] = measured.naive
+    for field_of_record, name in measured.columns.items():
+        rows[field_of_record] = numbers_of(batch.column(name))
+    known = numbers_of(batch.column(measured.historical)) if measured.historical else np.full(batch.num_rows, np.nan)
+    rows["gain"] = np.where(measurable(known), known, np.nan)
     codes = rows["codes"]
-    for place, column in enumerate(plan.columns):
-        codes[:, place] = _codes(column, batch, read.ranges)
-    for place, (name, _) in enumerate(plan.texts, len(plan.columns)):
-        codes[:, place] = read.texts[name].add(batch.column(name))
+    for index, column in enumerate(plan.columns):
+        codes[:, index] = _codes(column, batch, read.ranges)
+    for index, (name, log_name, _) in enumerate(plan.texts, len(plan.columns)):
+        codes[:, index] = read.texts[name].add(batch.column(log_name))
     if plan.segment:
-        codes[:, -1] = plan.segment.bins.text_places(batch.column(plan.segment.log_name))
+        codes[:, -1] = plan.segment.bins.text_indices(texts_of(batch.column(plan.segment.log_name)))
     return rows
+
+
+def texts_of(column: pa.Array) -> pa.Array:
+    """A column of codes as texts: `12`, `true`."""
+    return column.cast(pa.string())
 
 
 def _codes(column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]]) -> NDArray[np.int64]:
     array = batch.column(column.log_name)
     if pa.types.is_string(array.type):
-        return column.bins.text_places(array)
-    values = _floats(batch, column.log_name)
-    found = column.bins.places(values)
+        return column.bins.text_indices(array)
+    values = numbers_of(array)
+    found = column.bins.indices(values)
     low, high = finite_range(values)
     before = ranges.get(column.name, (np.inf, -np.inf))
     ranges[column.name] = min(low, before[0]), max(high, before[1])
     found[np.isinf(values)] = INFINITE
     return found
-
-
-def _floats(batch: pa.RecordBatch, name: str) -> NDArray[np.float64]:
-    """A column as float64 with NaN for missing."""
-    return np.asarray(batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False))

@@ -1,4 +1,4 @@
-"""What a pass sets aside, so that it need not be held in memory: rows by ranges of their keys, in temporary files.
+"""What a pass spills, so that it need not be held in memory: rows by ranges of their keys, in temporary files.
 
 A run is one file of rows in order of bucket, a bucket being the top bits of the key. Whoever has all runs can read any
 range of buckets from them, and finds there every row that has a key of the range.
@@ -62,13 +62,13 @@ class Spill:
     folder: str
 
     def write(self, rows: Records) -> Run:
-        """Set rows aside, in any order."""
+        """Spill rows, in any order."""
         buckets = (rows["key"] >> _SHIFT).astype(np.uint16)
         ordered = rows[np.argsort(buckets, kind="stable")]
         offsets = np.concatenate([[0], np.bincount(buckets, minlength=BUCKETS).cumsum()])
         run = Run(f"{secrets.token_hex(8)}.run", offsets)
         system, folder = self._open()
-        with self._told(), system.open(f"{folder}/{run.name}", "wb") as file:
+        with self._reported(), system.open(f"{folder}/{run.name}", "wb") as file:
             file.write(ordered.view(np.uint8).data)
         return run
 
@@ -78,7 +78,7 @@ class Spill:
         parts = [np.empty(0, kind)]
         for each in slices:
             start, end = each.start * kind.itemsize, each.stop * kind.itemsize
-            with self._told():
+            with self._reported():
                 parts.append(np.frombuffer(system.cat_file(f"{folder}/{each.name}", start=start, end=end), kind))
         return np.concatenate(parts)
 
@@ -87,13 +87,13 @@ class Spill:
         return system, folder.rstrip("/")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Errors in a sentence."""
+    def _reported(self) -> Iterator[None]:
+        """Errors of the file system, as SpillError."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError):
             raise SpillError(
-                f"{socket.gethostname()} does not see {self.folder}, where the pass sets rows aside: name a folder "
+                f"{socket.gethostname()} does not see {self.folder}, where the pass spills rows: name a folder "
                 "that all workers share by --spill."
             ) from None
         except StorageError:
@@ -101,13 +101,13 @@ class Spill:
         except Exception as error:  # each driver has errors of its own
             why = getattr(error, "strerror", None) or error
             raise SpillError(
-                f"{self.folder}, where the pass sets rows aside, cannot be used: {why}. About 80 bytes a row of the "
-                "window are needed, and 24 an outcome: free space, or name another folder by TMPDIR or --spill."
+                f"{self.folder}, where the pass spills rows, cannot be used: {why}. About 80 bytes a row of the "
+                "window are needed, and 24 a label: free space, or name another folder by TMPDIR or --spill."
             ) from error
 
 
 class Writer:
-    """Gathers rows of type `kind` and sets them aside, a run at a time."""
+    """Gathers rows of type `kind` and spills them, a run at a time."""
 
     def __init__(self, spill: Spill, kind: np.dtype[Any]) -> None:
         self._spill, self._kind = spill, kind
@@ -116,7 +116,7 @@ class Writer:
         self.runs: list[Run] = []
 
     def add(self, rows: Records) -> None:
-        """Set rows aside, some now and the rest later."""
+        """Spill rows, some now and the rest later."""
         while len(rows):
             if not len(self._rows):
                 self._rows = np.empty(RUN_ROWS, self._kind)
@@ -127,7 +127,7 @@ class Writer:
                 self.flush()
 
     def flush(self) -> list[Run]:
-        """Set aside what is left, and give all runs."""
+        """Spill what is left, and return all runs."""
         if self._size:
             self.runs.append(self._spill.write(self._rows[: self._size]))
             self._size = 0
@@ -142,7 +142,7 @@ def spill_folder(parent: str | None = None) -> Iterator[Spill]:
     """
     spill = Spill(f"{(parent or tempfile.gettempdir()).rstrip('/')}/drift-{os.getpid()}-{secrets.token_hex(4)}")
     system, folder = spill._open()
-    with spill._told():
+    with spill._reported():
         system.makedirs(folder, exist_ok=True)
         system.pipe_file(f"{folder}/{_FIRST}", b"")
     try:

@@ -40,7 +40,7 @@ class ThisProcess:
 
 
 class Cluster:
-    """The workers of a Dask cluster, which must run this checkout's code and see its log."""
+    """The workers of a Dask cluster, which must run the same code and see the log."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -109,8 +109,8 @@ def _client(distributed: Any, scheduler: str | None, count: int | None) -> Itera
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)
         except TimeoutError:
             raise ClusterError(
-                f"The Dask scheduler at {scheduler} has no workers: start `dask worker {scheduler}` in a checkout of "
-                "this repository, where the traffic log can be read."
+                f"The Dask scheduler at {scheduler} has no workers: start `dask worker {scheduler}` in an environment "
+                "of the same version, where the traffic log can be read."
             ) from None
         yield client
 

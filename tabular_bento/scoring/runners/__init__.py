@@ -1,41 +1,103 @@
-"""The runners, by kind. A new one is a module beside these and a line here."""
+"""The runners, by kind: those of this library, and those of others by the entry point group `tabular_bento.runners`."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from pathlib import Path
+from typing import Any
 
-from tabular_bento.errors import PackageError
-from tabular_bento.scoring.runners.base import Runner
+from tabular_bento.errors import ConfigError, PackageError
+from tabular_bento.scoring.runners.base import OneByOne, Parameters, Runner
 
-KINDS = {
+GROUP = "tabular_bento.runners"
+
+BUILT_IN = {
     "xgboost": ("tabular_bento.scoring.runners.xgboost", "XGBoostRunner"),
     "sklearn": ("tabular_bento.scoring.runners.sklearn", "SklearnRunner"),
 }
 
-__all__ = ["KINDS", "Runner", "load_runner"]
+__all__ = [
+    "BUILT_IN",
+    "GROUP",
+    "OneByOne",
+    "Parameters",
+    "Runner",
+    "installed_version",
+    "kinds",
+    "load_runner",
+    "runner_class",
+]
+
+
+def kinds() -> list[str]:
+    """The kinds of runner that there are."""
+    return [*BUILT_IN, *(name for name in _others() if name not in BUILT_IN)]
+
+
+def runner_class(kind: str) -> type[Runner]:
+    """The class of a kind of runner.
+
+    Raises
+    ------
+    ConfigError
+        For a kind that there is not, or one that cannot be imported.
+    """
+    if kind in BUILT_IN:
+        module, name = BUILT_IN[kind]
+        found: type[Runner] = getattr(import_module(module), name)
+        return found
+    others = _others()
+    if kind not in others:
+        raise ConfigError(f"there is no runner {kind!r}; there are {', '.join(kinds())}")
+    try:
+        loaded: type[Runner] = others[kind].load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"the runner {kind!r}, {others[kind].value}, cannot be imported: {error}") from error
+    return loaded
 
 
 def load_runner(kind: str, directory: Path) -> Runner:
-    """The runner stored in `directory`; its library is imported only here.
+    """The runner stored in a folder; its library is imported only here.
 
-    Raises PackageError for a kind that is not served, a library that is not installed, or a file that cannot be read.
+    Raises
+    ------
+    PackageError
+        For a kind that there is not, a library that is not installed, or a file that cannot be read.
     """
-    if kind not in KINDS:
-        raise PackageError(f"The package wants the runner {kind!r}; this checkout has {', '.join(KINDS)}.")
-    module, name = KINDS[kind]
     try:
-        runner_class: type[Runner] = getattr(import_module(module), name)
+        found = runner_class(kind)
+    except ConfigError:
+        raise PackageError(
+            f"The package wants the runner {kind!r}, and there are {', '.join(kinds())}: install the distribution that "
+            f"provides it by the entry point {GROUP}."
+        ) from None
+    try:
+        return found.load(directory)
     except ImportError as error:
         raise PackageError(
             f"The package's runner {kind!r} needs {error.name}, which is not installed: "
-            f"install the extra {kind!r} of pyproject.toml."
+            f"install tabular-bento[{kind}] or {found.distribution}."
         ) from error
-    try:
-        return runner_class.load(directory)
     except Exception as error:
         reason = str(error).strip().splitlines()
+        file = getattr(found, "file", "")
         raise PackageError(
-            f"{directory / runner_class.file} cannot be read ({reason[0] if reason else type(error).__name__}): "
+            f"{directory / file} cannot be read ({reason[0] if reason else type(error).__name__}): "
             "train the model again, or restore the package from a copy."
         ) from error
+
+
+def installed_version(distribution: str) -> str | None:
+    """The version of an installed distribution, None where it is not; `X-cpu` may be installed as `X`."""
+    for name in (distribution, distribution.removesuffix("-cpu")):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def _others() -> dict[str, EntryPoint]:
+    found: Any = entry_points(group=GROUP)
+    return {entry.name: entry for entry in found}

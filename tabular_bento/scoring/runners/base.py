@@ -1,30 +1,108 @@
-"""What a runner is: a fitted model behind one method, and the file it is kept in."""
+"""What a runner is: a fitted model behind one method, and the folder it is kept in."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from tabular_bento.errors import TrainingError
+from tabular_bento.tasks import Task
+
+
+class Parameters(BaseModel):
+    """Base of a runner's parameters: each has a default, and a name that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Runner(Protocol):
-    """Predicts the gain from the feature matrix.
+    """Predicts raw scores from the feature matrix.
 
-    `predict` is row independent: a row's prediction is the same bits in any batch. `file` is written by `save` and
-    read by `load` without unpickling anything.
+    `save` writes into a folder of its own, and `load` reads it without unpickling anything. The library that it runs is
+    imported inside its methods. A runner of another distribution is found by the entry point group
+    `tabular_bento.runners`, whose entry is named as its kind.
     """
 
     kind: ClassVar[str]
-    file: ClassVar[str]
+    """Its name in packages and settings."""
+    takes: ClassVar[str]
+    """What `fit` and `predict` are given: `matrix`, the features of n rows as float32 of shape [n, features]."""
+    exact: ClassVar[bool]
+    """Whether a row's scores are the same bits in any batch; if not, rows are scored one by one."""
+    distribution: ClassVar[str]
+    """The distribution whose version a package names."""
+    Parameters: ClassVar[type[Parameters]]
+    """The parameters that `fit` takes, a model of pydantic in which each has a default."""
+
+    @classmethod
+    def fit(cls, X: NDArray[np.float32], y: NDArray[np.float64], parameters: Any, task: Task, seed: int) -> Self:
+        """Learn.
+
+        Parameters
+        ----------
+        X : ndarray of shape [n, features]
+            The feature matrix; missing values are NaN.
+        y : ndarray of shape [n]
+            The encoded target, see `Task.encode`.
+        parameters : Parameters
+            An instance of the runner's own `Parameters`.
+        task : Task
+            Its `loss` is what is minimised.
+        seed : int
+            The same seed and data give the same model.
+        """
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Gain in minutes, shape [n], for features of shape [n, features]."""
+        """Raw scores, of shape [n, k], for features of shape [n, features]."""
 
     def save(self, directory: Path) -> None:
-        """Write `file` into `directory`; equal models write equal bytes."""
+        """Write the model into an empty folder; equal models write equal bytes."""
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         """Read what `save` wrote. Raises an exception of the model's library where it is damaged."""
+
+
+class OneByOne:
+    """A runner that is not exact, with each row scored by itself so that batches do not matter.
+
+    Parameters
+    ----------
+    runner : Runner
+        The runner.
+    """
+
+    takes: ClassVar[str] = "matrix"
+    exact: ClassVar[bool] = True
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.kind = runner.kind
+        self.distribution = runner.distribution
+
+    def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Raw scores, of shape [n, k]."""
+        if not len(X):
+            return self.runner.predict(X)
+        return np.concatenate([self.runner.predict(X[index : index + 1]) for index in range(len(X))])
+
+    def save(self, directory: Path) -> None:
+        """Write the runner."""
+        self.runner.save(directory)
+
+
+def objective_of(task: Task, known: dict[str, str], kind: str) -> str:
+    """A library's word for the loss of a task.
+
+    Raises
+    ------
+    TrainingError
+        Where the runner does not know it.
+    """
+    if task.loss not in known:
+        raise TrainingError(f"The runner {kind!r} cannot learn the loss {task.loss!r}; it knows {', '.join(known)}.")
+    return known[task.loss]

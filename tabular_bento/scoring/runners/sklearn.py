@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
+from pydantic import Field
+
+from tabular_bento.scoring.runners import base
+from tabular_bento.tasks import Task
 
 TRUSTED_TYPES = [
     "numpy.dtype",
@@ -19,23 +26,100 @@ TRUSTED_TYPES = [
 ]
 """The types, beyond those skops trusts by itself, that a stored HistGradientBoostingRegressor is made of."""
 
+LOSSES = {"squared_error": "squared_error"}
+
+
+class SklearnParameters(base.Parameters):
+    """Parameters of `sklearn.ensemble.HistGradientBoostingRegressor`."""
+
+    max_iter: int = Field(default=200, ge=1)
+    """Trees."""
+    learning_rate: float = Field(default=0.05, gt=0)
+    """What each tree's correction is multiplied by."""
+    max_leaf_nodes: int = Field(default=31, ge=2)
+    """Most leaves of a tree."""
+    min_samples_leaf: int = Field(default=20, ge=1)
+    """Fewest rows of a leaf."""
+    l2_regularization: float = Field(default=1.0, ge=0)
+    """L2 regularisation of leaves."""
+
 
 class SklearnRunner:
-    """A fitted HistGradientBoostingRegressor."""
+    """A fitted HistGradientBoostingRegressor.
+
+    Parameters
+    ----------
+    regressor : HistGradientBoostingRegressor
+        The fitted trees.
+    """
 
     kind: ClassVar[str] = "sklearn"
+    takes: ClassVar[str] = "matrix"
+    exact: ClassVar[bool] = True
+    distribution: ClassVar[str] = "scikit-learn"
+    Parameters: ClassVar[type[base.Parameters]] = SklearnParameters
     file: ClassVar[str] = "model.skops"
 
     def __init__(self, regressor: Any) -> None:
         self.regressor = regressor
 
+    @classmethod
+    def fit(
+        cls, X: NDArray[np.float32], y: NDArray[np.float64], parameters: SklearnParameters, task: Task, seed: int
+    ) -> Self:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        loss = base.objective_of(task, LOSSES, cls.kind)
+        regressor = HistGradientBoostingRegressor(
+            loss=loss, **parameters.model_dump(), early_stopping=False, random_state=seed
+        )
+        return cls(regressor.fit(X, y))
+
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        prediction: NDArray[np.float64] = self.regressor.predict(X)
-        return prediction
+        scores: NDArray[np.float64] = self.regressor.predict(X)
+        return scores.reshape(len(X), -1 if len(X) else 1)
 
     def save(self, directory: Path) -> None:
-        skops.io.dump(self.regressor, directory / self.file)
+        import skops.io
+
+        (directory / self.file).write_bytes(_canonical(skops.io.dumps(self.regressor)))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
+        import skops.io
+
         return cls(skops.io.load(directory / cls.file, trusted=TRUSTED_TYPES))
+
+
+def _canonical(content: bytes) -> bytes:
+    """The same archive with objects numbered in their order instead of by address, and without the time of writing."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(files.pop("schema.json"))
+    numbers: dict[str, int] = {}
+
+    def number(address: Any) -> int:
+        return numbers.setdefault(str(address), len(numbers))
+
+    def walk(node: Any) -> None:
+        for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            walk(value)
+        if isinstance(node, dict) and isinstance(node.get("__id__"), int):
+            node["__id__"] = number(node["__id__"])
+        if isinstance(node, dict) and node.get("file") in files:
+            node["file"] = renamed.setdefault(node["file"], _numbered(node["file"], number))
+
+    renamed: dict[str, str] = {}
+    walk(schema)
+    files = {renamed[name]: data for name, data in files.items()}
+    files["schema.json"] = json.dumps(schema, indent=1).encode()
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, data in sorted(files.items()):
+            archive.writestr(zipfile.ZipInfo(name), data)  # dated 1980
+    return written.getvalue()
+
+
+def _numbered(name: str, number: Callable[[str], int]) -> str:
+    stem, dot, rest = name.partition(".")
+    return f"{number(stem)}{dot}{rest}"

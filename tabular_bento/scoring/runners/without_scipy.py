@@ -2,7 +2,7 @@
 
 XGBoost asks for SciPy at import, and then only to tell sparse matrices from others; the runner hands it dense ones. So
 a module with that one class stands in while XGBoost is imported, and is gone afterwards: whoever asks for SciPy later
-is told the truth. Training has the real one. tests/scoring/test_without_scipy.py says so when XGBoost asks for more.
+finds that it is not there. Training has the real one. A unit test fails when XGBoost asks for more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bodies in, answers out, and every error as a status and one sentence: for the doors that speak HTTP."""
+"""Bodies in, responses out, and every error as a status and one message: for the endpoints over HTTP."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tabular_bento.errors import OverloadError, TooLargeError
-from tabular_bento.protocol.requests import ErrorAnswer, explain
-from tabular_bento.serving.settings import settings
-from tabular_bento.serving.status import STATUS, ending, sentence
+from tabular_bento.protocol.requests import ErrorResponse, explain
+from tabular_bento.serving.settings import ServingSettings
+from tabular_bento.serving.status import STATUS, outcome_of
 
-logger = logging.getLogger("bentoml.doors")
+logger = logging.getLogger("bentoml.endpoints")
 
 _RETRY_LATER = {"Retry-After": str(OverloadError.retry_after)}
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def answering(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, with each error that it raises turned into an answer."""
+def guarded(endpoint: Endpoint, message: Callable[[Exception], str]) -> Endpoint:
+    """The endpoint, with each error that it raises turned into a response; `message` gives its text."""
 
     @wraps(endpoint)
-    async def answer(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         try:
             return await endpoint(request)
         except ValidationError as error:
-            return json_answer(400, explain(error).model_dump())
+            return json_response(400, explain(error).model_dump())
         except Exception as error:
-            end = ending(error)
-            if end == "failed":
+            outcome = outcome_of(error)
+            if outcome == "failed":
                 logger.exception("%s %s failed", request.method, request.url.path)
-            status, _ = STATUS[end]
-            return error_answer(status, sentence(error), _RETRY_LATER if status == 503 else None)
+            status, _ = STATUS[outcome]
+            return error_response(status, message(error), _RETRY_LATER if status == 503 else None)
 
-    return answer
+    return respond
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, settings: ServingSettings) -> bytes:
     """The body of a request.
 
     Raises TooLargeError past `settings.max_body_mb`, and TimeoutError where it takes longer than
@@ -60,11 +60,11 @@ async def read_body(request: Request) -> bytes:
     return bytes(chunks)
 
 
-def json_answer(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
-    """An answer in strict JSON."""
+def json_response(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
+    """A response in strict JSON."""
     return Response(orjson.dumps(content), status, headers, "application/json")
 
 
-def error_answer(status: int, told: str, headers: dict[str, str] | None = None) -> Response:
-    """An answer that says what was wrong."""
-    return json_answer(status, ErrorAnswer(error=told).model_dump(), headers)
+def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """A response that says what was wrong."""
+    return json_response(status, ErrorResponse(error=message).model_dump(), headers)

@@ -1,4 +1,4 @@
-"""The certificates of the gRPC door, read and tried before they are used."""
+"""The certificates of gRPC, read and tried before they are used."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import ssl
 import grpc
 
 from tabular_bento.errors import ScoringError
-from tabular_bento.serving.settings import settings
+from tabular_bento.serving.settings import PREFIX, ServingSettings
+
+_CERT, _KEY, _CA = (f"{PREFIX}GRPC_TLS_{name}" for name in ("CERT", "KEY", "CLIENT_CA"))
 
 
-def server_credentials() -> grpc.ServerCredentials | None:
+def server_credentials(settings: ServingSettings) -> grpc.ServerCredentials | None:
     """TLS as the settings want it, None where they want none. Raises ScoringError where it cannot be had."""
     certificate, key, authority = settings.grpc_tls_cert, settings.grpc_tls_key, settings.grpc_tls_client_ca
     if certificate is None and key is None:
         if authority is not None:
-            raise ScoringError("GRPC_TLS_CLIENT_CA needs GRPC_TLS_CERT and GRPC_TLS_KEY: set all three, or none.")
+            raise ScoringError(f"{_CA} needs {_CERT} and {_KEY}: set all three, or none.")
         return None
     if certificate is None or key is None:
-        raise ScoringError("GRPC_TLS_CERT and GRPC_TLS_KEY go together: set both, or neither.")
+        raise ScoringError(f"{_CERT} and {_KEY} go together: set both, or neither.")
     try:
         pair = (key.read_bytes(), certificate.read_bytes())
         root = authority.read_bytes() if authority else None
@@ -28,9 +30,9 @@ def server_credentials() -> grpc.ServerCredentials | None:
             context.load_verify_locations(authority)
     except ssl.SSLError as error:
         raise ScoringError(
-            f"The gRPC door's certificates cannot be used ({error.reason or error}): GRPC_TLS_CERT and GRPC_TLS_KEY "
-            "must be PEM files that belong together, and GRPC_TLS_CLIENT_CA that of an authority."
+            f"The certificates of gRPC cannot be used ({error.reason or error}): {_CERT} and {_KEY} must be PEM files "
+            f"that belong together, and {_CA} that of an authority."
         ) from error
     except OSError as error:
-        raise ScoringError(f"The gRPC door's certificates cannot be read: {error}.") from error
+        raise ScoringError(f"The certificates of gRPC cannot be read: {error}.") from error
     return grpc.ssl_server_credentials([pair], root, require_client_auth=root is not None)

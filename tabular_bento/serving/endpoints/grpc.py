@@ -10,21 +10,21 @@ from contextlib import contextmanager, suppress
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from tabular_bento.errors import ScoringError
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tabular_bento.serving.batching import QUIET_TURNS
 from tabular_bento.serving.endpoints.certificates import server_credentials
-from tabular_bento.serving.endpoints.handler import Entrance
+from tabular_bento.serving.endpoints.handler import RequestHandler
 from tabular_bento.serving.endpoints.servicer import InferenceServicer
 from tabular_bento.serving.ports import why_not
-from tabular_bento.serving.settings import settings
+from tabular_bento.serving.settings import PREFIX, ServingSettings
 
 SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 OTHER_CALLS = 100
-"""Calls for health, readiness and metadata that are taken beside `settings.grpc_max_concurrent` for predictions."""
+"""Calls for health, readiness and metadata that are taken beside `grpc_max_concurrent` for predictions."""
 
 SETTLE_SECONDS = 1.0
 """How long a server that ends waits, under load, for a moment without a new call."""
@@ -33,21 +33,36 @@ LINGER_SECONDS = 0.5
 """A server that ends cuts what streams are open once there was no prediction for this long."""
 
 
-def check_door() -> None:
-    """Raise ScoringError where no worker could open the door: its port is taken, or its certificates are no good."""
+def check_grpc(settings: ServingSettings) -> None:
+    """Refuse what no worker could serve over gRPC.
+
+    Raises
+    ------
+    ScoringError
+        Where the port is taken or cannot be opened, or the certificates are no good.
+    """
     if not settings.grpc_port:
         return
     if fault := why_not(settings.grpc_port, settings.grpc_host):
-        raise ScoringError(f"The gRPC port {settings.grpc_port} {fault}, or set GRPC_PORT or GRPC_HOST to another.")
-    server_credentials()
+        raise ScoringError(
+            f"The gRPC port {settings.grpc_port} {fault}, or set {PREFIX}GRPC_PORT or {PREFIX}GRPC_HOST to another."
+        )
+    server_credentials(settings)
 
 
-class GRPCDoor:
-    """The server behind `settings.grpc_port`; several workers share the port."""
+class GRPCServer:
+    """The server behind `settings.grpc_port`; several workers share the port.
 
-    def __init__(self, entrance: Entrance) -> None:
+    Parameters
+    ----------
+    handler : RequestHandler
+        The way to the predictions.
+    """
+
+    def __init__(self, handler: RequestHandler) -> None:
+        self._settings = handler.settings
         self._health = health.aio.HealthServicer()
-        self._servicer = InferenceServicer(entrance)
+        self._servicer = InferenceServicer(handler)
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
@@ -58,19 +73,21 @@ class GRPCDoor:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def _open(self) -> None:
+        settings = self._settings
         limit = settings.max_body_mb << 20
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=settings.grpc_max_concurrent + OTHER_CALLS,
             options=[("grpc.max_receive_message_length", limit), ("grpc.max_send_message_length", limit)],
         )
-        services.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            self._servicer, self._server
-        )
+        services.add_GRPCInferenceServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        pool = messages.DESCRIPTOR.pool  # not the default one: so it needs the other services too
+        for known in (health_pb2, reflection_pb2):
+            pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server, pool)
         host = f"[{settings.grpc_host}]" if ":" in settings.grpc_host else settings.grpc_host
         address = f"{host}:{settings.grpc_port}"
-        credentials = server_credentials()
+        credentials = server_credentials(settings)
         try:
             if credentials is None:
                 self._server.add_insecure_port(address)
@@ -81,15 +98,15 @@ class GRPCDoor:
         await self._server.start()
 
     async def drain(self) -> None:
-        """Say NOT_SERVING, and go on answering."""
+        """Report NOT_SERVING, and go on predicting."""
         await self._health.enter_graceful_shutdown()
 
     async def stop(self) -> None:
-        """Take no more calls, and finish the predictions in flight; streams, as those that watch health, are cut."""
+        """Take no more calls, and finish the predictions in progress; streams, as those that watch health, are cut."""
         if self._server is None:
             return
         await self._settle()
-        stopping = asyncio.ensure_future(self._server.stop(grace=settings.timeout_seconds))
+        stopping = asyncio.ensure_future(self._server.stop(grace=self._settings.timeout_seconds))
         taken = -1
         while not stopping.done():
             if self._servicer.predicting == 0 and self._servicer.taken == taken:
@@ -112,7 +129,7 @@ def _threads_that_give_way() -> Iterator[None]:
     """Threads that are started within do not interrupt the event loop when they wake, but run when it waits.
 
     gRPC's own threads wake for every message; on a core that they share with the event loop, that would cost a fifth of
-    the throughput. Only Linux can be told so.
+    the throughput. Only Linux has this.
     """
     if not hasattr(os, "SCHED_BATCH"):
         yield

@@ -1,4 +1,4 @@
-"""What the doors have in common: one way into the batches, one set of limits, one count, one end."""
+"""What all endpoints have in common: one queue, one set of limits, one count, one way to end a request."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from features.values import Row
-from tabular_bento.errors import TooLargeError
-from tabular_bento.protocol.predictions import Answers
+from tabular_bento.features.columns import Row
+from tabular_bento.problem import Problem
+from tabular_bento.protocol.layout import TensorSchema
+from tabular_bento.protocol.predictions import PREDICTION_ID, PredictionBatch
+from tabular_bento.protocol.requests import RequestSchema, check_size
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.serving.bento import Application
-from tabular_bento.serving.logs import new_request_id, tell, tells
-from tabular_bento.serving.metrics import CountedRequest, DoorMetrics
+from tabular_bento.serving.batching import AdaptiveBatcher
+from tabular_bento.serving.logs import RequestLog, new_request_id
+from tabular_bento.serving.metrics import CountedRequest, Metrics, RequestMetrics
 from tabular_bento.serving.sampling import Sampler
-from tabular_bento.serving.settings import settings
-from tabular_bento.serving.status import ending
-from tabular_bento.serving.tracing import start_tracing
+from tabular_bento.serving.service import PredictionService
+from tabular_bento.serving.settings import ServingSettings
+from tabular_bento.serving.status import message_of, outcome_of
+from tabular_bento.serving.tracing import row_traces, start_tracing
 
 REQUEST_ID = "x-request-id"
 """The header, and the metadata of gRPC, by which a caller names a request for traces and logs."""
@@ -27,60 +30,116 @@ REQUEST_ID = "x-request-id"
 MAX_ID = 128
 
 FEEDBACK = "feedback"
-"""What a request that brings outcomes is called in traces and logs, in the place of its door."""
+"""What a request that brings labels is called in traces and logs, in the place of its endpoint."""
 
 Headers = Callable[[], Mapping[str, str]]
 
 
-class Entrance:
-    """The way from a door to the predictions of the running service."""
+class RequestHandler:
+    """The way from an endpoint to the predictions of the running service.
 
-    def __init__(self, application: Application) -> None:
-        self.application = application
+    Parameters
+    ----------
+    problem : Problem
+        What is predicted.
+    settings : ServingSettings
+        Limits and times.
+    batcher : callable
+        Makes the batcher, given what observes the rows of each batch.
+    metrics : Metrics
+        Where the metrics are made.
+    requests : RequestSchema, optional
+        The request models, where they are there already.
+    bento : str, optional
+        Tag of the bento that is served.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        settings: ServingSettings,
+        batcher: Callable[[Callable[[float], None]], AdaptiveBatcher],
+        metrics: Metrics,
+        requests: RequestSchema | None = None,
+        bento: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.settings = settings
+        self.metrics = metrics
+        self.requests = requests or RequestSchema(problem.declaration)
+        self.tensors = TensorSchema(problem.declaration, settings.max_rows, self.requests)
         self.draining = False
-        self._metrics = DoorMetrics()
-        self._batcher = application.batcher_of(
-            "predict", settings.max_batch_rows, settings.max_queue_rows, self._metrics.batch_rows.observe
-        )
-        self.tracing = start_tracing()
+        self.tracing = start_tracing(problem.name)
+        self.sampler: Sampler | None = None
+        self.service: PredictionService
+        self._log = RequestLog(settings)
+        self._bento = bento
+        self._counts = RequestMetrics(metrics)
+        self._batcher = batcher(self._counts.batch_rows.observe)
         if self.tracing is not None:
             self._batcher.trace = self.tracing.batch
-        self.sampler = Sampler(application, self._batcher, self._metrics.in_flight, lambda: not self.draining)
+
+    def start(self, service: PredictionService) -> None:
+        """Begin to take requests for `service`, once the event loop runs."""
+        self.service = service
+        if self.tracing is not None:
+            service.log.traces = row_traces
+        self.sampler = Sampler(
+            service,
+            self.problem.declaration,
+            self.settings,
+            self.metrics,
+            self._batcher,
+            self._counts.in_progress,
+            lambda: not self.draining,
+            self._bento,
+        )
+        self.sampler.start()
+
+    async def stop(self) -> None:
+        """Count what is not counted yet, and send what traces are left."""
+        if self.sampler is not None:
+            self.sampler.stop()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.stop)
 
     @property
     def package(self) -> ModelPackage:
-        """The model package that is served."""
-        package: ModelPackage = self.application.instance.package
-        return package
+        """The model package that serves now."""
+        return self.service.model.current
 
-    def predict(self, rows: Sequence[Row], counted: CountedRequest) -> asyncio.Future[Answers]:
-        """Answers to validated rows, to come once they are logged. Cancelled, they are not computed.
+    def predict(self, rows: Sequence[Row], counted: CountedRequest) -> asyncio.Future[PredictionBatch]:
+        """Predictions of validated rows, to come once they are logged. Cancelled, they are not computed.
 
-        Raises TooLargeError or OverloadError at once; the answers raise LogError, PredictionError, or TimeoutError
+        Raises TooLargeError or OverloadError at once; the predictions raise LogError, PredictionError, or TimeoutError
         where they do not come within `settings.timeout_seconds` of the request.
         """
         counted.rows = len(rows)
-        check_size(len(rows))
+        check_size(len(rows), self.settings.max_rows)
         loop = asyncio.get_running_loop()
         if not rows:
-            none: asyncio.Future[Answers] = loop.create_future()
-            none.set_result(Answers((), (), (), ""))
+            none: asyncio.Future[PredictionBatch] = loop.create_future()
+            none.set_result(PredictionBatch.empty(self.problem.declaration))
             return none
-        answers = self._batcher.enqueue(rows, counted.span)
-        left = settings.timeout_seconds - (time.perf_counter() - counted.start)
-        expiry = loop.call_later(max(left, 0.0), _expire, answers)
-        answers.add_done_callback(lambda _: expiry.cancel())
+        predictions = self._batcher.enqueue(rows, counted.span)
+        left = self.settings.timeout_seconds - (time.perf_counter() - counted.start)
+        expiry = loop.call_later(max(left, 0.0), _expire, predictions)
+        predictions.add_done_callback(lambda _: expiry.cancel())
         if counted.request_id:
-            answers.add_done_callback(partial(_note_ids, counted))
-        return answers
+            predictions.add_done_callback(partial(_note_ids, counted))
+        return predictions
 
-    def request(self, door: str, headers: Headers) -> AbstractContextManager[CountedRequest]:
-        """Count a request through `door`, and how it ended; `headers` are asked for where it is traced or told of."""
-        return self._observed(door, headers, self._metrics.begin(door), partial(self._metrics.end, door))
+    def message(self, error: Exception) -> str:
+        """The text of an error for its caller."""
+        return message_of(error, self.settings.timeout_seconds)
+
+    def request(self, endpoint: str, headers: Headers) -> AbstractContextManager[CountedRequest]:
+        """Count a request to `endpoint`, and how it ended; `headers` are asked for where it is traced or logged."""
+        return self._observed(endpoint, headers, self._counts.begin(endpoint), partial(self._counts.end, endpoint))
 
     def feedback(self, headers: Headers) -> AbstractContextManager[CountedRequest]:
-        """Count a request that brings outcomes, as `request` does."""
-        return self._observed(FEEDBACK, headers, CountedRequest(start=time.perf_counter()), self._metrics.end_feedback)
+        """Count a request that brings labels, as `request` does."""
+        return self._observed(FEEDBACK, headers, CountedRequest(start=time.perf_counter()), self._counts.end_feedback)
 
     @contextmanager
     def _observed(
@@ -88,39 +147,33 @@ class Entrance:
     ) -> Iterator[CountedRequest]:
         error: BaseException | None = None
         try:
-            if self.tracing is not None or settings.log_requests == "all":
+            if self.tracing is not None or self._log.all:
                 counted.request_id = _request_id(headers())
             if self.tracing is not None:
                 counted.span = self.tracing.begin(what, headers())
             yield counted
             counted.outcome = "answered"
         except BaseException as raised:
-            counted.outcome, error = ending(raised), raised
+            counted.outcome, error = outcome_of(raised), raised
             raise
         finally:
             end(counted)
             if self.tracing is not None:
                 self.tracing.end(counted, error)
-            if tells(counted.outcome):
+            if self._log.wants(counted.outcome):
                 counted.request_id = counted.request_id or _request_id(headers())
-                tell(what, counted)
+                self._log.write(what, counted)
 
 
-def _expire(answers: asyncio.Future[Any]) -> None:
-    if not answers.done():
-        answers.set_exception(TimeoutError())
+def _expire(predictions: asyncio.Future[Any]) -> None:
+    if not predictions.done():
+        predictions.set_exception(TimeoutError())
 
 
 def _request_id(headers: Mapping[str, str]) -> str:
     return headers.get(REQUEST_ID, "")[:MAX_ID] or new_request_id()
 
 
-def _note_ids(counted: CountedRequest, answers: asyncio.Future[Answers]) -> None:
-    if not answers.cancelled() and answers.exception() is None:
-        counted.first_id = answers.result().column("prediction_id")[0]
-
-
-def check_size(rows: int) -> None:
-    """Raise TooLargeError for more rows than one request may have."""
-    if rows > settings.max_rows:
-        raise TooLargeError(f"{rows} rows in one request, of at most {settings.max_rows}: send it in parts.")
+def _note_ids(counted: CountedRequest, predictions: asyncio.Future[PredictionBatch]) -> None:
+    if not predictions.cancelled() and predictions.exception() is None:
+        counted.first_id = predictions.result().column(PREDICTION_ID)[0]

@@ -1,7 +1,8 @@
-"""The JSON door: POST /predict, POST /feedback, GET /model and GET /docs.json."""
+"""The JSON endpoints: POST /predict, POST /feedback, GET /model and GET /docs.json."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -9,47 +10,57 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tabular_bento.errors import TooLargeError
-from tabular_bento.protocol.openapi import complete
-from tabular_bento.protocol.requests import ROWS, FeedbackRequest, PredictRequest, rows_of_models
-from tabular_bento.serving.endpoints.bodies import answering, json_answer, read_body
-from tabular_bento.serving.endpoints.handler import Entrance
-from tabular_bento.serving.settings import settings
+from tabular_bento.protocol.openapi import openapi
+from tabular_bento.serving.endpoints.bodies import guarded, json_response, read_body
+from tabular_bento.serving.endpoints.handler import RequestHandler
 
 
-class HTTPDoor:
-    """The endpoints of the JSON door."""
+class JSONEndpoints:
+    """The endpoints of JSON over HTTP.
 
-    def __init__(self, entrance: Entrance) -> None:
-        self._entrance = entrance
+    Parameters
+    ----------
+    handler : RequestHandler
+        The way to the predictions.
+    document : callable
+        Gives the server's own OpenAPI description, which is completed.
+    """
+
+    def __init__(self, handler: RequestHandler, document: Callable[[], dict[str, Any]]) -> None:
+        self._handler = handler
+        self._settings = handler.settings
+        self._parse = handler.requests.parse_rows
+        self._document = document
         self.routes = [
-            Route("/predict", answering(self.predict), methods=["POST"]),
-            Route("/feedback", answering(self.feedback), methods=["POST"]),
-            Route("/model", answering(self.model), methods=["GET"]),
-            Route("/docs.json", answering(self.docs), methods=["GET"]),
+            Route(path, guarded(endpoint, handler.message), methods=[method])
+            for method, path, endpoint in (
+                ("POST", "/predict", self.predict),
+                ("POST", "/feedback", self.feedback),
+                ("GET", "/model", self.model),
+                ("GET", "/docs.json", self.docs),
+            )
         ]
 
     async def predict(self, request: Request) -> Response:
-        """Validate, wait for the batch, answer."""
-        with self._entrance.request("http", lambda: request.headers) as counted:
-            body = await read_body(request)
-            models: list[Any] = getattr(PredictRequest.__pydantic_validator__.validate_json(body), ROWS)
-            return json_answer(200, list(await self._entrance.predict(rows_of_models(models), counted)))
+        """Validate, wait for the batch, respond."""
+        with self._handler.request("http", lambda: request.headers) as counted:
+            rows = self._parse(await read_body(request, self._settings))
+            batch = await self._handler.predict(rows, counted)
+            return Response(batch.json(), 200, None, "application/json")
 
     async def feedback(self, request: Request) -> Response:
-        """Validate outcomes and log them."""
-        with self._entrance.feedback(lambda: request.headers) as counted:
-            outcomes = FeedbackRequest.__pydantic_validator__.validate_json(await read_body(request)).outcomes
-            counted.rows = len(outcomes)
-            if len(outcomes) > settings.max_rows:
-                raise TooLargeError(
-                    f"{len(outcomes)} outcomes in one request, of at most {settings.max_rows}: send it in parts."
-                )
-            return json_answer(200, await self._entrance.application.instance.feedback.local(outcomes))
+        """Validate labels and log them."""
+        with self._handler.feedback(lambda: request.headers) as counted:
+            labels = self._handler.requests.parse_feedback(await read_body(request, self._settings))
+            counted.rows, limit = len(labels), self._settings.max_rows
+            if len(labels) > limit:
+                raise TooLargeError(f"{len(labels)} labels in one request, of at most {limit}: send it in parts.")
+            return json_response(200, {"accepted": self._handler.service.log.record_labels(labels)})
 
     async def model(self, _: Request) -> Response:
-        """What is served: tag, fingerprints, metrics, when it was trained."""
-        return json_answer(200, self._entrance.application.instance.describe())
+        """What is served: declaration, tag, fingerprints, metrics, when it was trained."""
+        return json_response(200, self._handler.service.model.describe())
 
     async def docs(self, _: Request) -> Response:
         """The OpenAPI description."""
-        return json_answer(200, complete(self._entrance.application.openapi()))
+        return json_response(200, openapi(self._document(), self._handler.requests, self._handler.problem))

@@ -1,7 +1,7 @@
-"""Where the doors are hung: ASGI middleware before BentoML's own handlers.
+"""Where the endpoints are mounted in BentoML: ASGI middleware before its own handlers.
 
-Those would give the same predictions, but answer errors in three shapes with a traceback in the log for each, and take
-several times as long for one row. What is not a door's goes on to BentoML.
+Those would give the same predictions, but return errors in three shapes with a traceback in the log for each, and take
+several times as long for one row. What is none of the endpoints goes on to BentoML.
 """
 
 from __future__ import annotations
@@ -11,104 +11,113 @@ import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from starlette.exceptions import HTTPException
 from starlette.routing import Router
 
-from tabular_bento.serving.bento import Application, leave_time_limits_to_doors
-from tabular_bento.serving.endpoints.bodies import error_answer
-from tabular_bento.serving.endpoints.grpc import GRPCDoor
-from tabular_bento.serving.endpoints.handler import Entrance
-from tabular_bento.serving.endpoints.http import HTTPDoor
-from tabular_bento.serving.endpoints.rest import RESTDoor
+from tabular_bento.serving.bento import Application, remove_time_limits
+from tabular_bento.serving.endpoints.bodies import error_response
+from tabular_bento.serving.endpoints.grpc import GRPCServer
+from tabular_bento.serving.endpoints.handler import RequestHandler
+from tabular_bento.serving.endpoints.routing import DRAINING, route, router_of
 from tabular_bento.serving.logs import configure_logs
-from tabular_bento.serving.metrics import keep_apart
-from tabular_bento.serving.settings import settings
+from tabular_bento.serving.metrics import Metrics, separate_folder
 
-logger = logging.getLogger("bentoml.doors")
+if TYPE_CHECKING:
+    from tabular_bento.serving.spec import ServiceSpec
+
+logger = logging.getLogger("bentoml.endpoints")
 
 READY_PATH = "/readyz"
 METRICS_PATH = "/metrics"
 
 METRICS_TRIES, METRICS_PAUSE = 20, 0.01
-"""A process that starts makes the files of its figures empty, and fills them within a moment."""
+"""A process that starts makes the files of its metrics empty, and fills them within a moment."""
 
 
-class Doors:
-    """Opens the doors when the application starts, and shuts them, in order, when it is told to end.
+class EndpointMiddleware:
+    """Opens the endpoints when the application starts, and closes them, in order, on SIGTERM.
 
-    On SIGTERM readiness falls at once, behind every door; after `settings.drain_seconds` the ports are shut, and what
-    is in flight is finished.
+    On SIGTERM readiness falls at once, over every protocol; after `drain_seconds` the ports are closed, and what is in
+    progress is finished.
+
+    Parameters
+    ----------
+    app : ASGI application
+        BentoML's.
+    spec : ServiceSpec
+        The service.
     """
 
-    def __init__(self, app: Any) -> None:
-        keep_apart()
-        configure_logs()
-        leave_time_limits_to_doors()
+    def __init__(self, app: Any, spec: ServiceSpec) -> None:
+        separate_folder()
+        configure_logs(spec.settings.log_format)
+        remove_time_limits()
         self._app = app
-        self._entrance: Entrance
+        self._spec = spec
+        self._settings = spec.settings
+        self._handler: RequestHandler
         self._router: Router
-        self._grpc: GRPCDoor
+        self._grpc: GRPCServer
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         match scope["type"]:
             case "lifespan":
                 await self._live(scope, receive, send)
             case "http" if scope["path"] == METRICS_PATH:
-                self._entrance.sampler.sample()
-                await self._tell_figures(scope, receive, send)
-            case "http" if self._entrance.draining and scope["path"] == READY_PATH:
-                await error_answer(503, "The server is draining.")(scope, receive, send)
+                if self._handler.sampler is not None:
+                    self._handler.sampler.sample()
+                await self._send_metrics(scope, receive, send)
+            case "http" if self._handler.draining and scope["path"] == READY_PATH:
+                await error_response(503, DRAINING)(scope, receive, send)
             case "http":
-                try:
-                    await self._router(scope, receive, send)
-                except HTTPException as error:
-                    await error_answer(error.status_code, f"{error.detail}.")(scope, receive, send)
+                await route(self._router, scope, receive, send)
             case _:
                 await self._app(scope, receive, send)
 
-    async def _tell_figures(self, scope: Any, receive: Any, send: Any) -> None:
-        """BentoML's answer, asked for again where a file of figures was just being made, which it cannot read."""
+    async def _send_metrics(self, scope: Any, receive: Any, send: Any) -> None:
+        """BentoML's response, asked for again where a file of metrics was just being made, which it cannot read."""
         for left in reversed(range(METRICS_TRIES)):
-            answer: list[Any] = []
+            response: list[Any] = []
             try:
-                await self._app(scope, receive, _keeping(answer))
+                await self._app(scope, receive, _keeping(response))
             except Exception:
                 if not left:
                     raise
-            if not left or (answer and answer[0]["status"] < 500):
+            if not left or (response and response[0]["status"] < 500):
                 break
             await asyncio.sleep(METRICS_PAUSE)
-        for message in answer:
+        for message in response:
             await send(message)
 
-    async def _other(self, scope: Any, receive: Any, send: Any) -> None:
-        path = scope["path"]
-        answer = error_answer(404, f"{path[:200]} is not served here.") if path.startswith("/v2/") else self._app
-        await answer(scope, receive, send)
-
     async def _live(self, scope: Any, receive: Any, send: Any) -> None:
-        self._entrance = Entrance(Application(scope["app"]))
-        routes = [*HTTPDoor(self._entrance).routes, *RESTDoor(self._entrance).routes]
-        self._router = Router(routes, redirect_slashes=False, default=self._other)
-        self._grpc = GRPCDoor(self._entrance)
+        spec, settings = self._spec, self._settings
+        application = Application(scope["app"])
+        self._handler = RequestHandler(
+            spec.problem,
+            settings,
+            partial(application.batcher_of, "predict", settings.max_batch_rows, settings.max_queue_rows),
+            Metrics(),
+            spec.requests,
+            application.bento,
+        )
+        self._router = router_of(self._handler, application.openapi, self._app)
+        self._grpc = GRPCServer(self._handler)
 
-        async def receive_with_doors() -> Any:
+        async def receive_and_stop() -> Any:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await self._grpc.stop()
-                await self._entrance.application.instance.served.stop()
-                self._entrance.sampler.stop()
-                if self._entrance.tracing is not None:
-                    await asyncio.to_thread(self._entrance.tracing.stop)
+                await spec.stop(application.instance)
+                await self._handler.stop()
             return message
 
-        async def send_with_doors(message: Any) -> None:
+        async def start_and_send(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":
-                self._entrance.application.instance.served.start()
-                self._entrance.sampler.start()
+                self._handler.start(application.instance)
+                spec.start(application.instance, self._handler.metrics)
                 if settings.grpc_port:
                     await self._grpc.start()
                 self._drain_on_sigterm()
@@ -116,7 +125,7 @@ class Doors:
                 gc.freeze()  # what is there now stays: no later collection, which requests wait for, looks at it
             await send(message)
 
-        await self._app(scope, receive_with_doors, send_with_doors)
+        await self._app(scope, receive_and_stop, start_and_send)
 
     def _drain_on_sigterm(self) -> None:
         loop = asyncio.get_running_loop()
@@ -125,13 +134,13 @@ class Doors:
             return
 
         def drain(number: int, frame: FrameType | None) -> None:
-            if self._entrance.draining:
+            if self._handler.draining:
                 end(number, frame)
                 return
-            self._entrance.draining = True
-            logger.info("draining for %.1f s", settings.drain_seconds)
+            self._handler.draining = True
+            logger.info("draining for %.1f s", self._settings.drain_seconds)
             loop.call_soon_threadsafe(lambda: loop.create_task(self._grpc.drain()))
-            loop.call_soon_threadsafe(lambda: loop.call_later(settings.drain_seconds, end, number, frame))
+            loop.call_soon_threadsafe(lambda: loop.call_later(self._settings.drain_seconds, end, number, frame))
 
         signal.signal(signal.SIGTERM, drain)
 

@@ -15,51 +15,50 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tabular_bento.errors import RequestError
-from tabular_bento.protocol.layout import rows_of_tensors
-from tabular_bento.protocol.tensors import (
-    NUMPY_TYPES,
-    Tensor,
-    check_model,
-    check_outputs,
-    encode,
-    input_metadata,
-    output_metadata,
-    output_tensors,
-    scored_by,
-    shown,
-)
-from tabular_bento.serving.endpoints.bodies import answering, error_answer, json_answer, read_body
-from tabular_bento.serving.endpoints.handler import Entrance
+from tabular_bento.protocol.tensors import NUMPY_TYPES, Tensor, check_model, encode, scored_by, shown
+from tabular_bento.serving.endpoints.bodies import error_response, guarded, json_response, read_body
+from tabular_bento.serving.endpoints.handler import RequestHandler
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ["binary_tensor_data"]
+_JSON_TYPES: dict[str, set[type]] = {"BYTES": {str, type(None)}, "BOOL": {bool, int, float, type(None)}}
 _LARGEST = {"INT64": 2**63 - 1, "INT32": 2**31 - 1}
 
 
-class RESTDoor:
-    """The endpoints of /v2."""
+class RESTEndpoints:
+    """The endpoints of /v2.
 
-    def __init__(self, entrance: Entrance) -> None:
-        self._entrance = entrance
+    Parameters
+    ----------
+    handler : RequestHandler
+        The way to the predictions.
+    """
+
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
         model = "/v2/models/{name}"
         version = model + "/versions/{version}"
+        both = (model, version)
         self.routes = [
-            Route("/v2", answering(self.server), methods=["GET"]),
-            Route("/v2/health/live", answering(self.live), methods=["GET"]),
-            Route("/v2/health/ready", answering(self.ready), methods=["GET"]),
-            *(Route(path, answering(self.model), methods=["GET"]) for path in (model, version)),
-            *(Route(path + "/ready", answering(self.model_ready), methods=["GET"]) for path in (model, version)),
-            *(Route(path + "/infer", answering(self.infer), methods=["POST"]) for path in (model, version)),
+            Route(path, guarded(endpoint, handler.message), methods=[method])
+            for method, path, endpoint in (
+                ("GET", "/v2", self.server),
+                ("GET", "/v2/health/live", self.live),
+                ("GET", "/v2/health/ready", self.ready),
+                *(("GET", path, self.model) for path in both),
+                *(("GET", path + "/ready", self.model_ready) for path in both),
+                *(("POST", path + "/infer", self.infer) for path in both),
+            )
         ]
 
     async def server(self, _: Request) -> Response:
         """Name, version and extensions of the server."""
-        name, version = self._entrance.package.tag.split(":")
-        return json_answer(200, {"name": name, "version": version, "extensions": EXTENSIONS})
+        name, version = self._handler.package.tag.split(":")
+        return json_response(200, {"name": name, "version": version, "extensions": EXTENSIONS})
 
     async def live(self, _: Request) -> Response:
-        """Whether the process answers at all."""
-        return json_answer(200, {"live": True})
+        """Whether the process responds at all."""
+        return json_response(200, {"live": True})
 
     async def ready(self, _: Request) -> Response:
         """Whether it takes requests: not while it drains."""
@@ -73,37 +72,39 @@ class RESTDoor:
     async def model(self, request: Request) -> Response:
         """Inputs and outputs of the model."""
         name, version = self._served(request).split(":")
-        return json_answer(
+        return json_response(
             200,
             {
                 "name": name,
                 "versions": [version],
-                "platform": self._entrance.package.predictor.runner.kind,
-                "inputs": input_metadata(),
-                "outputs": output_metadata(),
+                "platform": self._handler.package.runner.kind,
+                "inputs": self._handler.tensors.input_metadata,
+                "outputs": self._handler.tensors.output_metadata,
             },
         )
 
     async def infer(self, request: Request) -> Response:
         """Predict the rows of the input tensors."""
-        with self._entrance.request("rest", lambda: request.headers) as counted:
+        with self._handler.request("rest", lambda: request.headers) as counted:
             served = self._served(request)
-            document, tensors = _read(await read_body(request), request.headers.get(HEADER_LENGTH))
+            body = await read_body(request, self._handler.settings)
+            document, tensors = _read(body, request.headers.get(HEADER_LENGTH))
             requested = [_text(output, "name", "output") for output in _objects(document, "outputs")]
-            check_outputs(requested)
-            answers = await self._entrance.predict(rows_of_tensors(tensors), counted)
-            served = scored_by(answers, request.path_params.get("version", ""), served)
-            return _write(served, document, output_tensors(answers, requested))
+            schema = self._handler.tensors
+            schema.check_outputs(requested)
+            batch = await self._handler.predict(schema.rows_of_tensors(tensors), counted)
+            served = scored_by(batch, request.path_params.get("version", ""), served)
+            return _write(served, document, schema.output_tensors(batch, requested))
 
     def _served(self, request: Request) -> str:
-        tag = self._entrance.package.tag
+        tag = self._handler.package.tag
         check_model(request.path_params["name"], request.path_params.get("version", ""), tag)
         return tag
 
     def _readiness(self, ready: dict[str, Any]) -> Response:
-        if self._entrance.draining:
-            return error_answer(503, "The server is draining.")
-        return json_answer(200, ready)
+        if self._handler.draining:
+            return error_response(503, "The server is draining.")
+        return json_response(200, ready)
 
 
 def _read(body: bytes, header_length: str | None) -> tuple[dict[str, Any], list[Tensor]]:
@@ -150,10 +151,8 @@ def _json_tensor(item: dict[str, Any]) -> Tensor:
         if any(not isinstance(row, list) or len(row) != 1 for row in data):
             raise RequestError(f"Input {shown(name)} has ragged rows; each must hold one element.")
         data = [row[0] for row in data]
-    integral = datatype.startswith("INT")
-    allowed: set[type] = (
-        {str, type(None)} if datatype == "BYTES" else {int, type(None)} if integral else {int, float, type(None)}
-    )
+    integral, boolean = datatype.startswith("INT"), datatype == "BOOL"
+    allowed = _JSON_TYPES.get(datatype) or {int, type(None)} | (set() if integral else {float})
     largest = _LARGEST.get(datatype, sys.float_info.max)
     for index, value in enumerate(data):
         if type(value) not in allowed or (type(value) is int and not -largest <= value <= largest):
@@ -161,7 +160,7 @@ def _json_tensor(item: dict[str, Any]) -> Tensor:
     if datatype == "BYTES":
         return Tensor(name, datatype, shape, [value or "" for value in data])
     numbers = [math.nan if value is None else value for value in data]
-    if integral or datatype not in NUMPY_TYPES:
+    if integral or boolean or datatype not in NUMPY_TYPES:
         return Tensor(name, datatype, shape, numbers)
     with np.errstate(over="ignore"):  # what FP32 cannot hold is infinite, and refused as such
         return Tensor(name, datatype, shape, np.array(numbers, np.float64).astype(NUMPY_TYPES[datatype]))
@@ -183,10 +182,10 @@ def _write(served: str, document: dict[str, Any], outputs: Sequence[Tensor]) -> 
         else:
             item["data"] = tensor.values
         described.append(item)
-    answer: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": described}
+    response: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": described}
     if "id" in document:
-        answer["id"] = document["id"]
-    head = orjson.dumps(answer)
+        response["id"] = document["id"]
+    head = orjson.dumps(response)
     if not contents:
         return Response(head, media_type="application/json")
     return Response(head + b"".join(contents), 200, {HEADER_LENGTH: str(len(head))}, "application/octet-stream")

@@ -1,4 +1,7 @@
-"""python -m tabular_bento.serving.shadow: score what a worker logs with a candidate. Workers start it; SHADOW_MODEL asks for it."""
+"""python -m tabular_bento.serving.shadow: score what a worker logs with a candidate.
+
+A worker starts it in the folder of its project, where TABULAR_BENTO_SHADOW_MODEL names a candidate.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,9 @@ import signal
 import sys
 from pathlib import Path
 
-from tabular_bento.errors import ScoringError
-from tabular_bento.serving.settings import settings
+from tabular_bento.errors import ProjectError, ScoringError
+from tabular_bento.project import Project
+from tabular_bento.serving.settings import read_settings
 from tabular_bento.serving.shadow.progress import ProgressFile
 from tabular_bento.serving.shadow.scorer import ShadowScorer, load_candidate
 
@@ -34,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run until standard input ends, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tabular_bento.serving.shadow",
-        description=__doc__,
+        description=str(__doc__),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -42,17 +46,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tag", required=True, help="its tag, for the log")
     parser.add_argument("--worker", type=int, required=True, metavar="PID", help="the process whose log is read")
     parser.add_argument("--progress", type=Path, required=True, metavar="FILE", help="where the last run left off")
+    parser.add_argument("--traffic", type=Path, required=True, metavar="FOLDER", help="the traffic log")
     options = parser.parse_args(arguments)
     _outlive_no_worker(options.worker)
+    settings = read_settings()
     try:
-        predictor = load_candidate(options.model, options.tag)
-    except ScoringError as error:
-        _tell(str(error))
+        problem = Project.find().load_problem()
+        predictor = load_candidate(options.model, options.tag, problem)
+    except (ScoringError, ProjectError) as error:
+        _report(str(error))
         return REFUSED
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # never in the way of one who wants the core
     progress = ProgressFile(options.progress)
-    ShadowScorer(predictor, options.tag, options.worker, progress, settings, _pause, _tell, os.getpid()).run()
+    ShadowScorer(
+        predictor,
+        problem,
+        options.tag,
+        options.worker,
+        progress,
+        options.traffic,
+        settings,
+        _pause,
+        _report,
+        os.getpid(),
+    ).run()
     return 0
 
 
@@ -72,8 +90,8 @@ def _pause(seconds: float) -> bool:
     return not readable
 
 
-def _tell(sentence: str) -> None:
-    print(f"shadow: {sentence}", file=sys.stderr, flush=True)
+def _report(message: str) -> None:
+    print(f"shadow: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

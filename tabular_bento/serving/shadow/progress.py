@@ -13,10 +13,10 @@ SIZE = 512
 
 @dataclass
 class Progress:
-    """A place in the log, `segment` and `offset` in bytes; the rows before it that were `begun` and are not finished;
+    """A place in the log, `file` and `offset` in bytes; the rows before it that were `begun` and are not finished;
     and the process that wrote this, once it had loaded the candidate."""
 
-    segment: str
+    file: str
     offset: int = 0
     begun: int = 0
     pid: int = 0

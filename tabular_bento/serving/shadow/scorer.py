@@ -3,59 +3,92 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import orjson
 
-from features.definition import TARGET
-from features.values import Row
 from tabular_bento.errors import LogError
+from tabular_bento.features.columns import Row
+from tabular_bento.problem import Problem
+from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
+from tabular_bento.serving.metrics import Metrics
 from tabular_bento.serving.settings import ServingSettings
-from tabular_bento.serving.shadow.metrics import ShadowMetrics
 from tabular_bento.serving.shadow.progress import Progress, ProgressFile
-from tabular_bento.serving.shadow.tail import SegmentTail
-from tabular_bento.traffic.log import PREDICTIONS, SHADOW, SHADOW_SCHEMA, rows_of_lines
-from tabular_bento.traffic.writer import SegmentWriter, owner_of
+from tabular_bento.serving.shadow.tail import LogTail
+from tabular_bento.traffic.log import Outputs, ShadowLog, rows_of_lines
+from tabular_bento.traffic.schema import PREDICTIONS
+from tabular_bento.traffic.writer import owner_of
 
 POLL_SECONDS = 0.1
-TELL_SECONDS = 60.0
-"""A failure is told at most this often; all are counted."""
+REPORT_SECONDS = 60.0
+"""A failure is reported at most this often; all are counted."""
+
+
+class ShadowMetrics:
+    """Rows that were scored, dropped, or failed on. Both sides make these: the metrics of all processes are summed."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.rows, self.dropped, self.failures = map(metrics.make, ("shadow_rows", "shadow_dropped", "shadow_failures"))
 
 
 class ShadowScorer:
-    """Scores what the worker `worker` logs with the candidate `tag`, in small batches.
+    """Scores what a worker logs with a candidate, in small batches.
 
-    `pause` waits for some seconds and says whether to go on; `tell` is given a sentence about what fails.
+    Parameters
+    ----------
+    predictor : Predictor
+        The candidate's.
+    problem : Problem
+        What is predicted.
+    tag : str
+        The candidate's.
+    worker : int
+        The process whose log is read.
+    progress : ProgressFile
+        Where the last run ended, and this one is.
+    traffic : Path
+        The folder of the traffic log.
+    settings : ServingSettings
+        Limits.
+    pause : callable
+        Waits for some seconds and says whether to go on.
+    report : callable
+        Given a message about what fails.
+    process : int
+        The number of this process.
     """
 
     def __init__(
         self,
         predictor: Predictor,
+        problem: Problem,
         tag: str,
         worker: int,
         progress: ProgressFile,
+        traffic: Path,
         settings: ServingSettings,
         pause: Callable[[float], bool],
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         process: int,
     ) -> None:
         self._predictor = predictor
+        self._declaration = problem.declaration
         self._tag = tag
         self._settings = settings
         self._pause = pause
-        self._tell = tell
+        self._report = report
         self._process = process
         self._progress = progress
-        self._metrics = ShadowMetrics()
-        self._last_told = -TELL_SECONDS
+        self._metrics = ShadowMetrics(Metrics())
+        self._last_report = -REPORT_SECONDS
         start = progress.read()
         self._metrics.failures.inc(start.begun)  # the last run ended in the middle of these
-        self._tail = SegmentTail(settings.traffic_dir / PREDICTIONS, owner_of(worker), start.segment, start.offset)
-        self._log = SegmentWriter(
-            settings.traffic_dir / SHADOW, SHADOW_SCHEMA, settings.traffic_roll_mb << 20, settings.traffic_roll_seconds
-        )
+        self._tail = LogTail(traffic / PREDICTIONS, owner_of(worker), start.file, start.offset)
+        self._log = ShadowLog(traffic, self._declaration, settings.traffic_roll_mb << 20, settings.traffic_roll_seconds)
         self._mark(0)
 
     def run(self) -> None:
@@ -78,46 +111,40 @@ class ShadowScorer:
 
     def _score(self, lines: Sequence[bytes]) -> None:
         documents = orjson.loads(b"[%b]" % b",".join(lines))
-        targets = self._predict(rows_of_lines(documents))
-        scored = [
-            orjson.dumps(
-                {"prediction_id": line["prediction_id"], "time": line["time"], "model": self._tag, TARGET.name: target},
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
-            for line, target in zip(documents, targets, strict=True)
-            if target is not None
-        ]
+        scored = self._predict(documents, rows_of_lines(documents, self._declaration))
+        count = sum(len(part) for part, _ in scored)
+        if not count:
+            return
+        outputs = {name: np.concatenate([part[name] for _, part in scored]) for name in scored[0][1]}
         try:
-            if scored:
-                self._log.append(b"".join(scored), len(scored))
+            self._log.record([line for part, _ in scored for line in part], self._tag, outputs)
         except LogError as error:
-            self._fail(len(scored), str(error))
+            self._fail(count, str(error))
         else:
-            self._metrics.rows.inc(len(scored))
+            self._metrics.rows.inc(count)
 
-    def _predict(self, rows: list[Row]) -> list[float | None]:
-        """What the candidate predicts, None for each row that it fails on: of a batch that fails, row by row."""
+    def _predict(
+        self, lines: Sequence[Mapping[str, Any]], rows: Sequence[Row]
+    ) -> list[tuple[Sequence[Mapping[str, Any]], Outputs]]:
+        """What the candidate predicts, without each row that it fails on: of a batch that fails, row by row."""
         try:
-            targets: list[float | None] = self._predictor.predict(rows).target.tolist()
+            return [(lines, self._predictor.predict(rows).outputs)]
         except Exception as error:
             if len(rows) == 1:
                 self._fail(1, f"{self._tag} fails on a row ({type(error).__name__}: {error})")
-                return [None]
-            return [target for row in rows for target in self._predict([row])]
-        return targets
+                return []
+        return [part for place in range(len(rows)) for part in self._predict([lines[place]], [rows[place]])]
 
-    def _fail(self, rows: int, sentence: str) -> None:
+    def _fail(self, rows: int, message: str) -> None:
         self._metrics.failures.inc(rows)
-        if time.monotonic() - self._last_told >= TELL_SECONDS:
-            self._last_told = time.monotonic()
-            self._tell(sentence)
+        if time.monotonic() - self._last_report >= REPORT_SECONDS:
+            self._last_report = time.monotonic()
+            self._report(message)
 
     def _mark(self, begun: int) -> None:
-        self._progress.write(Progress(self._tail.segment, self._tail.offset, begun, self._process))
+        self._progress.write(Progress(self._tail.file, self._tail.offset, begun, self._process))
 
 
-def load_candidate(directory: Path, tag: str) -> Predictor:
+def load_candidate(directory: Path, tag: str, problem: Problem) -> Predictor:
     """The candidate's predictor, verified as a server verifies it. Raises PackageError."""
-    from tabular_bento.scoring.package import ModelPackage
-
-    return ModelPackage.load(directory, tag).predictor
+    return ModelPackage.load(directory, tag, problem).predictor

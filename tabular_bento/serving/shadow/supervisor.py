@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tabular_bento.errors import ScoringError
-from tabular_bento.serving.bento import LocatedModel, find_model
-from tabular_bento.serving.figures import make
+from tabular_bento.scoring.store import LocatedModel, find_model
+from tabular_bento.serving.metrics import Metrics
 from tabular_bento.serving.settings import ServingSettings
-from tabular_bento.serving.shadow.metrics import ShadowMetrics
 from tabular_bento.serving.shadow.progress import Progress, ProgressFile
+from tabular_bento.serving.shadow.scorer import ShadowMetrics
 
 logger = logging.getLogger("bentoml.shadow")
 
@@ -34,23 +34,32 @@ START_SECONDS = 600.0
 """To load the candidate takes seconds, and at the lowest priority among busy neighbours minutes."""
 
 REFUSED = 3
-"""The exit code of a process whose candidate cannot be served, which it has told."""
-
-ROOT = Path(__file__).resolve().parent.parent.parent.parent
+"""The exit code of a process whose candidate cannot be served, which it has reported."""
 
 
 class Shadow:
     """The shadow of one worker. Nothing it does, and nothing that happens to it, touches a request.
 
-    `state` is "starting", "scoring", "restarting", "down" for good, or "in service" where the candidate is the model
-    that serves.
+    Parameters
+    ----------
+    settings : ServingSettings
+        The candidate and its limits.
+    traffic : Path
+        The folder of the traffic log.
+
+    Attributes
+    ----------
+    state : str
+        "starting", "scoring", "restarting", "down" for good, or "in service" where the candidate is the model that
+        serves.
     """
 
-    def __init__(self, settings: ServingSettings) -> None:
+    def __init__(self, settings: ServingSettings, traffic: Path) -> None:
         self.tag = str(settings.shadow_model)
         self.state = "starting"
         self.restarts = 0
         self._settings = settings
+        self._traffic = traffic
         self._task: asyncio.Task[None] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -58,10 +67,10 @@ class Shadow:
         """What is known of it, for GET /model."""
         return {"model": self.tag, "state": self.state, "restarts": self.restarts}
 
-    def start(self, serving: str) -> None:
-        """Begin, beside the model `serving`; returns at once. An unknown candidate is told in the log."""
-        ShadowMetrics()
-        self._up = make("shadow_up")
+    def start(self, serving: str, metrics: Metrics) -> None:
+        """Begin, beside the model `serving`; returns at once. An unknown candidate is reported in the log."""
+        ShadowMetrics(metrics)
+        self._up = metrics.make("shadow_up")
         fd, path = tempfile.mkstemp(prefix="shadow-")
         os.close(fd)
         self._progress = ProgressFile(Path(path))
@@ -128,16 +137,14 @@ class Shadow:
         self._set("down")
 
     async def _run(self, located: LocatedModel) -> str | None:
-        """Run the process until it ends, and give the reason; None where it told that itself."""
+        """Run the process until it ends, and give the reason; None where it reported that itself."""
         progress = self._progress.read()
-        self._progress.write(Progress(progress.segment, progress.offset, progress.begun))
+        self._progress.write(Progress(progress.file, progress.offset, progress.begun))
         command = ["-m", "tabular_bento.serving.shadow", "--model", str(located.directory), "--tag", located.tag]
         command += ["--worker", str(os.getpid()), "--progress", str(self._progress.path)]
-        environment = {**os.environ, "TRAFFIC_DIR": str(self._settings.traffic_dir.absolute())}
+        command += ["--traffic", str(self._traffic)]
         # Popen, and not asyncio's: it does not run gRPC's handlers for forks, who complain of each
-        process = subprocess.Popen(
-            [sys.executable, *command], stdin=subprocess.PIPE, stdout=2, cwd=ROOT, env=environment
-        )
+        process = subprocess.Popen([sys.executable, *command], stdin=subprocess.PIPE, stdout=2)
         self._process = process
         reason = None
         while process.poll() is None:

@@ -9,27 +9,43 @@ BLOCK_BYTES = 1 << 20
 USUAL_LINE_BYTES = 800
 
 
-class SegmentTail:
-    """Reads the segments of one writer in order. `owner` is what `tabular_bento.traffic.writer.owner_of` gives for it.
+class LogTail:
+    """Reads the log files of one writer in order.
 
-    A segment is read to its end once there is a later one; one that was sealed meanwhile stays readable, since it is
-    held open. `segment` and `offset` say where the next line begins.
+    A file is read to its end once there is a later one; one that was sealed meanwhile stays readable, since it is held
+    open.
+
+    Parameters
+    ----------
+    directory : Path
+        The stream's folder.
+    owner : str
+        What `tabular_bento.traffic.writer.owner_of` gives for the writer.
+    file : str
+        The name of the log file to begin in, or the time after which files begin.
+    offset : int
+        Where to begin in it.
+
+    Attributes
+    ----------
+    file, offset
+        Where the next line begins.
     """
 
-    def __init__(self, directory: Path, owner: str, segment: str, offset: int) -> None:
-        self.segment = segment
+    def __init__(self, directory: Path, owner: str, file: str, offset: int) -> None:
+        self.file = file
         self.offset = offset
         self._directory = directory
         self._marks = f"-{owner}-"
         self._fd: int | None = None
         self._line_bytes = float(USUAL_LINE_BYTES)
-        if (directory / segment).is_file():
-            self._fd = os.open(directory / segment, os.O_RDONLY)
+        if (directory / file).is_file():
+            self._fd = os.open(directory / file, os.O_RDONLY)
 
     def read(self, rows: int) -> list[bytes]:
         """Up to `rows` whole lines, without their newlines; none where nothing new is there."""
         while True:
-            later = self._later()  # looked for first: what this segment holds after that is all it will ever hold
+            later = self._later()  # looked for first: what this file holds after that is all it will ever hold
             lines = self._lines(rows)
             if lines or not later:
                 return lines
@@ -73,12 +89,12 @@ class SegmentTail:
         return lines
 
     def _later(self) -> list[str]:
-        """Names of the later segments, which begin with their times."""
+        """Names of the later files, which begin with their times."""
         try:
             names = os.listdir(self._directory)
         except FileNotFoundError:
             return []
-        return sorted(name for name in names if self._marks in name and name.endswith(".jsonl") and name > self.segment)
+        return sorted(name for name in names if self._marks in name and name.endswith(".jsonl") and name > self.file)
 
     def _size(self, name: str) -> int:
         try:
@@ -88,7 +104,7 @@ class SegmentTail:
 
     def _open(self, name: str) -> None:
         self.close()
-        self.segment, self.offset = name, 0
+        self.file, self.offset = name, 0
         try:
             self._fd = os.open(self._directory / name, os.O_RDONLY)
         except FileNotFoundError:  # sealed before it was begun

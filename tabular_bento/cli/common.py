@@ -1,0 +1,195 @@
+"""What the commands have in common: their project, their options, and what they say where they fail."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tabular_bento.errors import ConfigError, GateError, ProjectError, TabularBentoError
+
+if TYPE_CHECKING:
+    from tabular_bento.problem import Declaration, Problem
+    from tabular_bento.project import Project
+
+FAILED = 3
+"""The exit code of a command that could not do its work."""
+
+WRONG_ARGUMENTS = 2
+"""That of wrong arguments or settings, and of a folder without a project."""
+
+_EXIT_CODES: Mapping[type[Exception], int] = MappingProxyType(
+    {GateError: 1, ConfigError: WRONG_ARGUMENTS, ProjectError: WRONG_ARGUMENTS}
+)
+_RUNNING = ContextVar("running", default="tabular-bento")
+"""The command that runs, which its messages begin with."""
+
+_MOMENT = "ISO 8601; with an offset it is converted to UTC, so a local time has none"
+
+
+def moment(text: str | datetime) -> datetime:
+    """An ISO 8601 date or time without an offset; one that has an offset is converted to UTC first."""
+    if isinstance(text, datetime):
+        return text
+    try:
+        read = datetime.fromisoformat(text)
+        return read.astimezone(UTC).replace(tzinfo=None) if read.tzinfo else read
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is no date or time, such as 2013-07-01") from None
+
+
+Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line.")]
+Start = Annotated[
+    datetime, typer.Option("--from", parser=moment, metavar="TIME", show_default=False, help=f"First, {_MOMENT}.")
+]
+End = Annotated[
+    datetime, typer.Option("--to", parser=moment, metavar="TIME", show_default=False, help="End, not included.")
+]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        metavar="COLUMN",
+        help="`time` of the prediction in UTC, or the event time of the problem, by its field's name.",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="TAG", help="NAME:VERSION; by default the model that most rows of the window name."
+    ),
+]
+TrafficDir = Annotated[
+    str | None,
+    typer.Option(
+        "--traffic-dir",
+        metavar="DIR",
+        envvar="TABULAR_BENTO_TRAFFIC_DIR",
+        help="The traffic log, a folder or a URI such as s3://bucket/traffic; by default where a server of the project "
+        "writes it.",
+    ),
+]
+
+
+def project() -> Project:
+    """The project of the current folder, which is the nearest one in it or above it.
+
+    Raises
+    ------
+    ProjectError
+        Where there is none.
+    """
+    from tabular_bento.project import Project
+
+    return Project.find()
+
+
+def load_problem() -> Problem:
+    """The declaration of the current folder's project, with its features.
+
+    Raises
+    ------
+    ProjectError
+        Where there is no project, or its problem cannot be imported.
+    """
+    return project().load_problem()
+
+
+def load_source() -> Any:
+    """The data source of the current folder's project.
+
+    Raises
+    ------
+    ProjectError
+        Where there is no project, or it has no source.
+    """
+    return project().load_source()
+
+
+def declaration_of(model: str | None) -> Declaration:
+    """The declaration of a model of the store, which needs no project; that of the project where none is named.
+
+    Raises
+    ------
+    PackageError
+        Where the store has no such model or it is damaged.
+    ProjectError
+        Where no model is named and the folder has no project.
+    """
+    if model is None:
+        return load_problem().declaration
+    from tabular_bento.scoring.package import read_declaration
+    from tabular_bento.scoring.store import find_model
+
+    return read_declaration(find_model(model).directory)
+
+
+def traffic_dir(given: str | None, problem: str) -> str:
+    """The traffic log of a problem: the folder or URI given, or the folder that its server writes to by default."""
+    if given:
+        return given if "://" in given else str(Path(given).expanduser().absolute())
+    from tabular_bento.traffic.schema import default_directory
+
+    return str(default_directory(problem))
+
+
+def fail(message: object, code: int = FAILED) -> typer.Exit:
+    """Say why on stderr; the exception to raise, which ends the command with the exit code."""
+    print(f"{_RUNNING.get()}: {message}", file=sys.stderr)
+    return typer.Exit(code)
+
+
+@contextmanager
+def failing(codes: Mapping[type[Exception], int] = _EXIT_CODES, otherwise: int = FAILED) -> Iterator[None]:
+    """Within it an error of this library or of the system ends the command, with one line on stderr and an exit code.
+
+    Parameters
+    ----------
+    codes : mapping
+        Exit codes by class of error; the first class that an error is of counts.
+    otherwise : int
+        The exit code of every other error.
+    """
+    try:
+        yield
+    except (TabularBentoError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        code = next((code for kind, code in codes.items() if isinstance(error, kind)), otherwise)
+        raise fail(error, code) from error
+
+
+def guarded(command: str, function: Callable[..., object]) -> Callable[..., object]:
+    """A command whose errors end it with one line on stderr, after the traceback where nobody foresaw the error.
+
+    Python's own exit code for an exception, 1, is a result of several commands, such as a drift.
+    """
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> object:
+        _RUNNING.set(command)
+        try:
+            with failing():
+                return function(*args, **kwargs)
+        except (typer.Exit, typer.Abort, typer.BadParameter, KeyboardInterrupt, BrokenPipeError):
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            raise fail(f"{type(error).__name__}: {error}") from error
+
+    return run
+
+
+def on_a_terminal() -> bool:
+    """Whether progress is to be shown."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,250 @@
+"""`tabular-bento compare`."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, fail, moment
+from tabular_bento.errors import CompareError, ConfigError, ProjectError, TabularBentoError
+
+if TYPE_CHECKING:
+    from tabular_bento.monitoring.compare.result import CompareResult, Mode
+    from tabular_bento.project import Project
+
+_COSTS = {
+    "one_row_microseconds": "time of one row",
+    "thousand_rows_microseconds": "time of a thousand rows",
+    "package_bytes": "size of the package",
+}
+_MODEL = "a tag of the model store, the folder of a package, or the URL of a running server"
+
+
+def compare(
+    baseline: Annotated[
+        str, typer.Option(metavar="MODEL", show_default=False, help=f"The model in service: {_MODEL}.")
+    ],
+    candidate: Annotated[
+        str, typer.Option(metavar="MODEL", show_default=False, help="What may replace it, named alike.")
+    ],
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="SOURCE",
+            show_default=False,
+            help="`test` (the candidate's test part), a Parquet file or folder of examples with their labels, "
+            "`traffic` (logged requests with their labels, predicted again), or `shadow` (what the candidate predicted "
+            "in the shadow).",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for the two files.")],
+    equivalent: Annotated[bool, typer.Option("--equivalent", help="See above.")] = False,
+    not_worse: Annotated[bool, typer.Option("--not-worse", help="See above.")] = False,
+    start: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from", parser=moment, metavar="TIME", help="Of a window of the log, for `traffic` and `shadow`: first."
+        ),
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", parser=moment, metavar="TIME", help="Its end, not included.")
+    ] = None,
+    window_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="`time` of the prediction in UTC, by default, or a date or time among the fields."
+        ),
+    ] = None,
+    traffic_dir: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="The traffic log; by default TABULAR_BENTO_TRAFFIC_DIR, or the project's."),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROTOCOL",
+            help="Of servers, which log these rows like any others: json, rest, rest-binary, grpc or grpc-stream; by "
+            "default json.",
+        ),
+    ] = None,
+    baseline_grpc: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="By default the URL's host and TABULAR_BENTO_GRPC_PORT."),
+    ] = None,
+    candidate_grpc: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The same of the candidate.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(metavar="N", help="N rows, evenly over the examples; by default all.")
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Of RMSE and MAE that may be lost; by default 0.01.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Decide whether a candidate may replace the model in service, on evidence.
+
+    --equivalent: the same model rebuilt (new libraries, another machine, another runner). Every prediction must be
+    within an absolute and a relative tolerance; the rows that differ most are printed with their features.
+
+    --not-worse: a retrained model. RMSE and MAE may be higher by no more than a margin, by all of an interval that
+    draws whole days, and no segment may pay for it; time and size must be within limits.
+
+    Writes compare.json (strict JSON; its schema is tabular_bento/monitoring/compare/result.py) and compare.html into
+    --out. docs/compare.md says how the verdict is made, and how often it is wrong. Packages are computed in their
+    project; servers, and what was logged of packages in the store, need none.
+
+    Exit codes: 0 accepted; 1 refused; 2 cannot tell (too few labels or days, an interval too wide, a baseline that
+    this checkout cannot compute), or wrong arguments; 3 the comparison failed, and one line on stderr says why.
+
+    Settings are options, else the environment's TABULAR_BENTO_COMPARE_<NAME>, such as TABULAR_BENTO_COMPARE_MARGIN,
+    else those of the table [compare] of the project's settings of monitoring, else the defaults of
+    tabular_bento/monitoring/compare/settings.py.
+
+    Examples:
+      tabular-bento compare --baseline prices:v1 --candidate prices:latest --on test --not-worse --out var/compare
+      tabular-bento compare --baseline prices:v1 --candidate prices:v2 --on shadow --from 2026-03-01 --to 2026-04-01 \\
+          --not-worse --out var/compare
+      tabular-bento compare --baseline http://127.0.0.1:3000 --candidate http://127.0.0.1:4000 --on test \\
+          --sample 5000 --protocol rest-binary --equivalent --out var/compare
+    """
+    from tabular_bento.monitoring.compare.job import REPORT_FILE, RESULT_FILE, run
+    from tabular_bento.monitoring.compare.settings import read_settings
+
+    if equivalent == not_worse:
+        raise fail("give one of --equivalent and --not-worse", WRONG_ARGUMENTS)
+    mode: Mode = "equivalent" if equivalent else "not_worse"
+    given = {
+        "start": start,
+        "end": end,
+        "on": window_on,
+        "traffic_dir": traffic_dir,
+        "protocol": protocol,
+        "baseline_grpc": baseline_grpc,
+        "candidate_grpc": candidate_grpc,
+        "sample": sample,
+        "margin": margin,
+    }
+    if unused := _unused(given, on, mode, baseline, candidate):
+        raise fail(unused, WRONG_ARGUMENTS)
+    try:
+        found = _project()
+        settings = read_settings(_table(found), **{name: value for name, value in given.items() if value is not None})
+    except (CompareError, ConfigError) as error:
+        raise fail(error, WRONG_ARGUMENTS) from error
+    try:
+        problem = found.load_problem() if found else None
+        dataset = found.load_source().load(_source(candidate)) if found and on == "test" else None
+        result = run(baseline, candidate, on, mode, out, settings, problem=problem, dataset=dataset)
+    except (TabularBentoError, OSError) as error:
+        raise fail(f"The comparison failed: {error}", FAILED) from error
+    print(table(result))
+    print(f"result     {out / RESULT_FILE}\nreport     {out / REPORT_FILE}")
+    if as_json:
+        print(json.dumps(_summary(result, out / RESULT_FILE, out / REPORT_FILE), allow_nan=False))
+    raise typer.Exit(result.exit_code)
+
+
+def _project() -> Project | None:
+    """The project of the folder, where there is one."""
+    from tabular_bento.project import Project
+
+    try:
+        return Project.find()
+    except ProjectError:
+        return None
+
+
+def _table(found: Project | None) -> dict[str, Any]:
+    """The table [compare] of the project's settings of monitoring."""
+    from tabular_bento.monitoring.files import read_settings
+
+    return read_settings(found.monitoring if found else None, "compare")
+
+
+def _source(candidate: str) -> str | None:
+    """The URI of the data that a candidate was trained on, where it is a package that names one."""
+    from tabular_bento.monitoring.compare.models import describe, is_url, located
+    from tabular_bento.scoring.package import PROVENANCE_FILE
+
+    if is_url(candidate):
+        provenance = describe(candidate).get("provenance") or {}
+    else:
+        file = located(candidate).directory / PROVENANCE_FILE
+        provenance = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    source: str | None = (provenance.get("config") or {}).get("source")
+    return source
+
+
+def _unused(given: dict[str, Any], on: str, mode: Mode, baseline: str, candidate: str) -> str | None:
+    """What to say of the first option that has no use beside the others: it would be dropped silently."""
+    from tabular_bento.monitoring.compare.models import is_url
+
+    logged = on in ("traffic", "shadow")
+    ours, theirs = is_url(baseline), is_url(candidate)
+    uses = (
+        ("start", "--from", logged, "a window of the log, with --on traffic or shadow"),
+        ("end", "--to", logged, "a window of the log, with --on traffic or shadow"),
+        ("on", "--window-on", logged, "a window of the log, with --on traffic or shadow"),
+        ("traffic_dir", "--traffic-dir", logged, "the log, with --on traffic or shadow"),
+        ("sample", "--sample", not logged, "--on test and Parquet; of the log, name a window"),
+        ("margin", "--margin", mode == "not_worse", "--not-worse"),
+        ("protocol", "--protocol", ours or theirs, "servers, which are named by their URLs"),
+        ("baseline_grpc", "--baseline-grpc", ours, "a baseline that is named by its URL"),
+        ("candidate_grpc", "--candidate-grpc", theirs, "a candidate that is named by its URL"),
+    )
+    for name, option, used, what in uses:
+        if given[name] is not None and not used:
+            return f"{option} is for {what}: leave it out."
+    return None
+
+
+def table(result: CompareResult) -> str:
+    """A few lines for people; of a comparison for equivalence, with the worst rows."""
+    rows = result.rows
+    days = f" on {rows.days:,} days" if result.source.first else ""
+    lines = [
+        ("verdict", result.verdict.replace("_", " ")),
+        ("baseline", result.baseline.name),
+        ("candidate", result.candidate.name),
+        ("rows", f"{rows.compared:,}, {rows.labels:,} labels{days}"),
+    ]
+    if result.agreement is not None:
+        found = result.agreement
+        lines.append(
+            (
+                "moved",
+                f"{found.rows_differing:,} rows differ in any bit, {found.rows_beyond:,} beyond tolerance, "
+                f"{found.moved_share:.1%} by more than {result.settings['moved_by']:g}",
+            )
+        )
+    for metric in result.metrics:
+        bounds = f" ({metric.interval[0]:+.3f} to {metric.interval[1]:+.3f})" if metric.interval else ""
+        values = f"{metric.baseline:.3f}, then {metric.candidate:.3f}: {metric.delta:+.3f}{bounds}"
+        lines.append((metric.name.upper(), f"{values}, {metric.margin:.3f} allowed"))
+    lines += [("cost", f"{_COSTS[cost.name]}: {cost.ratio:.2f} times the baseline's") for cost in result.costs]
+    lines += [("because", reason) for reason in result.reasons]
+    lines += [("note", note) for note in result.notes]
+    if result.mode == "equivalent" and result.agreement is not None:
+        for worst in result.agreement.worst:
+            values = f"{worst.row}: {worst.baseline:.9g}, then {worst.candidate:.9g} ({worst.delta:+.3g})"
+            shown = {**worst.fields, **({"features": worst.features} if worst.features else {})}
+            lines.append(("worst", f"{values} {json.dumps(shown)}"))
+    return "\n".join(f"{name:<10} {value}" for name, value in lines)
+
+
+def _summary(result: CompareResult, result_file: Path, report_file: Path) -> dict[str, object]:
+    return {
+        "verdict": result.verdict,
+        "exit_code": result.exit_code,
+        "mode": result.mode,
+        "reasons": result.reasons,
+        "rows": result.rows.compared,
+        "labels": result.rows.labels,
+        "metrics": {metric.name: metric.model_dump(mode="json") for metric in result.metrics},
+        "result": str(result_file),
+        "report": str(report_file),
+    }

@@ -1,0 +1,299 @@
+"""`tabular-bento drift`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from tabular_bento.cli.common import (
+    FAILED,
+    WRONG_ARGUMENTS,
+    End,
+    Json,
+    Model,
+    On,
+    Start,
+    TrafficDir,
+    declaration_of,
+    fail,
+    moment,
+    traffic_dir,
+)
+from tabular_bento.errors import ConfigError, DataError, MonitoringError, ProjectError, TabularBentoError, WindowError
+
+if TYPE_CHECKING:
+    from tabular_bento.monitoring.drift.result import DriftResult
+    from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
+    from tabular_bento.monitoring.window.data import Query
+    from tabular_bento.monitoring.window.scan import ExecutionOptions
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+"""An interrupt from the keyboard raises an exception by itself."""
+
+_FORESEEN = (MonitoringError, DataError, ConfigError, ProjectError, OSError)
+"""Failures that their own message explains; any other is a fault of the job, and its traceback is printed too."""
+
+
+def _print_schema(wanted: bool) -> None:
+    if wanted:
+        from tabular_bento.monitoring.drift.result import DriftResult
+
+        print(json.dumps(DriftResult.model_json_schema(mode="serialization"), indent=1))
+        raise typer.Exit
+
+
+def drift(
+    start: Start,
+    end: End,
+    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for the files.")],
+    on: On = "time",
+    traffic: TrafficDir = None,
+    model: Model = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="Break the window down by a segment: rows, errors and drift of each value."),
+    ] = None,
+    min_rows: Annotated[int | None, typer.Option(min=1, metavar="N", help="Fewer rows are not judged.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows that the plots are drawn from.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of that sample, and of the intervals.")] = None,
+    maturity_hours: Annotated[
+        float | None, typer.Option(metavar="H", help="Age from which a label is due; by default as they came.")
+    ] = None,
+    alert_after: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Alert, with exit code 1 and the webhook, only when K of the last N windows drifted, this one among "
+            "them.",
+        ),
+    ] = None,
+    of: Annotated[int | None, typer.Option("--of", min=1, metavar="N", help="By default K.")] = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="All verdicts; by default history.jsonl in --out.")
+    ] = None,
+    textfile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Metrics for Prometheus' node_exporter.")
+    ] = None,
+    workspace: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Evidently workspace, for `make dashboard`.")
+    ] = None,
+    webhook: Annotated[str | None, typer.Option(metavar="URL", help="Post an alert there as JSON.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Read with N processes of this machine, by Dask.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Read with the workers of this Dask scheduler, such as tcp://host:8786; they must have the same "
+            "version, and see the log and --spill.",
+        ),
+    ] = None,
+    spill: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder or URI for what is spilled, some 80 bytes a row, removed at the end; by default TMPDIR.",
+        ),
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=moment, metavar="TIME", help="Judge the age of predictions as of this time in UTC; by default now."
+        ),
+    ] = None,
+    schema: Annotated[  # noqa: ARG001  # its callback prints it
+        bool,
+        typer.Option("--schema", callback=_print_schema, is_eager=True, help="Print the JSON schema of result.json."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare a window of logged traffic with what the model was trained on and with the labels, and decide.
+
+    Into --out go result.json (strict JSON), report.html (verdict, findings, what to look at, errors and trend, with
+    Evidently's plots below) and history.jsonl (a line for each window, replaced when the window is judged again).
+    --textfile, --workspace and --webhook hand the verdict on. Alarms come from one streamed pass over all rows;
+    Evidently draws a sample. docs/drift.md has the rules of the verdict, and what to do about each finding. The
+    declaration comes from the model's package, so no project is needed.
+
+    Exit codes: 0 no drift, or a drift that --alert-after holds back; 1 drift; 2 not enough or invalid data, or wrong
+    arguments; 3 the job failed or could not write result.json, and one line on stderr says why, after the traceback
+    of a fault that nobody foresaw. Any other output that fails is a line on stderr; the exit code stays that of the
+    verdict.
+
+    Settings are options, else the environment's TABULAR_BENTO_DRIFT_<NAME>, such as TABULAR_BENTO_DRIFT_TEXTFILE, else
+    those of the table [drift] of the project's settings of monitoring, else the defaults of
+    tabular_bento/monitoring/drift/settings.py.
+
+    Examples:
+      tabular-bento drift --from 2025-07-01 --to 2025-10-01 --on visit --out var/drift
+      tabular-bento drift --from 2025-07-08 --to 2025-07-15 --out var/drift --alert-after 2 --of 3
+    """
+    from tabular_bento.data.storage import path_of
+    from tabular_bento.monitoring.window.data import Query
+
+    if start >= end:
+        raise fail("--from must be before --to", WRONG_ARGUMENTS)
+    if workers is not None and scheduler is not None:
+        raise fail("--workers and --scheduler exclude each other", WRONG_ARGUMENTS)
+    settings, outputs = _settings(
+        {"min_rows": min_rows, "sample": sample, "seed": seed, "maturity_hours": maturity_hours},
+        {
+            "history": history,
+            "alert_after": alert_after,
+            "alert_of": of,
+            "textfile": textfile,
+            "workspace": workspace,
+            "webhook": webhook,
+        },
+    )
+    try:
+        log = path_of(traffic_dir(traffic, "" if traffic else declaration_of(model).name))
+        with _options(workers, scheduler, spill, as_of) as options:
+            code = _judge(Query(log, start, end, on, by), out, model, settings, outputs, options, as_json)
+    except (WindowError, ProjectError) as error:
+        raise fail(error, WRONG_ARGUMENTS) from error
+    except Exception as error:  # Python's own exit code for it, 1, would mean drift
+        if outputs.textfile:
+            _write_failure(outputs.textfile)
+        if not isinstance(error, (*_FORESEEN, TabularBentoError)):
+            traceback.print_exc()
+        raise fail(f"The drift job failed: {error}", FAILED) from error
+    raise typer.Exit(code)
+
+
+def _settings(thresholds: dict[str, Any], outputs: dict[str, Any]) -> tuple[DriftSettings, OutputSettings]:
+    """The settings, of which some are options and some the project's, where there is one."""
+    from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
+    from tabular_bento.monitoring.files import read_settings, settings_of
+    from tabular_bento.project import Project
+
+    try:
+        try:
+            path = Project.find().monitoring
+        except ProjectError:
+            path = None
+        written, where = read_settings(path, "drift"), f"[drift] of {path}"
+        known = {**DriftSettings.model_fields, **OutputSettings.model_fields}
+        if unknown := [name for name in written if name not in known]:
+            raise ConfigError(f"{where}: there is no setting {unknown[0]!r}.")
+        return settings_of(DriftSettings, thresholds, written, where), settings_of(
+            OutputSettings, outputs, written, where
+        )
+    except ConfigError as error:
+        raise fail(error, WRONG_ARGUMENTS) from error
+
+
+@contextmanager
+def _options(
+    workers: int | None, scheduler: str | None, spill: str | None, as_of: datetime | None
+) -> Iterator[ExecutionOptions]:
+    """How the pass is executed. While it lasts, SIGTERM and SIGHUP end the process through its clean-up.
+
+    Raises ClusterError where there is no such cluster.
+    """
+    from tabular_bento.monitoring.window.scan import ExecutionOptions
+    from tabular_bento.monitoring.window.workers import workers as workers_of
+
+    before = {number: signal.signal(number, _leave) for number in SIGNALS}
+    try:
+        with workers_of(scheduler, workers) as who:
+            yield ExecutionOptions(who, spill, as_of.replace(tzinfo=UTC) if as_of else None)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _: Any) -> NoReturn:
+    """End through the clean-up, once; a second signal must not interrupt that."""
+    for other in (*SIGNALS, signal.SIGINT):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+def _judge(
+    query: Query,
+    out: Path,
+    model: str | None,
+    settings: DriftSettings,
+    outputs: OutputSettings,
+    options: ExecutionOptions,
+    as_json: bool,
+) -> int:
+    from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE, run
+
+    done = run(query, out, model, settings, outputs, options)
+    print(_table(done.result))
+    print(f"result   {out / RESULT_FILE}\nreport   {out / REPORT_FILE}")
+    for complaint in done.complaints:
+        print(f"warning: {complaint}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(_summary(done.result, out), allow_nan=False))
+    return done.exit_code
+
+
+def _write_failure(textfile: Path) -> None:
+    from tabular_bento.monitoring.drift.textfile import write_failure
+
+    try:
+        write_failure(textfile, FAILED)
+    except OSError as error:
+        print(f"warning: the metrics were not written: {error}", file=sys.stderr)
+
+
+def _table(result: DriftResult) -> str:
+    drifted = [f"{column.name} ({column.score:.2f})" for column in result.columns if column.drifted]
+    labels = result.labels
+    lines = [
+        f"verdict  {result.verdict}{_alert(result)}",
+        f"model    {result.model or 'none'}",
+        f"rows     {result.rows.scored:,}",
+        f"drifted  {', '.join(drifted) or 'no column'}",
+    ]
+    if labels.model and labels.ratio_to_naive_baseline is not None:
+        lines.append(
+            f"errors   RMSE {labels.model.rmse:.2f}, MAE {labels.model.mae:.2f}, bias {labels.model.bias:+.2f}; "
+            f"{labels.ratio_to_naive_baseline:.3f} of the naive baseline's RMSE; {labels.matched:,} labels"
+        )
+    if estimate := result.estimate:
+        low, high = estimate.rmse_interval
+        lines.append(f"expected RMSE {estimate.rmse:.2f} ({low:.2f} to {high:.2f}), estimated without labels")
+    shown = (f"{finding.severity:<8} {finding.text}" for finding in result.findings if finding.severity != "note")
+    return "\n".join([*lines, *shown])
+
+
+def _alert(result: DriftResult) -> str:
+    alert = result.alert
+    if result.verdict != "drift" or alert.of == 1:
+        return ""
+    return f", {'an' if alert.alert else 'no'} alert: {alert.drifted} of the last {alert.windows} windows drifted"
+
+
+def _summary(result: DriftResult, out: Path) -> dict[str, object]:
+    from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE
+
+    return {
+        "verdict": result.verdict,
+        "alert": result.alert.alert,
+        "exit_code": result.exit_code,
+        "model": result.model,
+        "rows": result.rows.scored,
+        "drifted": [column.name for column in result.columns if column.drifted],
+        "prediction_drifted": result.decision.prediction_drifted,
+        "labels": result.labels.matched,
+        "ratio_to_naive_baseline": result.labels.ratio_to_naive_baseline,
+        "estimated_rmse": result.estimate.rmse if result.estimate else None,
+        "findings": [finding.text for finding in result.findings],
+        "result": str(out / RESULT_FILE),
+        "report": str(out / REPORT_FILE),
+    }

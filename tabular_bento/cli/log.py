@@ -1,0 +1,93 @@
+"""`tabular-bento log seal`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tabular_bento.cli.common import Json, fail, failing, load_problem, on_a_terminal, traffic_dir
+from tabular_bento.errors import ConfigError, DataError, ProjectError
+
+if TYPE_CHECKING:
+    from tabular_bento.traffic.sealing import SealReport
+
+
+def seal(
+    directory: Annotated[
+        str | None,
+        typer.Option(
+            "--dir",
+            metavar="DIR",
+            envvar="TABULAR_BENTO_TRAFFIC_DIR",
+            help="The log's folder; by default where a server of the project writes it.",
+        ),
+    ] = None,
+    retain_days: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=36_500,
+            metavar="N",
+            envvar="TABULAR_BENTO_TRAFFIC_RETENTION_DAYS",
+            help="Remove sealed rows of more than N full days ago, by UTC; by default all are kept.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn log files that no server writes any more into Parquet, partitioned by date.
+
+    Safe at any time: beside running servers, readers and other sealers, and after being killed, when the next run
+    goes on where this one ended. Log files in use are left for a later run. Lines that cannot be read are kept in
+    rejected/. Meant for a timer, such as cron, every hour or every day.
+
+    Exit codes: 0 done; 1 failed; 2 wrong arguments.
+    """
+    from tabular_bento.traffic.schema import LABELS, PREDICTIONS, SHADOW
+    from tabular_bento.traffic.sealing import seal as seal_stream
+
+    with failing({ProjectError: 2, ConfigError: 2, DataError: 1}, otherwise=1):
+        log = traffic_dir(directory, load_problem().name if directory is None else "")
+        if "://" in log:
+            raise fail(f"--dir {log}: only a folder of this machine can be sealed.", 2)
+        reports: dict[str, SealReport] = {}
+        for name in (PREDICTIONS, LABELS, SHADOW):
+            stream = Path(log) / name
+            with ExitStack() as stack:
+                reports[name] = seal_stream(stream, retain_days, _progress(name, stack))
+            if not as_json:
+                nothing = f"nothing is logged in {stream} yet."
+                print(f"{name}: {_message(reports[name]) if stream.is_dir() else nothing}")
+    if as_json:
+        print(json.dumps({name: asdict(report) for name, report in reports.items()}))
+
+
+def _message(report: SealReport) -> str:
+    parts = [
+        f"{report.rows:,} rows of {report.log_files:,} log files sealed into {report.files_written:,} files",
+        f"{report.truncated + report.bad:,} lines rejected",
+        f"{report.skipped_live:,} log files in use",
+        f"{report.partitions_removed:,} dates removed",
+    ]
+    return ", ".join(parts) + "."
+
+
+def _progress(name: str, stack: ExitStack) -> Callable[[int, int], None] | None:
+    """A progress bar that `stack` ends, on a terminal only."""
+    if not on_a_terminal():
+        return None
+    from tqdm import tqdm
+
+    bar = stack.enter_context(tqdm(desc=name, unit="file", leave=False, file=sys.stderr))
+
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return show

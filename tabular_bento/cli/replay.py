@@ -1,0 +1,124 @@
+"""`tabular-bento replay`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, fail, load_problem, load_source, project
+from tabular_bento.errors import TabularBentoError, UnreachableError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from tabular_bento.data.dataset import Dataset
+
+_SEED = 20130101
+
+
+def replay(
+    months: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIRST:LAST",
+            help="Months of the event time, such as 2025-07:2025-09, or one; by default the rows of the test part.",
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N rows only.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="N rows drawn evenly over all.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = _SEED,
+    part: Annotated[
+        str | None, typer.Option(metavar="K/N", help="Of those, every N-th from the K-th on, such as 1/3.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(metavar="ROWS/S", help="At most this many rows a second.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time.")] = 8,
+    rows_per_request: Annotated[int, typer.Option(min=1, help="Rows in one request.")] = 50,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="PROTOCOL",
+            help="json (POST /predict), or the Open Inference Protocol: rest or rest-binary over REST, grpc or "
+            "grpc-stream.",
+        ),
+    ] = "json",
+    url: Annotated[str, typer.Option(metavar="URL", help="Of the server.")] = "http://127.0.0.1:3000",
+    grpc: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Of its gRPC; by default --url's host and TABULAR_BENTO_GRPC_PORT."),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="URI", help="Where the rows are; by default the project's own place.")
+    ] = None,
+    feedback: Annotated[bool, typer.Option("--feedback/--no-feedback", help="Send the labels.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Send past rows to a running server as if they were live, then their labels.
+
+    Rows go in the order of their event time; without one, those of the test part in the order of the data. Labels go
+    to POST /feedback. What an overloaded server turns away is tried again. Every row is either served or counted as an
+    error.
+
+    Exit codes: 0 all rows were served; 1 some were not; 2 wrong arguments, or months without rows; 3 the server does
+    not respond.
+
+    Examples:
+      tabular-bento replay --months 2025-07:2025-09 --sample 6000
+      tabular-bento replay --months 2025-07 --protocol grpc --part 1/3
+    """
+    from pydantic import ValidationError
+
+    from tabular_bento.monitoring.replay.config import ReplayConfig
+    from tabular_bento.monitoring.replay.job import replay as run
+
+    if limit is not None and sample is not None:
+        raise fail("--limit and --sample exclude each other", WRONG_ARGUMENTS)
+    given = {
+        "months": months,
+        "limit": limit,
+        "sample": sample,
+        "seed": seed,
+        "part": part,
+        "rate": rate,
+        "concurrency": concurrency,
+        "rows_per_request": rows_per_request,
+        "protocol": protocol,
+        "url": url,
+        "grpc": grpc,
+        "feedback": feedback,
+    }
+    try:
+        config = ReplayConfig(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise fail(_first(error, given), WRONG_ARGUMENTS) from error
+    try:
+        result = run(load_problem(), _dataset(source, split=months is None), config)
+    except UnreachableError as error:
+        raise fail(error, FAILED) from error
+    except TabularBentoError as error:
+        raise fail(error, WRONG_ARGUMENTS) from error
+    print(result.table())
+    if as_json:
+        print(result.model_dump_json())
+    raise typer.Exit(0 if result.complete else 1)
+
+
+def _dataset(source: str | None, split: bool) -> Dataset:
+    """The project's rows, split as for training where a part of them is sent."""
+    from tabular_bento.training.config import load_config
+
+    path: Path | None = project().training
+    config = load_config(path) if path is not None and (split or source is None) else None
+    dataset: Dataset = load_source().load(source or (config.source if config else None))
+    return dataset.split(config.split) if split and config else dataset
+
+
+def _first(error: ValidationError, given: Mapping[str, Any]) -> str:
+    """What is wrong with the first option that is wrong."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    return (
+        f"--{name.replace('_', '-')}: {first['msg'].removeprefix('Value error, ')}" if name in given else first["msg"]
+    )

@@ -1,0 +1,106 @@
+"""`tabular-bento skew`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tabular_bento.cli.common import (
+    FAILED,
+    WRONG_ARGUMENTS,
+    End,
+    Json,
+    Model,
+    On,
+    Start,
+    TrafficDir,
+    fail,
+    load_problem,
+    traffic_dir,
+)
+from tabular_bento.errors import ProjectError, TabularBentoError
+
+if TYPE_CHECKING:
+    from tabular_bento.monitoring.skew.result import SkewResult
+
+_SHOWN = 5
+
+
+def skew(
+    start: Start,
+    end: End,
+    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for skew.json.")],
+    on: On = "time",
+    traffic: TrafficDir = None,
+    model: Model = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute a window of logged traffic with the model's own package, and compare to the bit.
+
+    Finds a server that computed with another extractor, other code or other libraries than the package it names, and
+    a log that was changed. Writes skew.json (strict JSON; its schema is tabular_bento/monitoring/skew/result.py) into
+    --out. Features are recomputed, so it runs in the project.
+
+    Exit codes: 0 no skew; 1 skew; 2 nothing to check (no rows, or of other models only), or wrong arguments; 3 the
+    check failed, and one line on stderr says why.
+
+    Examples:
+      tabular-bento skew --from 2025-07-01 --to 2025-10-01 --on visit --out var/skew
+    """
+    from tabular_bento.data.storage import path_of
+    from tabular_bento.monitoring.skew.job import RESULT_FILE, run
+    from tabular_bento.monitoring.window.data import Query
+
+    if start >= end:
+        raise fail("--from must be before --to", WRONG_ARGUMENTS)
+    try:
+        problem = load_problem()
+    except ProjectError as error:
+        raise fail(error, WRONG_ARGUMENTS) from error
+    try:
+        result = run(Query(path_of(traffic_dir(traffic, problem.name)), start, end, on), out, problem, model)
+    except (TabularBentoError, OSError) as error:
+        raise fail(f"The skew check failed: {error}", FAILED) from error
+    print(table(result))
+    print(f"result    {out / RESULT_FILE}")
+    if as_json:
+        keys = {"verdict", "exit_code", "model", "checked", "differing", "reasons"}
+        print(json.dumps({**result.model_dump(mode="json", include=keys), "result": str(out / RESULT_FILE)}))
+    raise typer.Exit(result.exit_code)
+
+
+def table(result: SkewResult) -> str:
+    """A few lines for people."""
+    lines = [
+        ("verdict", result.verdict.replace("_", " ")),
+        ("model", result.model or "none"),
+        ("rows", f"{result.differing:,} differ of {result.checked:,}"),
+    ]
+    lines += [
+        (
+            "column",
+            f"{column.name}: {column.rows:,} rows ({column.share:.1%})"
+            + (f", by up to {column.largest:.6g}" if column.largest else ""),
+        )
+        for column in result.columns
+    ]
+    lines += [
+        (
+            "row",
+            f"{example.prediction_id}: {example.column} logged {example.logged!r}, recomputed {example.recomputed!r}"
+            + (f" ({example.ulps:,} units in the last place)" if example.ulps else ""),
+        )
+        for example in result.examples[:_SHOWN]
+    ]
+    lines += [("because", reason) for reason in result.reasons]
+    counts = (
+        (result.unusable, "rows lack a value that every request has"),
+        (result.bad, "lines of the log cannot be read"),
+        (sum(result.other_models.values()), "rows are of other models"),
+        (result.not_finite, "rows have an infinite feature, which the log writes as missing"),
+    )
+    lines += [("note", f"{count:,} {what}") for count, what in counts if count]
+    return "\n".join(f"{name:<9} {value}" for name, value in lines)

@@ -1,0 +1,100 @@
+"""The dashboard asks for metrics that a server exports, in PromQL that a real Prometheus answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.integration.deploy.causes import Scene, export, settle
+from tests.integration.deploy.prometheus import WINDOW, prometheus
+from tests.integration.deploy.tools import EXAMPLE, OBSERVABILITY, predict
+from tests.serving import ServedPort
+
+BOARD = json.loads((OBSERVABILITY / "dashboard.json").read_text())
+PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
+EXPRESSIONS = sorted({target["expr"] for panel in PANELS for target in panel["targets"]})
+DRIFT = sorted(set(re.findall(r"drift_\w+", " ".join(EXPRESSIONS) + (OBSERVABILITY / "rules.yaml").read_text())))
+"""Metrics of the drift job's file that the dashboard or an alert asks for."""
+
+
+def line(name: str) -> str:
+    labels = 'model="flights:m",verdict="no_drift"' if name == "drift_verdict" else 'model="flights:m"'
+    return f"{name}{{{labels}}} {time.time() if name.endswith('_seconds') else 1}"
+
+
+@pytest.fixture(scope="module")
+def answers(server: ServedPort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """What Prometheus answers to each expression, of a server with traffic."""
+    folder = tmp_path_factory.mktemp("dashboard")
+
+    def everything() -> None:
+        for protocol in ("json", "rest", "grpc"):
+            predict(server, [EXAMPLE] * 3, protocol)
+        labels = {"labels": [{"prediction_id": "p", "arrival_delay": 1.0}]}
+        server.post("/feedback", json.dumps(labels).encode())
+        server.post("/predict", b"{}")
+        time.sleep(0.1)
+
+    with prometheus(folder) as watching, Scene(watching, server, {}, folder) as scene:
+        watching.scrape("serving", scene.instance)
+        export(scene, *map(line, DRIFT))
+        scene.keep_asking(1, everything)
+        settle(scene)
+        deadline = time.monotonic() + 60
+        while True:
+            found = {expression: ask(watching, expression) for expression in EXPRESSIONS}
+            if all(found.values()) or time.monotonic() > deadline:
+                return found
+            time.sleep(1)
+
+
+def ask(watching: Any, expression: str) -> list[Any]:
+    query = expression.replace("$__rate_interval", WINDOW)
+    found: list[Any] = watching.ask("query", query=query)["result"]
+    return found
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_every_expression_has_an_answer(expression: str, answers: dict[str, list[Any]]) -> None:
+    assert answers[expression]
+
+
+def test_every_drift_metric_is_one_that_the_job_writes() -> None:
+    written = (ROOT / "tabular_bento" / "monitoring" / "drift" / "textfile.py").read_text()
+    assert DRIFT
+    for name in DRIFT:
+        assert f'"{name}"' in written, name
+
+
+def test_panels_are_told_apart_and_lie_side_by_side() -> None:
+    assert len({panel["id"] for panel in BOARD["panels"]}) == len(BOARD["panels"])
+    cells: set[tuple[int, int]] = set()
+    for panel in BOARD["panels"]:
+        place = panel["gridPos"]
+        covered = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert place["x"] + place["w"] <= 24
+        assert not covered & cells, panel["title"]
+        cells |= covered
+
+
+def test_every_panel_asks_the_data_source_that_is_chosen_on_the_page() -> None:
+    assert [variable["name"] for variable in BOARD["templating"]["list"]] == ["datasource"]
+    for panel in PANELS:
+        for target in [panel, *panel["targets"]]:
+            assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+def test_the_board_is_what_grafana_provisions() -> None:
+    assert {"uid", "title", "panels", "schemaVersion", "time", "templating"} <= set(BOARD)
+    assert "id" not in BOARD, "a provisioned board has none of another Grafana's"
+    assert (Path(OBSERVABILITY) / "dashboard.json").stat().st_size < 1 << 20

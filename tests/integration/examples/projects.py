@@ -1,0 +1,84 @@
+"""A project used from its folder, as its users do: the demo, every protocol, the bento without the library."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabular_bento.client import Client
+from tabular_bento.serving.ports import free_port
+from tabular_bento.serving.process import ServerProcess
+from tests.models import ROOT, run_command
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's folder, and a model store and a folder for the output of its own."""
+
+    folder: Path
+    store: Path
+    out: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"BENTOML_HOME": str(self.store), "PYTHONPATH": str(ROOT)}
+
+    def run(self, *arguments: str, expect: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `tabular-bento ARGUMENTS` in the project."""
+        result = run_command(*arguments, cwd=self.folder, **self.environment, **environment)
+        assert result.returncode == expect, result.stdout + result.stderr
+        return result
+
+    def demo(self) -> dict[str, Any]:
+        """What `tabular-bento demo --json` says."""
+        ports = ("--port", str(free_port()), "--grpc-port", str(free_port()))
+        result = self.run("demo", "--json", "--folder", str(self.out), *ports)
+        document: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+        return document
+
+    def build(self, **environment: str) -> str:
+        """The tag of the bento that `bentoml build` makes of the champion."""
+        arguments = ("build", "--output", "tag")
+        result = run_command(*arguments, module="bentoml", cwd=self.folder, **self.environment, **environment)
+        assert result.returncode == 0, result.stdout + result.stderr
+        (latest,) = (self.store / "bentos").glob("*/latest")  # what is printed has emoji in the place of some names
+        return f"{latest.parent.name}:{latest.read_text().strip()}"
+
+    def package(self, tag: str) -> Path:
+        """The folder of a model."""
+        return self.store / "models" / tag.replace(":", "/")
+
+    def bento(self, tag: str) -> Path:
+        """The folder of a bento."""
+        return self.store / "bentos" / tag.replace(":", "/")
+
+    @contextmanager
+    def serve(self, tag: str, python: Path, elsewhere: Path) -> Iterator[Client]:
+        """A client of `bentoml serve TAG`, from a folder that has nothing to do with the project."""
+        grpc_port = free_port()
+        environment = {
+            "BENTOML_HOME": str(self.store),
+            "PYTHONPATH": "",
+            "TABULAR_BENTO_TRAFFIC_DIR": str(self.out / "served"),
+            "TABULAR_BENTO_GRPC_PORT": str(grpc_port),
+        }
+        command = [str(python), "-m", "bentoml", "serve", tag]
+        with (
+            ServerProcess(free_port(), self.out / "served.log", tag, elsewhere, environment, command) as server,
+            Client(server.url, grpc=f"127.0.0.1:{grpc_port}") as client,
+        ):
+            yield client
+
+
+def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a project's own tests, in a process of their own: its modules have the names of the flights' modules."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+
+from tabular_bento import __version__, cli
+from tabular_bento.cli import COMMANDS, Command, main, monitoring_main, training_main
+from tabular_bento.cli.common import failing
+from tabular_bento.errors import DataError, GateError, MonitoringError
+
+HEAVY = ("bentoml", "duckdb", "evidently", "pandas", "pyarrow", "sklearn", "xgboost")
+
+
+def raising(error: Exception) -> None:
+    raise error
+
+
+def test_help_lists_every_command_and_needs_none_of_their_libraries() -> None:
+    code = "import sys; from tabular_bento.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    start = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert time.monotonic() - start < 5
+    assert not {*HEAVY} & {name.split(".")[0] for name in result.stderr.split()}
+    for command in COMMANDS:
+        if " " not in command.name:
+            assert command.summary in result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_a_command_says_what_it_does_and_lists_its_exit_codes(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command.name.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"Usage: tabular-bento {command.name} " in text
+    assert "exit code" in text.lower()
+    assert "--json" in text
+    for line in text.splitlines():
+        assert len(line) <= 120
+
+
+def test_the_version_is_that_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tabular-bento {__version__}\n"
+
+
+def test_a_command_that_is_none_is_a_wrong_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["no-such-command"]) == 2
+    assert "No such command" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_project_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["features"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"tabular-bento features: There is no project in {tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "lines"),
+    [
+        (GateError("not good enough"), 1, 1),
+        (MonitoringError("no rows"), 3, 1),
+        (OSError(28, "No space left on device"), 3, 1),
+        (ValueError("unforeseen"), 3, 10),
+    ],
+)
+def test_an_error_ends_a_command_with_a_line_and_a_code(
+    error: Exception, code: int, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "COMMANDS", (Command("fails", "x:y", "Fails."),))
+    monkeypatch.setattr(Command, "load", lambda _: lambda: raising(error))
+    assert main(["fails"]) == code
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[-1].startswith("tabular-bento fails: ")
+    assert str(error) in printed[-1]
+    assert (len(printed) == 1) == (lines == 1), "a traceback is shown where nobody foresaw the error, and only there"
+
+
+def test_a_command_may_have_exit_codes_of_its_own() -> None:
+    with pytest.raises(typer.Exit) as ended, failing({DataError: 1}, otherwise=4):
+        raise DataError("cut short")
+    assert ended.value.exit_code == 1
+
+
+def test_a_projects_modules_offer_the_same_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert training_main(["--help"]) == 0
+    assert "rollback" in (text := capsys.readouterr().out)
+    assert "skew" not in text
+    assert monitoring_main(["--help"]) == 0
+    assert "skew" in (text := capsys.readouterr().out)
+    assert "rollback" not in text
+
+
+def test_without_a_command_training_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    assert training_main(["--seed", "no number"]) == 2
+    assert "Usage: python -m training train" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""The statistics, against plain loops and known values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tabular_bento.evaluation.noninferiority import (
+    LEAST_DAYS,
+    _student,
+    day_sums,
+    differences,
+    draw_days,
+    interval,
+    levels,
+    segment_sums,
+    simultaneous,
+    status_of,
+    tail_share,
+)
+
+RNG = np.random.default_rng(0)
+ROWS = 900
+DAYS = np.sort(RNG.integers(0, 40, ROWS)).astype(np.int64)
+BASELINE = RNG.normal(0, 10, ROWS)
+CANDIDATE = BASELINE + RNG.normal(0, 2, ROWS)
+
+
+def plain(baseline: np.ndarray, candidate: np.ndarray) -> list[float]:
+    rmse = np.sqrt((candidate**2).mean()) - np.sqrt((baseline**2).mean())
+    return [rmse, np.abs(candidate).mean() - np.abs(baseline).mean()]
+
+
+def test_the_differences_are_those_of_the_rows() -> None:
+    distinct, sums = day_sums(BASELINE, CANDIDATE, DAYS)
+    assert distinct.tolist() == sorted(set(DAYS.tolist()))
+    assert differences(sums.sum(axis=0)) == pytest.approx(plain(BASELINE, CANDIDATE))
+    day = distinct[7] == DAYS
+    assert differences(sums[7]) == pytest.approx(plain(BASELINE[day], CANDIDATE[day]))
+    assert levels(sums.sum(axis=0))[1, 1] == pytest.approx(np.abs(CANDIDATE).mean())
+
+
+def test_the_interval_is_that_of_whole_days_drawn_with_both_errors_together() -> None:
+    distinct, sums = day_sums(BASELINE, CANDIDATE, DAYS)
+    drawn = draw_days(len(distinct), 400, 3)
+    draws = []
+    for counts in drawn.astype(int):
+        rows = np.concatenate([np.flatnonzero(day == DAYS) for day in np.repeat(distinct, counts)])
+        draws.append(plain(BASELINE[rows], CANDIDATE[rows]))
+    tail = tail_share(len(distinct), 0.95)
+    expected = np.quantile(draws, [tail, 1 - tail], axis=0).T
+    assert interval(sums, drawn, 0.95) == pytest.approx(expected)
+
+
+def test_few_days_widen_the_interval_as_student_s_t_would() -> None:
+    assert tail_share(100_000, 0.95) == pytest.approx(0.025, rel=1e-3)
+    assert tail_share(10, 0.95) < 0.012
+    assert tail_share(1, 0.95) == 0
+    for freedom in (LEAST_DAYS - 1, 29, 121):
+        for p in (0.975, 0.995, 0.9995):
+            assert _student(p, freedom) == pytest.approx(stats.t.ppf(p, freedom), rel=5e-3)
+
+
+def test_segments_are_those_of_their_rows_and_an_empty_day_is_none() -> None:
+    masks = [BASELINE > 0, np.arange(ROWS) == 5]
+    sums = segment_sums(BASELINE, CANDIDATE, DAYS, masks)
+    found = simultaneous(sums, draw_days(sums.shape[1], 300, 0))
+    delta = differences(sums.sum(axis=1))
+    assert delta[0] == pytest.approx(plain(BASELINE[masks[0]], CANDIDATE[masks[0]]))
+    assert delta[1] == pytest.approx(plain(BASELINE[masks[1]], CANDIDATE[masks[1]]))
+    assert (found[0, :, 0] < delta[0]).all()
+    assert (found[0, :, 1] > delta[0]).all()
+
+
+def test_the_intervals_of_many_segments_hold_together() -> None:
+    rng = np.random.default_rng(1)
+    missed, alone = 0, 0
+    for _ in range(100):
+        days = np.repeat(np.arange(40), 60)
+        groups = rng.integers(0, 12, len(days))
+        baseline = rng.normal(0, 10, len(days))
+        candidate = rng.normal(0, 10, len(days))  # of the same distribution: every true difference is zero
+        sums = segment_sums(baseline, candidate, days, [groups == group for group in range(12)])
+        found = simultaneous(sums, draw_days(40, 1_000, 0))
+        excluded = (found[..., 0] > 0) | (found[..., 1] < 0)
+        missed += bool(excluded.any())
+        alone += int(excluded.sum())
+    assert missed <= 12, "5 % is 5 of 100"
+    assert alone <= 2 * missed
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(-1, 0.5, "not_worse"), (0.1, 0.9, "not_worse"), (0.1, 1.1, "worse"), (2, 3, "worse"), (-0.1, 1.1, "unclear")],
+)
+def test_what_an_interval_says(low: float, high: float, said: str) -> None:
+    assert status_of(low, high, 1.0) == said

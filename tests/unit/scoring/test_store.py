@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tabular_bento.errors import PackageError
+from tabular_bento.scoring.store import find_model, store_home
+from tests.unit import models
+from tests.unit.scoring.test_ledger import release
+
+
+def test_the_store_is_where_bentoml_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    assert store_home() == tmp_path
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENTOML_HOME", "here")
+    assert store_home() == tmp_path / "here"
+    monkeypatch.setenv("BENTOML_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert store_home() == tmp_path / "bentoml"
+
+
+@pytest.mark.parametrize("tag", ["prices:first", "prices:latest", "prices", "prices:fir", "prices:champion"])
+def test_a_tag_is_found_by_version_by_its_beginning_and_by_alias(home: Path, tag: str) -> None:
+    found = find_model(tag)
+    assert found == (models.folder_of(home, "prices:first"), "prices:first", None)
+
+
+def test_the_champion_is_the_one_that_was_released(home: Path) -> None:
+    record = release(home, "prices:second")
+    found = find_model("prices:champion")
+    assert (found.tag, found.release) == ("prices:second", record)
+    assert found.directory == models.folder_of(home, "prices:second")
+
+
+@pytest.mark.parametrize("tag", ["prices:none", "other:latest", "other:champion", "prices:"])
+def test_what_is_not_there_is_reported(home: Path, tag: str) -> None:
+    if tag == "prices:":
+        assert find_model(tag).tag == "prices:first"
+        return
+    with pytest.raises(PackageError, match=rf"There is no model .* in the store {home}: run `tabular-bento train`"):
+        find_model(tag)
+
+
+def test_a_beginning_that_two_versions_share_is_none(home: Path) -> None:
+    models.folder_of(home, "prices:fifth").mkdir()
+    with pytest.raises(PackageError, match="There is no model prices:fi"):
+        find_model("prices:fi")
+
+
+@pytest.mark.parametrize("tag", ["", ":x", "../prices:first", "a/b:c", "prices:../first"])
+def test_what_is_no_tag_is_refused(home: Path, tag: str) -> None:
+    assert home.is_dir()
+    with pytest.raises(PackageError, match="is no tag of a model"):
+        find_model(tag)
