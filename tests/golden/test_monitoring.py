@@ -38,13 +38,19 @@ WORDS = (
 FREE = ("format", "made_at", "text", "look_at", "reason", "log", "examples", "declaration")
 """What may differ: words, and where the log is."""
 
+ADDED = ("histogram", "performance", "performance_band")
+"""What results did not have."""
+
+SEVERITIES = {"warning": "notice"}
+"""What severities of findings that decide nothing were called."""
+
 SETTINGS = {"min_outcomes": "min_labels"}
 
 
 def now_named(value: Any) -> Any:
     """A result of before under the names of now, without what may differ."""
     if isinstance(value, dict):
-        return {_name(key): now_named(item) for key, item in value.items() if key not in FREE}
+        return {_name(key): now_named(item) for key, item in value.items() if key not in FREE + ADDED}
     if isinstance(value, list):
         return [now_named(item) for item in value]
     return _name(value) if isinstance(value, str) else value
@@ -60,7 +66,10 @@ def by_name(result: dict[str, Any]) -> dict[str, Any]:
     """A result whose columns are found by their names, whose order is not compared where scores are equal."""
     result = dict(result)
     result["columns"] = {column["name"]: column for column in result["columns"]}
-    found = sorted((one["severity"], one["kind"], str(one["column"])) for one in result["findings"])
+    found = sorted(
+        (SEVERITIES.get(one["severity"], one["severity"]), one["kind"], str(one["column"]))
+        for one in result["findings"]
+    )
     result["findings"] = [one for one in found if one[1] != "unusable_value"]
     unusable = {name.partition(".")[2] or name: count for name, count in result["rows"]["unusable"].items()}
     result["rows"] = {**result["rows"], "unusable": unusable}

@@ -117,7 +117,7 @@ def broken_findings(data: WindowData, reference: Reference) -> Iterator[Finding]
         yield Finding(severity="alarm", kind=_UNREADABLE_KINDS[why], column=name, text=text)
     for name, why in data.labels_broken.items():
         text = f"{name} of the labels: {UNREADABLE[why].format(kind=kinds[name])}; no label is joined"
-        yield Finding(severity="warning", kind="labels_unreadable", column=name, text=text)
+        yield Finding(severity="notice", kind="labels_unreadable", column=name, text=text)
 
 
 def row_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
@@ -131,18 +131,18 @@ def row_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
         yield note("no_event_time", text)
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"
-        yield Finding(severity="warning", kind="other_models", column=None, text=text)
+        yield Finding(severity="notice", kind="other_models", column=None, text=text)
     if rows.future:
         text = f"time: {rows.future:,} predictions are dated in the future, so a server's clock is ahead"
-        yield Finding(severity="warning", kind="clock_ahead", column="time", text=text)
+        yield Finding(severity="notice", kind="clock_ahead", column="time", text=text)
     for name, count in rows.unusable.items():
         text = f"{name}: {count:,} rows hold no number to measure an error by, and count as without a label"
-        yield Finding(severity="warning", kind="unusable_value", column=name, text=text)
+        yield Finding(severity="notice", kind="unusable_value", column=name, text=text)
     if rows.duplicates:
         yield note("duplicates", f"{rows.duplicates:,} rows repeat a prediction_id and were left out")
     if rows.without_id:
         text = f"prediction_id: {rows.without_id:,} rows have none and were left out"
-        yield Finding(severity="warning", kind="without_id", column="prediction_id", text=text)
+        yield Finding(severity="notice", kind="without_id", column="prediction_id", text=text)
 
 
 def column_findings(
@@ -169,7 +169,7 @@ def column_findings(
     elif column.missing_limit is not None and tally.missing > column.missing_limit:
         yield finding("alarm", "missing_rise", f"{tally.missing:.1%} of its values are missing; {_before(column)}")
     if tally.infinite:
-        yield finding("warning", "column_infinite", f"{tally.infinite:,} of its values are infinite")
+        yield finding("notice", "column_infinite", f"{tally.infinite:,} of its values are infinite")
     if tally.constant and tally.missing < 1 and not _may_be_constant(reference, days):
         yield finding("alarm", "column_constant", "all of its values are the same; a sensor or a join may be stuck")
     named = any(
@@ -177,9 +177,9 @@ def column_findings(
         for name, values in data.texts.items()
     )
     if tally.other > settings.out_of_range_share and not named:
-        yield finding("warning", "out_of_range", _outside(reference, tally))
+        yield finding("notice", "out_of_range", _outside(reference, tally))
     if column.drifted and tally.missing < 1:
-        severity: Severity = "alarm" if column.role == "prediction" else "warning"
+        severity: Severity = "alarm" if column.role == "prediction" else "notice"
         yield finding(severity, f"{column.role}_drift", column.reason)
 
 
@@ -196,9 +196,9 @@ def text_findings(data: WindowData, reference: Reference, settings: DriftSetting
         if broken or (values.empty and not before):
             text = f"{name}: {values.empty:,} of {values.rows:,} values are empty"
             text += f"; of the reference, {before:.1%} are" if before else ""
-            yield Finding(severity="alarm" if broken else "warning", kind="column_empty", column=name, text=text)
+            yield Finding(severity="alarm" if broken else "notice", kind="column_empty", column=name, text=text)
         if values.unknown:
-            severity: Severity = "warning" if values.unknown > settings.out_of_range_share * values.rows else "note"
+            severity: Severity = "notice" if values.unknown > settings.out_of_range_share * values.rows else "note"
             yield Finding(severity=severity, kind="new_category", column=name, text=f"{name}: {_new(values)}")
 
 

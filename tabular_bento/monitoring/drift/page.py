@@ -15,6 +15,7 @@ from tabular_bento.monitoring.drift.verdict import SMALL_KINDS
 _HEADLINES: dict[Verdict, tuple[str, str]] = {
     "no_drift": ("No drift", "#1b7f4b"),
     "drift": ("Drift", "#b3261e"),
+    "warning": ("Warning", "#8a5a00"),
     "not_enough_data": ("Not enough data", "#8a5a00"),
     "invalid_data": ("Invalid data", "#8a5a00"),
 }
@@ -30,7 +31,8 @@ _STYLE = """
 #verdict li b { flex: 0 0 70px; font-weight: 600; }
 #verdict li span { overflow-wrap: anywhere; }
 #verdict li em { display: block; font-style: normal; color: #59636e; }
-#verdict .alarm b { color: #b3261e; } #verdict .warning b { color: #8a5a00; } #verdict .note b { color: #59636e; }
+#verdict .alarm b { color: #b3261e; } #verdict .warning b { color: #8a5a00; }
+#verdict .notice b, #verdict .note b { color: #59636e; }
 #verdict .alarm em { color: #1f2328; font-weight: 600; }
 #verdict details { margin-top: 8px; } #verdict summary { cursor: pointer; color: #59636e; }
 #verdict table { border-collapse: collapse; width: 100%; font-size: 14px; }

@@ -11,7 +11,13 @@ from tabular_bento.monitoring.drift.history import Entry
 WIDTH, HEIGHT = 540, 150
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 22
 _OUTLINE = ' stroke="#1f2328" stroke-width="2"'
-COLOURS = {"no_drift": "#1b7f4b", "drift": "#b3261e", "not_enough_data": "#c69026", "invalid_data": "#c69026"}
+COLOURS = {
+    "no_drift": "#1b7f4b",
+    "drift": "#b3261e",
+    "warning": "#c69026",
+    "not_enough_data": "#c69026",
+    "invalid_data": "#c69026",
+}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from tabular_bento.monitoring.drift.checks import (
     text_findings,
     with_advice,
 )
-from tabular_bento.monitoring.drift.performance import label_findings
+from tabular_bento.monitoring.drift.performance import label_findings, series
 from tabular_bento.monitoring.drift.result import (
     EXIT_CODES,
     Alert,
@@ -82,7 +82,7 @@ FACTS = ("column_all_missing", "column_empty", "observed_performance")
 UNDATED = 1.0
 """Days that a window is taken to span where its rows have no event time: their limits do not depend on it."""
 
-_SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "note")
+_SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "notice", "note")
 
 
 def decide(
@@ -151,6 +151,7 @@ def decide(
         findings=[with_advice(finding, columns) for finding in findings],
         columns=columns,
         labels=labels,
+        performance=series(data, settings),
         estimate=estimate,
         by=query.by,
         segments=segment_results(query, reference, data, settings, judged=small is None),
@@ -170,7 +171,7 @@ def _of_small(findings: list[Finding], small: Finding) -> Iterator[Finding]:
     """What is left to say of a small window: nothing that rests on a limit."""
     for finding in findings:
         if finding.kind in FACTS:
-            yield finding.model_copy(update={"severity": "note" if small.kind == "few_rows" else "warning"})
+            yield finding.model_copy(update={"severity": "note" if small.kind == "few_rows" else "notice"})
         elif finding.kind not in (*DRIFT_KINDS, "out_of_range"):
             yield finding
 
@@ -218,4 +219,4 @@ def _strong_findings(features: list[Column], settings: DriftSettings) -> Iterato
 
 
 def _label_drift(column: Column) -> Finding:
-    return Finding(severity="warning", kind="label_drift", column=column.name, text=f"{column.name}: {column.reason}")
+    return Finding(severity="notice", kind="label_drift", column=column.name, text=f"{column.name}: {column.reason}")

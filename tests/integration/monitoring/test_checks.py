@@ -132,7 +132,7 @@ def test_labels_of_another_kind_hide_no_verdict(log: Path) -> None:
     result = verdict(log)
     assert (result.verdict, result.labels.matched) == ("no_drift", 0)
     told = finding(result, "labels_unreadable")
-    assert (told.severity, told.column) == ("warning", "label")
+    assert (told.severity, told.column) == ("notice", "label")
 
 
 @pytest.mark.parametrize("kind", [None, Kind.INTEGER])
@@ -258,7 +258,7 @@ def test_new_categories_are_named(tmp_path: Path, package: ModelPackage, flights
     dest[:40], dest[40:47] = "QQQ", "ZZ9"
     record(tmp_path, package, table, dest=dest)
     told = finding(verdict(tmp_path), "new_category")
-    assert (told.severity, told.column) == ("warning", "dest")
+    assert (told.severity, told.column) == ("notice", "dest")
     assert "47 of 2,000 values (2.35%) were never seen in training: 'QQQ' (40), 'ZZ9' (7)" in told.text
 
 

@@ -50,7 +50,7 @@ def test_a_browser_without_a_network_renders_it(out: Path, tmp_path: Path) -> No
     assert re.search(r"<h1[^>]*>Drift<small>flights:", body)
     result = strict((out / RESULT_FILE).read_text())
     findings = [one for one in result["findings"] if one["severity"] != "note"]
-    shown = [unescape(found) for found in re.findall(r"<b>(?:alarm|warning)</b><span>([^<]*)", body)]
+    shown = [unescape(found) for found in re.findall(r"<b>(?:alarm|warning|notice)</b><span>([^<]*)", body)]
     assert shown == [one["text"] for one in findings]
     assert shown[0] == "wind_dir: all of its 3,000 values are missing; of the reference, 2.2% are"
     assert "<em>Look first at the source of wind_dir" in body

@@ -176,8 +176,8 @@ def test_late_repeated_contradictory_and_unknown(tmp_path: Path, package: ModelP
     section = page[: page.index("</section>")]
     for kind in ("contradictory_labels", "unknown_labels"):
         told = finding(done.result, kind)
-        assert told.severity == "warning"
-        assert f"<b>warning</b><span>{escape(told.text)}<em>Look first at {told.look_at}" in section
+        assert told.severity == "notice"
+        assert f"<b>notice</b><span>{escape(told.text)}<em>Look first at {told.look_at}" in section
     assert "3 matched, 1 repeated, 1 contradictory; 1 of predictions elsewhere in the log, 1 of unknown ones" in section
 
 

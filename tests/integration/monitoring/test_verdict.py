@@ -54,7 +54,7 @@ def test_a_part_of_a_day_is_never_drift(tmp_path: Path, package: ModelPackage, f
     assert (result.verdict, result.exit_code) == ("not_enough_data", 2)
     assert result.rows.scored > 500
     assert [one.kind for one in result.findings if one.severity == "alarm"] == ["few_hours"]
-    assert finding(result, "column_all_missing").severity == "warning"
+    assert finding(result, "column_all_missing").severity == "notice"
     assert not [one.name for one in result.columns if one.drifted or one.threshold is not None]
 
 

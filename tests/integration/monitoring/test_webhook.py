@@ -66,7 +66,7 @@ def test_an_alert_is_posted(july_log: Path, tmp_path: Path) -> None:
     assert done.complaints == []
     assert (posted["verdict"], posted["alert"]["alert"], posted["exit_code"]) == ("drift", True, 1)
     assert posted["text"].startswith(f"drift of {done.result.model}: ")
-    assert {finding["severity"] for finding in posted["findings"]} <= {"alarm", "warning"}
+    assert {finding["severity"] for finding in posted["findings"]} <= {"alarm", "warning", "notice"}
     assert posted["findings"][0]["look_at"]
     assert posted["links"]["report"] == (tmp_path / REPORT_FILE).as_uri()
 
