@@ -14,7 +14,7 @@ from tabular_bento.errors import CompareError, TabularBentoError
 
 if TYPE_CHECKING:
     from benchmarks.comparison.simulation import Rate, Simulation
-    from tabular_bento.monitoring.compare.settings import CompareSettings
+    from tabular_bento.monitoring.comparison.settings import CompareSettings
 
 FAILED = 3
 
@@ -30,7 +30,7 @@ segment is defended. It takes some ten minutes."""
 _EPILOG = """exit code: 0 done; 2 wrong arguments or settings; 3 the models or their data cannot be used.
 
 environment: BENTOML_HOME, and TABULAR_BENTO_COMPARE_<NAME> for each setting of
-tabular_bento/monitoring/compare/settings.py.
+tabular_bento/monitoring/comparison/settings.py.
 
 example: tabular-bento train --seed 7
          python -m benchmarks comparison --baseline flights:v1 --candidate flights:latest --out docs/compare.md"""
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from benchmarks.backtest.tables import write
     from benchmarks.comparison import simulation
     from benchmarks.comparison.candidates import Grounds
-    from tabular_bento.monitoring.compare.settings import read_settings
+    from tabular_bento.monitoring.comparison.settings import read_settings
     from tabular_bento.project import Project
 
     given = _parser().parse_args(arguments)

@@ -14,10 +14,10 @@ import numpy as np
 
 from benchmarks.comparison.candidates import Grounds, biased, equalled, harms
 from tabular_bento.evaluation.noninferiority import Array
-from tabular_bento.monitoring.compare.decision import Evidence, judge_errors
-from tabular_bento.monitoring.compare.predictions import ErrorSums, SegmentRows
-from tabular_bento.monitoring.compare.result import Decision
-from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.comparison.decision import Evidence, judge_errors
+from tabular_bento.monitoring.comparison.predictions import ErrorSums, SegmentRows
+from tabular_bento.monitoring.comparison.result import Decision
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 
 Hit = Callable[[Decision, Evidence], bool]
 

@@ -24,7 +24,7 @@ from tabular_bento.cli.common import (
 from tabular_bento.errors import ProjectError, TabularBentoError
 
 if TYPE_CHECKING:
-    from tabular_bento.monitoring.skew.result import SkewResult
+    from tabular_bento.monitoring.skew import SkewResult
 
 _SHOWN = 5
 
@@ -41,7 +41,7 @@ def skew(
     """Recompute a window of logged traffic with the model's own package, and compare to the bit.
 
     Finds a server that computed with another extractor, other code or other libraries than the package it names, and
-    a log that was changed. Writes skew.json (strict JSON; its schema is tabular_bento/monitoring/skew/result.py) into
+    a log that was changed. Writes skew.json (strict JSON; its schema is tabular_bento/monitoring/skew.py) into
     --out. Features are recomputed, so it runs in the project.
 
     Exit codes: 0 no skew; 1 skew; 2 nothing to check (no rows, or of other models only), or wrong arguments; 3 the
@@ -51,7 +51,7 @@ def skew(
       tabular-bento skew --from 2025-07-01 --to 2025-10-01 --on visit --out var/skew
     """
     from tabular_bento.data.storage import path_of
-    from tabular_bento.monitoring.skew.job import RESULT_FILE, run
+    from tabular_bento.monitoring.skew import RESULT_FILE, run
     from tabular_bento.monitoring.window.data import Query
 
     if start >= end:

@@ -14,11 +14,11 @@ import pytest
 
 from features.problem import PROBLEM
 from tabular_bento.data.dataset import Dataset
-from tabular_bento.monitoring.compare import job as compare_job
-from tabular_bento.monitoring.compare import models as compare_models
-from tabular_bento.monitoring.compare.job import run
-from tabular_bento.monitoring.compare.settings import CompareSettings
-from tabular_bento.monitoring.skew import job as skew_job
+from tabular_bento.monitoring import skew as skew_job
+from tabular_bento.monitoring.comparison import job as compare_job
+from tabular_bento.monitoring.comparison import models as compare_models
+from tabular_bento.monitoring.comparison.job import run
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.scoring.store import LocatedModel
 from tabular_bento.traffic.schema import FEATURES, INPUTS, OUTPUTS, PREDICTIONS

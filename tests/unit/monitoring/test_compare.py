@@ -15,11 +15,10 @@ import pytest
 
 from tabular_bento.data import Dataset
 from tabular_bento.errors import CompareError, ReplayError
-from tabular_bento.monitoring.compare.job import run
-from tabular_bento.monitoring.compare.result import CompareResult
-from tabular_bento.monitoring.compare.settings import CompareSettings, read_settings
-from tabular_bento.monitoring.replay.config import ReplayConfig
-from tabular_bento.monitoring.replay.job import _chosen
+from tabular_bento.monitoring.comparison.job import run
+from tabular_bento.monitoring.comparison.result import CompareResult
+from tabular_bento.monitoring.comparison.settings import CompareSettings, read_settings
+from tabular_bento.monitoring.replay import ReplayConfig, _chosen
 from tabular_bento.problem import Problem
 from tests.unit import models
 

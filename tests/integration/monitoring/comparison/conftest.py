@@ -6,10 +6,10 @@ import pytest
 
 from features.problem import PROBLEM
 from tabular_bento.data.dataset import Dataset
-from tabular_bento.monitoring.compare.models import PackageModel
-from tabular_bento.monitoring.compare.predictions import PairedPredictions, Worst, gather
-from tabular_bento.monitoring.compare.settings import CompareSettings
-from tabular_bento.monitoring.compare.sources import Found, unseen_rows
+from tabular_bento.monitoring.comparison.models import PackageModel
+from tabular_bento.monitoring.comparison.predictions import PairedPredictions, Worst, gather
+from tabular_bento.monitoring.comparison.rows import Found, unseen_rows
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.scoring.package import ModelPackage
 from tests.integration.monitoring.variants import Variants, make_variants
 

@@ -12,20 +12,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from tabular_bento.data.columns import columns_of_table
 from tabular_bento.errors import PackageError, SkewError
 from tabular_bento.monitoring.files import write_whole
-from tabular_bento.monitoring.skew.result import EXIT_CODES, ColumnSkew, Example, SkewResult, Verdict
 from tabular_bento.monitoring.window.data import Query, whole
 from tabular_bento.problem import Declaration, Problem
-from tabular_bento.schema import Field, Kind
+from tabular_bento.schema import Field as SchemaField
+from tabular_bento.schema import Kind
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.store import find_model
@@ -38,6 +39,71 @@ EXAMPLES = 20
 BATCH_ROWS = 16_384
 
 Array = NDArray[np.float64]
+
+
+FORMAT = 1
+
+Verdict = Literal["no_skew", "skew", "nothing_to_check"]
+
+EXIT_CODES: dict[Verdict, int] = {"no_skew": 0, "skew": 1, "nothing_to_check": 2}
+"""What the command ends with; 3 is a check that failed."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Example(_Part):
+    """One value that was logged as another than it is."""
+
+    prediction_id: str | None
+    time: datetime | None
+    column: Annotated[str, Field(description="A feature, or a column of the outputs")]
+    logged: float | str | None
+    recomputed: float | str | None
+    ulps: Annotated[int | None, Field(description="Float32 between the two, of a feature; null where one is missing")]
+
+
+class ColumnSkew(_Part):
+    """A column of which some values disagree."""
+
+    name: str
+    role: Literal["feature", "prediction"]
+    rows: Annotated[int, Field(description="Rows of which its value differs in any bit")]
+    share: float
+    largest: Annotated[float | None, Field(description="Largest difference; null where one of both is always missing")]
+    missing_logged: Annotated[int, Field(description="Of those rows, logged as missing")]
+    missing_recomputed: Annotated[int, Field(description="Of those rows, missing when recomputed")]
+
+
+class SkewResult(_Part):
+    """All of `skew.json`. Columns are in order of how many rows they differ in."""
+
+    format: int = FORMAT
+    verdict: Verdict
+    exit_code: int
+    made_at: datetime
+    model: str | None
+    fingerprint: str | None
+    start: datetime
+    end: datetime
+    on: str
+    log: str
+    checked: Annotated[int, Field(description="Rows of the model in the window, recomputed")]
+    differing: Annotated[int, Field(description="Rows of which any feature or output differs in any bit")]
+    other_models: Annotated[dict[str, int], Field(description="Rows of the window by the other models that they name")]
+    not_finite: Annotated[
+        int, Field(description="Rows with an infinite feature, which the log writes as missing: not held against it")
+    ]
+    unusable: Annotated[int, Field(description="Rows without a value that every request has")]
+    bad: Annotated[int, Field(description="Lines that could not be read, truncated ones among them")]
+    columns: list[ColumnSkew]
+    examples: Annotated[list[Example], Field(description="The first differing values, row by row")]
+    reasons: list[str]
+
+    def to_json(self) -> str:
+        """Strict JSON, indented."""
+        return self.model_dump_json(indent=1) + "\n"
 
 
 class Compared:
@@ -81,7 +147,7 @@ class Compared:
                 logged.append(np.array([numbers.get(value, np.nan) for value in said], dtype=np.float64))
                 recomputed[place] = np.array([numbers[value] for value in found_now], dtype=np.float64)
             else:
-                declared = Field(column, self.kinds[place], optional=True)
+                declared = SchemaField(column, self.kinds[place], optional=True)
                 logged.append(columns_of_table(table, [declared])[column])
         shape = (table.num_rows, len(self))
         ours, theirs = (np.column_stack(values).astype(np.float64).reshape(shape) for values in (logged, recomputed))

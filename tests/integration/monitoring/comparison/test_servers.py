@@ -17,10 +17,10 @@ from tabular_bento.client import PROTOCOLS
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.errors import CompareError, UnreachableError
 from tabular_bento.features.columns import columns_of
-from tabular_bento.monitoring.compare.job import run as compare
-from tabular_bento.monitoring.compare.models import open_model
-from tabular_bento.monitoring.compare.result import CompareResult
-from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.comparison.job import run as compare
+from tabular_bento.monitoring.comparison.models import open_model
+from tabular_bento.monitoring.comparison.result import CompareResult
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.serving.ports import free_port
 from tests.conftest import copy_of_store
 from tests.flights.rows import EXAMPLE, from_json

@@ -14,8 +14,8 @@ from benchmarks.comparison.simulation import Sizes, Windows, run
 from features.problem import PROBLEM
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.evaluation.noninferiority import METRICS, day_sums, differences, levels
-from tabular_bento.monitoring.compare.decision import Evidence
-from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.comparison.decision import Evidence
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tests.integration.monitoring.variants import Variants
 from tests.models import ROOT
 

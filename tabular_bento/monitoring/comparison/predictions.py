@@ -16,9 +16,9 @@ from tabular_bento.evaluation.metrics import GROUPS, event_seconds
 from tabular_bento.evaluation.noninferiority import day_sums, segment_sums
 from tabular_bento.features.clock import DAY
 from tabular_bento.features.columns import Row, columns_of, rows_of
-from tabular_bento.monitoring.compare.models import Model
-from tabular_bento.monitoring.compare.result import WorstRow
-from tabular_bento.monitoring.compare.sources import Batch
+from tabular_bento.monitoring.comparison.models import Model
+from tabular_bento.monitoring.comparison.result import WorstRow
+from tabular_bento.monitoring.comparison.rows import Batch
 from tabular_bento.problem import Declaration
 from tabular_bento.protocol.values import json_values
 from tabular_bento.schema import Field, Kind

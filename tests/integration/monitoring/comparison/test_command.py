@@ -9,7 +9,7 @@ import pytest
 
 from tabular_bento.cli import main
 from tabular_bento.scoring.package import ModelPackage
-from tests.integration.monitoring.compare.conftest import NO_LATENCY
+from tests.integration.monitoring.comparison.conftest import NO_LATENCY
 from tests.integration.monitoring.variants import Variants
 
 

@@ -16,13 +16,13 @@ import pytest
 
 from features.problem import PROBLEM
 from tabular_bento.errors import CompareError, PackageError, TableError, UnreadableModelError
-from tabular_bento.monitoring.compare.job import run
-from tabular_bento.monitoring.compare.predictions import PairedPredictions
-from tabular_bento.monitoring.compare.result import CompareResult
+from tabular_bento.monitoring.comparison.job import run
+from tabular_bento.monitoring.comparison.predictions import PairedPredictions
+from tabular_bento.monitoring.comparison.result import CompareResult
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import PACKAGE_FILE, PROVENANCE_FILE
 from tests.browser import rendered
-from tests.integration.monitoring.compare.conftest import NO_LATENCY
+from tests.integration.monitoring.comparison.conftest import NO_LATENCY
 from tests.integration.monitoring.variants import Variants
 from training.source import SOURCE, Flights
 

@@ -14,13 +14,13 @@ import pytest
 from features.problem import PROBLEM
 from tabular_bento.data.columns import columns_of_table
 from tabular_bento.errors import CompareError
-from tabular_bento.monitoring.compare.job import run
-from tabular_bento.monitoring.compare.models import PackageModel
-from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.comparison.job import run
+from tabular_bento.monitoring.comparison.models import PackageModel
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.traffic.schema import LABEL, LABELS, OUTPUTS, SHADOW, input_column, output_column, shadow_columns
 from tabular_bento.traffic.writer import LogWriter
-from tests.integration.monitoring.compare.test_job import other_code
+from tests.integration.monitoring.comparison.test_job import other_code
 from tests.integration.monitoring.logs import AUGUST, JULY, append, drawn, labels_of, post, record, rewrite
 from tests.integration.monitoring.variants import Variants
 from training.source import Flights

@@ -24,8 +24,8 @@ from tabular_bento.evaluation.noninferiority import (
     simultaneous,
     status_of,
 )
-from tabular_bento.monitoring.compare.predictions import ErrorSums, PairedPredictions
-from tabular_bento.monitoring.compare.result import (
+from tabular_bento.monitoring.comparison.predictions import ErrorSums, PairedPredictions
+from tabular_bento.monitoring.comparison.result import (
     Agreement,
     Cost,
     Day,
@@ -35,7 +35,7 @@ from tabular_bento.monitoring.compare.result import (
     SegmentMetric,
     WorstRow,
 )
-from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 
 Array = NDArray[np.float64]
 

@@ -17,8 +17,8 @@ from tabular_bento.client.asynchronous import paced
 from tabular_bento.client.encoding import count_of, with_identifiers
 from tabular_bento.errors import ClientError, CompareError, PackageError, UnreachableError, UnreadableModelError
 from tabular_bento.features.columns import Columns
-from tabular_bento.monitoring.compare.result import ComparedModel, Cost
-from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.comparison.result import ComparedModel, Cost
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.manifest import FILE as MANIFEST
 from tabular_bento.scoring.package import ModelPackage

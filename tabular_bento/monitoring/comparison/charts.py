@@ -6,9 +6,9 @@ from datetime import date
 
 import numpy as np
 
-from tabular_bento.monitoring.compare.predictions import PairedPredictions
-from tabular_bento.monitoring.compare.result import CompareResult, Day, Metric, Segment, SegmentMetric
-from tabular_bento.monitoring.compare.svg import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE, Chart
+from tabular_bento.monitoring.comparison.predictions import PairedPredictions
+from tabular_bento.monitoring.comparison.result import CompareResult, Day, Metric, Segment, SegmentMetric
+from tabular_bento.monitoring.comparison.svg import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE, Chart
 
 _COLOURS = {"not_worse": GOOD, "held": GOOD, "worse": BAD, "harmed": BAD, "unclear": UNSURE, "too_few": MUTED}
 _CELLS = 60

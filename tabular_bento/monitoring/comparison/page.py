@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from html import escape
 
-from tabular_bento.monitoring.compare import charts
-from tabular_bento.monitoring.compare.predictions import PairedPredictions
-from tabular_bento.monitoring.compare.result import Agreement, ComparedModel, CompareResult, Mode, Verdict, WorstRow
-from tabular_bento.monitoring.compare.svg import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE
+from tabular_bento.monitoring.comparison import charts
+from tabular_bento.monitoring.comparison.predictions import PairedPredictions
+from tabular_bento.monitoring.comparison.result import Agreement, ComparedModel, CompareResult, Mode, Verdict, WorstRow
+from tabular_bento.monitoring.comparison.svg import BAD, BASELINE, CANDIDATE, GOOD, GRID, INK, MUTED, UNSURE
 
 _HEADLINES: dict[tuple[Mode, Verdict], str] = {
     ("equivalent", "accepted"): "Equivalent",

@@ -11,18 +11,17 @@ import numpy as np
 
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.errors import CompareError, PackageError, UnreadableModelError
-from tabular_bento.monitoring.compare.decision import (
+from tabular_bento.monitoring.comparison.decision import (
     Evidence,
     agreement,
     judge_costs,
     judge_equivalence,
     judge_errors,
 )
-from tabular_bento.monitoring.compare.log import logged
-from tabular_bento.monitoring.compare.models import Model, check_apart, costs, is_url, located, open_model
-from tabular_bento.monitoring.compare.page import page
-from tabular_bento.monitoring.compare.predictions import ErrorSums, PairedPredictions, Worst, gather
-from tabular_bento.monitoring.compare.result import (
+from tabular_bento.monitoring.comparison.models import Model, check_apart, costs, is_url, located, open_model
+from tabular_bento.monitoring.comparison.page import page
+from tabular_bento.monitoring.comparison.predictions import ErrorSums, PairedPredictions, Worst, gather
+from tabular_bento.monitoring.comparison.result import (
     EXIT_CODES,
     ComparedModel,
     CompareResult,
@@ -31,8 +30,8 @@ from tabular_bento.monitoring.compare.result import (
     Rows,
     Source,
 )
-from tabular_bento.monitoring.compare.settings import CompareSettings, read_settings
-from tabular_bento.monitoring.compare.sources import Batch, Found, parquet, unseen_rows, window_of
+from tabular_bento.monitoring.comparison.rows import Batch, Found, logged, parquet, unseen_rows, window_of
+from tabular_bento.monitoring.comparison.settings import CompareSettings, read_settings
 from tabular_bento.monitoring.files import write_whole
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.schema import Kind

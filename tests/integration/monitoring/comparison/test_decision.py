@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tabular_bento.monitoring.compare.decision import Evidence, agreement, judge_costs, judge_equivalence, judge_errors
-from tabular_bento.monitoring.compare.predictions import ErrorSums, PairedPredictions
-from tabular_bento.monitoring.compare.result import Cost, Decision
-from tabular_bento.monitoring.compare.settings import CompareSettings
-from tests.integration.monitoring.compare.conftest import NO_LATENCY
+from tabular_bento.monitoring.comparison.decision import (
+    Evidence,
+    agreement,
+    judge_costs,
+    judge_equivalence,
+    judge_errors,
+)
+from tabular_bento.monitoring.comparison.predictions import ErrorSums, PairedPredictions
+from tabular_bento.monitoring.comparison.result import Cost, Decision
+from tabular_bento.monitoring.comparison.settings import CompareSettings
+from tests.integration.monitoring.comparison.conftest import NO_LATENCY
 
 
 def altered(paired: PairedPredictions, candidate: np.ndarray[Any, Any]) -> PairedPredictions:
