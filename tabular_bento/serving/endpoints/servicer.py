@@ -17,7 +17,7 @@ from tabular_bento.protocol.messages import InferenceMessages, InferenceRequest
 from tabular_bento.protocol.predictions import PredictionBatch
 from tabular_bento.protocol.tensors import check_model, scored_by
 from tabular_bento.serving.endpoints.handler import REQUEST_ID, RequestHandler
-from tabular_bento.serving.status import STATUS, outcome_of
+from tabular_bento.serving.status import CODES, status_of
 
 logger = logging.getLogger("bentoml.endpoints")
 
@@ -134,10 +134,10 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
 
     def _explained(self, error: Exception) -> tuple[grpc.StatusCode, str]:
         """Code and message of an error; one that nobody foresaw is logged."""
-        outcome = outcome_of(error)
-        if outcome == "failed":
+        status = status_of(error)
+        if status == "failed":
             logger.error("a gRPC call failed", exc_info=error)
-        return grpc.StatusCode[STATUS[outcome][1]], self._handler.message(error)
+        return grpc.StatusCode[CODES[status][1]], self._handler.message(error)
 
 
 class _Inference:

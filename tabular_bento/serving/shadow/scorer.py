@@ -32,7 +32,9 @@ class ShadowMetrics:
     """Rows that were scored, dropped, or failed on. Both sides make these: the metrics of all processes are summed."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self.rows, self.dropped, self.failures = map(metrics.make, ("shadow_rows", "shadow_dropped", "shadow_failures"))
+        self.rows, self.dropped, self.failures = map(
+            metrics.make, ("shadow_rows", "shadow_dropped_rows", "shadow_failed_rows")
+        )
 
 
 class ShadowScorer:

@@ -113,7 +113,7 @@ class Shadow:
 
     def _set(self, state: str) -> None:
         self.state = state
-        self._up.set(state == "scoring")
+        self._up.set(state in ("scoring", "in service"))
 
     async def _supervise(self, located: LocatedModel) -> None:
         while True:

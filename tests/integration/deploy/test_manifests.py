@@ -159,12 +159,26 @@ def test_selectors_and_ports_meet(production: list[Manifest]) -> None:
         wanted = monitor["spec"]["selector"]["matchLabels"]
         watched = [item for item in services.values() if wanted.items() <= item["metadata"].get("labels", {}).items()]
         assert len(watched) == 1
+        assert wanted["app.kubernetes.io/name"], "or it would scrape the services of others in its namespace too"
         ports = {port["name"] for port in watched[0]["spec"]["ports"]}
         assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
     for policy in of_kind(production, "NetworkPolicy"):
         assert [one for one in templates if selects(policy["spec"]["podSelector"]["matchLabels"], one)]
     (budget,) = of_kind(production, "PodDisruptionBudget")
     assert len([one for one in templates if selects(budget["spec"]["selector"]["matchLabels"], one)]) == 1
+
+
+def test_targets_have_the_labels_that_the_alerts_ask_for(production: list[Manifest]) -> None:
+    for monitor in of_kind(production, "ServiceMonitor"):
+        for endpoint in monitor["spec"]["endpoints"]:
+            made = {
+                one["targetLabel"]: one.get("sourceLabels", one.get("replacement")) for one in endpoint["relabelings"]
+            }
+            assert set(made) == {"job", "namespace", "service"}
+            assert made["namespace"] == ["__meta_kubernetes_namespace"]
+            assert made["service"] == ["__meta_kubernetes_service_label_app_kubernetes_io_name"]
+    services = of_kind(production, "Service")
+    assert {service["metadata"]["labels"]["app.kubernetes.io/name"] for service in services} == {"flights"}
 
 
 def test_claims_that_are_mounted_are_made_and_the_log_is_for_many_nodes(production: list[Manifest]) -> None:

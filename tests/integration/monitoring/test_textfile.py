@@ -13,13 +13,13 @@ from tests.integration.monitoring.logs import year
 
 
 def samples(text: str) -> dict[str, float]:
-    """Values by name; those of `drift_verdict` by name and verdict."""
+    """Values by name; those of `tabular_bento_drift_verdict` by name and verdict."""
     found = {}
     for family in text_string_to_metric_families(text):
         assert family.type == "gauge"
         assert family.documentation
         for sample in family.samples:
-            assert set(sample.labels) <= {"model", "verdict"}
+            assert set(sample.labels) <= {"model", "version", "verdict"}
             found[" ".join([sample.name, sample.labels.get("verdict", "")]).strip()] = sample.value
     return found
 
@@ -29,33 +29,49 @@ def test_the_metrics_are_the_result(tmp_path: Path, july: Judgement) -> None:
     found, result = samples((tmp_path / "drift.prom").read_text()), july.result
     assert result.labels.model is not None
     assert result.estimate is not None
-    assert (found["drift_verdict drift"], found["drift_verdict no_drift"]) == (1, 0)
-    assert (found["drift_alert"], found["drift_exit_code"], found["drift_rows"]) == (1, 1, 2_000)
-    assert found["drift_share"] == result.decision.drifted_share
-    assert found["drift_rmse"] == result.labels.model.rmse
-    assert found["drift_ratio_to_naive_baseline"] == result.labels.ratio_to_naive_baseline
-    assert found["drift_estimated_rmse"] == result.estimate.rmse
-    assert found["drift_bad_lines"] == 0
-    assert found["drift_window_end_timestamp_seconds"] == 1_388_534_400  # 2014-01-01 UTC
-    assert found["drift_last_run_timestamp_seconds"] == result.made_at.timestamp()
+    assert (found["tabular_bento_drift_verdict drift"], found["tabular_bento_drift_verdict no_drift"]) == (1, 0)
+    assert (
+        found["tabular_bento_drift_alert"],
+        found["tabular_bento_drift_exit_code"],
+        found["tabular_bento_drift_rows"],
+    ) == (1, 1, 2_000)
+    assert found["tabular_bento_drift_features_importance_ratio"] == result.decision.drifted_share
+    assert found["tabular_bento_drift_rmse"] == result.labels.model.rmse
+    assert found["tabular_bento_drift_naive_baseline_ratio"] == result.labels.ratio_to_naive_baseline
+    assert found["tabular_bento_drift_estimated_rmse"] == result.estimate.rmse
+    assert found["tabular_bento_drift_rejected_lines"] == 0
+    assert found["tabular_bento_drift_window_end_timestamp_seconds"] == 1_388_534_400  # 2014-01-01 UTC
+    assert found["tabular_bento_drift_last_run_timestamp_seconds"] == result.made_at.timestamp()
 
 
 def test_a_score_of_zero_is_a_score(july: Judgement) -> None:
     columns = [one.model_copy(update={"score": 0.0}) for one in july.result.columns]
-    assert samples(metrics(july.result.model_copy(update={"columns": columns}), 0))["drift_prediction_excess"] == 0
+    assert (
+        samples(metrics(july.result.model_copy(update={"columns": columns}), 0))[
+            "tabular_bento_drift_prediction_limit_ratio"
+        ]
+        == 0
+    )
 
 
 def test_what_was_not_measured_has_no_sample(tmp_path: Path) -> None:
     found = samples(metrics(judge(year(tmp_path), None, DriftSettings()).result, 2))
-    assert (found["drift_exit_code"], found["drift_rows"]) == (2, 0)
-    assert not {"drift_rmse", "drift_share", "drift_estimated_rmse"} & set(found)
+    assert (found["tabular_bento_drift_exit_code"], found["tabular_bento_drift_rows"]) == (2, 0)
+    assert not {
+        "tabular_bento_drift_rmse",
+        "tabular_bento_drift_features_importance_ratio",
+        "tabular_bento_drift_estimated_rmse",
+    } & set(found)
 
 
 def test_a_failed_job_says_so_and_nothing_else(tmp_path: Path, july: Judgement) -> None:
     path = tmp_path / "drift.prom"
     write_metrics(path, july.result, 1)
     write_failure(path, 3)
-    assert set(samples(path.read_text())) == {"drift_exit_code", "drift_last_run_timestamp_seconds"}
-    assert samples(path.read_text())["drift_exit_code"] == 3
+    assert set(samples(path.read_text())) == {
+        "tabular_bento_drift_exit_code",
+        "tabular_bento_drift_last_run_timestamp_seconds",
+    }
+    assert samples(path.read_text())["tabular_bento_drift_exit_code"] == 3
     assert [one.name for one in tmp_path.iterdir()] == ["drift.prom"]
     assert path.stat().st_mode & 0o777 == 0o644, "the collector is another user"

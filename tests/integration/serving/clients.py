@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from features.problem import PROBLEM
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
+from tabular_bento.serving.metrics import PREFIX
 from tabular_bento.serving.settings import ServingSettings
 from tests import tensors
 from tests.flights.rows import EXAMPLE, SECOND
@@ -219,6 +220,9 @@ def binary_outputs(headers: Any, content: bytes) -> dict[str, list[Any]]:
     return values
 
 
+COUNTED = tuple(f"{PREFIX}{name}" for name in ("request", "predicted_rows", "batch_rows"))
+
+
 def metrics_of(server: ServedPort) -> dict[tuple[str, ...], float]:
     """What /metrics says: values by the sample's name and the values of its labels."""
     status, _, content = call(server, "/metrics")
@@ -227,7 +231,7 @@ def metrics_of(server: ServedPort) -> dict[tuple[str, ...], float]:
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(content.decode())
         for sample in family.samples
-        if sample.name.startswith(("door_", "batch_rows"))
+        if sample.name.startswith(COUNTED)
     }
 
 

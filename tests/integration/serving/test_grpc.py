@@ -235,10 +235,10 @@ def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls
 
 
 @pytest.mark.parametrize("make", [raw, typed])
-def test_more_rows_than_the_limit_are_resource_exhausted(calls: Any, make: Any) -> None:
+def test_more_rows_than_the_limit_are_invalid_and_not_to_be_sent_again(calls: Any, make: Any) -> None:
     request = make([EXAMPLE] * (LIMITS.max_rows + 1))
 
-    message = refused_call(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    message = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
     assert message == f"{LIMITS.max_rows + 1} rows in one request, of at most {LIMITS.max_rows}: send it in parts."
 
 

@@ -56,7 +56,9 @@ def test_rows_of_a_caller_whose_deadline_has_passed_are_neither_computed_nor_log
         ids = [line["inputs"][ID] for line in logged(served.traffic) if line["inputs"][ID] != EXAMPLE["id"]]
 
     assert ids == ["on time"]
-    assert 1 <= counted["door_requests_total", "grpc", "cancelled"] <= len(late)  # some left before they were read
+    assert (
+        1 <= counted["tabular_bento_requests_total", "grpc", "cancelled"] <= len(late)
+    )  # some left before they were read
 
 
 @pytest.mark.slow
@@ -71,8 +73,8 @@ def test_a_call_that_takes_longer_than_the_server_allows_is_told_so(
         told = {(error.code(), error.details()) for error in refusals if error is not None}
         counted = metrics_of(served)
 
-    assert told == {(grpc.StatusCode.DEADLINE_EXCEEDED, "Not answered in 0.3 seconds.")}
-    assert counted["door_requests_total", "grpc", "timeout"] == sum(error is not None for error in refusals)
+    assert told == {(grpc.StatusCode.DEADLINE_EXCEEDED, "No response within 0.3 seconds.")}
+    assert counted["tabular_bento_requests_total", "grpc", "timeout"] == sum(error is not None for error in refusals)
 
 
 def test_a_message_over_the_limit_is_resource_exhausted_and_the_connection_goes_on(narrow: ServedPort) -> None:
@@ -103,8 +105,8 @@ def test_more_calls_at_once_than_the_limit_are_resource_exhausted_while_health_i
     assert {(error.code(), error.details()) for error in refusals} == {
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "More than 1 calls at once: try again in a second.")
     }
-    assert counted["door_requests_total", "grpc", "overload"] == len(refusals)
-    assert counted["door_requests_total", "grpc", "answered"] == answered
+    assert counted["tabular_bento_requests_total", "grpc", "overload"] == len(refusals)
+    assert counted["tabular_bento_requests_total", "grpc", "ok"] == answered
 
 
 @pytest.mark.slow

@@ -215,7 +215,10 @@ def test_concurrent_requests_share_batches(server: ServedPort, client: httpx.Cli
     def batches() -> tuple[float, float]:
         text = client.get("/metrics").text
         count, total = (
-            sum(float(value) for value in re.findall(rf"^batch_rows_{part}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+            sum(
+                float(value)
+                for value in re.findall(rf"^tabular_bento_batch_rows_{part}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+            )
             for part in ("count", "sum")
         )
         return count, total
@@ -280,16 +283,16 @@ def test_it_is_alive_and_ready(client: httpx.Client, path: str) -> None:
 
 
 def test_metrics_count_requests_by_how_they_ended(server: ServedPort, client: httpx.Client) -> None:
-    def count(outcome: str) -> float:
+    def count(status: str) -> float:
         found = re.search(
-            rf'^door_requests_total{{door="http",outcome="{outcome}".*}} (\S+)$',
+            rf'^tabular_bento_requests_total{{protocol="http",status="{status}".*}} (\S+)$',
             client.get("/metrics").text,
             re.MULTILINE,
         )
         return float(found[1]) if found else 0.0
 
-    answered, invalid = count("answered"), count("invalid")
+    answered, invalid = count("ok"), count("invalid")
     server.predict([EXAMPLE])
     client.post("/predict", content="{")
-    assert count("answered") == answered + 1
+    assert count("ok") == answered + 1
     assert count("invalid") == invalid + 1

@@ -68,7 +68,7 @@ def hasty(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_request_that_takes_too_long_is_answered_with_504(hasty: ServedPort) -> None:
     with httpx.Client(base_url=hasty.process.url, timeout=60, headers=JSON) as client:
         response = client.post("/predict", content=body_of(*[EXAMPLE] * 10_000))
-        assert_refused(response, 504, "Not answered in 0.02 seconds.")
+        assert_refused(response, 504, "No response within 0.02 seconds.")
 
 
 @pytest.mark.parametrize("path", ["/predict", "/feedback", "/v2/models/flights/infer"])
@@ -80,5 +80,5 @@ def test_a_body_that_does_not_come_is_answered_with_504(hasty: ServedPort, path:
     response = connection.getresponse()
 
     assert response.status == 504
-    assert json.loads(response.read())["error"] == "Not answered in 0.02 seconds."
+    assert json.loads(response.read())["error"] == "No response within 0.02 seconds."
     connection.close()

@@ -60,15 +60,15 @@ def reloads(served: ServedPort) -> dict[str, float]:
     """Reloads of all workers, by what came of them."""
     _, _, content = call(served, "/metrics")
     return {
-        sample.labels["outcome"]: sample.value
+        sample.labels["status"]: sample.value
         for family in text_string_to_metric_families(content.decode())
         for sample in family.samples
-        if sample.name == "model_reloads_total"
+        if sample.name == "tabular_bento_model_reloads_total"
     }
 
 
-def await_reloads(served: ServedPort, outcome: str, count: int) -> None:
-    eventually(lambda: reloads(served).get(outcome) == count, lambda: (reloads(served), log_of(served)))
+def await_reloads(served: ServedPort, status: str, count: int) -> None:
+    eventually(lambda: reloads(served).get(status) == count, lambda: (reloads(served), log_of(served)))
 
 
 Answer = tuple[str, float]

@@ -38,7 +38,7 @@ def test_every_request_is_answered_in_its_turn_as_a_call_of_its_own_is(
     assert [response.infer_response.id for response in responses] == list(map(str, numbers))
     for number in numbers[::50]:
         assert outputs_of(responses[number].infer_response)["arrival_delay"] == expected(package, number)
-    assert risen(before, metrics_of(server))["door_requests_total", "grpc", "answered"] == len(numbers)
+    assert risen(before, metrics_of(server))["tabular_bento_requests_total", "grpc", "ok"] == len(numbers)
 
 
 def test_requests_that_wait_are_computed_together(server: ServedPort) -> None:
@@ -47,8 +47,8 @@ def test_requests_that_wait_are_computed_together(server: ServedPort) -> None:
         list(calls.ModelStreamInfer(iter([request(number) for number in range(400)]), timeout=60))
     rose = risen(before, metrics_of(server))
 
-    assert rose["batch_rows_sum",] == 400
-    assert rose["batch_rows_count",] < 400
+    assert rose["tabular_bento_batch_rows_sum",] == 400
+    assert rose["tabular_bento_batch_rows_count",] < 400
 
 
 def test_what_is_wrong_with_one_request_ends_only_that_one(server: ServedPort, package: ModelPackage) -> None:
@@ -115,13 +115,13 @@ def test_a_caller_that_leaves_takes_its_waiting_requests_along(server: ServedPor
             "/inference.GRPCInferenceService/ModelStreamInfer", request_serializer=lambda one: one.SerializeToString()
         )(iter(sending))
         sending.send(*(raw([EXAMPLE] * 1_000, id=str(number)) for number in range(200)))
-        wait_for(lambda: metrics_of(server)["door_in_flight", "grpc"] >= 20)
+        wait_for(lambda: metrics_of(server)["tabular_bento_requests_in_progress", "grpc"] >= 20)
         calls.cancel()
         sending.send(None)
-    wait_for(lambda: ("door_requests_total", "grpc", "cancelled") in risen(before, metrics_of(server)))
+    wait_for(lambda: ("tabular_bento_requests_total", "grpc", "cancelled") in risen(before, metrics_of(server)))
     rose = risen(before, metrics_of(server))
-    assert rose["batch_rows_sum",] < 200 * 1_000
-    wait_for(lambda: not metrics_of(server)["door_in_flight", "grpc"])
+    assert rose["tabular_bento_batch_rows_sum",] < 200 * 1_000
+    wait_for(lambda: not metrics_of(server)["tabular_bento_requests_in_progress", "grpc"])
     with stub(server) as again:
         assert len(list(again.ModelStreamInfer(iter([request(1)]), timeout=30))) == 1
 

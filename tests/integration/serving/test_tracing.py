@@ -107,10 +107,10 @@ def test_a_request_over_http_is_a_span_below_the_caller_s(traced: ServedPort, co
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
     told = attributes(span)
     assert told["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
-    assert {name: told[name] for name in ("endpoint", "request_id", "outcome", "rows")} == {
+    assert {name: told[name] for name in ("endpoint", "request_id", "status", "rows")} == {
         "endpoint": "http",
         "request_id": "r-1",
-        "outcome": "answered",
+        "status": "ok",
         "rows": 3,
     }
     assert collected.services == {"delays"}
@@ -184,7 +184,7 @@ def test_a_request_that_the_server_fails_is_an_error_and_one_that_the_caller_fai
         call(served, "/predict", b"{}")
         served.traffic.write_bytes(b"a file where the folder should be")
         call(served, "/predict", body_of(EXAMPLE).encode())
-    found = {attributes(span)["outcome"]: span for span in collected.named("predict http", 2)}  # sent as it ended
+    found = {attributes(span)["status"]: span for span in collected.named("predict http", 2)}  # sent as it ended
 
     assert found["unlogged"].status.code == 2
     assert "cannot be written" in str(found["unlogged"].events[0])
