@@ -16,8 +16,8 @@ from tabular_bento.serving.status import CODES
 Kind = Literal["counter", "gauge", "histogram"]
 
 PREFIX = "tabular_bento_"
-"""Begins the name of every metric of ours. What tells services apart, `namespace` and `service`, are labels of the
-target, which whoever scrapes it sets: deploy/observability/monitors.yaml."""
+"""Begins the name of every metric. Services are distinguished by `namespace` and `service`, labels of the target that
+the scrape configuration sets: deploy/observability/monitors.yaml."""
 
 ENDPOINTS = ("http", "rest", "grpc")
 """Values of the label `protocol`: JSON over HTTP, the Open Inference Protocol over REST, and over gRPC."""
@@ -152,7 +152,7 @@ class Metrics:
 
 @dataclass(slots=True)
 class CountedRequest:
-    """One request: its rows and its status; its ids and its span, where somebody asks for them."""
+    """One request: its rows and status; its ids and span where it is logged or traced."""
 
     rows: int = 0
     status: str = "failed"

@@ -50,7 +50,7 @@ def status_of(error: BaseException) -> str:
 
 
 def message_of(error: Exception, timeout_seconds: float) -> str:
-    """The text for the caller; of an error that nobody foresaw, where its reason is reported."""
+    """The text for the caller; of an unforeseen error, where its reason is logged."""
     match error:
         case ValidationError():
             return explain(error).error

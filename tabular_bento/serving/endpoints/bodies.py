@@ -22,6 +22,8 @@ logger = logging.getLogger("bentoml.endpoints")
 
 _RETRY_LATER = {"Retry-After": str(OverloadError.retry_after)}
 
+DRAINING = "The server is draining."
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 

@@ -84,7 +84,7 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         return await self._guarded(context, lambda: self._begin(request, context).response())
 
     async def ModelStreamInfer(self, request_iterator: Any, context: Context) -> None:  # noqa: ARG002, N802
-        """Responses in the order of the requests, which are computed side by side."""
+        """Responses in the order of the requests, which are computed concurrently."""
         begun: asyncio.Queue[_Inference | None] = asyncio.Queue(STREAM_AHEAD)
         sending = asyncio.create_task(self._send(context, begun))
         try:
@@ -133,7 +133,7 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         raise AssertionError("abort returned")
 
     def _explained(self, error: Exception) -> tuple[grpc.StatusCode, str]:
-        """Code and message of an error; one that nobody foresaw is logged."""
+        """Code and message of an error; an unforeseen one is logged."""
         status = status_of(error)
         if status == "failed":
             logger.error("a gRPC call failed", exc_info=error)
@@ -191,7 +191,7 @@ class _Inference:
         return response
 
     def abandon(self) -> None:
-        """Drop it: nobody waits for the response any more."""
+        """Drop it: its caller no longer waits."""
         if self._error is None:
             self._predictions.cancel()
             self._end(asyncio.CancelledError())

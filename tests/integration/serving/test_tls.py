@@ -11,7 +11,7 @@ import pytest
 from tabular_bento.errors import ScoringError
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
-from tabular_bento.serving.endpoints.certificates import server_credentials
+from tabular_bento.serving.endpoints.grpc import server_credentials
 from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT
 from tests.flights.rows import EXAMPLE
