@@ -7,6 +7,7 @@ beyond its limit.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -17,11 +18,13 @@ from numpy.typing import NDArray
 from tabular_bento.evaluation.noninferiority import (
     LEAST_DAYS,
     METRICS,
+    blocks_needed,
     differences,
     draw_days,
     interval,
     levels,
     simultaneous,
+    standard_errors,
     status_of,
 )
 from tabular_bento.monitoring.comparison.predictions import ErrorSums, PairedPredictions
@@ -31,6 +34,7 @@ from tabular_bento.monitoring.comparison.result import (
     Day,
     Decision,
     Metric,
+    Needed,
     Segment,
     SegmentMetric,
     WorstRow,
@@ -49,6 +53,7 @@ class Evidence:
     metrics: list[Metric]
     segments: list[Segment]
     days: list[Day]
+    needed: Needed | None
 
 
 def agreement(paired: PairedPredictions, settings: CompareSettings, worst: list[WorstRow]) -> Agreement | None:
@@ -92,22 +97,59 @@ def judge_errors(sums: ErrorSums, settings: CompareSettings, unit: str | None) -
     decision, labels, unit = Decision(), int(sums.total[:, 0].sum()), unit or _UNIT
     if not labels:
         decision.unclear.append("No row has a label: there is nothing to judge errors by.")
-        return decision, Evidence([], [], [])
-    for count, least, what in (
-        (labels, settings.min_labels, "labels"),
-        (len(sums.days), settings.min_days, f"{'days' if sums.dated else 'blocks of rows'} with labels"),
-    ):
-        if count < least:
-            decision.unclear.append(f"There are {count:,} {what}, and fewer than {least:,} are not judged.")
-    enough = not decision.unclear
+        return decision, Evidence([], [], [], None)
     drawn = draw_days(len(sums.days), settings.resamples, settings.seed)
     metrics = _metrics(sums.total, drawn, settings)
     segments = _segments(sums, drawn, settings)
-    if enough:
+    judged = labels >= settings.min_labels and (not sums.dated or len(sums.days) >= settings.min_days)
+    if judged:
         for metric in metrics:
-            _decide_on(metric, settings, unit, decision, "days" if sums.dated else "rows")
+            _decide_on(metric, settings, unit, decision)
         decision.refusals += [_harm(segment, unit) for segment in segments if segment.status == "harmed"]
-    return decision, Evidence(metrics, segments, _days(sums))
+    missing = None
+    if not judged or (decision.unclear and not decision.refusals):
+        missing = needed(sums, drawn, metrics, settings)
+        decision.unclear.append(_not_enough(sums, labels, missing, settings))
+    return decision, Evidence(metrics, segments, _days(sums), missing)
+
+
+def needed(sums: ErrorSums, drawn: Array, metrics: list[Metric], settings: CompareSettings) -> Needed | None:
+    """How much data would decide, at the spread of the differences between blocks; None where nobody can collect it.
+
+    Decided is: a candidate that is as good as the baseline is accepted with probability `power`. Where there is that
+    much, and the difference is near the margin, it is what tells on which side of the margin the difference lies.
+    """
+    labels, blocks = float(sums.total[:, 0].sum()), len(sums.days)
+    least = settings.min_days if sums.dated else math.ceil(settings.min_labels * blocks / labels)
+    wanted = [least, math.ceil(settings.min_labels * blocks / labels)]
+    errors = standard_errors(sums.total, drawn) if blocks >= 2 else np.empty(0)
+    for metric, error in zip(metrics, errors, strict=False):
+        found = blocks_needed(float(error), blocks, metric.margin, settings.confidence, settings.power)
+        if metric.status == "unclear" and found is not None and found <= blocks:
+            distance = abs(metric.margin - metric.delta)
+            found = blocks_needed(float(error), blocks, distance, settings.confidence, 0.5)
+        if found is None:
+            return None
+        wanted.append(found)
+    most = max(wanted)
+    return Needed(labels=math.ceil(most * labels / blocks), days=most if sums.dated else None, power=settings.power)
+
+
+def _not_enough(sums: ErrorSums, labels: int, missing: Needed | None, settings: CompareSettings) -> str:
+    there = f"{labels:,} labels" + (f" over {len(sums.days):,} days" if sums.dated else "")
+    if missing is None:
+        return f"Not enough data: {there}; at this spread no amount of data decides a margin of {settings.margin:.2g}."
+    days = f" over {missing.days:,} days" if missing.days is not None else ""
+    return (
+        f"Not enough data: {there}; at this spread about {_rounded(missing.labels):,} labels{days} would decide a "
+        f"margin of {settings.margin * 100:g} %."
+    )
+
+
+def _rounded(count: int) -> int:
+    """To two digits, upwards."""
+    step = int(10 ** max(len(str(count)) - 2, 0))
+    return -(-count // step) * step
 
 
 def judge_costs(
@@ -152,7 +194,7 @@ def _metrics(sums: Array, drawn: Array, settings: CompareSettings) -> list[Metri
     return metrics
 
 
-def _decide_on(metric: Metric, settings: CompareSettings, unit: str, decision: Decision, blocks: str) -> None:
+def _decide_on(metric: Metric, settings: CompareSettings, unit: str, decision: Decision) -> None:
     low, high = metric.interval or (0.0, 0.0)
     way = "higher" if metric.delta >= 0 else "lower"
     what = (
@@ -164,7 +206,7 @@ def _decide_on(metric: Metric, settings: CompareSettings, unit: str, decision: D
         case "worse":
             decision.refusals.append(f"{what}: it is worse.")
         case "unclear":
-            decision.unclear.append(f"{what}: too wide to tell; more {blocks} with labels narrow it.")
+            decision.unclear.append(f"{what}: too wide to tell.")
         case _:
             decision.confirmed.append(f"{what}: not worse.")
 

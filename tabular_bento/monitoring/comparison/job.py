@@ -178,6 +178,7 @@ class _Comparison:
             rows=_rows(paired, found),
             agreement=found_agreement,
             metrics=evidence.metrics,
+            needed=evidence.needed if self._mode == "not_worse" else None,
             segments=evidence.segments,
             days=evidence.days,
             costs=measured,

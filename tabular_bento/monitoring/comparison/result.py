@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tabular_bento.evaluation.noninferiority import MetricName, Status
 
-FORMAT = 2
+FORMAT = 3
 
 Mode = Literal["equivalent", "not_worse"]
 Verdict = Literal["accepted", "refused", "cannot_tell"]
@@ -122,6 +122,14 @@ class Metric(_Part):
     status: Status
 
 
+class Needed(_Part):
+    """How much data would decide about RMSE and MAE, in all."""
+
+    labels: int
+    days: Annotated[int | None, Field(description="Days with labels; null where there is no event time")]
+    power: Annotated[float, Field(description="With this probability a candidate that is as good is accepted then")]
+
+
 class SegmentMetric(_Part):
     """One metric of both on one segment; intervals of all segments hold together."""
 
@@ -183,6 +191,7 @@ class CompareResult(_Part):
     rows: Rows
     agreement: Agreement | None
     metrics: list[Metric]
+    needed: Annotated[Needed | None, Field(description="Null where the data decides, or no amount of it would")]
     segments: list[Segment]
     days: Annotated[list[Day], Field(description="Empty without event times")]
     costs: list[Cost]

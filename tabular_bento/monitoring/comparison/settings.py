@@ -47,11 +47,20 @@ class CompareSettings(BaseSettings):
         0.03, gt=0, description="Not worse: a segment that is shown to lose more than this share is a refusal."
     )
     confidence: float = Field(0.99, ge=0.8, lt=1, description="Not worse: of the intervals of RMSE and MAE, two-sided.")
-    min_labels: int = Field(1_000, ge=1, description="Not worse: with fewer labels there is no verdict.")
+    power: float = Field(
+        0.8,
+        gt=0.5,
+        lt=1,
+        description="Not worse: where the data does not decide, the message says how much accepts a candidate that is "
+        "as good with this probability.",
+    )
+    min_labels: int = Field(
+        1_000, ge=1, description="Not worse: fewer labels are not judged, whatever the margin; docs/compare.md has why."
+    )
     min_days: int = Field(
         35,
         ge=LEAST_DAYS,
-        description="Not worse: nor with fewer days; what goes wrong on a few days needs days to be seen on.",
+        description="Not worse: nor fewer days; what goes wrong on a few days needs days to be seen on.",
     )
     min_segment_labels: int = Field(
         50,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from tabular_bento.data import Dataset
 from tabular_bento.errors import CompareError, ReplayError
 from tabular_bento.monitoring.comparison.job import run
+from tabular_bento.monitoring.comparison.page import _DECISIONS
 from tabular_bento.monitoring.comparison.result import CompareResult
 from tabular_bento.monitoring.comparison.settings import CompareSettings, read_settings
 from tabular_bento.monitoring.replay import ReplayConfig, _chosen
@@ -44,7 +46,7 @@ def compared(
     text = (out / "compare.json").read_text()
     assert CompareResult.model_validate_json(text) == result
     json.loads(text, parse_constant=lambda token: pytest.fail(f"{token} is no JSON"))
-    assert "<svg" in (out / "compare.html").read_text()
+    assert f"<strong>{_DECISIONS[result.mode, result.verdict][0]}</strong>" in (out / "compare.html").read_text()
     return result
 
 
@@ -52,7 +54,10 @@ def test_without_event_time_offset_and_segments(packages: Callable[[str], tuple[
     tags = packages("parcels")
     result = compared(tags, models.PARCELS, models.parcels(), tmp_path)
     assert (result.verdict, result.target, result.unit) == ("cannot_tell", "cost", "EUR")
-    assert "labels, and fewer than 1,000 are not judged" in result.reasons[0]
+    there = f"Not enough data: {result.rows.labels} labels; at this spread about"
+    assert re.fullmatch(rf"{there} [\d,]+ labels would decide a margin of 1 %.", result.reasons[0])
+    assert result.needed is not None
+    assert (result.needed.days, result.needed.power) == (None, 0.8)
     assert 0 < result.rows.labels == result.rows.compared < 100
     assert result.rows.days == result.rows.labels, "each row is a block of its own"
     assert (result.segments, result.days, result.source.first) == ([], [], None)

@@ -42,7 +42,12 @@ def test_many_labels_of_few_days_are_too_few_to_tell(paired: PairedPredictions) 
     )
     decision, evidence = judged(part)
     assert decision.verdict == "cannot_tell"
-    assert "7 days" in decision.reasons[0]
+    labels = int(np.isfinite(part.labels).sum())
+    assert decision.reasons[0].startswith(f"Not enough data: {labels:,} labels over 7 days; at this spread about ")
+    assert evidence.needed is not None
+    assert evidence.needed.days is not None
+    assert evidence.needed.days >= NO_LATENCY.min_days
+    assert f"labels over {evidence.needed.days:,} days would decide a margin of 1 %." in decision.reasons[0]
     assert evidence.metrics[0].interval is not None, "what was measured is shown all the same"
 
 
@@ -53,6 +58,21 @@ def test_a_wide_interval_cannot_tell(paired: PairedPredictions) -> None:
     assert {metric.status for metric in evidence.metrics} == {"unclear"}
     assert decision.verdict == "cannot_tell"
     assert "too wide to tell" in decision.reasons[0]
+    assert decision.reasons[-1].startswith("Not enough data: ")
+    assert evidence.needed is not None
+    assert evidence.needed.days > 122
+
+
+def test_data_that_decides_needs_no_more(paired: PairedPredictions) -> None:
+    _, evidence = judged(altered(paired, paired.baseline.copy()))
+    assert evidence.needed is None
+    few = altered(paired, paired.baseline + np.random.default_rng(0).normal(0, 2, len(paired)))
+    kept = np.arange(len(paired)) % 500 == 0
+    few = replace(few, labels=np.where(kept, paired.labels, np.nan))
+    decision, scarce = judged(few)
+    assert decision.verdict == "cannot_tell"
+    assert scarce.needed is not None
+    assert scarce.needed.labels > kept.sum()
 
 
 def test_no_carrier_can_be_sacrificed_silently(paired: PairedPredictions) -> None:
