@@ -1,7 +1,8 @@
 """Charts as Plotly figures, which the macro `chart` of the templates draws.
 
 A figure is plain JSON. Colours are variables of the page's style, such as ``var(--window)``, so that a chart
-follows the reader's choice of dark or light; they are of the palette of Okabe and Ito, and no chart tells by colour alone.
+follows the reader's choice of dark or light; they are of the palette of Okabe and Ito, and no chart tells by colour
+alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ Figure = dict[str, Any]
 REFERENCE, WINDOW, THIRD, LIMIT = "var(--reference)", "var(--window)", "var(--third)", "var(--limit)"
 
 _LONGEST_LABEL = 14
+
+_VISIBLE = 0.005
+"""Share below which a bin that is no part of the scale is left out."""
+
+_DAY = 86_400_000.0
+"""Milliseconds, which are Plotly's unit of time."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class Interval:
     low: float | None = None
     high: float | None = None
     limit: float | None = None
-    colour: str = WINDOW
+    hollow: bool = False
+    """Whether it is drawn as a ring, such as what is only estimated."""
 
 
 def histograms(
@@ -53,6 +61,7 @@ def histograms(
     edges: Sequence[float] | None = None,
     aside: int = 0,
     names: tuple[str, str] = ("reference", "window"),
+    dates: bool = False,
 ) -> Figure:
     """Two distributions over the same bins, one over the other, each as shares of its own rows.
 
@@ -70,19 +79,26 @@ def histograms(
         left, and left out where they are empty.
     names : tuple of str
         Of the two distributions.
+    dates : bool
+        Whether the edges are days since 1970.
     """
     shares = [_shares(reference), _shares(window)]
-    first = [i for i in range(aside) if max(one[i] for one in shares) >= 0.0005]
+    first = [i for i in range(aside) if max(one[i] for one in shares) >= _VISIBLE]
     rest = range(aside, len(bins))
     if edges is None:
         return _bars([bins[i] for i in (*first, *rest)], [[one[i] for i in (*first, *rest)] for one in shares], names)
-    return _densities(
-        edges,
+    scale = _DAY if dates else 1.0
+    figure = _densities(
+        [edge * scale for edge in edges],
+        [bins[i] for i in rest],
         [[one[i] for i in rest] for one in shares],
         [bins[i] for i in first],
         [[one[i] for i in first] for one in shares],
         names,
     )
+    if dates:
+        figure["layout"]["xaxis"]["type"] = "date"
+    return figure
 
 
 def series(
@@ -134,6 +150,9 @@ def series(
         "showlegend": len(lines) > 1 or band is not None,
         "yaxis": {"title": {"text": title}, "tickformat": ".0%" if percent else None, "rangemode": "normal"},
     }
+    if percent:
+        highest = max([0.0, limit or 0.0, *(value for line in lines for value in _finite(line.y) if value is not None)])
+        layout["yaxis"]["range"] = [-0.03 * (highest or 1), 1.12 * (highest or 1)]
     return {"data": data, "layout": layout}
 
 
@@ -147,7 +166,11 @@ def intervals(rows: Sequence[Interval], title: str = "", zero: float | None = No
             "mode": "markers",
             "x": [row.value for row in ordered],
             "y": names,
-            "marker": {"color": [row.colour for row in ordered], "size": 9},
+            "marker": {
+                "color": WINDOW,
+                "size": 9,
+                "symbol": ["circle-open" if row.hollow else "circle" for row in ordered],
+            },
             "error_x": {
                 "type": "data",
                 "symmetric": False,
@@ -189,21 +212,35 @@ def scatter(
     y_title: str = "",
     level: float | None = None,
     diagonal: bool = False,
+    text: Sequence[str] | None = None,
+    last: bool = False,
 ) -> Figure:
-    """Points, with a line at the height `level` or the line of equal values."""
-    known = [(a, b) for a, b in zip(_finite(x), _finite(y), strict=True) if a is not None and b is not None]
+    """Points, with a line at the height `level` or the line of equal values.
+
+    `text` is what each point is called; with `last`, the last of them stands out.
+    """
+    given = zip(_finite(x), _finite(y), text or [""] * len(x), strict=True)
+    known = [(a, b, name) for a, b, name in given if a is not None and b is not None]
     shapes = [] if level is None else [_level(level)]
     if diagonal and known:
-        low, high = (kind(kind(pair) for pair in known) for kind in (min, max))
+        low, high = (kind(kind(a, b) for a, b, _ in known) for kind in (min, max))
         shapes.append(_line({"x0": low, "x1": high, "y0": low, "y1": high}, "dot"))
-    data = {
+    data: dict[str, Any] = {
         "type": "scattergl" if len(known) > 20_000 else "scatter",
         "mode": "markers",
-        "x": [a for a, _ in known],
-        "y": [b for _, b in known],
+        "x": [a for a, _, _ in known],
+        "y": [b for _, b, _ in known],
+        "text": [name for _, _, name in known],
         "marker": {"color": WINDOW, "size": 5, "opacity": 0.35},
-        "hovertemplate": "%{x:.4g}, %{y:.4g}<extra></extra>",
+        "hovertemplate": "%{x:.4g}, %{y:.4g} %{text}<extra></extra>",
     }
+    if text is not None:
+        here = [last and index == len(known) - 1 for index in range(len(known))]
+        data["marker"] = {
+            "color": [THIRD if one else WINDOW for one in here],
+            "size": [13 if one else 8 for one in here],
+            "symbol": ["diamond" if one else "circle" for one in here],
+        }
     axes = {"xaxis": {"title": {"text": x_title}}, "yaxis": {"title": {"text": y_title}}}
     return {"data": [data], "layout": {"shapes": shapes, "showlegend": False, **axes}}
 
@@ -253,6 +290,7 @@ def _bars(labels: Sequence[str], shares: Sequence[Sequence[float]], names: tuple
 
 def _densities(
     edges: Sequence[float],
+    labels: Sequence[str],
     shares: Sequence[Sequence[float]],
     aside: Sequence[str],
     shares_aside: Sequence[Sequence[float]],
@@ -271,7 +309,7 @@ def _densities(
                 "x": [(spans[i][0] + spans[i][1]) / 2 for i in kept],
                 "width": [spans[i][1] - spans[i][0] for i in kept],
                 "y": [values[i] / (spans[i][1] - spans[i][0]) for i in kept],
-                "customdata": [[f"{edges[i]:.4g} to {edges[i + 1]:.4g}", values[i]] for i in kept],
+                "customdata": [[labels[i], values[i]] for i in kept],
                 "marker": style,
                 "hovertemplate": f"%{{customdata[0]}}: %{{customdata[1]:.1%}}<extra>{_plain(name)}</extra>",
             }
@@ -283,7 +321,7 @@ def _densities(
         "yaxis": {"showticklabels": False, "showgrid": False, "rangemode": "tozero"},
     }
     if aside:
-        width = min(0.13 * len(aside), 0.4)
+        width = min(0.15 * len(aside), 0.4)
         layout["xaxis"]["domain"] = [width + 0.1, 1]
         layout["yaxis"]["anchor"] = "x"
         layout["xaxis2"] = {
@@ -292,6 +330,7 @@ def _densities(
             "tickmode": "array",
             "tickvals": list(range(len(aside))),
             "ticktext": [_short(label, _LONGEST_LABEL) for label in aside],
+            "tickangle": 0,
             "showgrid": False,
             "fixedrange": True,
         }

@@ -77,6 +77,9 @@ class OutputSettings(BaseSettings):
     webhook: str | None = Field(None, description="Address that an alert is posted to as JSON.")
     webhook_attempts: int = Field(3, ge=1, le=10, description="How often to try.")
     webhook_timeout: float = Field(5.0, gt=0, le=60, description="Seconds that each attempt may take.")
+    keep_runs: int = Field(
+        60, ge=1, description="Windows whose result and report are kept in runs/; the earliest are removed beyond it."
+    )
     link_base: str | None = Field(None, description="Address under which --out is served, for the webhook's links.")
 
     @model_validator(mode="after")
