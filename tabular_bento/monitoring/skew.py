@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,19 +24,28 @@ from tabular_bento.data.columns import columns_of_table
 from tabular_bento.errors import PackageError, SkewError
 from tabular_bento.monitoring.files import write_whole
 from tabular_bento.monitoring.window.data import Query, whole
+from tabular_bento.pages import charts, render
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.schema import Field as SchemaField
 from tabular_bento.schema import Kind
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.store import find_model
-from tabular_bento.tasks import Output
 from tabular_bento.traffic.reader import ScanCounts
 from tabular_bento.traffic.schema import MODEL, PREDICTION_ID, TIME, feature_column, input_column, output_column
 
 RESULT_FILE = "skew.json"
+REPORT_FILE = "skew.html"
 EXAMPLES = 20
 BATCH_ROWS = 16_384
+
+_DECISIONS = {
+    "no_skew": ("No skew.", "All {checked:,} rows come out to the bit.", "good"),
+    "skew": ("Skew.", "{differing:,} of {checked:,} rows differ, in {columns:,} columns.", "alarm"),
+    "nothing_to_check": ("Nothing to check.", "The window holds no usable row of the model.", "neutral"),
+}
+
+_DRAWN = 12  # columns; the table has all
 
 Array = NDArray[np.float64]
 
@@ -101,6 +110,16 @@ class SkewResult(_Part):
     examples: Annotated[list[Example], Field(description="The first differing values, row by row")]
     reasons: list[str]
 
+    @property
+    def counts(self) -> list[tuple[int, str]]:
+        """How many rows or lines of the log were not checked, or are not held against it, and why."""
+        return [
+            (self.unusable, "rows lack a value that every request has"),
+            (self.bad, "lines of the log cannot be read"),
+            (sum(self.other_models.values()), "rows are of other models"),
+            (self.not_finite, "rows have an infinite feature, which the log writes as missing"),
+        ]
+
     def to_json(self) -> str:
         """Strict JSON, indented."""
         return self.model_dump_json(indent=1) + "\n"
@@ -123,7 +142,9 @@ class Compared:
         self.names = (*self.features, *(name for name, _ in outputs))
         first = len(self.features)
         self.kinds = (*[Kind.NUMBER] * first, *(output.kind for _, output in outputs))
-        self.text = {place for place, (_, output) in enumerate(outputs, first) if _is_text(output)}
+        self.text = {
+            place for place, (_, output) in enumerate(outputs, first) if not output.parts and output.kind is Kind.TEXT
+        }
         self.logged = (*map(feature_column, self.features), *(output_column(name) for name, _ in outputs))
 
     def __len__(self) -> int:
@@ -150,7 +171,10 @@ class Compared:
                 declared = SchemaField(column, self.kinds[place], optional=True)
                 logged.append(columns_of_table(table, [declared])[column])
         shape = (table.num_rows, len(self))
-        ours, theirs = (np.column_stack(values).astype(np.float64).reshape(shape) for values in (logged, recomputed))
+        ours, theirs = (
+            np.ascontiguousarray(np.column_stack(values).astype(np.float64).reshape(shape))
+            for values in (logged, recomputed)
+        )
         return ours, theirs, texts
 
 
@@ -179,7 +203,7 @@ class Tally:
         infinite = np.isinf(recomputed)
         self.not_finite += int(infinite.any(axis=1).sum())
         recomputed = np.where(infinite & np.isnan(logged), np.nan, recomputed)
-        differs = (_bits(logged) != _bits(recomputed)) & ~(np.isnan(logged) & np.isnan(recomputed))
+        differs = (logged.view(np.uint64) != recomputed.view(np.uint64)) & ~(np.isnan(logged) & np.isnan(recomputed))
         self.checked += len(logged)
         self.differing += int(differs.any(axis=1).sum())
         if not differs.any():
@@ -212,14 +236,14 @@ class Tally:
 
 
 def run(query: Query, out: Path, problem: Problem, model: str | None = None) -> SkewResult:
-    """Recompute the rows of a window and write `skew.json`, whole or not at all.
+    """Recompute the rows of a window and write `skew.json` and `skew.html`, each whole or not at all.
 
     Parameters
     ----------
     query : Query
         The window.
     out : Path
-        The folder of the file.
+        The folder of the two files.
     problem : Problem
         The project's problem.
     model : str, optional
@@ -251,7 +275,24 @@ def run(query: Query, out: Path, problem: Problem, model: str | None = None) -> 
     tally.others = Counter({name: count for name, count in models.items() if name != tag})
     result = _result(query, package, tally, lines)
     write_whole(out / RESULT_FILE, result.to_json())
+    write_whole(out / REPORT_FILE, page(result))
     return result
+
+
+def page(result: SkewResult) -> str:
+    """The page for people: which columns differ, in how many rows, and the first values."""
+    decision, sentence, tone = _DECISIONS[result.verdict]
+    drawn = result.columns[:_DRAWN]
+    return render(
+        "skew.html",
+        result=result,
+        decision=decision,
+        sentence=sentence.format(differing=result.differing, checked=result.checked, columns=len(result.columns)),
+        tone=tone,
+        columns=charts.bars([one.name for one in drawn], [one.rows for one in drawn], "rows") if drawn else None,
+        height=70 + 26 * max(len(drawn), 3),
+        counts=result.counts,
+    )
 
 
 def check(query: Query, tag: str, predictor: Predictor, tally: Tally, lines: ScanCounts) -> None:
@@ -348,10 +389,6 @@ def _reasons(verdict: Verdict, query: Query, package: ModelPackage | None, tally
     ]
 
 
-def _is_text(output: Output) -> bool:
-    return not output.parts and output.kind is Kind.TEXT
-
-
 def _shown(value: float, texts: list[str] | None) -> float | str | None:
     if not np.isfinite(value):
         return None
@@ -361,7 +398,3 @@ def _shown(value: float, texts: list[str] | None) -> float | str | None:
 def _ulps(first: np.float32, second: np.float32) -> int:
     ordered = [int(bits) if bits >= 0 else -(2**31) - int(bits) for bits in (v.view(np.int32) for v in (first, second))]
     return abs(ordered[0] - ordered[1])
-
-
-def _bits(values: Array) -> NDArray[Any]:
-    return np.ascontiguousarray(values).view(np.uint64)

@@ -15,10 +15,15 @@ import pytest
 from features.problem import PROBLEM
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.monitoring.comparison.job import run
+from tabular_bento.monitoring.skew import run as run_skew
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.traffic.schema import feature_column
 from tests.browser import NAMES
 from tests.integration.monitoring.comparison.conftest import NO_LATENCY
+from tests.integration.monitoring.logs import JANUARY, JULY, drawn, record, rewrite, year
 from tests.integration.monitoring.variants import Variants
 from tests.unit import models
+from training.source import Flights
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; frame-src 'self'"
@@ -117,6 +122,25 @@ def test_the_page_of_one_that_is_not_equivalent_shows_how_far_predictions_moved(
     assert result.agreement is not None
     for worst in result.agreement.worst:
         assert worst.row in shown.text
+
+
+@SIZES
+def test_the_page_of_a_skew_check_names_the_columns_that_differ(
+    package: ModelPackage, flights: Flights, tmp_path: Path, width: int, height: int, dark: bool
+) -> None:
+    record(tmp_path, package, drawn(flights, JANUARY, JULY, 300))
+    clean = run_skew(year(tmp_path), tmp_path / "out", PROBLEM)
+    shown = Shown(tmp_path / "out" / "skew.html", tmp_path, width, height, dark)
+    assert (clean.verdict, shown.console, shown.width) == ("no_skew", [], width)
+    assert "No skew. All 300 rows come out to the bit." in shown.text
+    rewrite(tmp_path, lambda line: {**line, feature_column("pad"): None, feature_column("block"): 1.5})
+    result = run_skew(year(tmp_path), tmp_path / "out", PROBLEM)
+    shown = Shown(tmp_path / "out" / "skew.html", tmp_path, width, height, dark)
+    assert (shown.console, shown.width) == ([], width)
+    assert "Skew. 300 of 300 rows differ, in 2 columns." in shown.text
+    assert shown.charts == ["Rows of which a column differs, by column"]
+    for words in (*result.reasons, "pad feature 300 100.00 % - 300 0", "block feature 300 100.00 %"):
+        assert words in shown.text
 
 
 def test_the_page_of_a_problem_without_event_time_and_segments(tmp_path: Path, monkeypatch: Any) -> None:
