@@ -114,6 +114,15 @@ def tables(simulation: Simulation, settings: CompareSettings) -> str:
             _by_window(simulation.segments),
         ),
     ]
+    least = [
+        f"| {margin:.0%} | {rates[0].days} | {_rows(rate)} | {rate.name} | {rate.share:.1%} |"
+        for margin, rates in simulation.least.items()
+        for rate in rates
+    ]
+    head = ["| margin | days | rows a day | worst way | accepted |", "| --- | --- | --- | --- | --- |"]
+    some = next(iter(simulation.least.values()))[0].windows
+    note = f"Of {some:,} windows for each way, at the fewest days and labels that are judged; the worst way a seed."
+    parts.append(("At the minima: accepted, though worse by exactly the margin", note, "\n".join([*head, *least])))
     return "\n".join(f"### {title}\n\n{note}\n\n{table}\n" for title, note, table in parts)
 
 

@@ -101,7 +101,8 @@ def judge_errors(sums: ErrorSums, settings: CompareSettings, unit: str | None) -
     drawn = draw_days(len(sums.days), settings.resamples, settings.seed)
     metrics = _metrics(sums.total, drawn, settings)
     segments = _segments(sums, drawn, settings)
-    judged = labels >= settings.min_labels and (not sums.dated or len(sums.days) >= settings.min_days)
+    least_labels, least_days = settings.minima
+    judged = labels >= least_labels and (not sums.dated or len(sums.days) >= least_days)
     if judged:
         for metric in metrics:
             _decide_on(metric, settings, unit, decision)
@@ -120,8 +121,8 @@ def needed(sums: ErrorSums, drawn: Array, metrics: list[Metric], settings: Compa
     much, and the difference is near the margin, it is what tells on which side of the margin the difference lies.
     """
     labels, blocks = float(sums.total[:, 0].sum()), len(sums.days)
-    least = settings.min_days if sums.dated else math.ceil(settings.min_labels * blocks / labels)
-    wanted = [least, math.ceil(settings.min_labels * blocks / labels)]
+    least_labels, least_days = settings.minima
+    wanted = [least_days if sums.dated else 0, math.ceil(least_labels * blocks / labels)]
     errors = standard_errors(sums.total, drawn) if blocks >= 2 else np.empty(0)
     for metric, error in zip(metrics, errors, strict=False):
         found = blocks_needed(float(error), blocks, metric.margin, settings.confidence, settings.power)

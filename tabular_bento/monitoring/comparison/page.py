@@ -93,7 +93,7 @@ def _what(result: CompareResult) -> str:
 
 
 def _metrics(result: CompareResult) -> charts.Figure | None:
-    """Both differences as shares of the baseline's metric, with their intervals and margins."""
+    """Both differences as shares of the baseline's metric, with their intervals and margins; a ring is not decided."""
     rows = [
         charts.Interval(
             f"{metric.name.upper()} {metric.delta / metric.baseline:+.2%}",
@@ -101,7 +101,7 @@ def _metrics(result: CompareResult) -> charts.Figure | None:
             metric.interval[0] / metric.baseline,
             metric.interval[1] / metric.baseline,
             metric.margin / metric.baseline,
-            f"var(--{_STATUS[metric.status][0]})",
+            metric.status == "unclear",
         )
         for metric in result.metrics
         if metric.interval and metric.baseline
@@ -117,7 +117,7 @@ def _segments(result: CompareResult) -> charts.Figure | None:
             part.rmse.delta / part.rmse.baseline,
             *_clipped(part.rmse),
             part.rmse.margin / part.rmse.baseline,
-            f"var(--{_STATUS[part.status][0]})",
+            part.status == "unclear",
         )
         for part in _ordered(result.segments)
         if part.rmse.interval and part.rmse.baseline

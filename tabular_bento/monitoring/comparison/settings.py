@@ -25,6 +25,12 @@ _OPTIONS = {"start": "--from", "end": "--to", "on": "--window-on"}
 """Of the command, where they are not named as the setting."""
 
 
+_NARROW_MARGIN, _NARROW, _WIDE = 0.02, (100, 35), (1_000, 42)
+"""The fewest labels and days that are judged, by the margin. An interval lies within a wide margin before the days on
+which a candidate fails were seen; a narrow margin asks for more data by itself. Measured: docs/compare.md.
+"""
+
+
 class CompareSettings(BaseSettings):
     """What makes a verdict, where logged rows are, and how servers are asked.
 
@@ -54,13 +60,17 @@ class CompareSettings(BaseSettings):
         description="Not worse: where the data does not decide, the message says how much accepts a candidate that is "
         "as good with this probability.",
     )
-    min_labels: int = Field(
-        1_000, ge=1, description="Not worse: fewer labels are not judged, whatever the margin; docs/compare.md has why."
+    min_labels: int | None = Field(
+        None,
+        ge=2,
+        description=f"Not worse: fewer labels are not judged; by default {_NARROW[0]}, and {_WIDE[0]:,} for a margin "
+        f"above {_NARROW_MARGIN:.0%}.",
     )
-    min_days: int = Field(
-        35,
+    min_days: int | None = Field(
+        None,
         ge=LEAST_DAYS,
-        description="Not worse: nor fewer days; what goes wrong on a few days needs days to be seen on.",
+        description=f"Not worse: nor fewer days, what goes wrong on a few days needs days to be seen on; by default "
+        f"{_NARROW[1]}, and {_WIDE[1]} for a margin above {_NARROW_MARGIN:.0%}.",
     )
     min_segment_labels: int = Field(
         50,
@@ -98,6 +108,12 @@ class CompareSettings(BaseSettings):
     rows_per_request: int = Field(500, ge=1, description="Rows in one request to a server.")
     concurrency: int = Field(2, ge=1, description="Requests at a time to a server.")
     timeout: float = Field(60.0, gt=0, description="Seconds for one response of a server.")
+
+    @property
+    def minima(self) -> tuple[int, int]:
+        """The fewest labels and the fewest days that are judged."""
+        labels, days = _NARROW if self.margin <= _NARROW_MARGIN else _WIDE
+        return self.min_labels or labels, self.min_days or days
 
     @model_validator(mode="after")
     def _check_window(self) -> Self:

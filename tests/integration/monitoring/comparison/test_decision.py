@@ -46,7 +46,7 @@ def test_many_labels_of_few_days_are_too_few_to_tell(paired: PairedPredictions) 
     assert decision.reasons[0].startswith(f"Not enough data: {labels:,} labels over 7 days; at this spread about ")
     assert evidence.needed is not None
     assert evidence.needed.days is not None
-    assert evidence.needed.days >= NO_LATENCY.min_days
+    assert evidence.needed.days >= NO_LATENCY.minima[1]
     assert f"labels over {evidence.needed.days:,} days would decide a margin of 1 %." in decision.reasons[0]
     assert evidence.metrics[0].interval is not None, "what was measured is shown all the same"
 
