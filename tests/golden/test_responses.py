@@ -133,13 +133,13 @@ class Replay:
             connection.endheaders(b"{")
         else:
             connection.request(exchange["method"], path, body_of(exchange), exchange["request_headers"])
-        answer = connection.getresponse()
-        content = answer.read()
+        reply = connection.getresponse()
+        content = reply.read()
         connection.close()
-        headers = {name.lower(): value for name, value in answer.getheaders()}
+        headers = {name.lower(): value for name, value in reply.getheaders()}
         kept = {name: headers[name] for name in KEPT if headers.get(name) is not None}
         if headers.get("content-type") != "application/octet-stream":
-            return {"status": answer.status, "headers": kept, "text": self._masked(content.decode())}
+            return {"status": reply.status, "headers": kept, "text": self._masked(content.decode())}
         end = int(headers["inference-header-content-length"])
         binary, start = {}, end
         for output in json.loads(content[:end])["outputs"]:
@@ -148,7 +148,7 @@ class Replay:
                 part, start = content[start : start + size], start + size
                 binary[output["name"]] = self._shown(output["name"], part)
         head = self._masked(content[:end].decode())
-        return {"status": answer.status, "headers": kept, "head": head, "binary": binary}
+        return {"status": reply.status, "headers": kept, "head": head, "binary": binary}
 
     def _grpc(self, exchange: Exchange) -> Exchange:
         method = exchange["method"]

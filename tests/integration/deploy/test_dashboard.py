@@ -30,8 +30,8 @@ def line(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def answers(server: ServedPort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """What Prometheus answers to each expression, of a server with traffic."""
+def responses(server: ServedPort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """What Prometheus returns for each expression, of a server with traffic."""
     folder = tmp_path_factory.mktemp("dashboard")
 
     def everything() -> None:
@@ -64,8 +64,8 @@ def ask(watching: Any, expression: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_every_expression_has_an_answer(expression: str, answers: dict[str, list[Any]]) -> None:
-    assert answers[expression]
+def test_every_expression_has_a_result(expression: str, responses: dict[str, list[Any]]) -> None:
+    assert responses[expression]
 
 
 def test_every_drift_metric_is_one_that_the_job_writes() -> None:
@@ -80,7 +80,7 @@ def test_every_expression_is_of_the_chosen_service() -> None:
         assert all('namespace="$namespace",service="$service"' in one for one in selectors), expression
 
 
-def test_panels_are_told_apart_and_lie_side_by_side() -> None:
+def test_panels_are_distinct_and_lie_side_by_side() -> None:
     assert len({panel["id"] for panel in BOARD["panels"]}) == len(BOARD["panels"])
     cells: set[tuple[int, int]] = set()
     for panel in BOARD["panels"]:

@@ -64,7 +64,7 @@ def test_all_manifests_are_what_the_published_schemas_say(tools: Path, everythin
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_the_schemas_tell_a_mistake(
+def test_the_schemas_find_a_mistake(
     kind: str, path: tuple[Any, ...], value: Any, tools: Path, everything: list[Manifest]
 ) -> None:
     document = yaml.safe_load(yaml.safe_dump(of_kind(everything, kind)[0]))
@@ -78,7 +78,7 @@ def test_the_schemas_tell_a_mistake(
 
 
 @pytest.mark.parametrize("name", ["terminationGracePeriodSeconds", "lifecycle"])
-def test_what_knative_decides_by_itself_is_told(name: str, tools: Path, everything: list[Manifest]) -> None:
+def test_what_knative_decides_by_itself_is_reported(name: str, tools: Path, everything: list[Manifest]) -> None:
     (canary,) = (
         item
         for item in of_kind(everything, "InferenceService")
@@ -120,7 +120,7 @@ def test_every_image_of_production_comes_from_the_registry_that_the_overlay_name
     assert not [image for image in images if image.endswith(":latest")]
 
 
-def test_probes_ask_for_paths_that_a_ready_server_answers(everything: list[Manifest], server: ServedPort) -> None:
+def test_probes_ask_for_paths_that_a_ready_server_serves(everything: list[Manifest], server: ServedPort) -> None:
     paths = set()
     for pod in pods(everything):
         for container in pod["containers"]:

@@ -68,11 +68,11 @@ def assert_alike(server: ServedPort, package: ModelPackage, requests: list[dict[
     offline = package.predictor.predict(from_json(*requests))
     features = [[None if np.isnan(value) else value for value in row] for row in offline.features.tolist()]
     inputs = [[request.get(field.name) for field in PROBLEM.fields] for request in requests]
-    answers = {endpoint: ask(server, requests) for endpoint, ask in ENDPOINTS.items()}
-    lines = lines_of(server, [prediction_id for answer in answers.values() for _, prediction_id in answer])
-    for index, (endpoint, answer) in enumerate(answers.items()):
+    responses = {endpoint: ask(server, requests) for endpoint, ask in ENDPOINTS.items()}
+    lines = lines_of(server, [prediction_id for response in responses.values() for _, prediction_id in response])
+    for index, (endpoint, response) in enumerate(responses.items()):
         logged_here = lines[index * len(requests) : (index + 1) * len(requests)]
-        assert bits([target for target, _ in answer]) == bits(offline.value.tolist()), endpoint
+        assert bits([target for target, _ in response]) == bits(offline.value.tolist()), endpoint
         assert bits([line["outputs"][0] for line in logged_here]) == bits(offline.value.tolist()), endpoint
         assert [line["features"] for line in logged_here] == features, endpoint
         assert [line["inputs"] for line in logged_here] == inputs, endpoint
@@ -106,11 +106,11 @@ def test_rows_of_three_endpoints_make_up_one_batch(server: ServedPort) -> None:
         with stub(server) as calls, ThreadPoolExecutor(len(lone)) as threads:
             busy = [calls.ModelInfer.future(large) for _ in range(4)]
             busy[0].result()
-            answers = list(threads.map(lambda ask: ask(server, [EXAMPLE]), lone))
+            responses = list(threads.map(lambda ask: ask(server, [EXAMPLE]), lone))
             for future in busy:
                 future.result()
         counted = risen(before, metrics_of(server))
-        assert len({prediction for ((prediction, _),) in answers}) == 1
+        assert len({prediction for ((prediction, _),) in responses}) == 1
         assert counted["tabular_bento_batch_rows_sum",] == 4 * BUSY_ROWS + len(lone)
         threes = counted.get(("tabular_bento_batch_rows_bucket", "4.0"), 0) - counted.get(
             ("tabular_bento_batch_rows_bucket", "2.0"), 0

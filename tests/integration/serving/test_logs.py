@@ -39,9 +39,9 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_response_has(
         with stub(served) as calls:
             calls.ModelInfer(raw([EXAMPLE], id="mine"), timeout=30)
         call(served, "/feedback", b'{"labels": []}')
-    answered, invalid, over_grpc, feedback = of_requests(served)
+    returned, invalid, over_grpc, feedback = of_requests(served)
 
-    assert {name: answered[name] for name in ("endpoint", "code", "status", "rows", "request_id", "level")} == {
+    assert {name: returned[name] for name in ("endpoint", "code", "status", "rows", "request_id", "level")} == {
         "endpoint": "http",
         "code": 200,
         "status": "ok",
@@ -49,8 +49,8 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_response_has(
         "request_id": "r-1",
         "level": "INFO",
     }
-    assert answered["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
-    assert 0 < answered["ms"] < 60_000
+    assert returned["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
+    assert 0 < returned["ms"] < 60_000
     assert (invalid["code"], invalid["status"], len(invalid["request_id"])) == (400, "invalid", 16)
     assert (feedback["code"], feedback["endpoint"], feedback["rows"]) == (200, "feedback", 0)
     assert (over_grpc["code"], over_grpc["endpoint"], over_grpc["request_id"]) == ("OK", "grpc", "mine")

@@ -157,7 +157,7 @@ def test_gauges_add_up_over_workers_and_say_what_is_served(pair: ServedPort, tra
 
 
 @pytest.mark.slow
-def test_a_model_that_takes_the_place_of_another_is_told_and_so_is_the_shadow(
+def test_a_model_that_takes_the_place_of_another_is_reported_and_so_is_the_shadow(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
     store = store_of_two(trained["tag"], tmp_path / "store")
@@ -206,9 +206,9 @@ def test_a_worker_that_was_killed_leaves_its_counts_and_takes_its_gauges(pair: S
 
 
 def settled(values: dict[Sample, float]) -> bool:
-    """Whether what was answered has been sampled."""
-    answered = sum(value(values, "tabular_bento_predicted_rows_total", protocol=name) for name in ENDPOINTS)
-    return answered == values.get(("tabular_bento_feature_rows_total", frozenset()), 0)
+    """Whether what was returned has been sampled."""
+    returned = sum(value(values, "tabular_bento_predicted_rows_total", protocol=name) for name in ENDPOINTS)
+    return returned == values.get(("tabular_bento_feature_rows_total", frozenset()), 0)
 
 
 def risen(before: dict[Sample, float], after: dict[Sample, float], name: str, **labels: str) -> float:

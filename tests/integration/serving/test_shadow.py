@@ -83,8 +83,8 @@ def requests_of(count: int, name: str = "row") -> list[dict[str, Any]]:
     ]
 
 
-def assert_all_answered_and_logged(served: ServedPort, rows: list[dict[str, Any]], tag: str) -> None:
-    """Each row, asked for alone and in requests of twenty, is answered and in the log of the primary."""
+def assert_all_returned_and_logged(served: ServedPort, rows: list[dict[str, Any]], tag: str) -> None:
+    """Each row, asked for alone and in requests of twenty, is returned and in the log of the primary."""
     responses = [response for start in range(0, len(rows), 20) for response in served.predict(rows[start : start + 20])]
     lines = {line["prediction_id"]: line for line in logged_rows(served.traffic)}
     assert len(responses) == len(rows)
@@ -126,7 +126,7 @@ def test_a_candidate_that_raises_on_some_rows_scores_the_others(
     rows = [{**EXAMPLE, "dep_delay": float(delay)} for delay in range(100)]
     with serve(tmp_path, **misbehaving(store, "raise-some")) as served:
         await_metric(served, "up", 1)
-        assert_all_answered_and_logged(served, rows, trained["tag"])
+        assert_all_returned_and_logged(served, rows, trained["tag"])
         await_metric(served, "failed_rows", 50)
         await_metric(served, "rows", 50)
         scored = {line["prediction_id"] for line in logged_rows(served.traffic, SHADOW)}
@@ -141,7 +141,7 @@ def test_a_candidate_that_raises_on_every_row_costs_the_primary_nothing(
 ) -> None:
     with serve(tmp_path, **misbehaving(store, "raise")) as served:
         await_metric(served, "up", 1)
-        assert_all_answered_and_logged(served, requests_of(200), trained["tag"])
+        assert_all_returned_and_logged(served, requests_of(200), trained["tag"])
         await_metric(served, "failed_rows", 200)
         assert metrics(served)["up"] == 1
         assert not logged_rows(served.traffic, SHADOW)
@@ -154,7 +154,7 @@ def test_a_candidate_that_sleeps_falls_behind_and_what_it_drops_is_counted(
     settings = {"TABULAR_BENTO_SHADOW_BATCH_ROWS": "10", "TABULAR_BENTO_SHADOW_MAX_BEHIND_ROWS": "100"}
     with serve(tmp_path, **misbehaving(store, "sleep", **settings)) as served:
         await_metric(served, "up", 1)
-        assert_all_answered_and_logged(served, requests_of(1000), trained["tag"])
+        assert_all_returned_and_logged(served, requests_of(1000), trained["tag"])
         eventually(lambda: metrics(served)["dropped_rows"] >= 800, lambda: metrics(served))
         asked = 1000
 
@@ -179,10 +179,10 @@ def test_a_candidate_that_ends_or_hangs_is_started_again_after_the_rows_it_faile
     settings = {"TABULAR_BENTO_SHADOW_HANG_SECONDS": "2", "TABULAR_BENTO_SHADOW_BATCH_ROWS": "50"}
     with serve(tmp_path, **misbehaving(store, how, **settings)) as served:
         await_metric(served, "up", 1)
-        assert_all_answered_and_logged(served, requests_of(60), trained["tag"])
+        assert_all_returned_and_logged(served, requests_of(60), trained["tag"])
         eventually(lambda: metrics(served)["failed_rows"] > 0, lambda: (metrics(served), log_of(served)), 120)
         assert state(served)["restarts"] >= 1
-        assert_all_answered_and_logged(served, requests_of(60), trained["tag"])
+        assert_all_returned_and_logged(served, requests_of(60), trained["tag"])
     why = "ended with -9" if how == "crash" else "showed no sign of life for 2 s"
     assert f"the shadow {CANDIDATE} {why}, and is started again in 1 s" in log_of(served)
 
@@ -210,7 +210,7 @@ def shadows_of(served: ServedPort) -> list[psutil.Process]:
     ]
 
 
-def test_a_corrupt_candidate_leaves_the_primary_serving_and_is_told_once(
+def test_a_corrupt_candidate_leaves_the_primary_serving_and_is_reported_once(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     path = folder_of(store, CANDIDATE) / "runner/model.ubj"
@@ -220,10 +220,10 @@ def test_a_corrupt_candidate_leaves_the_primary_serving_and_is_told_once(
         assert metrics(served) == {"up": 0, "rows": 0, "dropped_rows": 0, "failed_rows": 0} | dict.fromkeys(
             metrics(served), 0
         )
-        assert_all_answered_and_logged(served, requests_of(40), trained["tag"])
-    told = [line for line in log_of(served).splitlines() if line.startswith("shadow: ")]
-    assert len(told) == 1
-    assert "runner/model.ubj is damaged" in told[0]
+        assert_all_returned_and_logged(served, requests_of(40), trained["tag"])
+    reported = [line for line in log_of(served).splitlines() if line.startswith("shadow: ")]
+    assert len(reported) == 1
+    assert "runner/model.ubj is damaged" in reported[0]
     assert "Traceback" not in log_of(served)
 
 
@@ -236,7 +236,7 @@ def test_an_unknown_candidate_leaves_the_primary_serving_and_sighup_looks_again(
     with serve(tmp_path, **settings_of(store)) as served:
         assert state(served)["state"] == "down"
         assert metrics(served)["up"] == 0
-        assert_all_answered_and_logged(served, requests_of(40), trained["tag"])
+        assert_all_returned_and_logged(served, requests_of(40), trained["tag"])
         assert log_of(served).count(f"there is no shadow: There is no model {CANDIDATE} in the store") == 1
         (store / "elsewhere").rename(folder)
         os.kill(served.process.process.pid, signal.SIGHUP)
@@ -251,6 +251,7 @@ def test_the_shadow_ends_when_its_candidate_is_released_and_with_its_server(stor
         release(store, CANDIDATE)
         os.kill(served.process.process.pid, signal.SIGHUP)
         eventually(lambda: state(served)["state"] == "in service", lambda: log_of(served))
+        assert metrics(served)["up"] == 1, "or ShadowDown would fire"
         assert not shadows_of(served)
         assert served.predict([EXAMPLE])[0]["model"] == CANDIDATE
 
@@ -288,7 +289,7 @@ def test_a_log_of_the_shadow_that_cannot_be_written_is_counted_and_leaves_the_pr
         await_metric(served, "up", 1)
         (served.traffic).mkdir(exist_ok=True)
         (served.traffic / SHADOW).write_text("in the way")
-        assert_all_answered_and_logged(served, requests_of(60), trained["tag"])
+        assert_all_returned_and_logged(served, requests_of(60), trained["tag"])
         await_metric(served, "failed_rows", 60)
         (served.traffic / SHADOW).unlink()
         served.predict(requests_of(10))

@@ -48,14 +48,14 @@ def test_an_error_ends_a_request_in_one_way(error: BaseException, status: str) -
     assert status_of(error) == status
 
 
-def test_each_status_has_a_code_of_both_protocols_and_the_server_s_faults_are_told_from_the_caller_s() -> None:
+def test_each_status_has_a_code_of_both_protocols_and_the_server_s_faults_are_distinguished_from_the_caller_s() -> None:
     for status, (http_code, grpc_code) in CODES.items():
         assert grpc_code in grpc.StatusCode.__members__
         assert (http_code >= 500) == (status in (*FAULTS, "overload"))
         assert (grpc_code == "RESOURCE_EXHAUSTED") == (status == "overload"), "which callers send again"
 
 
-def test_a_caller_is_told_what_it_can_mend_and_nothing_of_unforeseen_errors() -> None:
+def test_a_caller_reads_what_it_can_mend_and_nothing_of_unforeseen_errors() -> None:
     assert message_of(invalid(), 30).startswith("rows.0.area: Field required")
     assert message_of(RequestError("an input is ragged"), 30) == "an input is ragged"
     assert message_of(LogError("the disk is full"), 30).endswith("nothing is returned: the disk is full")
