@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.evaluation.reference.profile import monitored, profile
+from tabular_bento.evaluation.reference.profile import monitored, profile, reference_rows
 from tabular_bento.evaluation.reference.vocabulary import NewValues
 from tabular_bento.monitoring.drift.job import judge_window
 from tabular_bento.monitoring.drift.result import DriftResult
@@ -24,6 +24,9 @@ from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, Windo
 from tabular_bento.monitoring.window.tally import Tally, finite_range
 from tabular_bento.problem import Declaration
 from tabular_bento.scoring.predictor import Predictor
+
+SAMPLE = 5_000
+"""Rows that a reference keeps."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,13 @@ class Past:
         """A reference of these rows, made as training makes one, with the importances and the error of `like`."""
         weights = {column.name: column.importance for column in like.columns if column.role == "feature"}
         document = self.profile(weights, seed)
-        return Reference.of(like.model, self.declaration, document | {"error": like.error}, pa.table({}))
+        return Reference.of(like.model, self.declaration, document | {"error": like.error}, self._sample(seed))
+
+    def _sample(self, seed: int) -> pa.Table:
+        """Some of the rows, as a package holds them."""
+        chosen = np.sort(np.random.default_rng(seed).choice(len(self), min(SAMPLE, len(self)), replace=False))
+        part = self.where(chosen)
+        return reference_rows(part.declaration, part.data.columns, part.features, part._outputs(), part.labels)
 
 
 def judge_past(past: Past, reference: Reference, settings: DriftSettings, estimated: bool = False) -> DriftResult:

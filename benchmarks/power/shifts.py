@@ -115,7 +115,9 @@ class World:
     @cached_property
     def heaviest(self) -> list[str | None]:
         """The features of the most importance, and None for the offset."""
-        features = sorted((one for one in self.reference.columns if one.role in ("feature", "input")), key=lambda one: -one.importance)
+        features = sorted(
+            (one for one in self.reference.columns if one.role in ("feature", "input")), key=lambda one: -one.importance
+        )
         return [*(one.name for one in features[:HEAVIEST]), None]
 
 

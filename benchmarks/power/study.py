@@ -35,7 +35,7 @@ class Sizes:
     windows: int = 100
     shifts: int = 300
     others: int = 60
-    splits: int = 10
+    splits: int = 20
     weeks: int = 26
 
 
@@ -194,5 +194,3 @@ def _text(cell: Cell) -> str:
 def made_at() -> str:
     """The time, for the document."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-

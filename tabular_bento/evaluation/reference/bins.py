@@ -61,6 +61,11 @@ class Bins:
         return indices
 
     @property
+    def categorical(self) -> list[str]:
+        """What the ordinary bins hold where each is one value, in words, in order; empty of intervals."""
+        return self.labels() if self._categories is not None or len(self._values) else []
+
+    @property
     def bounds(self) -> list[float] | None:
         """The bounds of the ordinary bins, one more than those, where they are intervals of numbers; else None."""
         low, high = self._range

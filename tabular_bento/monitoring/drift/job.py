@@ -136,6 +136,8 @@ def judge(
         models = models_in(query, (options or ExecutionOptions()).workers)
         model = next((name for name, _ in models.most_common(1)), None)
     reference = Reference.load(model) if model else Reference.none()
+    if model:
+        settings.check_columns(names_of(reference))
     data = read_window(
         query,
         reference,
@@ -151,6 +153,12 @@ def judge(
             data.sample, event, data.days or UNDATED, settings.resamples, settings.seed
         )
     return judge_window(query, reference, data, settings, estimate=estimate)
+
+
+def names_of(reference: Reference) -> list[str]:
+    """The columns that settings may name."""
+    label = [reference.label.name] if reference.label else []
+    return [*(column.name for column in reference.columns), *label, *reference.vocabularies]
 
 
 def judge_window(

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from tabular_bento.evaluation.metrics import interval_of_blocks
 from tabular_bento.evaluation.reference.estimate import Interval
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.evaluation.reference.thresholds import HOUR
+from tabular_bento.evaluation.reference.thresholds import HOUR, RARE
 from tabular_bento.features.clock import DAY
 from tabular_bento.monitoring.drift.checks import note
-from tabular_bento.monitoring.drift.result import Errors, Finding, Labels, Maturity, PerformancePoint
+from tabular_bento.monitoring.drift.result import Errors, Finding, Labels, Maturity, PerformancePoint, Severity
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import (
     ABSOLUTE,
@@ -238,6 +238,7 @@ def _error_findings(
         )
     else:
         yield note("observed_performance_allowed", f"{text}, as is allowed")
+    yield from _bias_findings(model, reference, days, settings)
     history = labels.historical_ratio_interval
     if history and history[0] > 1:
         text = (
@@ -245,6 +246,33 @@ def _error_findings(
             "is better"
         )
         yield _notice("worse_than_history", text)
+
+
+def band(labels: Labels, reference: Reference, days: float) -> Interval | None:
+    """The RMSE of windows like this one of rows that the model had not seen."""
+    known = reference.error_spread
+    return known.band(labels.model.n, days) if known and labels.model else None
+
+
+def _bias_findings(model: Errors, reference: Reference, days: float, settings: DriftSettings) -> Iterator[Finding]:
+    """Whether predictions are further off to one side than those of windows of unseen rows were.
+
+    The mean of prediction less label is a paired difference: a shift of the labels by a part of their deviation, which
+    their distribution hides, is many times the deviation of this mean.
+    """
+    known = reference.error_spread
+    if known is None:
+        return
+    limit = max(known.bias.limit(model.n, days, RARE), settings.bias_floor * known.rmse)
+    off = model.bias - known.bias.mean
+    if abs(off) > limit:
+        text = (
+            f"predictions are {abs(off):.2f} {'above' if off > 0 else 'below'} the labels on average, apart from the "
+            f"{known.bias.mean:+.2f} of rows that the model had not seen; windows of {days:.0f} days differ by up to "
+            f"{limit:.2f}"
+        )
+        level: Severity = "alarm" if abs(off) > (1 + settings.strong_drift) * limit else "warning"
+        yield Finding(severity=level, kind="bias", column=None, text=text)
 
 
 def _faults(labels: Labels) -> Iterator[Finding]:

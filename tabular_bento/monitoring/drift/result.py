@@ -253,6 +253,9 @@ class DriftResult(_Part):
     by: Annotated[str | None, Field(description="The field that `segments` are the values of (--by)")] = None
     segments: Annotated[list[Segment], Field(description="From the most rows to the fewest")] = []
     settings: Annotated[dict[str, float | None], Field(description="What made an alarm")]
+    column_settings: Annotated[
+        dict[str, dict[str, float | bool]], Field(description="Settings of single columns, where they differ")
+    ] = {}
 
     def with_alert(self, alert: Alert) -> Self:
         """The same with another decision on the alert, and the exit code that follows from it."""

@@ -35,17 +35,21 @@ def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSet
     """
     n, healthy = tally.n, tally.n > 0 and tally.missing < 1 and not tally.infinite and not tally.constant
     index = threshold = expected = usual = limit = None
+    own, fixed = settings.column(column.name), settings.psi_limit(column.name)
     drifted, reason, histogram = False, "no rows", None
     before = int(column.counts[MISSING]) / max(column.rows, 1)
     if n and column.rows:
         parts = contributions(column.counts, tally.counts)
         index, expected = float(parts.sum()), float(noise(column.counts, tally.counts))
         usual = column.thresholds.usual_index(days)
-        threshold = column.thresholds.index(n, days, settings.psi_floor)
-        limit = before + column.thresholds.missing_rise(n, days, before, settings.missing_rise)
+        histogram = _histogram(column, tally)
+    if index is not None and settings.ignores(column.name):
+        reason = "the settings ignore it"
+    elif index is not None:
+        threshold = fixed or column.thresholds.index(n, days, own.psi_floor)
+        limit = before + column.thresholds.missing_rise(n, days, before, own.missing_rise)
         drifted = index > threshold
         reason = _reason(column, tally, int(parts.argmax()), drifted)
-        histogram = _histogram(column, tally)
     return Column(
         name=column.name,
         role=column.role,
