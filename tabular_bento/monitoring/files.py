@@ -115,7 +115,13 @@ def settings_of(
             place = OPTIONS.get(name, f"--{name.replace('_', '-')}")
         else:
             place = f"{where}: {name}" if name in written else prefix + name.upper()
-        raise ConfigError(f"{place}: {first['msg']}") from error
+        inside = ".".join(str(part) for part in first["loc"][1:])
+        if first["type"] == "extra_forbidden" and name == "columns":
+            from tabular_bento.monitoring.drift.settings import ColumnSettings
+
+            known = ", ".join(ColumnSettings.model_fields)
+            raise ConfigError(f"{place}.{inside}: there is no such setting; there are: {known}.") from error
+        raise ConfigError(f"{place}{f'.{inside}' if inside else ''}: {first['msg']}") from error
 
 
 OPTIONS = {"alert_of": "--of"}

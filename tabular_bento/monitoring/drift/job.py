@@ -17,7 +17,7 @@ from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.history import Entry, History
 from tabular_bento.monitoring.drift.page import page, site
 from tabular_bento.monitoring.drift.performance import due_from, summarize
-from tabular_bento.monitoring.drift.result import FAILED, DriftResult, Finding
+from tabular_bento.monitoring.drift.result import EXIT_CODES, FAILED, DriftResult, Finding
 from tabular_bento.monitoring.drift.scores import score, score_columns
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.monitoring.drift.verdict import UNDATED, decide
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """What the command ends with: that of the verdict, or 3 where no `result.json` holds it."""
+        """What the command ends with: that of the result, or 3 where no `result.json` holds it."""
         return self.result.exit_code if self.written else FAILED
 
     def attempt(self, kind: str, what: str, act: Callable[[], object]) -> bool:
@@ -94,7 +94,10 @@ def run(
     """
     outputs = outputs or OutputSettings()
     judgement = judge(query, model, settings or DriftSettings(), options)
-    done, history = Run(judgement.result), History(outputs.history or out / HISTORY_FILE)
+    result = judgement.result
+    if result.verdict == "warning" and outputs.exit_on == "warning":
+        result = result.model_copy(update={"exit_code": EXIT_CODES["drift"]})
+    done, history = Run(result), History(outputs.history or out / HISTORY_FILE)
 
     def record() -> None:
         done.result = history.record(done.result, outputs.alert_after, outputs.windows)

@@ -259,8 +259,8 @@ class DriftResult(_Part):
 
     def with_alert(self, alert: Alert) -> Self:
         """The same with another decision on the alert, and the exit code that follows from it."""
-        calm = self.verdict == "drift" and not alert.alert
-        return self.model_copy(update={"alert": alert, "exit_code": 0 if calm else EXIT_CODES[self.verdict]})
+        code = EXIT_CODES["drift"] if alert.alert else 0 if self.verdict == "drift" else self.exit_code
+        return self.model_copy(update={"alert": alert, "exit_code": code})
 
     def with_finding(self, finding: Finding) -> Self:
         """The same with one more finding, the last."""

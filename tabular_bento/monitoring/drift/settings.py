@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -136,6 +136,9 @@ class OutputSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     history: Path | None = Field(None, description="File of all verdicts; by default history.jsonl beside the result.")
+    exit_on: Literal["drift", "warning"] = Field(
+        "drift", description="From which verdict on the command ends with exit code 1."
+    )
     alert_after: int = Field(1, ge=1, description="Alert when so many of the last windows are drift, with this one.")
     alert_of: int | None = Field(None, ge=1, description="Of so many windows in a row; by default as many.")
     textfile: Path | None = Field(None, description="File of metrics for Prometheus' node_exporter.")
