@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--windows", type=int, default=100, metavar="N", help="without a shift, of each size (default: %(default)s)"
     )
     parser.add_argument("--others", type=int, default=60, metavar="N", help="shifts of each other size (%(default)s)")
-    parser.add_argument("--splits", type=int, default=20, metavar="N", help="into halves (default: %(default)s)")
+    parser.add_argument("--splits", type=int, default=50, metavar="N", help="into halves (default: %(default)s)")
     parser.add_argument("--weeks", type=int, default=26, metavar="N", help="whole weeks; 0 for none (%(default)s)")
     parser.add_argument("--split", choices=("days", "months"), default="days", help="halves of what (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all windows with their verdicts there")

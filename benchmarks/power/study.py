@@ -35,7 +35,7 @@ class Sizes:
     windows: int = 100
     shifts: int = 300
     others: int = 60
-    splits: int = 20
+    splits: int = 50
     weeks: int = 26
 
 

@@ -137,7 +137,7 @@ def column_findings(
     if column.drifted and tally.missing < 1:
         severity: Severity = "alarm" if column.role == "prediction" else "notice"
         yield finding(severity, f"{column.role}_drift", column.reason)
-        if column.excess and column.excess >= settings.far_drift:
+        if severity == "notice" and (column.excess or 0) >= settings.far_drift:
             text = f"{column.excess:.1f} times its limit, whatever it weighs; {column.reason}"
             yield finding("warning", "far_drift", text)
 
@@ -169,7 +169,7 @@ def _gone(
     of_days = (1 - np.asarray(reference.thresholds.present_days)) ** days
     chance = np.maximum(of_rows, of_days) * len(names)
     gone = (
-        (shares >= settings.out_of_range_share)
+        (shares >= settings.gone_share)
         & (left < GONE * shares * tally.n)
         & (chance < RARELY)
         & (days > 2 * np.asarray(absent))
