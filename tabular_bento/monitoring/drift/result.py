@@ -259,7 +259,8 @@ class DriftResult(_Part):
 
     def with_alert(self, alert: Alert) -> Self:
         """The same with another decision on the alert, and the exit code that follows from it."""
-        code = EXIT_CODES["drift"] if alert.alert else 0 if self.verdict == "drift" else self.exit_code
+        calm = self.verdict == "drift" and not alert.alert
+        code = self.exit_code if self.verdict == "warning" else 0 if calm else EXIT_CODES[self.verdict]
         return self.model_copy(update={"alert": alert, "exit_code": code})
 
     def with_finding(self, finding: Finding) -> Self:

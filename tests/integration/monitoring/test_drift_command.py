@@ -162,7 +162,7 @@ def test_rows_that_no_error_can_be_measured_by(
     assert command(tmp_path, tmp_path / "out") == 1
     said = capsys.readouterr()
     assert said.err == ""
-    assert "warning  output.arrival_delay: 7 rows hold no number to measure an error by" in said.out
+    assert "notice   output.arrival_delay: 7 rows hold no number to measure an error by" in said.out
     result = DriftResult.model_validate(strict((tmp_path / "out" / RESULT_FILE).read_text()))
     assert result.rows.unusable == {"output.arrival_delay": 7, "input.dep_delay": 4}
     assert result.labels.bad == 1

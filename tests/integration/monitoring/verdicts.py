@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from pathlib import Path
 from typing import Any
+
+from markupsafe import escape
 
 from tabular_bento.monitoring.drift.history import Entry
 from tabular_bento.monitoring.drift.job import judge
@@ -24,7 +25,7 @@ def verdict(directory: Path, model: str | None = None, settings: DriftSettings =
     text = page(result, None, [Entry.of(result)])
     assert f">{result.verdict.replace('_', ' ').capitalize()}<" in text
     for finding in result.findings:
-        assert escape(finding.text) in text
+        assert str(escape(finding.text)) in text
     return result
 
 
