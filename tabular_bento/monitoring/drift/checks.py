@@ -21,7 +21,7 @@ _ONE_DAY, _MOST = 1.5, 0.8
 _FAULTY = re.compile(r": ([\w.]+) is (?:not of kind|-?NaN|-?Infinity)")
 """The column at fault, as `tabular_bento.traffic.lines` tells it."""
 
-_ADVICE = {
+ADVICE = {
     "bad_lines": "the lines named: which process wrote them, and what was deployed there since the last good window",
     "column_absent": "which server wrote the rows (their `model` and `declaration`), and what it was built from",
     "column_wrong_type": "the log's schemas/ folder: the newest one shows who changed the declaration",
@@ -161,8 +161,8 @@ def note(kind: str, text: str) -> Finding:
 
 def with_advice(finding: Finding, columns: list[Column]) -> Finding:
     """The finding with where to look; `columns` are from the most to the least drifted."""
-    if finding.severity == "note" or finding.kind not in _ADVICE:
+    if finding.severity == "note" or finding.kind not in ADVICE:
         return finding
     worst = [column.name for column in columns if column.drifted and column.weighs][:2]
-    text = _ADVICE[finding.kind].format(column=finding.column, worst=" and ".join(worst) or "the busiest sources")
+    text = ADVICE[finding.kind].format(column=finding.column, worst=" and ".join(worst) or "the busiest sources")
     return finding.model_copy(update={"look_at": text})

@@ -89,7 +89,7 @@ def test_a_failing_webhook_hides_nothing(july_log: Path, tmp_path: Path) -> None
     assert done.result.findings[-1].kind == "webhook_failed"
     written = json.loads((tmp_path / RESULT_FILE).read_text())
     assert "webhook_failed" not in {finding["kind"] for finding in written["findings"]}
-    assert [path.suffix for path in sorted(tmp_path.iterdir())].count(".html") == 1
+    assert (tmp_path / REPORT_FILE).exists()
 
 
 @pytest.mark.parametrize(("codes", "tries"), [((503, 204), 2), ((429, 500, 200), 3), ((200,), 1)])

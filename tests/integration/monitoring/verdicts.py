@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +55,9 @@ def finding(result: DriftResult, kind: str) -> Finding:
 def column(result: DriftResult, name: str) -> Column:
     """The column of a name."""
     return next(one for one in result.columns if one.name == name)
+
+
+def embedded(page: str) -> str:
+    """What is embedded in a page, compressed."""
+    found = re.findall(r'<script type="text/plain" id="[^"]*">([^<]*)</script>', page)
+    return "\n".join(gzip.decompress(base64.b64decode(one)).decode() for one in found)
