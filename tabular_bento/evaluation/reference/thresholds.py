@@ -23,7 +23,7 @@ SPREAD = 4.0
 SOLVED = 8
 """Steps by which the limit of a share is found, of which the last changes less than a hundredth of it."""
 
-NOTABLE_SPREAD = 3.5
+NOTABLE_SPREAD = 3.0
 """The same of a warning."""
 
 

@@ -33,7 +33,7 @@ GONE = 0.05
 EXPLAINED = 0.25
 """A unit has changed where a conversion leaves at most this part of the column's index."""
 
-STRANGE_DAYS = 2.0
+STRANGE_DAYS = 4.0
 """Days whose rows may all be out of range without a warning, as far as they are no more than `strange_share`."""
 
 MOVED = 0.25

@@ -10,14 +10,19 @@ The rules, first that holds:
    - the prediction drifts,
    - the drifted features, weighted by importance, are more than `max_drifted_share` of all,
    - one feature is so far beyond its limit that the others need not agree: by `strong_drift` times the limit for a
-     feature of at least the mean importance, and by the more times the less it weighs,
+     feature of at least the mean importance or the offset, and by the more times the less it weighs,
    - a column is constant for twice as long as ever in training, or wholly missing or empty, or the share that it misses
      rises by more than `missing_rise` and more than is usual,
+   - of a column, whatever it weighs, more than `strange_share` is new, out of range, or of a category that is gone; or
+     its unit has changed (`drift.quality`),
+   - predictions are off to one side by twice what chance and days explain,
    - the observed performance is too bad: RMSE over that of the naive baseline above `max_error_ratio`, and above what
      is usual for the span, by all of its 95 % interval, of at least `min_labels` mature predictions of which at least
      `min_coverage` have a label. The ratio, not the RMSE: there are days that are hard for every model. An estimate of
      the error decides nothing.
-4. `no_drift` otherwise; single drifted columns are findings still.
+4. `warning` where a finding of `WARNING_KINDS` is a warning: the same rules with lower limits, the offset or the labels
+   beyond their limits, and single columns far beyond theirs.
+5. `no_drift` otherwise; single drifted columns are findings still.
 
 A column drifts above its own limit, calibrated at training for windows of as many days and rows
 (`reference.calibration`), all columns together being right but for one window in 26 that is like those of training.

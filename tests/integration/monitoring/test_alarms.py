@@ -97,7 +97,7 @@ def _beyond(share: float) -> Callable[[Columns], Columns]:
         ("new_category", "ward", _with_ward(0.1), "alarm"),
         ("missing_more", "body_mass", _with_gaps(0.08), "warning"),
         ("missing_rise", "body_mass", _with_gaps(0.2), "alarm"),
-        ("out_of_range", "body_mass", _beyond(0.033), "warning"),
+        ("out_of_range", "body_mass", _beyond(0.045), "warning"),
         ("out_of_range", "body_mass", _beyond(0.1), "alarm"),
         ("unit_changed", "body_mass", lambda columns: {"bmi": columns["bmi"] * 2.2046}, "alarm"),
         ("column_constant", "age", lambda _: {"age": np.full(ROWS, 40)}, "alarm"),
