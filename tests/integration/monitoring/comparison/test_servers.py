@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,16 @@ from tabular_bento.monitoring.comparison.job import run as compare
 from tabular_bento.monitoring.comparison.models import open_model
 from tabular_bento.monitoring.comparison.result import CompareResult
 from tabular_bento.monitoring.comparison.settings import CompareSettings
+from tabular_bento.scoring.manifest import FILE as MANIFEST
+from tabular_bento.scoring.manifest import write_manifest
+from tabular_bento.scoring.package import PROVENANCE_FILE
 from tabular_bento.serving.ports import free_port
 from tests.conftest import copy_of_store
 from tests.flights.rows import EXAMPLE, from_json
+from tests.golden import monitored as golden
 from tests.integration.monitoring.variants import Variants
 from tests.lines import logged
-from tests.releases import CANDIDATE, add_candidate
+from tests.releases import CANDIDATE, add_candidate, folder_of
 from tests.serving import ServedPort, serve
 
 
@@ -68,16 +73,24 @@ def test_two_servers_by_their_urls(server: ServedPort, tmp_path: Path, capsys: p
 
 
 @pytest.fixture
-def worse(trained: dict[str, Any], tmp_path: Path) -> Iterator[ServedPort]:
-    """A server of the session's model with one of its trees."""
+def better(trained: dict[str, Any], tmp_path: Path) -> Iterator[ServedPort]:
+    """A server of the golden model, of six months of flights, which says that it was trained on the session's rows."""
     store = copy_of_store(trained["tag"], tmp_path / "store")
-    add_candidate(store, trained["tag"], CANDIDATE, share=0.05)
+    add_candidate(store, trained["tag"], CANDIDATE)
+    folder = folder_of(store, CANDIDATE)
+    kept = {name: (folder / name).read_bytes() for name in (PROVENANCE_FILE, "model.yaml")}
+    shutil.rmtree(folder)
+    golden.write_package(folder)
+    for name, content in kept.items():
+        (folder / name).write_bytes(content)
+    (folder / MANIFEST).unlink()
+    write_manifest(folder)
     with serve(tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_MODEL=CANDIDATE) as served:
         yield served
 
 
 def test_two_servers_of_two_models_each_way_round(
-    run: Any, server: ServedPort, worse: ServedPort, tmp_path: Path
+    run: Any, server: ServedPort, better: ServedPort, tmp_path: Path
 ) -> None:
     def judged(baseline: ServedPort, candidate: ServedPort) -> CompareResult:
         ours, theirs = (f"127.0.0.1:{served.grpc_port}" for served in (baseline, candidate))
@@ -91,13 +104,14 @@ def test_two_servers_of_two_models_each_way_round(
         )
         return run(baseline.process.url, candidate.process.url, "test", "not_worse", tmp_path / "out", own)
 
-    result = judged(server, worse)
+    result = judged(better, server)
     assert (result.verdict, result.exit_code, result.rows.compared) == ("refused", 1, 12_000)
     assert "worse" in result.reasons[0]
-    assert (result.baseline.kind, result.candidate.kind, result.candidate.model) == ("server", "server", CANDIDATE)
-    assert len(logged(worse.traffic)) >= 12_000
-    back = judged(worse, server)
-    assert back.baseline.model == CANDIDATE
+    assert (result.baseline.kind, result.candidate.kind, result.baseline.model) == ("server", "server", CANDIDATE)
+    assert len(logged(better.traffic)) >= 12_000
+    back = judged(server, better)
+    assert (back.verdict, back.exit_code) == ("accepted", 0), back.reasons
+    assert back.candidate.model == CANDIDATE
     assert [metric.delta for metric in back.metrics] == [-metric.delta for metric in result.metrics]
 
 
