@@ -18,7 +18,15 @@ from tabular_bento.monitoring.comparison.decision import (
     judge_equivalence,
     judge_errors,
 )
-from tabular_bento.monitoring.comparison.models import Model, check_apart, costs, is_url, located, open_model
+from tabular_bento.monitoring.comparison.models import (
+    Model,
+    check_apart,
+    check_problem,
+    costs,
+    is_url,
+    located,
+    open_model,
+)
 from tabular_bento.monitoring.comparison.page import page
 from tabular_bento.monitoring.comparison.predictions import ErrorSums, PairedPredictions, Worst, gather
 from tabular_bento.monitoring.comparison.result import (
@@ -131,6 +139,7 @@ class _Comparison:
             models = _from_log(self._baseline), _from_log(self._candidate)
             batches = logged(window_of(settings, declaration), declaration, models[0].model, models[1].model, found)
         else:
+            check_problem(self._baseline, self._candidate, self._problem)
             theirs = self._open(self._candidate, "candidate")
             declaration = self._problem.declaration if self._problem else theirs.declaration
             try:
@@ -163,6 +172,7 @@ class _Comparison:
             measured = [cost.model_copy(update={"limit": None}) for cost in measured]
         else:
             judge_costs(found_agreement, measured, settings, unit, decision)
+        decision.unclear += found.incomplete
         result = CompareResult(
             verdict=decision.verdict,
             exit_code=EXIT_CODES[decision.verdict],

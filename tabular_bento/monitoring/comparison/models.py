@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -21,7 +22,7 @@ from tabular_bento.monitoring.comparison.result import ComparedModel, Cost
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.manifest import FILE as MANIFEST
-from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.package import ModelPackage, read_declaration
 from tabular_bento.scoring.releases import ALIAS, Releases
 from tabular_bento.scoring.store import LocatedModel, find_model, store_home
 
@@ -210,6 +211,26 @@ def declaration_of(url: str, described: Mapping[str, Any]) -> Declaration:
             f"{url}/model holds no declaration ({type(error).__name__}: {error}): is a server of this kind running "
             "there?"
         ) from error
+
+
+def check_problem(baseline: str, candidate: str, problem: Problem | None) -> None:
+    """Raise CompareError where the models are not of one problem, which is the project's where one is given.
+
+    A package whose declaration cannot be read is left to `open_model`, which says why.
+    """
+    of: dict[str, Declaration] = {}
+    for name in (baseline, candidate):
+        with suppress(PackageError):
+            of[name] = (
+                declaration_of(name, describe(name)) if is_url(name) else read_declaration(located(name).directory)
+            )
+    names = {name: found.name for name, found in of.items()}
+    if len(set(names.values())) > 1:
+        first, second = (f"{name} is a model of {found}" for name, found in names.items())
+        raise CompareError(f"{first}, and {second}: only models of one problem can be compared.")
+    for name, found in names.items():
+        if problem is not None and found != problem.name:
+            raise CompareError(f"{name} is a model of {found}, and this is the project of {problem.name}.")
 
 
 def check_apart(baseline: Model, candidate: Model, settings: CompareSettings) -> None:

@@ -78,6 +78,8 @@ class Found:
     where: str
     left_out: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    """Why the rows are not all that was named: nothing is accepted on the rest."""
 
     def leave_out(self, why: str, rows: int) -> None:
         """Count rows that are not compared."""
@@ -154,11 +156,10 @@ def parquet(path: Path, declaration: Declaration, settings: CompareSettings, fou
             f"--on {path}: this is neither `test`, `traffic` nor `shadow`, and there is no Parquet file there."
         )
     found.where = str(path)
-    try:
-        tables = [pq.read_table(file) for file in files]
-        table = pa.concat_tables(tables, promote_options="permissive")
-    except (pa.ArrowException, OSError) as error:
-        raise CompareError(f"{path} cannot be read as Parquet ({error}).") from error
+    table = _read_parquet(path, files, found)
+    if not table.num_rows:
+        found.notes.append(f"{path} holds no rows.")
+        return
     target = declaration.target
     absent = [item.name for item in declaration.fields if item.optional and item.name not in table.column_names]
     if absent:
@@ -176,6 +177,23 @@ def parquet(path: Path, declaration: Declaration, settings: CompareSettings, fou
         part = table.take(pa.array(places_of_part))
         names = [f"row {place}" for place in places_of_part]
         yield Batch(columns_of_table(part, declaration.fields), numbers(part[target.name]), names)
+
+
+def _read_parquet(path: Path, files: list[Path], found: Found) -> pa.Table:
+    """All rows of the files that can be read; the others are named, and are an error where there are no others."""
+    tables, damaged = [], []
+    for file in files:
+        try:
+            tables.append(pq.read_table(file))
+        except (pa.ArrowException, OSError) as error:
+            damaged.append(f"{file} cannot be read as Parquet ({error}).")
+    if not tables:
+        raise CompareError(damaged[0])
+    found.incomplete += damaged
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise CompareError(f"The files of {path} have columns of different types ({error}).") from error
 
 
 def window_of(settings: CompareSettings, declaration: Declaration) -> Query:

@@ -121,7 +121,7 @@ def test_settings_come_from_the_environment_before_the_project(monkeypatch: pyte
     settings = read_settings(table, seed=5)
     assert (settings.margin, settings.min_days, settings.seed) == (0.03, 40, 5)
     assert read_settings(table, margin=0.04).margin == 0.04
-    assert settings.minima == (1_000, 40), "of a wide margin, but for what is set"
+    assert settings.minima == (1_500, 40), "of a wide margin, but for what is set"
     assert read_settings({}, margin=0.02).minima == (100, 35)
     with pytest.raises(CompareError, match=r"\[compare\] min_days: "):
         read_settings({"min_days": 1})

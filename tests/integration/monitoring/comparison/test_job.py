@@ -218,3 +218,58 @@ def test_every_field_of_a_request_is_asked_for(paired: PairedPredictions) -> Non
 def test_the_champion_is_named_by_its_alias(variants: Variants, tmp_path: Path) -> None:
     with pytest.raises(CompareError, match="Nothing was released yet"):
         compare(variants, variants.near, "not_worse", tmp_path, baseline="flights:champion")
+
+
+def test_a_damaged_file_among_good_ones_is_named_and_nothing_is_accepted_on_the_rest(
+    variants: Variants, flights: Flights, tmp_path: Path
+) -> None:
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    pq.write_table(examples(flights, 300), folder / "good.parquet")
+    (folder / "damaged.parquet").write_bytes((folder / "good.parquet").read_bytes()[:2_000])
+    result = compare(variants, variants.again, "equivalent", tmp_path, str(folder))
+    assert (result.verdict, result.exit_code, result.rows.compared) == ("cannot_tell", 2, 300)
+    assert "damaged.parquet cannot be read as Parquet" in result.reasons[0]
+    assert result.agreement is not None
+    (folder / "good.parquet").unlink()
+    with pytest.raises(CompareError, match=r"damaged\.parquet cannot be read as Parquet"):
+        compare(variants, variants.again, "equivalent", tmp_path, str(folder))
+
+
+def test_examples_without_rows_or_without_any_label_cannot_tell_and_are_reported(
+    variants: Variants, flights: Flights, tmp_path: Path
+) -> None:
+    table = examples(flights, 300).drop_columns([PROBLEM.target.name])
+    pq.write_table(table, tmp_path / "unlabelled.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / "empty.parquet")
+    for name, rows in (("unlabelled", 300), ("empty", 0)):
+        result = compare(variants, variants.near, "not_worse", tmp_path, str(tmp_path / f"{name}.parquet"))
+        assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
+        assert (result.rows.compared, result.rows.labels, result.metrics) == (rows, 0, [])
+        assert result.reasons == ["No row has a label: there is nothing to judge errors by."]
+        assert (result.agreement is not None) == bool(rows)
+        assert any("holds no rows" in note for note in result.notes) == (not rows)
+        assert "No row has a label" in (tmp_path / "compare.html").read_text()
+
+
+def test_models_of_two_problems_are_not_compared(variants: Variants, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(variants.near, tmp_path / "other"))
+    document = json.loads((other / PACKAGE_FILE).read_text())
+    document["declaration"]["name"] = "trains"
+    (other / PACKAGE_FILE).write_text(json.dumps(document))
+    write_manifest(other)
+    with pytest.raises(CompareError, match="a model of trains: only models of one problem can be compared"):
+        compare(variants, str(other), "not_worse", tmp_path)
+    assert not (tmp_path / "compare.json").exists()
+
+
+def test_a_package_of_an_older_format_says_what_to_do(variants: Variants, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(variants.near, tmp_path / "old"))
+    document = json.loads((old / PACKAGE_FILE).read_text())
+    (old / PACKAGE_FILE).write_text(json.dumps({**document, "format": 1}))
+    write_manifest(old)
+    result = compare(variants, variants.near, "not_worse", tmp_path, baseline=str(old))
+    assert (result.verdict, result.exit_code) == ("cannot_tell", 2)
+    assert "is a package of format 1" in result.reasons[0]
+    with pytest.raises(UnreadableModelError, match="is a package of format 1"):
+        compare(variants, str(old), "not_worse", tmp_path)
