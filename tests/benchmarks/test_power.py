@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_a_window_in_memory_is_that_of_its_log(package: ModelPackage, tmp_path: 
 @pytest.mark.slow
 def test_few_false_alarms_and_most_shifts_found(package: ModelPackage) -> None:
     grounds = Grounds.of(package.tag, package.directory, DriftSettings())
-    later = grounds.later.where(grounds.later.event < grounds.learnt_until.timestamp())
+    later = grounds.later.where(grounds.later.event < grounds.learnt_until.replace(tzinfo=UTC).timestamp())
     grounds = replace(grounds, reference=with_error(grounds.reference, later))
     found = study.run(grounds, SMALL, seed=11)
     assert found.cell(study.NOTHING, 1_000).alarms + found.cell(study.NOTHING, 5_000).alarms <= 1
