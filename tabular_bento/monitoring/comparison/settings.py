@@ -25,7 +25,7 @@ _OPTIONS = {"start": "--from", "end": "--to", "on": "--window-on"}
 """Of the command, where they are not named as the setting."""
 
 
-_NARROW_MARGIN, _NARROW, _WIDE = 0.02, (100, 35), (1_500, 49)
+_NARROW_MARGIN, _NARROW, _WIDE = 0.02, (100, 35), (1_500, 56)
 """The fewest labels and days that are judged, by the margin. An interval lies within a wide margin before the days on
 which a candidate fails were seen; a narrow margin asks for more data by itself. Measured: docs/compare.md.
 """
