@@ -78,7 +78,7 @@ def test_logged_requests_are_predicted_again_by_both(
     assert result.metrics[0].baseline == pytest.approx(np.sqrt(np.mean(np.square(errors))))
     assert result.metrics[0].interval is not None
     assert (result.verdict, len(result.reasons)) == ("cannot_tell", 1)
-    assert "31 days with labels" in result.reasons[0]
+    assert "labels over 31 days; at this spread about " in result.reasons[0]
     again = run(
         variants.own, variants.again, "traffic", "equivalent", tmp_path / "out", settings(tmp_path), problem=PROBLEM
     )
