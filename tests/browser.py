@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -137,6 +139,12 @@ class Browser:
             page.errors.append(str(given["args"]))
         elif method == "Log.entryAdded" and given["entry"]["level"] in ("error", "warning"):
             page.errors.append(str(given["entry"]["text"]))
+
+
+def embedded(text: str, name: str = "evidently-page") -> str:
+    """The page that is embedded in a page, as HTML; empty where there is none."""
+    found = re.search(rf'<script type="text/plain" id="{name}">([^<]*)</script>', text)
+    return gzip.decompress(base64.b64decode(found[1])).decode() if found else ""
 
 
 @contextmanager

@@ -115,7 +115,6 @@ def series(
     notes: list[dict[str, Any]] = []
     if band is not None:
         shapes.append(_across(band[0], band[1]))
-        data.append(_key(band_name, {"symbol": "square", "size": 12, "color": "var(--band)"}))
     if limit is not None:
         shapes.append(_level(limit))
         notes.append(_note(f"limit {limit:.3g}", limit))
@@ -144,6 +143,8 @@ def series(
                 "width": 3,
             }
         data.append(values)
+    if band is not None:  # after the lines: Plotly takes the kind of the axis, such as time, from the first trace
+        data.append(_key(band_name, {"symbol": "square", "size": 12, "color": "var(--band)"}))
     layout: Figure = {
         "shapes": shapes,
         "annotations": notes,
@@ -285,7 +286,7 @@ def _bars(labels: Sequence[str], shares: Sequence[Sequence[float]], names: tuple
         "range": [-0.6, len(labels) - 0.4],
         "fixedrange": True,
     }
-    return {"data": data, "layout": {"barmode": "overlay", "xaxis": axis, "yaxis": {"tickformat": ".0%"}}}
+    return {"data": data, "layout": {"barmode": "overlay", "xaxis": axis, "yaxis": {"tickformat": ".2~p"}}}
 
 
 def _densities(
@@ -334,7 +335,7 @@ def _densities(
             "showgrid": False,
             "fixedrange": True,
         }
-        layout["yaxis2"] = {"anchor": "x2", "tickformat": ".0%", "rangemode": "tozero", "nticks": 4}
+        layout["yaxis2"] = {"anchor": "x2", "tickformat": ".2~p", "rangemode": "tozero", "nticks": 4}
         for name, values, style, size in zip(names, shares_aside, _styles(), (0.86, 0.56), strict=True):
             data.append(
                 {

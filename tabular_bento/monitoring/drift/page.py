@@ -64,6 +64,7 @@ def page(result: DriftResult, plots: str | None, history: Sequence[Entry]) -> st
         performance=_performance(result),
         no_performance=_no_performance(result),
         look_first=asking[:FIRST],
+        nearest=", ".join(f"{one.name} ({one.excess:.0%} of it)" for one in result.columns[:SHOWN] if one.excess),
         more=max(len(asking) - FIRST, 0),
         asking=asking,
         notes=[finding for finding in findings if finding.severity == "note"],
