@@ -69,7 +69,7 @@ def test_every_flight_served_is_in_the_log(demo: tuple[Path, str], document: dic
 
 
 @pytest.mark.slow
-def test_the_report_shows_the_drift_in_a_browser_without_a_network(demo: tuple[Path, str], tmp_path: Path) -> None:
+def test_the_report_shows_the_drift_in_a_browser_without_a_network(demo: tuple[Path, str]) -> None:
     page = demo[0] / "drift" / "report.html"
     result = json.loads((demo[0] / "drift" / "result.json").read_text())
     drifted = [column["name"] for column in result["columns"] if column["drifted"]]
