@@ -12,6 +12,7 @@ BENCHMARKS = {
     "drift": ("benchmarks.drift", "time and memory of the drift job by rows, beside Evidently's preset"),
     "shadow": ("benchmarks.shadow", "what a shadow costs the requests, however it misbehaves"),
     "backtest": ("benchmarks.backtest.command", "how often the verdict of drift is wrong, on real months and faults"),
+    "power": ("benchmarks.power.command", "how many drawn shifts the drift job finds, beside its false alarms"),
     "comparison": ("benchmarks.comparison.command", "how often a model comparison decides wrongly, by simulation"),
 }
 

@@ -94,10 +94,10 @@ def compare(rounds: int, factor: float) -> ShadowComparison:
                         }
                     )
                     metrics = _metrics(server.url)
-                    missing[kind] += missing_rows(own / "traffic", metrics["door_rows_total"])
+                    missing[kind] += missing_rows(own / "traffic", metrics["tabular_bento_predicted_rows_total"])
                 if misbehaviour is not None:
                     for name in COUNTED:
-                        counted[kind][name] += metrics[f"shadow_{name}_total"]
+                        counted[kind][name] += metrics[f"tabular_bento_shadow_{name}_total"]
                 shutil.rmtree(own)
     return ShadowComparison(measured, counted, cores, missing)
 
@@ -167,7 +167,7 @@ def _metrics(url: str) -> dict[str, float]:
         families = list(text_string_to_metric_families(response.read().decode()))
     metrics: dict[str, float] = {}
     for sample in (sample for family in families for sample in family.samples):
-        if sample.name == "door_rows_total" or sample.name.startswith("shadow_"):
+        if sample.name == "tabular_bento_predicted_rows_total" or sample.name.startswith("tabular_bento_shadow_"):
             metrics[sample.name] = metrics.get(sample.name, 0) + sample.value
     return metrics
 

@@ -15,7 +15,7 @@ KINDS = {NONE: None, "that scores": "", "that sleeps 5 s": "sleep", "that raises
 
 SCENARIOS = {"one_row": Scenario(1, 32, 8, 2), "lone": Scenario(1, 1, 4, 0.5)}
 METRICS = ("p50", "p99", "requests_per_second")
-COUNTED = ("rows", "dropped", "failures")
+COUNTED = ("rows", "dropped_rows", "failed_rows")
 
 
 @dataclass(frozen=True)

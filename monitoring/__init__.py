@@ -1,1 +1,1 @@
-"""The evaluation layer: replay, drift, outcomes and metrics."""
+"""The evaluation layer: replay, drift, labels and metrics."""

@@ -44,11 +44,11 @@ class PackageError(ScoringError):
 
 
 class PredictionError(ScoringError):
-    """The model gave an answer that must not leave: a wrong length, or a number that is not finite."""
+    """The model returned what must not be sent: a wrong length, or a number that is not finite."""
 
 
 class RequestError(ScoringError):
-    """A request that cannot be answered as it is; the message names the field, input or model at fault."""
+    """A request that cannot be served as it is; the message names the field, input or model at fault."""
 
 
 class UnknownModelError(RequestError):

@@ -225,7 +225,7 @@ def compare_with_champion(
     ReleaseError
         Where they cannot be compared or the report cannot be written.
     """
-    from tabular_bento.monitoring.compare.job import RESULT_FILE, run
+    from tabular_bento.monitoring.comparison.job import RESULT_FILE, run
 
     try:
         dataset = source.load(candidate.provenance["config"]["source"])

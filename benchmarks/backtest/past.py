@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.evaluation.reference.profile import monitored, profile
+from tabular_bento.evaluation.reference.profile import monitored, profile, reference_rows
+from tabular_bento.evaluation.reference.vocabulary import NewValues
 from tabular_bento.monitoring.drift.job import judge_window
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.drift.settings import DriftSettings
-from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, WindowData, tallies_of
-from tabular_bento.monitoring.window.ranges import Sums, add_up
-from tabular_bento.monitoring.window.reading import RowsRead
-from tabular_bento.monitoring.window.records import LABEL_KIND, Watched, record_kind
-from tabular_bento.monitoring.window.scan import limits
-from tabular_bento.monitoring.window.tally import finite_range
+from tabular_bento.monitoring.window.blocks import CELLS, Blocks
+from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, WindowData
+from tabular_bento.monitoring.window.tally import Tally, finite_range
 from tabular_bento.problem import Declaration
 from tabular_bento.scoring.predictor import Predictor
+
+SAMPLE = 5_000
+"""Rows that a reference keeps."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,13 @@ class Past:
         """A reference of these rows, made as training makes one, with the importances and the error of `like`."""
         weights = {column.name: column.importance for column in like.columns if column.role == "feature"}
         document = self.profile(weights, seed)
-        return Reference.of(like.model, self.declaration, document | {"error": like.error}, pa.table({}))
+        return Reference.of(like.model, self.declaration, document | {"error": like.error}, self._sample(seed))
+
+    def _sample(self, seed: int) -> pa.Table:
+        """Some of the rows, as a package holds them."""
+        chosen = np.sort(np.random.default_rng(seed).choice(len(self), min(SAMPLE, len(self)), replace=False))
+        part = self.where(chosen)
+        return reference_rows(part.declaration, part.data.columns, part.features, part._outputs(), part.labels)
 
 
 def judge_past(past: Past, reference: Reference, settings: DriftSettings, estimated: bool = False) -> DriftResult:
@@ -114,41 +121,57 @@ def judge_past(past: Past, reference: Reference, settings: DriftSettings, estima
 
     The error to expect is estimated too where asked for, of all rows rather than of a sample.
     """
-    columns, declaration = past.monitored(), past.declaration
-    watched = [Watched(column.name, column.log_name, column.bins) for column in reference.columns]
-    rows, finite = np.empty(len(past), record_kind(watched)), {}
-    rows["key"], rows["time"], rows["event"] = np.arange(len(past)), past.event * 1_000_000, past.event
-    rows["predicted"], rows["baseline"] = past.predicted, past.columns[str(declaration.offset)]
-    rows["gain"] = past.features[:, declaration.feature_names.index(str(declaration.baseline))]
-    for index, column in enumerate(watched):
-        values = columns[column.log_name]
-        rows["codes"][:, index] = column.bins.indices(values)
-        if values.dtype.kind == "f":
-            finite[column.name] = finite_range(values)
-    true = past.labels
-    labels = np.empty(int((~np.isnan(true)).sum()), LABEL_KIND)
-    for name, values in (("key", rows["key"]), ("time", rows["time"]), ("value", true)):
-        labels[name] = values[~np.isnan(true)]
-    now, bins = datetime.now(UTC), reference.label.bins if reference.label else None
-    sizes = tuple(column.bins.size for column in watched)
-    found, _ = add_up(Sums(sizes, bins, now.timestamp(), limits(settings.maturity_hours)), rows, labels)
-    data = WindowData(
-        now=now,
-        dated=True,
-        rows=RowCounts(scored=len(past)),
-        tallies=tallies_of(watched, found, finite),
-        unreadable={},
-        blocks=found.blocks,
-        joined=Joined.of(found, RowsRead(), 0),
-        true=found.true,
-        sample=pa.table({}),
-    )
-    estimate = None
+    data, estimate = window_of(past, reference), None
     if estimated and reference.error_model:
         estimate = reference.error_model.estimate(
             past.features, past.event, data.blocks.days, settings.resamples, settings.seed
         )
     return judge_window(_query(past), reference, data, settings, estimate=estimate).result
+
+
+def window_of(past: Past, reference: Reference) -> WindowData:
+    """What a pass over the log of these rows finds where every label came at once; no sample is drawn."""
+    columns, declaration, labels = past.monitored(), past.declaration, past.labels
+    known = ~np.isnan(labels)
+    tallies = {}
+    for column in reference.columns:
+        values = columns[column.log_name]
+        tallies[column.name] = tally = Tally(column.bins)
+        infinite = int(np.isinf(values).sum()) if values.dtype.kind == "f" else 0
+        tally.add_counts(column.bins.count(values), infinite)
+        if values.dtype.kind == "f":
+            tally.widen(*finite_range(values))
+    naive = np.asarray(past.columns[str(declaration.offset)], dtype=np.float64)
+    gain = past.features[:, declaration.feature_names.index(str(declaration.baseline))].astype(np.float64)
+    errors = (past.predicted - labels, naive - labels, naive + np.nan_to_num(gain) - labels)
+    age = np.full(len(past), CELLS - 1, dtype=np.int64)
+    came = np.zeros(CELLS, dtype=np.int64)
+    came[0] = known.sum()
+    true = None
+    if reference.label is not None:
+        true = np.zeros((CELLS, reference.label.bins.size), dtype=np.int64)
+        true[-1] = reference.label.bins.count(labels[known])
+    return WindowData(
+        now=datetime.now(UTC),
+        dated=True,
+        rows=RowCounts(scored=len(past)),
+        tallies=tallies,
+        unreadable={},
+        blocks=Blocks.of(past.event, age, errors, ~np.isnan(gain)),
+        joined=Joined(came),
+        true=true,
+        sample=pa.table({}),
+        texts=texts_of(past, reference),
+    )
+
+
+def texts_of(past: Past, reference: Reference) -> dict[str, NewValues]:
+    """What the fields of categories hold that the reference does not know."""
+    found = {}
+    for name, vocabulary in reference.vocabularies.items():
+        found[name] = NewValues(vocabulary.values)
+        found[name].add(pa.array([value or None for value in past.columns[name].tolist()], pa.string()))
+    return found
 
 
 def _query(past: Past) -> Query:

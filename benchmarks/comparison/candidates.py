@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.errors import CompareError
 from tabular_bento.evaluation.noninferiority import METRICS, Array, day_sums, differences, levels
-from tabular_bento.monitoring.compare.models import PackageModel
-from tabular_bento.monitoring.compare.predictions import SegmentRows, Worst, gather, segments_of
-from tabular_bento.monitoring.compare.settings import CompareSettings
-from tabular_bento.monitoring.compare.sources import Found, unseen_rows
+from tabular_bento.monitoring.comparison.models import PackageModel
+from tabular_bento.monitoring.comparison.predictions import SegmentRows, Worst, gather, segments_of
+from tabular_bento.monitoring.comparison.rows import Found, unseen_rows
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.problem import Problem
 
 Way = Callable[[float], Array]

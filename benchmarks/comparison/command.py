@@ -14,7 +14,7 @@ from tabular_bento.errors import CompareError, TabularBentoError
 
 if TYPE_CHECKING:
     from benchmarks.comparison.simulation import Rate, Simulation
-    from tabular_bento.monitoring.compare.settings import CompareSettings
+    from tabular_bento.monitoring.comparison.settings import CompareSettings
 
 FAILED = 3
 
@@ -30,7 +30,7 @@ segment is defended. It takes some ten minutes."""
 _EPILOG = """exit code: 0 done; 2 wrong arguments or settings; 3 the models or their data cannot be used.
 
 environment: BENTOML_HOME, and TABULAR_BENTO_COMPARE_<NAME> for each setting of
-tabular_bento/monitoring/compare/settings.py.
+tabular_bento/monitoring/comparison/settings.py.
 
 example: tabular-bento train --seed 7
          python -m benchmarks comparison --baseline flights:v1 --candidate flights:latest --out docs/compare.md"""
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from benchmarks.backtest.tables import write
     from benchmarks.comparison import simulation
     from benchmarks.comparison.candidates import Grounds
-    from tabular_bento.monitoring.compare.settings import read_settings
+    from tabular_bento.monitoring.comparison.settings import read_settings
     from tabular_bento.project import Project
 
     given = _parser().parse_args(arguments)
@@ -114,6 +114,15 @@ def tables(simulation: Simulation, settings: CompareSettings) -> str:
             _by_window(simulation.segments),
         ),
     ]
+    least = [
+        f"| {margin:.0%} | {rates[0].days} | {_rows(rate)} | {rate.name} | {rate.share:.1%} |"
+        for margin, rates in simulation.least.items()
+        for rate in rates
+    ]
+    head = ["| margin | days | rows a day | worst way | accepted |", "| --- | --- | --- | --- | --- |"]
+    some = next(iter(simulation.least.values()))[0].windows
+    note = f"Of {some:,} windows for each way, at the fewest days and labels that are judged; the worst way a seed."
+    parts.append(("At the minima: accepted, though worse by exactly the margin", note, "\n".join([*head, *least])))
     return "\n".join(f"### {title}\n\n{note}\n\n{table}\n" for title, note, table in parts)
 
 

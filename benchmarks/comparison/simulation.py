@@ -14,10 +14,10 @@ import numpy as np
 
 from benchmarks.comparison.candidates import Grounds, biased, equalled, harms
 from tabular_bento.evaluation.noninferiority import Array
-from tabular_bento.monitoring.compare.decision import Evidence, judge_errors
-from tabular_bento.monitoring.compare.predictions import ErrorSums, SegmentRows
-from tabular_bento.monitoring.compare.result import Decision
-from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.comparison.decision import Evidence, judge_errors
+from tabular_bento.monitoring.comparison.predictions import ErrorSums, SegmentRows
+from tabular_bento.monitoring.comparison.result import Decision
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 
 Hit = Callable[[Decision, Evidence], bool]
 
@@ -34,9 +34,14 @@ class Sizes:
     days: tuple[int, ...] = (35, 45, 60, 122)
     rows: tuple[int | None, ...] = (35, 100, 300, None)
     margins: tuple[float, ...] = (0.01, 0.02)
+    least_windows: int = 200
+    least_margins: tuple[float, ...] = (0.01, 0.02, 0.05, 0.10)
+    least_seeds: tuple[int, ...] = (1, 2, 3)
 
 
-QUICK = Sizes(windows=60, segment_windows=10, days=(35, 60), rows=(100, None), margins=(0.01,))
+QUICK = Sizes(
+    windows=60, segment_windows=10, days=(35, 60), rows=(100, None), margins=(0.01,), least_windows=20, least_seeds=(1,)
+)
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,16 @@ class Rate:
 
 @dataclass(frozen=True)
 class Simulation:
-    """Accepted of what is worse by the margin; accepted of what is equal, by margin; refused for a segment's sake."""
+    """Accepted of what is worse by the margin; accepted of what is equal, by margin; refused for a segment's sake.
+
+    `least` holds, by margin, what is accepted of what is worse by the margin, of the fewest days and labels that are
+    judged: the worst way at few rows a day and at all, a rate a seed.
+    """
 
     worse: list[Rate]
     equal: dict[float, list[Rate]]
     segments: list[Rate]
+    least: dict[float, list[Rate]]
 
 
 def run(
@@ -96,7 +106,33 @@ def run(
         for name, errors in _sacrifices(grounds, equal, settings).items()
         for days in sizes.days
     ]
-    return Simulation(judged, power, segments)
+    return Simulation(judged, power, segments, at_the_minima(grounds, sizes, settings, worse, step))
+
+
+def at_the_minima(
+    grounds: Grounds,
+    sizes: Sizes,
+    settings: CompareSettings,
+    worse: Grounds | None = None,
+    step: Callable[[str], None] = lambda _: None,
+) -> dict[float, list[Rate]]:
+    """Judge windows of as few days and labels as are judged at all; segments could only refuse more of them."""
+    bare = replace(grounds, segments=[])
+    found: dict[float, list[Rate]] = {}
+    for margin in sizes.least_margins:
+        own = settings.model_copy(update={"margin": margin})
+        labels, days = own.minima
+        for seed in sizes.least_seeds:
+            step(f"at the minima, margin {margin:.0%}, seed {seed}")
+            rng = np.random.default_rng(seed)
+            windows = Windows(bare, own, rng)
+            for rows in (-(-labels // days) + 2, None):  # so that a window which draws few rows has enough of them
+                rates = [
+                    windows.rate(f"{name}, seed {seed}", errors, days, rows, sizes.least_windows, _accepted)
+                    for name, errors in harms(bare, margin, rng, worse).items()
+                ]
+                found.setdefault(margin, []).append(max(rates, key=lambda rate: rate.share))
+    return found
 
 
 def _accepted(decision: Decision, _: Evidence) -> bool:

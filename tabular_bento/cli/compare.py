@@ -13,7 +13,7 @@ from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, fail, moment
 from tabular_bento.errors import CompareError, ConfigError, ProjectError, TabularBentoError
 
 if TYPE_CHECKING:
-    from tabular_bento.monitoring.compare.result import CompareResult, Mode
+    from tabular_bento.monitoring.comparison.result import CompareResult, Mode
     from tabular_bento.project import Project
 
 _COSTS = {
@@ -93,7 +93,7 @@ def compare(
     --not-worse: a retrained model. RMSE and MAE may be higher by no more than a margin, by all of an interval that
     draws whole days, and no segment may pay for it; time and size must be within limits.
 
-    Writes compare.json (strict JSON; its schema is tabular_bento/monitoring/compare/result.py) and compare.html into
+    Writes compare.json (strict JSON; its schema is tabular_bento/monitoring/comparison/result.py) and compare.html into
     --out. docs/compare.md says how the verdict is made, and how often it is wrong. Packages are computed in their
     project; servers, and what was logged of packages in the store, need none.
 
@@ -102,7 +102,7 @@ def compare(
 
     Settings are options, else the environment's TABULAR_BENTO_COMPARE_<NAME>, such as TABULAR_BENTO_COMPARE_MARGIN,
     else those of the table [compare] of the project's settings of monitoring, else the defaults of
-    tabular_bento/monitoring/compare/settings.py.
+    tabular_bento/monitoring/comparison/settings.py.
 
     Examples:
       tabular-bento compare --baseline prices:v1 --candidate prices:latest --on test --not-worse --out var/compare
@@ -111,8 +111,8 @@ def compare(
       tabular-bento compare --baseline http://127.0.0.1:3000 --candidate http://127.0.0.1:4000 --on test \\
           --sample 5000 --protocol rest-binary --equivalent --out var/compare
     """
-    from tabular_bento.monitoring.compare.job import REPORT_FILE, RESULT_FILE, run
-    from tabular_bento.monitoring.compare.settings import read_settings
+    from tabular_bento.monitoring.comparison.job import REPORT_FILE, RESULT_FILE, run
+    from tabular_bento.monitoring.comparison.settings import read_settings
 
     if equivalent == not_worse:
         raise fail("give one of --equivalent and --not-worse", WRONG_ARGUMENTS)
@@ -167,7 +167,7 @@ def _table(found: Project | None) -> dict[str, Any]:
 
 def _source(candidate: str) -> str | None:
     """The URI of the data that a candidate was trained on, where it is a package that names one."""
-    from tabular_bento.monitoring.compare.models import describe, is_url, located
+    from tabular_bento.monitoring.comparison.models import describe, is_url, located
     from tabular_bento.scoring.package import PROVENANCE_FILE
 
     if is_url(candidate):
@@ -181,7 +181,7 @@ def _source(candidate: str) -> str | None:
 
 def _unused(given: dict[str, Any], on: str, mode: Mode, baseline: str, candidate: str) -> str | None:
     """What to say of the first option that has no use beside the others: it would be dropped silently."""
-    from tabular_bento.monitoring.compare.models import is_url
+    from tabular_bento.monitoring.comparison.models import is_url
 
     logged = on in ("traffic", "shadow")
     ours, theirs = is_url(baseline), is_url(candidate)

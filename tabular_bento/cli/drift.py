@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -78,6 +78,10 @@ def drift(
         ),
     ] = None,
     of: Annotated[int | None, typer.Option("--of", min=1, metavar="N", help="By default K.")] = None,
+    exit_on: Annotated[
+        Literal["drift", "warning"] | None,
+        typer.Option(help="From which verdict on the exit code is 1; by default drift."),
+    ] = None,
     history: Annotated[
         Path | None, typer.Option(metavar="FILE", help="All verdicts; by default history.jsonl in --out.")
     ] = None,
@@ -123,10 +127,12 @@ def drift(
     Into --out go result.json (strict JSON), report.html (verdict, findings, what to look at, errors and trend, with
     Evidently's plots below) and history.jsonl (a line for each window, replaced when the window is judged again).
     --textfile, --workspace and --webhook hand the verdict on. Alarms come from one streamed pass over all rows;
-    Evidently draws a sample. docs/drift.md has the rules of the verdict, and what to do about each finding. The
+    Evidently draws a sample. docs/alarms.md has the rules of the verdict, the settings, and
+    what to do about each finding. The
     declaration comes from the model's package, so no project is needed.
 
-    Exit codes: 0 no drift, or a drift that --alert-after holds back; 1 drift; 2 not enough or invalid data, or wrong
+    Exit codes: 0 no drift, a warning, or a drift that --alert-after holds back; 1 drift, and with --exit-on warning a
+    warning; 2 not enough or invalid data, or wrong
     arguments; 3 the job failed or could not write result.json, and one line on stderr says why, after the traceback
     of a fault that nobody foresaw. Any other output that fails is a line on stderr; the exit code stays that of the
     verdict.
@@ -152,6 +158,7 @@ def drift(
             "history": history,
             "alert_after": alert_after,
             "alert_of": of,
+            "exit_on": exit_on,
             "textfile": textfile,
             "workspace": workspace,
             "webhook": webhook,
@@ -161,7 +168,7 @@ def drift(
         log = path_of(traffic_dir(traffic, "" if traffic else declaration_of(model).name))
         with _options(workers, scheduler, spill, as_of) as options:
             code = _judge(Query(log, start, end, on, by), out, model, settings, outputs, options, as_json)
-    except (WindowError, ProjectError) as error:
+    except (WindowError, ProjectError, ConfigError) as error:
         raise fail(error, WRONG_ARGUMENTS) from error
     except Exception as error:  # Python's own exit code for it, 1, would mean drift
         if outputs.textfile:
@@ -186,7 +193,7 @@ def _settings(thresholds: dict[str, Any], outputs: dict[str, Any]) -> tuple[Drif
         written, where = read_settings(path, "drift"), f"[drift] of {path}"
         known = {**DriftSettings.model_fields, **OutputSettings.model_fields}
         if unknown := [name for name in written if name not in known]:
-            raise ConfigError(f"{where}: there is no setting {unknown[0]!r}.")
+            raise ConfigError(f"{where}: there is no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}.")
         return settings_of(DriftSettings, thresholds, written, where), settings_of(
             OutputSettings, outputs, written, where
         )

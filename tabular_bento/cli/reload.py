@@ -27,11 +27,11 @@ def reload(
     from tabular_bento.serving.reloading import reload_server
 
     found = reload_server(port, timeout)
-    refused = found.outcomes.get("refused", 0)
+    refused = found.statuses.get("refused", 0)
     if as_json:
-        print(json.dumps({"pid": found.pid, "model": found.model, "outcomes": found.outcomes}))
+        print(json.dumps({"pid": found.pid, "model": found.model, "statuses": found.statuses}))
     elif not refused:
-        what = "serves now" if found.outcomes.get("exchanged") else "is still the model to serve"
+        what = "serves now" if found.statuses.get("exchanged") else "is still the model to serve"
         print(f"{found.model} {what} at port {port}.")
     if refused:
         raise fail(f"The server at port {port} goes on with {found.model}; its log says why.", 1)

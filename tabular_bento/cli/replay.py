@@ -70,8 +70,8 @@ def replay(
     """
     from pydantic import ValidationError
 
-    from tabular_bento.monitoring.replay.config import ReplayConfig
-    from tabular_bento.monitoring.replay.job import replay as run
+    from tabular_bento.monitoring.replay import ReplayConfig
+    from tabular_bento.monitoring.replay import replay as run
 
     if limit is not None and sample is not None:
         raise fail("--limit and --sample exclude each other", WRONG_ARGUMENTS)

@@ -24,7 +24,7 @@ from tabular_bento.cli.common import (
 from tabular_bento.errors import ProjectError, TabularBentoError
 
 if TYPE_CHECKING:
-    from tabular_bento.monitoring.skew.result import SkewResult
+    from tabular_bento.monitoring.skew import SkewResult
 
 _SHOWN = 5
 
@@ -32,7 +32,7 @@ _SHOWN = 5
 def skew(
     start: Start,
     end: End,
-    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for skew.json.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for the two files.")],
     on: On = "time",
     traffic: TrafficDir = None,
     model: Model = None,
@@ -41,8 +41,8 @@ def skew(
     """Recompute a window of logged traffic with the model's own package, and compare to the bit.
 
     Finds a server that computed with another extractor, other code or other libraries than the package it names, and
-    a log that was changed. Writes skew.json (strict JSON; its schema is tabular_bento/monitoring/skew/result.py) into
-    --out. Features are recomputed, so it runs in the project.
+    a log that was changed. Writes skew.json (strict JSON; its schema is tabular_bento/monitoring/skew.py) and skew.html
+    into --out. Features are recomputed, so it runs in the project.
 
     Exit codes: 0 no skew; 1 skew; 2 nothing to check (no rows, or of other models only), or wrong arguments; 3 the
     check failed, and one line on stderr says why.
@@ -51,7 +51,7 @@ def skew(
       tabular-bento skew --from 2025-07-01 --to 2025-10-01 --on visit --out var/skew
     """
     from tabular_bento.data.storage import path_of
-    from tabular_bento.monitoring.skew.job import RESULT_FILE, run
+    from tabular_bento.monitoring.skew import REPORT_FILE, RESULT_FILE, run
     from tabular_bento.monitoring.window.data import Query
 
     if start >= end:
@@ -65,10 +65,18 @@ def skew(
     except (TabularBentoError, OSError) as error:
         raise fail(f"The skew check failed: {error}", FAILED) from error
     print(table(result))
-    print(f"result    {out / RESULT_FILE}")
+    print(f"result    {out / RESULT_FILE}\nreport    {out / REPORT_FILE}")
     if as_json:
         keys = {"verdict", "exit_code", "model", "checked", "differing", "reasons"}
-        print(json.dumps({**result.model_dump(mode="json", include=keys), "result": str(out / RESULT_FILE)}))
+        print(
+            json.dumps(
+                {
+                    **result.model_dump(mode="json", include=keys),
+                    "result": str(out / RESULT_FILE),
+                    "report": str(out / REPORT_FILE),
+                }
+            )
+        )
     raise typer.Exit(result.exit_code)
 
 
@@ -96,11 +104,5 @@ def table(result: SkewResult) -> str:
         for example in result.examples[:_SHOWN]
     ]
     lines += [("because", reason) for reason in result.reasons]
-    counts = (
-        (result.unusable, "rows lack a value that every request has"),
-        (result.bad, "lines of the log cannot be read"),
-        (sum(result.other_models.values()), "rows are of other models"),
-        (result.not_finite, "rows have an infinite feature, which the log writes as missing"),
-    )
-    lines += [("note", f"{count:,} {what}") for count, what in counts if count]
+    lines += [("note", f"{count:,} {what}") for count, what in result.counts if count]
     return "\n".join(f"{name:<9} {value}" for name, value in lines)

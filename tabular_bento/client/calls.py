@@ -29,6 +29,8 @@ LONGEST_WAIT = 30.0
 _FIRST_WAIT = 0.1
 _QUOTED = 500
 _OVERLOADED = (429, 503)
+_TOO_LARGE = "larger than max"
+"""What gRPC itself says of a message over its limit, by the code RESOURCE_EXHAUSTED, which else is of load."""
 
 Labels: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Any]]
 """Labels by prediction id."""
@@ -178,7 +180,7 @@ class Operations:
         if isinstance(error, RefusedError):
             if error.retry_after is not None:
                 return min(error.retry_after, LONGEST_WAIT)
-            if error.status == "RESOURCE_EXHAUSTED":
+            if error.status == "RESOURCE_EXHAUSTED" and _TOO_LARGE not in str(error):
                 return backoff
         unknown = isinstance(error, LostResponseError) or getattr(error, "status", None) == "UNAVAILABLE"
         return backoff if unknown and (call.again or self.resend) else None

@@ -40,8 +40,8 @@ class Client:
     The fields of a row, the outputs of a prediction and the model's name are read from the server before the first
     prediction. Predictions are logged by the server, so a request that it may have computed is sent again only if
     `resend` allows it. What it did not compute is sent again by itself: a request for which no connection was made,
-    and one that was refused with 503 or 429 and Retry-After, or with RESOURCE_EXHAUSTED. So are labels, of which a
-    repeated one changes nothing, and questions about the server.
+    and one that was refused for load: with 503 or 429 and Retry-After, or with RESOURCE_EXHAUSTED, unless the message
+    was too large. So are labels, of which a repeated one changes nothing, and questions about the server.
 
     Parameters
     ----------

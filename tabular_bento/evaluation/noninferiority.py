@@ -9,12 +9,13 @@ Blocks are the days of the event time, or groups of rows where there is none, se
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import lru_cache
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Array = NDArray[np.float64]
 MetricName = Literal["rmse", "mae"]
@@ -25,7 +26,10 @@ FAMILY = 0.95
 """Coverage of the intervals of all segments together."""
 
 LEAST_DAYS = 11
-"""Fewer are not judged by: the quantiles of Student's t are good from ten degrees of freedom."""
+"""Blocks below which no interval is judged by: so few do not show how heavy the tails of their errors are."""
+
+MOST_BLOCKS = 10_000_000
+"""More are not asked for."""
 
 _ROWS, _SQUARES, _OTHER_SQUARES, _ABSOLUTE, _OTHER_ABSOLUTE = range(5)
 _CHUNK = 512
@@ -92,7 +96,48 @@ def tail_share(days: int, level: float) -> float:
     """The share to cut off at each end of the bootstrap's distribution, so that the interval covers `level`."""
     if days < 2:
         return 0.0
-    return NormalDist().cdf(-np.sqrt(days / (days - 1)) * _student((1 + level) / 2, days - 1))
+    return float(stats.norm.cdf(-np.sqrt(days / (days - 1)) * stats.t.ppf((1 + level) / 2, days - 1)))
+
+
+def standard_errors(sums: Array, drawn: Array) -> Array:
+    """Standard error of each difference, of day sums [d, 5]: shape [2], by METRICS, as the bootstrap has it."""
+    days = len(sums)
+    return np.asarray(np.std(differences(drawn @ sums), axis=0) * np.sqrt(days / (days - 1)))
+
+
+def blocks_needed(error: float, blocks: int, margin: float, level: float, power: float) -> int | None:
+    """Blocks with which a candidate that is as good is found to be not worse, with probability `power`.
+
+    The usual sample size of a non-inferiority test: the half width of the interval and the quantile of the power must
+    fit into the margin together (Julious, Sample sizes for clinical trials with Normal data, Statistics in Medicine
+    2004, section 5).
+
+    Parameters
+    ----------
+    error : float
+        Standard error of the difference on `blocks` blocks; on n it is `error * sqrt(blocks / n)`.
+    blocks : int
+        The blocks that it was measured on.
+    margin : float
+        What may be lost, in the unit of `error`.
+    level : float
+        Coverage of the two-sided interval.
+    power : float
+        Between 0.5 and 1.
+
+    Returns
+    -------
+    int or None
+        None for more than `MOST_BLOCKS`, or a margin of nothing.
+    """
+
+    def decided(number: int) -> bool:
+        quantiles = stats.t.ppf((1 + level) / 2, number - 1) + stats.t.ppf(power, number - 1)
+        return bool(quantiles * error * np.sqrt(blocks / number) <= margin)
+
+    if margin <= 0 or not decided(MOST_BLOCKS):
+        return None
+    return bisect_left(range(MOST_BLOCKS), True, lo=2, key=decided)
 
 
 def simultaneous(sums: Array, drawn: Array) -> Array:
@@ -114,8 +159,8 @@ def simultaneous(sums: Array, drawn: Array) -> Array:
         error = np.nanstd(draws, axis=0) * np.sqrt(days / (days - 1))[:, None]
         deviations = np.nan_to_num(np.abs(draws - delta) / error, nan=0.0, posinf=0.0)
     factor = np.quantile(deviations.reshape(len(draws), -1).max(axis=1), FAMILY)
-    level = NormalDist().cdf(factor)
-    spread = np.array([_student(level, int(count) - 1) for count in days])[:, None] * error
+    level = stats.norm.cdf(factor)
+    spread = stats.t.ppf(level, days - 1)[:, None] * error
     return np.stack([delta - spread, delta + spread], axis=-1)
 
 
@@ -128,12 +173,3 @@ def status_of(low: float, high: float, margin: float) -> Status:
     if high <= margin:
         return "not_worse"
     return "worse" if low > 0 else "unclear"
-
-
-def _student(p: float, freedom: int) -> float:
-    """The quantile of Student's t (Abramowitz and Stegun 26.7.5, good to three digits from ten degrees of freedom)."""
-    z = NormalDist().inv_cdf(p)
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / freedom + second / freedom**2 + third / freedom**3

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
@@ -115,7 +115,12 @@ def settings_of(
             place = OPTIONS.get(name, f"--{name.replace('_', '-')}")
         else:
             place = f"{where}: {name}" if name in written else prefix + name.upper()
-        raise ConfigError(f"{place}: {first['msg']}") from error
+        inside = ".".join(str(part) for part in first["loc"][1:])
+        if first["type"] == "extra_forbidden":
+            parts = (part for part in get_args(kind.model_fields[name].annotation) if hasattr(part, "model_fields"))
+            known = ", ".join(field for part in parts for field in part.model_fields)
+            raise ConfigError(f"{place}.{inside}: there is no such setting; there are: {known}.") from error
+        raise ConfigError(f"{place}{f'.{inside}' if inside else ''}: {first['msg']}") from error
 
 
 OPTIONS = {"alert_of": "--of"}

@@ -15,7 +15,7 @@ from tabular_bento.tasks import Output
 _ERRORS = {
     "400": "The body is not what the schema says; `error` names the row and field",
     "413": "Too many rows or bytes in one request",
-    "500": "The request failed; the log of the server tells why",
+    "500": "The request failed; the server's log has the reason",
     "503": "Overloaded, or the traffic log cannot be written; try again after Retry-After",
     "504": "No response in time",
 }

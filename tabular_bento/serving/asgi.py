@@ -11,9 +11,9 @@ from starlette.responses import PlainTextResponse, Response
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.serving.batching import AdaptiveBatcher
-from tabular_bento.serving.endpoints.bodies import error_response
+from tabular_bento.serving.endpoints.bodies import DRAINING, error_response
 from tabular_bento.serving.endpoints.handler import RequestHandler
-from tabular_bento.serving.endpoints.routing import DRAINING, route, router_of
+from tabular_bento.serving.endpoints.http import route, router_of
 from tabular_bento.serving.metrics import Metrics
 from tabular_bento.serving.service import PlainService, computing
 from tabular_bento.serving.settings import ServingSettings

@@ -12,7 +12,7 @@ import orjson
 
 from tabular_bento.serving.metrics import CountedRequest
 from tabular_bento.serving.settings import ServingSettings
-from tabular_bento.serving.status import FAULTS, STATUS
+from tabular_bento.serving.status import CODES, FAULTS
 from tabular_bento.serving.tracing import described, trace_id
 
 REQUESTS = logging.getLogger("bentoml.requests")
@@ -68,20 +68,20 @@ class RequestLog:
         self._faults = settings.log_requests == "failed"
         self._plain = settings.log_format != "json"
 
-    def wants(self, outcome: str) -> bool:
-        """Whether a request that ended so has a line."""
-        return self.all or (self._faults and outcome in FAULTS)
+    def wants(self, status: str) -> bool:
+        """Whether a request of that status has a line."""
+        return self.all or (self._faults and status in FAULTS)
 
     def write(self, endpoint: str, counted: CountedRequest) -> None:
         """The line of a request."""
         fields: dict[str, Any] = {
             "endpoint": endpoint,
-            "status": STATUS[counted.outcome][endpoint == "grpc"],
+            "code": CODES[counted.status][endpoint == "grpc"],
             "ms": round((time.perf_counter() - counted.start) * 1e3, 3),
             "trace_id": trace_id(counted),
         } | described(counted)
         fields = {name: value for name, value in fields.items() if value is not None}
-        level = logging.WARNING if counted.outcome in FAULTS else logging.INFO
+        level = logging.WARNING if counted.status in FAULTS else logging.INFO
         words = " ".join(f"{name}={value}" for name, value in fields.items())
         REQUESTS.log(level, words if self._plain else "request", extra={"fields": fields})
 

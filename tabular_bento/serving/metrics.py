@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tabular_bento.serving.status import STATUS
+from tabular_bento.serving.status import CODES
 
 Kind = Literal["counter", "gauge", "histogram"]
 
+PREFIX = "tabular_bento_"
+"""Begins the name of every metric. Services are distinguished by `namespace` and `service`, labels of the target that
+the scrape configuration sets: deploy/observability/monitors.yaml."""
+
 ENDPOINTS = ("http", "rest", "grpc")
-"""JSON over HTTP, the Open Inference Protocol over REST, and over gRPC."""
+"""Values of the label `protocol`: JSON over HTTP, the Open Inference Protocol over REST, and over gRPC."""
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -26,7 +30,7 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric.
+    """One metric, named without its prefix and, a counter, without `_total`.
 
     `workers` says how the gauges of several workers become one; buckets that only a running server knows are given to
     `make`.
@@ -42,45 +46,52 @@ class Metric:
     @property
     def exported(self) -> str:
         """The name that Prometheus reads."""
-        return f"{self.name}_total" if self.kind == "counter" else self.name
+        return f"{PREFIX}{self.name}_total" if self.kind == "counter" else f"{PREFIX}{self.name}"
 
     def make(self, registry: Any, buckets: Sequence[float] = ()) -> Any:
         """The metric of the Prometheus client; once a registry."""
         from prometheus_client import Counter, Gauge, Histogram
 
+        name = self.exported
         if self.kind == "counter":
-            return Counter(self.name, self.help, self.labels, registry=registry)
+            return Counter(name, self.help, self.labels, registry=registry)
         if self.kind == "histogram":
-            return Histogram(self.name, self.help, self.labels, buckets=buckets or self.buckets, registry=registry)
+            return Histogram(name, self.help, self.labels, buckets=buckets or self.buckets, registry=registry)
         mode: Any = self.workers
-        return Gauge(self.name, self.help, self.labels, multiprocess_mode=mode, registry=registry)
+        return Gauge(name, self.help, self.labels, multiprocess_mode=mode, registry=registry)
 
 
 METRICS: tuple[Metric, ...] = (
-    Metric("door_requests", "counter", "Requests for predictions, by how they ended", ("door", "outcome")),
-    Metric("door_rows", "counter", "Rows predicted", ("door",)),
-    Metric("door_request_seconds", "histogram", "From reading a request to its response", ("door",), buckets=SECONDS),
-    Metric("door_in_flight", "gauge", "Requests in progress", ("door",)),
-    Metric("grpc_limit_calls", "gauge", "Calls over gRPC at once, TABULAR_BENTO_GRPC_MAX_CONCURRENT a worker"),
+    Metric("requests", "counter", "Requests for predictions, by status", ("protocol", "status")),
+    Metric("predicted_rows", "counter", "Rows predicted", ("protocol",)),
+    Metric(
+        "request_duration_seconds",
+        "histogram",
+        "From reading a request to its response",
+        ("protocol",),
+        buckets=SECONDS,
+    ),
+    Metric("requests_in_progress", "gauge", "Requests in progress", ("protocol",)),
+    Metric("grpc_calls_limit", "gauge", "Calls over gRPC at once, TABULAR_BENTO_GRPC_MAX_CONCURRENT a worker"),
     Metric("batch_rows", "histogram", "Rows computed together", buckets=ROWS),
     Metric("queue_rows", "gauge", "Rows that wait for a batch"),
-    Metric("queue_limit_rows", "gauge", "Rows that may wait, TABULAR_BENTO_MAX_QUEUE_ROWS a worker"),
-    Metric("feedback_requests", "counter", "Requests that bring labels, by how they ended", ("outcome",)),
-    Metric("outcomes_received", "counter", "Labels accepted and logged"),
+    Metric("queue_rows_limit", "gauge", "Rows that may wait, TABULAR_BENTO_MAX_QUEUE_ROWS a worker"),
+    Metric("feedback_requests", "counter", "Requests that bring labels, by status", ("status",)),
+    Metric("feedback_labels", "counter", "Labels accepted and logged"),
     Metric("log_lines", "counter", "Lines written to the traffic log", ("stream",)),
     Metric("log_bytes", "counter", "Bytes written to the traffic log", ("stream",)),
-    Metric("log_appends", "counter", "Writes to the traffic log", ("stream",)),
-    Metric("log_append_seconds", "counter", "Time that those writes took", ("stream",)),
-    Metric("log_failed_appends", "counter", "Writes to the traffic log that failed", ("stream",)),
-    Metric("log_lost_lines", "counter", "Lines of those: computed, and refused for want of a log", ("stream",)),
-    Metric("log_last_line_seconds", "gauge", "When the last line was written, Unix time", ("stream",), "max"),
+    Metric("log_writes", "counter", "Writes to the traffic log", ("stream",)),
+    Metric("log_write_seconds", "counter", "Time that those writes took", ("stream",)),
+    Metric("log_failed_writes", "counter", "Writes to the traffic log that failed", ("stream",)),
+    Metric("log_lost_lines", "counter", "Lines of failed writes: computed, and not returned", ("stream",)),
+    Metric("log_last_write_timestamp_seconds", "gauge", "When the last line was written", ("stream",), "max"),
     Metric("log_disk_free_bytes", "gauge", "Free space where the traffic log is", workers="livemax"),
     Metric("log_disk_size_bytes", "gauge", "Size of the file system that the traffic log is on", workers="livemax"),
     Metric("prediction", "histogram", "Predictions, in the target's unit; bins of the model's reference"),
-    Metric("feature_rows", "counter", "Rows whose features were looked at"),
-    Metric("feature_missing", "counter", "Rows in which the feature was missing", ("feature",)),
+    Metric("feature_rows", "counter", "Rows whose features were checked for missing values"),
+    Metric("feature_missing_rows", "counter", "Rows in which the feature was missing", ("feature",)),
     Metric(
-        "feature_missing_reference",
+        "feature_missing_reference_ratio",
         "gauge",
         "Share of such rows in the model's reference",
         ("feature",),
@@ -90,25 +101,26 @@ METRICS: tuple[Metric, ...] = (
         "model_info",
         "gauge",
         "1 for the model that is served, 0 for one that was",
-        ("tag", "fingerprint", "declaration_fingerprint", "code_fingerprint", "runner"),
+        ("model", "version", "fingerprint", "declaration_fingerprint", "code_fingerprint", "runner"),
         "livemax",
     ),
-    Metric("model_reloads", "counter", "Times SIGHUP had the model looked up again, by what came of it", ("outcome",)),
+    Metric("model_reloads", "counter", "Times SIGHUP had the model looked up again, by result", ("status",)),
     Metric(
         "shadow_up",
         "gauge",
-        "1 when the shadow of every worker scores; absent without TABULAR_BENTO_SHADOW_MODEL",
+        "1 when the shadow of every worker scores, or its candidate is the model in service; absent without "
+        "TABULAR_BENTO_SHADOW_MODEL",
         (),
         "livemin",
     ),
     Metric("shadow_rows", "counter", "Live rows that the candidate in the shadow scored"),
-    Metric("shadow_dropped", "counter", "Live rows that it skipped, being too far behind"),
-    Metric("shadow_failures", "counter", "Live rows that it failed on, or that could not be logged"),
+    Metric("shadow_dropped_rows", "counter", "Live rows that it skipped, being too far behind"),
+    Metric("shadow_failed_rows", "counter", "Live rows that it failed on, or that could not be logged"),
     Metric("build_info", "gauge", "1; what serves it", ("bento", "bentoml", "python"), "livemax"),
-    Metric("server_ready", "gauge", "1 when every worker takes requests, 0 while one drains", workers="livemin"),
+    Metric("ready", "gauge", "1 when every worker takes requests, 0 while one drains", workers="livemin"),
     Metric("workers", "gauge", "Server processes"),
     Metric("worker_cpu_seconds", "counter", "Processor time of the workers"),
-    Metric("worker_resident_bytes", "gauge", "Memory of the workers"),
+    Metric("worker_resident_memory_bytes", "gauge", "Memory of the workers"),
 )
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
@@ -132,7 +144,7 @@ class Metrics:
         self._made: dict[str, Any] = {}
 
     def make(self, name: str, buckets: Sequence[float] = ()) -> Any:
-        """The metric of that name; KeyError where it is not declared in `METRICS`."""
+        """The metric that `METRICS` has under that name; KeyError where there is none."""
         if name not in self._made:
             self._made[name] = _BY_NAME[name].make(self.registry, buckets)
         return self._made[name]
@@ -140,10 +152,10 @@ class Metrics:
 
 @dataclass(slots=True)
 class CountedRequest:
-    """One request: its rows, and how it ended, as a word; its ids and its span, where somebody asks for them."""
+    """One request: its rows and status; its ids and span where it is logged or traced."""
 
     rows: int = 0
-    outcome: str = "failed"
+    status: str = "failed"
     start: float = 0.0
     request_id: str = ""
     first_id: str | None = None
@@ -165,11 +177,11 @@ class RequestMetrics:
     """
 
     def __init__(self, metrics: Metrics) -> None:
-        requests, rows, seconds = map(metrics.make, ("door_requests", "door_rows", "door_request_seconds"))
-        self._requests = {(name, outcome): requests.labels(name, outcome) for name in ENDPOINTS for outcome in STATUS}
+        requests, rows, seconds = map(metrics.make, ("requests", "predicted_rows", "request_duration_seconds"))
+        self._requests = {(name, status): requests.labels(name, status) for name in ENDPOINTS for status in CODES}
         self._rows = {name: rows.labels(name) for name in ENDPOINTS}
         self._seconds = {name: seconds.labels(name) for name in ENDPOINTS}
-        self._feedback, self._labels = metrics.make("feedback_requests"), metrics.make("outcomes_received")
+        self._feedback, self._labels = metrics.make("feedback_requests"), metrics.make("feedback_labels")
         self.batch_rows = metrics.make("batch_rows")
         self.in_progress = dict.fromkeys(ENDPOINTS, 0)
 
@@ -179,17 +191,17 @@ class RequestMetrics:
         return CountedRequest(start=time.perf_counter())
 
     def end(self, endpoint: str, counted: CountedRequest) -> None:
-        """Count a request that began so, and how it ended."""
+        """Count a request that began so, with its status."""
         self.in_progress[endpoint] -= 1
         self._seconds[endpoint].observe(time.perf_counter() - counted.start)
-        self._requests[endpoint, counted.outcome].inc()
-        if counted.outcome == "answered":
+        self._requests[endpoint, counted.status].inc()
+        if counted.status == "ok":
             self._rows[endpoint].inc(counted.rows)
 
     def end_feedback(self, counted: CountedRequest) -> None:
         """Count a request that brought labels, its `rows`."""
-        self._feedback.labels(counted.outcome).inc()
-        if counted.outcome == "answered":
+        self._feedback.labels(counted.status).inc()
+        if counted.status == "ok":
             self._labels.inc(counted.rows)
 
 

@@ -14,16 +14,17 @@ from typing import NamedTuple
 import psutil
 
 from tabular_bento.errors import ServerError
+from tabular_bento.serving.metrics import PREFIX
 
-_COUNT = re.compile(r'^\w*model_reloads_total\{.*?outcome="(\w+)".*?\} (\S+)$', re.MULTILINE)
+_COUNT = re.compile(rf'^{PREFIX}model_reloads_total\{{.*?status="(\w+)".*?\}} (\S+)$', re.MULTILINE)
 
 
 class Reloaded(NamedTuple):
-    """What came of it: the server's process, the model that it serves, and how often workers did what."""
+    """The result: the server's process, the model that it serves, and how many workers did what."""
 
     pid: int
     model: str
-    outcomes: dict[str, int]
+    statuses: dict[str, int]
 
 
 def find_server(port: int) -> psutil.Process:
@@ -68,11 +69,11 @@ def reload_server(port: int, timeout: float = 60.0) -> Reloaded:
         Where there is no server, it does not respond, or no worker has looked its model up in time.
     """
     server = find_server(port)
-    before = _outcomes(port)
+    before = _statuses(port)
     server.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        now = _outcomes(port)
+        now = _statuses(port)
         changed = {name: count - before.get(name, 0) for name, count in now.items() if count > before.get(name, 0)}
         if changed:
             return Reloaded(server.pid, str(json.loads(_get(port, "model"))["tag"]), changed)
@@ -88,8 +89,8 @@ def _is_server(process: psutil.Process) -> bool:
     return "serve" in words and any(PurePath(word).name == "bentoml" for word in words[:4])
 
 
-def _outcomes(port: int) -> dict[str, int]:
-    """How often workers looked their model up, by what came of it."""
+def _statuses(port: int) -> dict[str, int]:
+    """How often workers looked their model up, by result."""
     return {name: int(float(count)) for name, count in _COUNT.findall(_get(port, "metrics").decode())}
 
 

@@ -40,12 +40,12 @@ PENDING_ROWS = 20_000
 _LOG_COUNTS = {
     "log_lines": "lines",
     "log_bytes": "bytes",
-    "log_appends": "appends",
-    "log_append_seconds": "seconds",
-    "log_failed_appends": "failures",
+    "log_writes": "appends",
+    "log_write_seconds": "seconds",
+    "log_failed_writes": "failures",
     "log_lost_lines": "lost",
 }
-_INFO = ("tag", "fingerprint", "declaration_fingerprint", "code_fingerprint", "runner")
+_FINGERPRINTS = ("fingerprint", "declaration_fingerprint", "code_fingerprint")
 
 
 class Sampler:
@@ -100,8 +100,8 @@ class Sampler:
         bins = prediction_bins(service.model.current.profile, self._output)
         self._metrics["prediction"] = metrics.make("prediction", bins)
         self._metrics["workers"].set(1)
-        self._metrics["queue_limit_rows"].set(settings.max_queue_rows)
-        self._metrics["grpc_limit_calls"].set(settings.grpc_max_concurrent if settings.grpc_port else 0)
+        self._metrics["queue_rows_limit"].set(settings.max_queue_rows)
+        self._metrics["grpc_calls_limit"].set(settings.grpc_max_concurrent if settings.grpc_port else 0)
         bentoml, python = installed_version("bentoml") or "", platform.python_version()
         self._metrics["build_info"].labels(bento or "checkout", bentoml, python).set(1)
         service.log.on_recorded = self.add
@@ -131,11 +131,11 @@ class Sampler:
         self._count_predictions()
         self._look_at_log()
         self._look_at_model()
-        self._metrics["server_ready"].set(self._ready())
+        self._metrics["ready"].set(self._ready())
         self._metrics["queue_rows"].set(self._batcher.waiting_rows)
         for name in ENDPOINTS:
-            self._metrics["door_in_flight"].labels(name).set(self._in_progress[name])
-        self._metrics["worker_resident_bytes"].set(self._process.memory_info().rss)
+            self._metrics["requests_in_progress"].labels(name).set(self._in_progress[name])
+        self._metrics["worker_resident_memory_bytes"].set(self._process.memory_info().rss)
         self._raise_to(("worker_cpu_seconds",), time.process_time())
 
     async def _run(self) -> None:
@@ -154,7 +154,7 @@ class Sampler:
         features = np.concatenate([features for features, _ in pending])
         missing = np.isnan(features).sum(axis=0)
         for index in np.flatnonzero(missing).tolist():
-            self._metrics["feature_missing"].labels(self._features[index]).inc(int(missing[index]))
+            self._metrics["feature_missing_rows"].labels(self._features[index]).inc(int(missing[index]))
         self._metrics["feature_rows"].inc(len(features))
         numbers = [values for _, values in pending if values is not None and values.dtype.kind in "fiub"]
         if numbers:
@@ -165,7 +165,7 @@ class Sampler:
             for name, attribute in _LOG_COUNTS.items():
                 self._raise_to((name, stream), getattr(writer, attribute))
             if writer.last:
-                self._metrics["log_last_line_seconds"].labels(stream).set(writer.last)
+                self._metrics["log_last_write_timestamp_seconds"].labels(stream).set(writer.last)
         disk = os.statvfs(_existing(self._service.log.directory))
         self._metrics["log_disk_free_bytes"].set(disk.f_bavail * disk.f_frsize)
         self._metrics["log_disk_size_bytes"].set(disk.f_blocks * disk.f_frsize)
@@ -178,8 +178,8 @@ class Sampler:
             self._metrics["model_info"].labels(*_info(self._package)).set(0)
         self._metrics["model_info"].labels(*_info(package)).set(1)
         for name, share in missing_shares(package.profile, self._features):
-            self._metrics["feature_missing_reference"].labels(name).set(share)
-            self._metrics["feature_missing"].labels(name)
+            self._metrics["feature_missing_reference_ratio"].labels(name).set(share)
+            self._metrics["feature_missing_rows"].labels(name)
         self._package = package
 
     def _raise_to(self, key: tuple[str, ...], value: float) -> None:
@@ -192,22 +192,22 @@ class Sampler:
 
 _SAMPLED = (
     *_LOG_COUNTS,
-    "log_last_line_seconds",
+    "log_last_write_timestamp_seconds",
     "log_disk_free_bytes",
     "log_disk_size_bytes",
-    "door_in_flight",
-    "grpc_limit_calls",
+    "requests_in_progress",
+    "grpc_calls_limit",
     "queue_rows",
-    "queue_limit_rows",
+    "queue_rows_limit",
     "feature_rows",
-    "feature_missing",
-    "feature_missing_reference",
+    "feature_missing_rows",
+    "feature_missing_reference_ratio",
     "model_info",
     "build_info",
-    "server_ready",
+    "ready",
     "workers",
     "worker_cpu_seconds",
-    "worker_resident_bytes",
+    "worker_resident_memory_bytes",
 )
 
 
@@ -236,7 +236,8 @@ def observe_all(histogram: Any, values: np.ndarray[Any, np.dtype[np.float64]]) -
 
 def _info(package: ModelPackage) -> list[str]:
     described = package.describe()
-    return [str(described[name]) for name in _INFO]
+    name, _, version = package.tag.partition(":")
+    return [name, version, *(str(described[name]) for name in (*_FINGERPRINTS, "runner"))]
 
 
 def _existing(folder: Path) -> Path:

@@ -21,7 +21,7 @@ from tabular_bento.serving.settings import ServingSettings
 from tabular_bento.serving.shadow.supervisor import Shadow
 
 RELOADS = ("exchanged", "unchanged", "refused")
-"""What may come of a look at the champion; each is counted."""
+"""Results of a look at the champion; each is counted."""
 
 logger = logging.getLogger("bentoml.model")
 
@@ -139,8 +139,8 @@ class ServedModel:
     def start(self, metrics: Metrics) -> None:
         """Begin to follow, and start the shadow, once the event loop runs."""
         self._reloads = metrics.make("model_reloads")
-        for outcome in RELOADS:
-            self._reloads.labels(outcome)
+        for status in RELOADS:
+            self._reloads.labels(status)
         self._loop = asyncio.get_running_loop()
         if self._shadow:
             self._shadow.start(self.current.tag, metrics)
@@ -167,8 +167,7 @@ class ServedModel:
     async def _reload(self) -> None:
         while self._wanted:
             self._wanted = False
-            outcome = await self._exchange()
-            self._reloads.labels(outcome).inc()
+            self._reloads.labels(await self._exchange()).inc()
             if self._shadow:
                 await self._shadow.renew(self.current.tag)
 

@@ -1,4 +1,4 @@
-"""How a request may end: in the metrics, over HTTP, over gRPC, and in one message for its caller."""
+"""The status of a request: in metrics, logs and traces, over HTTP, over gRPC, and in one message for its caller."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from starlette.requests import ClientDisconnect
 from tabular_bento.errors import LogError, OverloadError, RequestError, ScoringError, TooLargeError, UnknownModelError
 from tabular_bento.protocol.requests import explain
 
-STATUS = {
-    "answered": (200, "OK"),
+CODES = {
+    "ok": (200, "OK"),
     "invalid": (400, "INVALID_ARGUMENT"),
-    "too_large": (413, "RESOURCE_EXHAUSTED"),
+    "too_large": (413, "INVALID_ARGUMENT"),
     "unknown_model": (404, "NOT_FOUND"),
     "overload": (503, "RESOURCE_EXHAUSTED"),
     "timeout": (504, "DEADLINE_EXCEEDED"),
@@ -19,14 +19,15 @@ STATUS = {
     "unlogged": (503, "UNAVAILABLE"),
     "failed": (500, "INTERNAL"),
 }
-"""The status over HTTP and the code over gRPC, by the outcome of a request."""
+"""The codes of HTTP and of gRPC, by the status of a request. RESOURCE_EXHAUSTED asks a caller to try again, which is
+no use to a request that is too large."""
 
 FAULTS = ("failed", "timeout", "unlogged")
-"""The outcomes that are the server's fault: what ErrorRate of deploy/observability/rules.yaml counts."""
+"""Statuses that are the server's fault: what ErrorRate of deploy/observability/rules.yaml counts."""
 
 
-def outcome_of(error: BaseException) -> str:
-    """The outcome of a request that raised `error`: a key of `STATUS`."""
+def status_of(error: BaseException) -> str:
+    """The status of a request that raised `error`: a key of `CODES`."""
     match error:
         case TooLargeError():
             return "too_large"
@@ -49,15 +50,15 @@ def outcome_of(error: BaseException) -> str:
 
 
 def message_of(error: Exception, timeout_seconds: float) -> str:
-    """The text for the caller; of an error that nobody foresaw, where its cause is reported."""
+    """The text for the caller; of an unforeseen error, where its reason is logged."""
     match error:
         case ValidationError():
             return explain(error).error
         case LogError():
-            return f"It could not be logged, so it is not answered: {error}"
+            return f"The request could not be logged, so nothing is returned: {error}"
         case ScoringError():
             return str(error)
         case TimeoutError():
-            return f"Not answered in {timeout_seconds:g} seconds."
+            return f"No response within {timeout_seconds:g} seconds."
         case _:
-            return "The request failed; the log of the server tells why."
+            return "The request failed; the server's log has the reason."

@@ -98,8 +98,8 @@ class Tracing:
         """End the span of a request with what is known of it."""
         span = counted.span
         span.set_attributes(described(counted))
-        if counted.outcome in FAULTS:
-            span.set_status(self._trace.StatusCode.ERROR, counted.outcome)
+        if counted.status in FAULTS:
+            span.set_status(self._trace.StatusCode.ERROR, counted.status)
             if error is not None:
                 span.record_exception(error)
         span.end()
@@ -150,7 +150,7 @@ def described(counted: CountedRequest) -> dict[str, Any]:
     """What a span and a line of the log have of a request, under the same names."""
     known = {
         "request_id": counted.request_id,
-        "outcome": counted.outcome,
+        "status": counted.status,
         "rows": counted.rows,
         "first_prediction_id": counted.first_id,
     }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tabular_bento import __version__
 from tabular_bento.evaluation.error_model import learn_error_model, spread
 from tabular_bento.evaluation.metrics import event_seconds
-from tabular_bento.evaluation.reference.calibration import usual_ratios
+from tabular_bento.evaluation.reference.calibration import error_spread, usual_ratios
 from tabular_bento.evaluation.reference.profile import importance, naive_baseline, profile, reference_rows
 from tabular_bento.features import Row
 from tabular_bento.features.clock import DAY
@@ -132,7 +132,9 @@ def _profile(model: TrainedModel) -> dict[str, Any]:
     naive = np.full(len(train), naive_baseline(declaration, train.target)) if offset is None else offset
     event = event_seconds(declaration, train.columns)
     error |= usual_ratios(predictions.value - train.target, naive - train.target, event)
-    error["estimate"] = spread(*_unseen(model), seed)
+    features, unseen, days = _unseen(model)
+    error["unseen"] = error_spread(unseen, None if days is None else days * DAY)
+    error["estimate"] = spread(features, unseen, days, seed)
     return document | {"error": error}
 
 

@@ -22,7 +22,7 @@ def measured(p99: float, reasons: dict[str, int] | None = None) -> dict[str, Any
 def comparison(p99: float, reasons: dict[str, int] | None = None, missing: int = 0) -> ShadowComparison:
     """Three rounds in which p99 is 10 ms without a shadow, and `p99` with one."""
     rounds = {kind: [measured(10.0 if kind == NONE else p99, reasons)] * 3 for kind in KINDS}
-    counted = {kind: {"rows": 5.0, "dropped": 2.0, "failures": 1.0} for kind in KINDS if kind != NONE}
+    counted = {kind: {"rows": 5.0, "dropped_rows": 2.0, "failed_rows": 1.0} for kind in KINDS if kind != NONE}
     return ShadowComparison(rounds, counted, (0, 1), dict.fromkeys(KINDS, 0) | {"that raises": missing})
 
 

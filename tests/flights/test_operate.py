@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from tabular_bento.monitoring.drift import textfile as drift
 from tabular_bento.serving.metrics import METRICS
 from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT
@@ -20,6 +21,15 @@ def metrics_table() -> str:
     for metric in METRICS:
         labels = ", ".join(metric.labels) or " "
         lines.append(f"| `{metric.exported}` | {metric.kind} | {labels} | {metric.help} |")
+    return "\n".join(lines)
+
+
+def drift_table() -> str:
+    """The table of the drift job's metrics, as the page must have it."""
+    lines = ["| metric of the drift job | labels | |", "|---|---|---|"]
+    for name, text in drift.METRICS.items():
+        labels = "model, version, verdict" if name == "verdict" else "model, version"
+        lines.append(f"| `{drift.PREFIX}{name}` | {labels} | {text} |")
     return "\n".join(lines)
 
 
@@ -39,7 +49,7 @@ def shown(default: Any) -> str:
 
 def made(page: str) -> str:
     """The page with the tables of the code."""
-    for table in (metrics_table(), settings_table()):
+    for table in (metrics_table(), drift_table(), settings_table()):
         head = re.escape(table[: table.index("\n")])
         page = re.sub(rf"^{head}\n(?:\|.*\n)*", lambda _, table=table: f"{table}\n", page, flags=re.MULTILINE)
     return page
@@ -47,9 +57,10 @@ def made(page: str) -> str:
 
 def test_the_page_has_every_metric_and_setting() -> None:
     assert metrics_table() in PAGE, "run `make docs`"
+    assert drift_table() in PAGE, "run `make docs`"
     assert settings_table() in PAGE, "run `make docs`"
     assert made(PAGE) == PAGE
-    assert made(PAGE.replace("| `batch_rows`", "| `rows_of_a_batch`")) == PAGE
+    assert made(PAGE.replace("| `tabular_bento_batch_rows`", "| `rows_of_a_batch`")) == PAGE
 
 
 def test_what_the_page_says_of_thresholds_is_what_the_manifests_have() -> None:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.__main__ import BENCHMARKS
 from tabular_bento.cli import COMMANDS
 from tabular_bento.features import FeatureSet
-from tabular_bento.monitoring.compare.settings import CompareSettings
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT

@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""What the README and the pages on protocols and on the flights show is what happens."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from tabular_bento.scoring.package import METRICS_FILE
 from tests.conftest import ROOT, FullModel
 from tests.serving import ServedPort, serve
 
-README = (ROOT / "README.md").read_text()
-CONSOLE = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PROTOCOLS = (ROOT / "docs" / "protocols.md").read_text()
+SHOWN = (ROOT / "README.md").read_text() + PROTOCOLS
+CONSOLE = re.findall(r"```console\n(.*?)```", SHOWN, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", SHOWN, re.DOTALL)
 CURLS = [block for block in CONSOLE if block.startswith("$ curl")]
 
 
 def run(command: str, port: int) -> Any:
-    """What the shell command returns, sent to `port` in place of the README's."""
+    """What the shell command returns, sent to `port` in place of the page's."""
     command = command.replace("localhost:3000", f"localhost:{port}")
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     return json.loads(result.stdout)
@@ -40,7 +41,7 @@ def shape(value: Any) -> Any:
 
 
 def printed(python: Path | str, program: str, server: ServedPort) -> str:
-    """What one of the README's programs prints, sent to the server's ports."""
+    """What one of the pages' programs prints, sent to the server's ports."""
     program = program.replace("localhost:3001", f"localhost:{server.grpc_port}")
     program = program.replace("localhost:3000", f"localhost:{server.process.port}")
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -50,7 +51,7 @@ def printed(python: Path | str, program: str, server: ServedPort) -> str:
 
 @pytest.fixture(scope="module")
 def full_server(trained_full: FullModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPort]:
-    """A server of the project's own model, whose predictions the README shows."""
+    """A server of the project's own model, whose predictions the pages show."""
     settings = {"BENTOML_HOME": str(trained_full.store), "TABULAR_BENTO_MODEL": trained_full.tag}
     with serve(tmp_path_factory.mktemp("full-server"), **settings) as served:
         yield served
@@ -78,10 +79,15 @@ def test_the_predictions_shown_are_those_of_the_project_s_model(full_server: Ser
         assert value_of(response) == pytest.approx(value_of(json.loads(shown)), abs=0.01)
 
 
+def test_the_declaration_shown_is_that_of_the_example() -> None:
+    (declaration,) = (block for block in PYTHON if "Problem(" in block)
+    assert declaration in (ROOT / "examples" / "diabetes" / "features" / "problem.py").read_text()
+
+
 @pytest.mark.slow
 def test_the_client_prints_what_is_shown(full_server: ServedPort) -> None:
     (program,) = (block for block in PYTHON if "tabular_bento.client" in block)
-    match = re.search(r"prints `([\d.]+)` three times", README)
+    match = re.search(r"prints `([\d.]+)` three times", PROTOCOLS)
     assert match is not None
     assert printed(sys.executable, program, full_server).split() == [match[1]] * 3
 
@@ -89,7 +95,7 @@ def test_the_client_prints_what_is_shown(full_server: ServedPort) -> None:
 @pytest.mark.slow
 def test_triton_s_client_prints_what_is_shown(full_server: ServedPort, triton: Path) -> None:
     (program,) = (block for block in PYTHON if "tritonclient" in block)
-    match = re.search(r"which prints `(\[.*?\])`", README)
+    match = re.search(r"which prints `(\[.*?\])`", PROTOCOLS)
     assert match is not None
     assert printed(triton, program, full_server) == match[1]
 
@@ -97,7 +103,8 @@ def test_triton_s_client_prints_what_is_shown(full_server: ServedPort, triton: P
 @pytest.mark.slow
 def test_the_metrics_shown_are_those_of_the_project_s_model(trained_full: FullModel) -> None:
     metrics = json.loads((trained_full.folder / METRICS_FILE).read_text())
-    shown = dict(re.findall(r"^\| ([^|]+?) \| \**([\d.]+)\** \(", README, re.MULTILINE))
+    page = (ROOT / "docs" / "flights.md").read_text()
+    shown = dict(re.findall(r"^\| ([^|]+?) \| \**([\d.]+)\** \(", page, re.MULTILINE))
 
     assert shown == {
         "XGBoost, 120 trees": f"{metrics['metrics']['test']['rmse']:.2f}",

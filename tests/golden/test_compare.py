@@ -14,11 +14,11 @@ import pytest
 
 from features.problem import PROBLEM
 from tabular_bento.data.dataset import Dataset
-from tabular_bento.monitoring.compare import job as compare_job
-from tabular_bento.monitoring.compare import models as compare_models
-from tabular_bento.monitoring.compare.job import run
-from tabular_bento.monitoring.compare.settings import CompareSettings
-from tabular_bento.monitoring.skew import job as skew_job
+from tabular_bento.monitoring import skew as skew_job
+from tabular_bento.monitoring.comparison import job as compare_job
+from tabular_bento.monitoring.comparison import models as compare_models
+from tabular_bento.monitoring.comparison.job import run
+from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.scoring.store import LocatedModel
 from tabular_bento.traffic.schema import FEATURES, INPUTS, OUTPUTS, PREDICTIONS
@@ -26,13 +26,27 @@ from tests.golden import monitored as golden
 from tests.golden.test_monitoring import same
 
 WORDS = (
-    ("more days of outcomes", "more days with labels"),
+    ("too wide to tell; more days of outcomes narrow it.", "too wide to tell."),
     ("outcomes", "labels"),
     ("standing", "status"),
 )
 FREE = ("format", "made_at", "name", "model", "fingerprint", "trained_at", "size_bytes", "log", "where", "settings")
-NEW = ("target", "unit")
+NEW = ("target", "unit", "needed")
 MEASURED = ("costs",)
+
+TOO_LITTLE = {
+    "compare 40 trees, not worse": "19,943 labels over 122 days; at this spread about 35,000 labels over 212 days",
+    "compare 40 trees on traffic": "21,508 labels over 123 days; at this spread about 140,000 labels over 770 days",
+    "compare 40 trees on too little": "1,114 labels over 7 days; at this spread about 20,000 labels over 124 days",
+}
+"""What changed since: minima follow from the data and the margin, and where the data does not decide, the last reason
+says how much would, instead of the first one that fewer than 35 days are not judged.
+"""
+
+WIDTH = 2e-3
+"""What changed since: Student's quantiles are exact, where they were good to three digits. The ends of an interval may
+differ by this share of its width.
+"""
 
 
 def now_named(value: Any) -> Any:
@@ -106,6 +120,11 @@ def _check(name: str, out: Path, dataset: Dataset | None, **settings: Any) -> No
                 {key: row[key] for key in ("row", "baseline", "candidate", "delta", "fields", "features")}
                 for row in one["agreement"]["worst"]
             ]
+    if name in TOO_LITTLE:
+        last = now["reasons"].pop()
+        assert last == f"Not enough data: {TOO_LITTLE[name]} would decide a margin of 1 %."
+        before["reasons"] = [reason for reason in before["reasons"] if "fewer than 35" not in reason]
+    _same_intervals(now, before)
     same(now, before)
     assert (result.target, result.unit) == ("arrival_delay", "minutes")
 
@@ -122,6 +141,17 @@ def test_comparisons_on_the_test_months_are_the_same(name: str, tmp_path: Path, 
 @pytest.mark.parametrize("name", ["compare 40 trees on traffic", "compare 40 trees on too little"])
 def test_comparisons_on_traffic_are_the_same(name: str, log: Path, tmp_path: Path) -> None:
     _check(name, tmp_path, None, traffic_dir=str(log))
+
+
+def _same_intervals(now: Any, before: Any) -> None:
+    """Check the intervals, and give both results those of before."""
+    if isinstance(now, dict) and now.get("interval") and before.get("interval"):
+        width = before["interval"][1] - before["interval"][0]
+        assert now["interval"] == pytest.approx(before["interval"], rel=0, abs=WIDTH * width)
+        now["interval"] = before["interval"]
+    for key in before if isinstance(before, dict) else range(len(before)):
+        if isinstance(before[key], dict | list):
+            _same_intervals(now[key], before[key])
 
 
 def _skew(name: str, directory: Path, out: Path, model: str | None = None) -> None:

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from features.problem import PROBLEM
-from tabular_bento.monitoring.replay.config import ReplayConfig
+from tabular_bento.monitoring.replay import ReplayConfig
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tabular_bento.protocol.tensors import Tensor, decode, encode

@@ -93,8 +93,8 @@ def test_two_problems_in_one_process(packages: dict[str, ModelPackage], tmp_path
         assert [one[target] for one in predictions] == expected
         assert {one["model"] for one in predictions} == {package.tag}
         assert next(one["data"] for one in tensors["outputs"] if one["name"] == target) == expected
-        assert f'door_rows_total{{door="http"}} {ROWS}.0' in metrics
-        assert f'door_rows_total{{door="rest"}} {ROWS}.0' in metrics
+        assert f'tabular_bento_predicted_rows_total{{protocol="http"}} {ROWS}.0' in metrics
+        assert f'tabular_bento_predicted_rows_total{{protocol="rest"}} {ROWS}.0' in metrics
 
         lines = logged(tmp_path / name)
         assert len(lines) == 2 * ROWS

@@ -12,7 +12,7 @@ import pytest
 from tabular_bento import releasing
 from tabular_bento.data import Dataset
 from tabular_bento.errors import CompareError, ReleaseError
-from tabular_bento.monitoring.compare import job
+from tabular_bento.monitoring.comparison import job
 from tabular_bento.releasing import ledger_of, release, rollback
 from tests.unit import models
 from tests.unit.models import PRICES

@@ -60,16 +60,28 @@ class Bins:
             indices[texts.is_null().to_numpy(zero_copy_only=False)] = MISSING
         return indices
 
+    @property
+    def categorical(self) -> list[str]:
+        """What the ordinary bins hold where each is one value, in words, in order; empty of intervals."""
+        return self.labels() if self._categories is not None or len(self._values) else []
+
+    @property
+    def bounds(self) -> list[float] | None:
+        """The bounds of the ordinary bins, one more than those, where they are intervals of numbers; else None."""
+        low, high = self._range
+        if self._categories is not None or len(self._values) or low > high:
+            return None
+        return [float(low), *self._edges.tolist(), float(high)]
+
     def labels(self) -> list[str]:
         """What the ordinary bins hold, in words, in order."""
         if self._categories is not None:
             return [repr(category) for category in self._categories]
         if len(self._values):
             return [self.text(value, 6) for value in self._values]
-        low, high = self._range
-        if low > high:
+        bounds = self.bounds
+        if bounds is None:
             return []
-        bounds = [low, *self._edges, high]
         return [f"{self.text(a, 4)} to {self.text(b, 4)}" for a, b in pairwise(bounds)]
 
     def text(self, value: float, digits: int) -> str:

@@ -10,13 +10,13 @@ for chance alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from tabular_bento.evaluation.reference.bins import MISSING, Bins, Counts, contributions, noise
+from tabular_bento.evaluation.reference.bins import FIRST, MISSING, Bins, Counts, contributions, noise
 from tabular_bento.evaluation.reference.thresholds import effective_hours
 from tabular_bento.features.clock import DAY
 
@@ -44,6 +44,13 @@ ENOUGH = 20
 """Windows that do not overlap, from which on a span has a margin of its own."""
 
 DRAWS = 400
+
+SPLITS = 64
+"""Random splits of the days into halves, of which each says how far two sets of days are apart."""
+
+STRATUM = 28
+"""Consecutive days of which each split takes half, so that both halves are of all seasons."""
+
 DIGITS = 6
 
 
@@ -71,7 +78,7 @@ def calibrate(
     days, spans, row_days = _days(event)
     daily = {name: _daily(Bins(profiles[name]), values, row_days, len(days)) for name, values in columns.items()}
     excess = {name: [_excess(counts, span) for span in spans] for name, counts in daily.items()}
-    rng = np.random.default_rng(seed)
+    rng, splits = np.random.default_rng(seed), _splits(len(days), np.random.default_rng(seed))
     return {
         "rows": list(ROWS),
         "days": spans,
@@ -83,6 +90,10 @@ def calibrate(
                 "usual": [_rounded(float(over.max())) for over in excess[name]],
                 "missing": [_rounded(_missing_rise(counts, span)) for span in spans],
                 "constant_days": _constant_days(columns[name], row_days),
+                "between": _rounded(_between(counts, splits, len(daily))),
+                "missing_between": _rounded(_missing_between(counts)),
+                "absent_days": _absent_days(Bins(profiles[name]), counts),
+                "present_days": _present_days(Bins(profiles[name]), counts),
             }
             for name, counts in daily.items()
         },
@@ -98,13 +109,18 @@ def _by_chance(
     chances = {
         name: [_rounded(_chance(column, rows, len(counts), rng)) for rows in ROWS] for name, column in counts.items()
     }
-    unknown = {"usual": [0.0], "missing": [0.0], "constant_days": 0}
+    unknown = {"usual": [0.0], "missing": [0.0], "constant_days": 0, "between": 0.0, "missing_between": 0.0}
+    present = {name: [1.0] * len(Bins(profiles[name]).categorical) for name in columns}
+    absent = {name: [0] * len(Bins(profiles[name]).categorical) for name in columns}
     return {
         "rows": list(ROWS),
         "days": [1],
         "margin": [1.0],
         "day_hours": 0.0,
-        "columns": {name: {"chance": chance, **unknown} for name, chance in chances.items()},
+        "columns": {
+            name: {"chance": chance, **unknown, "absent_days": absent[name], "present_days": present[name]}
+            for name, chance in chances.items()
+        },
     }
 
 
@@ -131,6 +147,46 @@ def usual_ratios(model: Array, naive: Array, event: NDArray[np.int64] | None) ->
         ratios = np.sqrt(ours[theirs > 0] / theirs[theirs > 0])
         found.append(_rounded(float(np.quantile(ratios, 1 - 1 / LEFT_OUT))) if len(ratios) else 1.0)
     return {"days": [float(span) for span in spans], "usual_ratio": found}
+
+
+def _present_days(bins: Bins, daily: Counts) -> list[float]:
+    """Of each category, or value of few, the share of the days with any."""
+    there = (daily[:, FIRST : FIRST + len(bins.categorical)] > 0).mean(axis=0)
+    return [_rounded(share) for share in there.tolist()]
+
+
+def error_spread(error: Array, event: NDArray[np.int64] | None) -> dict[str, dict[str, float]]:
+    """The entry `unseen` of a profile's `error`: how the mean error, and its mean square, differ between rows and days.
+
+    Parameters
+    ----------
+    error : ndarray of shape [n]
+        Prediction less label of rows that the model had not seen; NaN is left out.
+    event : ndarray of shape [n], optional
+        The rows' times in seconds since 1970; None where they have none.
+    """
+    known = ~np.isnan(error)
+    if not known.any():
+        return {}
+    days = None if event is None else np.unique(event[known] // DAY, return_inverse=True)[1]
+    return {"bias": _spread_of(error[known], days), "square": _spread_of(error[known] ** 2, days)}
+
+
+def _spread_of(values: Array, days: NDArray[np.int64] | None) -> dict[str, float]:
+    """Fields of `reference.thresholds.Spread`: variance components of rows and days.
+
+    The variance of the mean of a day is that of a ratio estimator (Cochran, Sampling Techniques, 1977, chapter 6); what
+    it has beyond the chance of its rows is between days.
+    """
+    mean, variance = float(values.mean()), float(values.var())
+    found = {"mean": _rounded(mean), "row_sd": _rounded(variance**0.5), "day_sd": 0.0, "rows": len(values), "days": 0}
+    if days is None or days.max() < 1:
+        return found
+    rows = np.bincount(days)
+    residual = np.bincount(days, weights=values) - mean * rows
+    of_day = float((residual**2).sum()) / (len(rows) - 1) / float(rows.mean()) ** 2
+    between = max(of_day - variance / float(rows.mean()), 0.0) ** 0.5
+    return found | {"day_sd": _rounded(between), "days": len(rows)}
 
 
 def _days(event: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int], NDArray[np.int64]]:
@@ -193,18 +249,69 @@ def _chance(counts: Counts, rows: int, columns: int, rng: np.random.Generator) -
 
     Reference and window are drawn again and again from the reference's shares, a parametric bootstrap (Efron and
     Tibshirani, 1993, chapter 6). So far into the tail the quantile is that of the scaled chi-squared variable with the
-    mean and variance of the draws (Satterthwaite, 1946), by the approximation of Wilson and Hilferty (1931).
+    mean and variance of the draws (Satterthwaite, 1946).
     """
     total = int(counts.sum())
     shares = counts / total
     index = contributions(rng.multinomial(total, shares, DRAWS), rng.multinomial(rows, shares, DRAWS)).sum(axis=-1)
+    return _far_quantile(index, columns)
+
+
+def _far_quantile(index: Array, columns: int) -> float:
+    """What the scaled chi-squared variable with the mean and variance of the draws exceeds as `_chance` says."""
     mean, variance = float(index.mean()), float(index.var())
     if not variance:
-        return 0.0
+        return mean
     freedom = 2 * mean**2 / variance
-    z = NormalDist().inv_cdf(1 - CHANCE / columns)
-    cube = 1 - 2 / (9 * freedom) + z * float(np.sqrt(2 / (9 * freedom)))
-    return mean * cube**3
+    return mean / freedom * float(stats.chi2.ppf(1 - CHANCE / columns, freedom))
+
+
+def _splits(days: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which days are in the first half, shape [SPLITS, days]: half of each `STRATUM` consecutive ones."""
+    order = rng.random((SPLITS, days))
+    first = np.zeros((SPLITS, days), dtype=np.bool_)
+    for start in range(0, days, STRATUM):
+        part = order[:, start : start + STRATUM]
+        first[:, start : start + STRATUM] = part < np.median(part, axis=1, keepdims=True)
+    return first
+
+
+def _between(daily: Counts, splits: NDArray[np.bool_], columns: int) -> float:
+    """What days differ by: times (1/d + 1/D), the index of d days against D others, as chance exceeds it.
+
+    The rows of a day are alike, as all flights of a stormy one are, so that days count and not rows: the design effect
+    of cluster samples (Kish, Survey Sampling, 1965, chapter 5).
+    """
+    days = len(daily)
+    if days < 4:
+        return 0.0
+    one = splits.astype(np.int64) @ daily
+    two = daily.sum(axis=0) - one
+    index = np.maximum(contributions(two, one).sum(axis=-1) - noise(two, one), 0.0)
+    return _far_quantile(index, columns) / (4 / days)
+
+
+def _missing_between(daily: Counts) -> float:
+    """The standard deviation of the share missing of days, in terms of that of single rows; 1 where whole days miss it.
+
+    The variance is that of a ratio estimator (Cochran, Sampling Techniques, 1977, chapter 6).
+    """
+    rows, missing = daily.sum(axis=1), daily[:, MISSING]
+    share = missing.sum() / rows.sum()
+    if len(daily) < 2 or not 0 < share < 1:
+        return 0.0
+    residual = missing - share * rows
+    return float(np.sqrt((residual**2).sum() / (len(daily) - 1) / (share * (1 - share))) / rows.mean())
+
+
+def _absent_days(bins: Bins, daily: Counts) -> list[int]:
+    """Of each category, or value of few, the longest run of days without any."""
+    found = []
+    for index in range(FIRST, FIRST + len(bins.categorical)):
+        there = np.flatnonzero(daily[:, index])
+        gaps = np.diff(np.concatenate([[-1], there, [len(daily)]])) - 1
+        found.append(int(gaps.max()))
+    return found
 
 
 def _missing_rise(daily: Counts, span: int) -> float:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from tabular_bento.errors import PackageError, PackageReferenceError
 from tabular_bento.evaluation.reference.bins import Bins, Counts
 from tabular_bento.evaluation.reference.estimate import ErrorModel
-from tabular_bento.evaluation.reference.thresholds import Thresholds
+from tabular_bento.evaluation.reference.thresholds import ErrorSpread, Thresholds
 from tabular_bento.evaluation.reference.vocabulary import Vocabulary
 from tabular_bento.problem import Declaration
 from tabular_bento.schema import Kind
@@ -108,6 +108,11 @@ class Reference:
     error: dict[str, Any] = field(default_factory=dict)
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
     error_model: ErrorModel | None = None
+
+    @property
+    def error_spread(self) -> ErrorSpread | None:
+        """The error of rows that the model had not seen; None in a package that is older than this."""
+        return ErrorSpread.from_profile(self.error)
 
     @classmethod
     def none(cls) -> Reference:

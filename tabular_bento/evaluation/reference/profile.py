@@ -9,6 +9,7 @@
 | naive_baseline | the mean of the labels, where the problem has no offset; else null |
 | error | of the model on rows that it did not see: RMSE with its 95 % interval, MAE, bias, `ratio_to_naive_baseline` |
 | error: days, usual_ratio | that ratio by span, as nearly all windows of the training part stayed below it |
+| error: unseen | of the error and its square on rows that it did not see: `reference.thresholds.Spread` |
 | error: estimate | by span, how far the error model was off: root mean square of ln(observed / estimated) |
 
 | key of a column | of | |

@@ -1,6 +1,6 @@
-"""What is wrong with the data, before any distance is looked at: lines, rows, clocks, and each column by itself.
+"""What is wrong with the data, before any column is looked at: lines, rows and clocks.
 
-And where to look first, for each kind of finding that asks for something; docs/drift.md says more.
+And where to look first, for each kind of finding that asks for something; docs/alarms.md says more.
 """
 
 from __future__ import annotations
@@ -8,34 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import numpy as np
-
-from tabular_bento.evaluation.reference.bins import OTHER
-from tabular_bento.evaluation.reference.package import Reference, ReferenceColumn
-from tabular_bento.evaluation.reference.vocabulary import NewValues, Vocabulary
-from tabular_bento.monitoring.drift.result import Column, Finding, Severity
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.monitoring.drift.result import Column, Finding
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.data import Query, RowCounts, WindowData
 from tabular_bento.monitoring.window.records import LABEL_COLUMNS, needed_columns
-from tabular_bento.monitoring.window.tally import Tally
-from tabular_bento.traffic.schema import feature_column, input_column
+from tabular_bento.traffic.schema import feature_column
 
 _ONE_DAY, _MOST = 1.5, 0.8
 """Windows of fewer days must be spread over this part of the hours that a day of training is spread over."""
 
-_ROUGHLY_CONSTANT = 0.9
-"""A reference of which this share is in one bin may well be constant for a while."""
-
-_NAMED = 5
-"""How many new values a finding names."""
-
-LONGEST = 40
-"""Characters that are shown of a value of the log, which may be of any length."""
-
 _FAULTY = re.compile(r": ([\w.]+) is (?:not of kind|-?NaN|-?Infinity)")
 """The column at fault, as `tabular_bento.traffic.lines` tells it."""
 
-_ADVICE = {
+ADVICE = {
     "bad_lines": "the lines named: which process wrote them, and what was deployed there since the last good window",
     "column_absent": "which server wrote the rows (their `model` and `declaration`), and what it was built from",
     "column_wrong_type": "the log's schemas/ folder: the newest one shows who changed the declaration",
@@ -45,6 +31,12 @@ _ADVICE = {
     "column_empty": "the client that sends {column} empty",
     "column_constant": "the source of {column}: a stuck sensor, or a default that someone fills in",
     "missing_rise": "which source or segment stopped sending {column}, and since when",
+    "missing_more": "which source or segment stopped sending {column}, and since when",
+    "category_gone": "whether these values are gone from the business, or their source has stopped",
+    "unit_changed": "the source of {column}: the unit that it sends, and since when",
+    "far_drift": "the source of {column} and its plot; it weighs little in this model, and may weigh more in the next",
+    "offset_drift": "the source of {column}; whatever is wrong with it is wrong with the prediction by as much",
+    "bias": "whether all segments have it; then the labels' source and clock, then train again",
     "column_infinite": "the division or the parser that makes {column}",
     "prediction_drift": "the features below that drifted, {worst} first; if none did, the mix of traffic has changed",
     "strong_drift": "{worst}: its units, codes or look-up table, against the source; then its plot below",
@@ -66,11 +58,14 @@ _ADVICE = {
     "worse_than_history": "whether the model was trained too long ago",
 }
 
+LONGEST = 40
+"""Characters that are shown of a value of the log, which may be of any length."""
+
 UNREADABLE = {
     "absent": "the log has no such column; the server that wrote it has other features than the model's package",
     "wrong_kind": "the log declares it as something else than {kind}; the declaration has changed under the model",
 }
-_UNREADABLE_KINDS = {"absent": "column_absent", "wrong_kind": "column_wrong_type"}
+UNREADABLE_KINDS = {"absent": "column_absent", "wrong_kind": "column_wrong_type"}
 
 
 def line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding]:
@@ -114,10 +109,10 @@ def broken_findings(data: WindowData, reference: Reference) -> Iterator[Finding]
     kinds = {column.name: column.kind for column in (*needed_columns(reference.declaration), *LABEL_COLUMNS)}
     for name, why in data.broken.items():
         text = f"{name}: {UNREADABLE[why].format(kind=kinds[name])}; no row can be judged without it"
-        yield Finding(severity="alarm", kind=_UNREADABLE_KINDS[why], column=name, text=text)
+        yield Finding(severity="alarm", kind=UNREADABLE_KINDS[why], column=name, text=text)
     for name, why in data.labels_broken.items():
         text = f"{name} of the labels: {UNREADABLE[why].format(kind=kinds[name])}; no label is joined"
-        yield Finding(severity="warning", kind="labels_unreadable", column=name, text=text)
+        yield Finding(severity="notice", kind="labels_unreadable", column=name, text=text)
 
 
 def row_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
@@ -131,83 +126,32 @@ def row_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
         yield note("no_event_time", text)
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"
-        yield Finding(severity="warning", kind="other_models", column=None, text=text)
+        yield Finding(severity="notice", kind="other_models", column=None, text=text)
     if rows.future:
         text = f"time: {rows.future:,} predictions are dated in the future, so a server's clock is ahead"
-        yield Finding(severity="warning", kind="clock_ahead", column="time", text=text)
+        yield Finding(severity="notice", kind="clock_ahead", column="time", text=text)
     for name, count in rows.unusable.items():
         text = f"{name}: {count:,} rows hold no number to measure an error by, and count as without a label"
-        yield Finding(severity="warning", kind="unusable_value", column=name, text=text)
+        yield Finding(severity="notice", kind="unusable_value", column=name, text=text)
     if rows.duplicates:
         yield note("duplicates", f"{rows.duplicates:,} rows repeat a prediction_id and were left out")
     if rows.without_id:
         text = f"prediction_id: {rows.without_id:,} rows have none and were left out"
-        yield Finding(severity="warning", kind="without_id", column="prediction_id", text=text)
+        yield Finding(severity="notice", kind="without_id", column="prediction_id", text=text)
 
 
-def column_findings(
-    column: Column,
-    reference: ReferenceColumn,
-    data: WindowData,
-    days: float,
-    settings: DriftSettings,
-) -> Iterator[Finding]:
-    """What there is to say of a column, its faults before its drift; at most one finding of each kind."""
-
-    def finding(severity: Severity, kind: str, text: str) -> Finding:
-        return Finding(severity=severity, kind=kind, column=column.name, text=f"{column.name}: {text}")
-
-    if (tally := data.tallies.get(column.name)) is None and reference.log_name in data.broken:
+def unjudged_finding(reference: Reference) -> Iterator[Finding]:
+    """What the model's package is too old to say."""
+    if reference.declaration is None:
         return
-    if tally is None:
-        yield finding("alarm", _UNREADABLE_KINDS[data.unreadable[column.name]], column.reason)
-        return
-    if not tally.n:
-        return
-    if tally.missing == 1 and column.missing_reference < 1:
-        yield finding("alarm", "column_all_missing", f"all of its {tally.n:,} values are missing; {_before(column)}")
-    elif column.missing_limit is not None and tally.missing > column.missing_limit:
-        yield finding("alarm", "missing_rise", f"{tally.missing:.1%} of its values are missing; {_before(column)}")
-    if tally.infinite:
-        yield finding("warning", "column_infinite", f"{tally.infinite:,} of its values are infinite")
-    if tally.constant and tally.missing < 1 and not _may_be_constant(reference, days):
-        yield finding("alarm", "column_constant", "all of its values are the same; a sensor or a join may be stuck")
-    named = any(
-        values.unknown and reference.log_name in (input_column(name), feature_column(name))
-        for name, values in data.texts.items()
-    )
-    if tally.other > settings.out_of_range_share and not named:
-        yield finding("warning", "out_of_range", _outside(reference, tally))
-    if column.drifted and tally.missing < 1:
-        severity: Severity = "alarm" if column.role == "prediction" else "warning"
-        yield finding(severity, f"{column.role}_drift", column.reason)
-
-
-def text_findings(data: WindowData, reference: Reference, settings: DriftSettings) -> Iterator[Finding]:
-    """Fields of categories: those that are empty more often than in training, and values that training never held."""
-    for name, why in data.texts_unreadable.items():
-        text = f"{name}: {UNREADABLE[why].format(kind='text')}"
-        yield Finding(severity="alarm", kind=_UNREADABLE_KINDS[why], column=name, text=text)
-    for name, values in data.texts.items():
-        if not values.rows:
-            continue
-        before = reference.vocabularies.get(name, Vocabulary()).empty
-        broken = values.empty > (before + settings.missing_rise) * values.rows
-        if broken or (values.empty and not before):
-            text = f"{name}: {values.empty:,} of {values.rows:,} values are empty"
-            text += f"; of the reference, {before:.1%} are" if before else ""
-            yield Finding(severity="alarm" if broken else "warning", kind="column_empty", column=name, text=text)
-        if values.unknown:
-            severity: Severity = "warning" if values.unknown > settings.out_of_range_share * values.rows else "note"
-            yield Finding(severity=severity, kind="new_category", column=name, text=f"{name}: {_new(values)}")
-
-
-def _new(values: NewValues) -> str:
-    named = values.most_common(_NAMED)
-    listed = ", ".join(f"{value[:LONGEST]!r} ({count:,})" for value, count in named)
-    more = ", ..." if len(values.counts) > len(named) else ""
-    share = values.unknown / values.rows
-    return f"{values.unknown:,} of {values.rows:,} values ({share:.2%}) were never seen in training: {listed}{more}"
+    lacking = []
+    if any(column.thresholds.absent_days is None for column in reference.columns):
+        lacking += ["categories that are gone", "how far sets of days are apart"]
+    if reference.error_spread is None:
+        lacking.append("the bias of the error")
+    if lacking:
+        text = f"the model's package is older than these rules, or had no rows for them: {', '.join(lacking)}"
+        yield note("not_judged", f"{text}; train again to have them judged")
 
 
 def note(kind: str, text: str) -> Finding:
@@ -215,26 +159,10 @@ def note(kind: str, text: str) -> Finding:
     return Finding(severity="note", kind=kind, column=None, text=text)
 
 
-def _may_be_constant(reference: ReferenceColumn, days: float) -> bool:
-    roughly = reference.counts.max() >= _ROUGHLY_CONSTANT * reference.counts.sum()
-    return bool(roughly) or reference.thresholds.may_be_constant(days)
-
-
-def _before(column: Column) -> str:
-    return f"of the reference, {column.missing_reference:.1%} are"
-
-
-def _outside(reference: ReferenceColumn, tally: Tally) -> str:
-    what = tally.bins.label(OTHER)
-    seen = f" (from {tally.minimum:.6g} to {tally.maximum:.6g})" if np.isfinite(tally.minimum) else ""
-    known = int(reference.counts[OTHER]) / max(reference.rows, 1)
-    return f"{tally.other:.1%} of its values are {what}{seen}; {known:.1%} were"
-
-
 def with_advice(finding: Finding, columns: list[Column]) -> Finding:
     """The finding with where to look; `columns` are from the most to the least drifted."""
-    if finding.severity == "note" or finding.kind not in _ADVICE:
+    if finding.severity == "note" or finding.kind not in ADVICE:
         return finding
     worst = [column.name for column in columns if column.drifted and column.weighs][:2]
-    text = _ADVICE[finding.kind].format(column=finding.column, worst=" and ".join(worst) or "the busiest sources")
+    text = ADVICE[finding.kind].format(column=finding.column, worst=" and ".join(worst) or "the busiest sources")
     return finding.model_copy(update={"look_at": text})

@@ -44,6 +44,8 @@ class Entry(BaseModel):
     bias: float | None
     ratio_to_naive_baseline: float | None
     estimated_rmse: float | None
+    scores: dict[str, float] = {}
+    """Score of each column in terms of its limit."""
 
     @classmethod
     def of(cls, result: DriftResult) -> Self:
@@ -72,6 +74,7 @@ class Entry(BaseModel):
             bias=errors.bias if errors else None,
             ratio_to_naive_baseline=result.labels.ratio_to_naive_baseline,
             estimated_rmse=result.estimate.rmse if result.estimate else None,
+            scores={column.name: round(column.excess, 4) for column in result.columns if column.excess is not None},
         )
 
     @property

@@ -6,6 +6,8 @@ hides nothing.
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +15,13 @@ from pathlib import Path
 from tabular_bento.evaluation.reference.estimate import Estimate
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.history import Entry, History
-from tabular_bento.monitoring.drift.page import page
+from tabular_bento.monitoring.drift.page import page, site
 from tabular_bento.monitoring.drift.performance import due_from, summarize
-from tabular_bento.monitoring.drift.result import FAILED, DriftResult, Finding
+from tabular_bento.monitoring.drift.result import EXIT_CODES, FAILED, DriftResult, Finding
 from tabular_bento.monitoring.drift.scores import score, score_columns
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.monitoring.drift.verdict import UNDATED, decide
-from tabular_bento.monitoring.files import write_whole
+from tabular_bento.monitoring.files import locked, write_whole
 from tabular_bento.monitoring.window.data import Query, WindowData
 from tabular_bento.monitoring.window.first_look import models_in
 from tabular_bento.monitoring.window.records import Measured
@@ -29,6 +31,9 @@ from tabular_bento.monitoring.window.tally import Tally
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
 HISTORY_FILE = "history.jsonl"
+INDEX_FILE = "index.html"
+RUNS = "runs"
+"""Folder of the results and reports of past windows, a folder each."""
 
 TREND = 26
 """Windows that the page shows the trend of."""
@@ -53,7 +58,7 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """What the command ends with: that of the verdict, or 3 where no `result.json` holds it."""
+        """What the command ends with: that of the result, or 3 where no `result.json` holds it."""
         return self.result.exit_code if self.written else FAILED
 
     def attempt(self, kind: str, what: str, act: Callable[[], object]) -> bool:
@@ -64,7 +69,7 @@ class Run:
             reason = (str(error).splitlines() or [""])[0]
             text = f"{what} ({type(error).__name__}: {reason}); the verdict does not rest on it"
             self.complaints.append(text)
-            self.result = self.result.with_finding(Finding(severity="warning", kind=kind, column=None, text=text))
+            self.result = self.result.with_finding(Finding(severity="notice", kind=kind, column=None, text=text))
             return False
         return True
 
@@ -80,15 +85,19 @@ def run(
     """Judge the window and write `result.json`, `history.jsonl` and `report.html` into the folder `out`, each whole.
 
     `model` is a tag of the BentoML store, by default the model that most rows of the window name. What `outputs` asks
-    for beside that follows; `means` says who reads the log, by default this process. A second run replaces the files,
-    and the window's line in the history.
+    for beside that follows; `options` says who reads the log, by default this process. A second run replaces the files,
+    and the window's line in the history. Result and report are kept in `runs/` as well, a folder for each window, and
+    `index.html` lists them.
 
     Raises MonitoringError where the model's package cannot be used, or rows cannot be spilled, and LogError where the
     log cannot be read. Whatever fails after the verdict is a finding.
     """
     outputs = outputs or OutputSettings()
     judgement = judge(query, model, settings or DriftSettings(), options)
-    done, history = Run(judgement.result), History(outputs.history or out / HISTORY_FILE)
+    result = judgement.result
+    if result.verdict == "warning" and outputs.exit_on == "warning":
+        result = result.model_copy(update={"exit_code": EXIT_CODES["drift"]})
+    done, history = Run(result), History(outputs.history or out / HISTORY_FILE)
 
     def record() -> None:
         done.result = history.record(done.result, outputs.alert_after, outputs.windows)
@@ -109,7 +118,12 @@ def run(
     done.written = done.attempt("result_failed", f"{RESULT_FILE} was not written", lambda: _write_result(out, done))
     done.attempt("textfile_failed", "the metrics were not written", textfile)
     done.attempt("workspace_failed", "the window is not in the Evidently workspace", workspace)
-    _write_report(out, done, judgement, history)
+    if _write_report(out, done, judgement, history):
+        done.attempt(
+            "page_failed",
+            "the report is not among those of past runs",
+            lambda: _keep(out, done.result, history, outputs.keep_runs),
+        )
     if done.complaints and done.written:  # the verdict is there; what is missing are the complaints
         done.attempt("result_failed", f"{RESULT_FILE} does not tell of what failed", lambda: _write_result(out, done))
     if outputs.webhook and done.result.alert.alert:
@@ -125,6 +139,8 @@ def judge(
         models = models_in(query, (options or ExecutionOptions()).workers)
         model = next((name for name, _ in models.most_common(1)), None)
     reference = Reference.load(model) if model else Reference.none()
+    if model:
+        settings.check_columns(names_of(reference))
     data = read_window(
         query,
         reference,
@@ -140,6 +156,12 @@ def judge(
             data.sample, event, data.days or UNDATED, settings.resamples, settings.seed
         )
     return judge_window(query, reference, data, settings, estimate=estimate)
+
+
+def names_of(reference: Reference) -> list[str]:
+    """The columns that settings may name."""
+    label = [reference.label.name] if reference.label else []
+    return [*(column.name for column in reference.columns), *label, *reference.vocabularies]
 
 
 def judge_window(
@@ -159,13 +181,13 @@ def _write_result(out: Path, done: Run) -> None:
     write_whole(out / RESULT_FILE, done.result.to_json())
 
 
-def _write_report(out: Path, done: Run, judgement: Judgement, history: History) -> None:
-    """The page with Evidently's plots; without them where they fail."""
+def _write_report(out: Path, done: Run, judgement: Judgement, history: History) -> bool:
+    """The page with Evidently's plots, or without them where they fail; whether there is one."""
     plots: list[str | None] = [None]
     trend: list[Entry] = [Entry.of(done.result)]
 
     def draw() -> None:
-        from tabular_bento.monitoring.drift.report import plot
+        from tabular_bento.monitoring.drift.evidently import plot
 
         plots[0] = plot(done.result, judgement.reference, judgement.data)
 
@@ -177,8 +199,37 @@ def _write_report(out: Path, done: Run, judgement: Judgement, history: History) 
 
     done.attempt("page_failed", "the page lacks Evidently's plots", draw)
     done.attempt("trend_failed", "the page lacks the windows before this one", look_back)
-    if not done.attempt("page_failed", f"{REPORT_FILE} was not written", lambda: write(plots[0])) and plots[0]:
-        done.attempt("page_failed", f"{REPORT_FILE} was not written without plots either", lambda: write(None))
+    if done.attempt("page_failed", f"{REPORT_FILE} was not written", lambda: write(plots[0])):
+        return True
+    return bool(plots[0]) and done.attempt(
+        "page_failed", f"{REPORT_FILE} was not written without plots either", lambda: write(None)
+    )
+
+
+def run_folder(entry: Entry) -> str:
+    """The name of the folder in `runs/` of a window; names are in order of the windows' beginnings."""
+    known = hashlib.sha256("\n".join(map(str, entry.key)).encode()).hexdigest()[:8]
+    return f"{entry.start:%Y-%m-%dT%H%M%S}_{entry.end:%Y-%m-%dT%H%M%S}_{known}"
+
+
+def _keep(out: Path, result: DriftResult, history: History, most: int) -> None:
+    """Keep the result and the report of the window, remove those of the earliest windows beyond `most`, list all."""
+    entry = Entry.of(result)
+    entries = history.entries() or [entry]
+    with locked(out / RUNS / INDEX_FILE):
+        folder = out / RUNS / run_folder(entry)
+        write_whole(folder / RESULT_FILE, result.to_json())
+        shutil.copyfile(out / REPORT_FILE, folder / f".{REPORT_FILE}")
+        (folder / f".{REPORT_FILE}").replace(folder / REPORT_FILE)
+        kept = sorted(path for path in (out / RUNS).iterdir() if path.is_dir() and path != folder)
+        for old in kept[: max(len(kept) + 1 - most, 0)]:
+            shutil.rmtree(old)
+        reports = {
+            one.key: f"{RUNS}/{run_folder(one)}/{REPORT_FILE}"
+            for one in entries
+            if (out / RUNS / run_folder(one) / REPORT_FILE).exists()
+        }
+        write_whole(out / INDEX_FILE, site(entries, reports, REPORT_FILE))
 
 
 def _post(url: str, out: Path, done: Run, outputs: OutputSettings) -> None:

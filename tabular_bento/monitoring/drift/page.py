@@ -1,90 +1,122 @@
-"""The page for people: verdict, findings and numbers first, Evidently's plots below. Self-contained HTML."""
+"""The page for people, and the site of the runs: what the templates `drift.html` and `runs.html` show.
+
+The first screen has the verdict, the columns that drifted most, the error over time and what to look at first; all
+that they rest on follows, and Evidently's own report is folded up at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
 from tabular_bento.monitoring.drift.checks import LONGEST
 from tabular_bento.monitoring.drift.history import Entry
-from tabular_bento.monitoring.drift.result import DriftResult, Finding, Verdict
-from tabular_bento.monitoring.drift.sections import error_section, table
-from tabular_bento.monitoring.drift.trend import trend
+from tabular_bento.monitoring.drift.performance import duration
+from tabular_bento.monitoring.drift.result import Column, DriftResult, Errors, Labels, Verdict
 from tabular_bento.monitoring.drift.verdict import SMALL_KINDS
+from tabular_bento.pages import charts, compressed, render
 
-_HEADLINES: dict[Verdict, tuple[str, str]] = {
-    "no_drift": ("No drift", "#1b7f4b"),
-    "drift": ("Drift", "#b3261e"),
-    "not_enough_data": ("Not enough data", "#8a5a00"),
-    "invalid_data": ("Invalid data", "#8a5a00"),
+TONES: dict[Verdict, str] = {
+    "no_drift": "good",
+    "warning": "warning",
+    "drift": "alarm",
+    "not_enough_data": "neutral",
+    "invalid_data": "alarm",
 }
+"""The class of the page's style that a verdict has."""
 
-_STYLE = """
-#verdict { font: 15px/1.5 system-ui, sans-serif; color: #1f2328; background: #fff; max-width: 1160px; margin: 0 auto;
-  padding: 24px; box-sizing: border-box; overflow-wrap: break-word; }
-#verdict h1 { color: #fff; font-size: 26px; margin: 0; padding: 14px 20px; border-radius: 8px; }
-#verdict h1 small { display: block; font-size: 15px; font-weight: 400; }
-#verdict h2 { font-size: 18px; margin: 28px 0 8px; }
-#verdict ol { list-style: none; margin: 0; padding: 0; }
-#verdict li { padding: 5px 0; border-bottom: 1px solid #eee; display: flex; gap: 12px; }
-#verdict li b { flex: 0 0 70px; font-weight: 600; }
-#verdict li span { overflow-wrap: anywhere; }
-#verdict li em { display: block; font-style: normal; color: #59636e; }
-#verdict .alarm b { color: #b3261e; } #verdict .warning b { color: #8a5a00; } #verdict .note b { color: #59636e; }
-#verdict .alarm em { color: #1f2328; font-weight: 600; }
-#verdict details { margin-top: 8px; } #verdict summary { cursor: pointer; color: #59636e; }
-#verdict table { border-collapse: collapse; width: 100%; font-size: 14px; }
-#verdict td, #verdict th { text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid #eee;
-  vertical-align: top; }
-#verdict td:last-child { overflow-wrap: anywhere; }
-#verdict .n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-#verdict tr.drifted td:first-child { color: #b3261e; font-weight: 600; }
-#verdict tr.guess td { color: #8a5a00; font-style: italic; }
-#verdict p { margin: 6px 0; } #verdict .muted { color: #59636e; }
-#verdict .charts { display: grid; grid-template-columns: 1fr 1fr; gap: 12px 24px; }
-#verdict figure { margin: 8px 0 0; } #verdict figcaption { font-size: 14px; font-weight: 600; }
-#verdict figcaption span { font-weight: 400; margin-left: 8px; }
-#verdict svg text { font: 11px system-ui, sans-serif; fill: #59636e; } #verdict svg { max-width: 100%; }
-"""
+SHOWN = 3
+"""Columns of the first screen."""
+
+FIRST = 3
+"""Findings of the first screen."""
+
+ASIDE = 2
+"""Bins of a histogram that are no part of its scale: missing values, and those out of range."""
+
+_DATES = re.compile(r"\d{4}-\d\d-\d\d to ")
 
 
 def page(result: DriftResult, plots: str | None, history: Sequence[Entry]) -> str:
-    """The whole page, from Evidently's HTML or without it; `history` are the last windows, this one the last."""
-    section = _section(result, history, has_plots=plots is not None)
-    if plots is None:
-        title = escape(f"{_HEADLINES[result.verdict][0]}: {result.model or 'no model'}")
-        return (
-            '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="UTF-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1.0">'
-            f"<title>{title}</title></head>\n<body>{section}</body>\n</html>\n"
-        )
-    head, body, rest = plots.partition("<body>")
-    if not body:
-        raise ValueError("Evidently's page has no <body>")
-    return head + body + section + rest
+    """The whole page.
 
-
-def _section(result: DriftResult, history: Sequence[Entry], has_plots: bool) -> str:
-    word, colour = _HEADLINES[result.verdict]
-    window = result.window
-    where = f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} by {window.on}"
-    below = (
-        "Evidently's plots, of a sample, are below the tables." if has_plots else "There are no plots of this window."
+    Parameters
+    ----------
+    result : DriftResult
+        The verdict and all that it rests on.
+    plots : str, optional
+        Evidently's page, None where there is none.
+    history : sequence of Entry
+        The last windows, this one the last.
+    """
+    findings = result.findings
+    asking = [finding for finding in findings if finding.severity != "note"]
+    return render(
+        "drift.html",
+        result=result,
+        tone=TONES[result.verdict],
+        alert=_alert(result),
+        lead=_lead(result),
+        size=_size(result),
+        columns_shown=[_shown(column) for column in _most_drifted(result.columns)],
+        performance=_performance(result),
+        no_performance=_no_performance(result),
+        look_first=asking[:FIRST],
+        nearest=", ".join(f"{one.name} ({one.excess:.0%} of it)" for one in result.columns[:SHOWN] if one.excess),
+        more=max(len(asking) - FIRST, 0),
+        asking=asking,
+        notes=[finding for finding in findings if finding.severity == "note"],
+        columns=[_row(column) for column in result.columns],
+        limits=_limits(result),
+        errors=_errors(result),
+        labels=_labels(result.labels),
+        ratios=_ratios(result.labels),
+        calibration=_calibration(result, history),
+        segments=[segment.model_copy(update={"value": segment.value[:LONGEST]}) for segment in result.segments],
+        segment_errors=_segment_errors(result),
+        trend=_trend(history, result.decision.max_drifted_share, result.settings.get("max_error_ratio") or 1.0),
+        windows=[_window(entry) for entry in history],
+        plots=compressed(plots) if plots else None,
     )
-    return f"""<section id="verdict"><style>{_STYLE}</style>
-<h1 style="background:{colour}">{word}{_alert(result)}<small>{escape(result.model or "no model")}, {where}</small></h1>
-<p>{_lead(result)} <span class="muted">{below}</span></p>
-<h2>Findings</h2>
-{_findings(result.findings)}
-{error_section(result)}
-<h2>Trend</h2>
-{trend(history, result.decision.max_drifted_share, result.settings["max_error_ratio"] or 1.0)}
-{_columns(result)}
-{_segments(result)}
-<h2>Rows</h2>
-{_rows(result)}
-</section>
-"""
+
+
+def site(history: Sequence[Entry], reports: Mapping[tuple[str | None, ...], str], latest: str | None) -> str:
+    """The page that lists past runs.
+
+    Parameters
+    ----------
+    history : sequence of Entry
+        All windows, the last one last.
+    reports : mapping
+        Where the report of a window is kept, relative to the page, by the window's key.
+    latest : str, optional
+        Where the report of the last run is.
+    """
+    groups: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in history:
+        groups.setdefault((entry.model, entry.on, round(entry.length / timedelta(hours=1))), []).append(entry)
+    ordered = sorted(groups.values(), key=lambda group: max(entry.made_at for entry in group), reverse=True)
+    return render(
+        "runs.html",
+        latest=latest,
+        count=len(history),
+        newest=max(history, key=lambda entry: entry.made_at, default=None),
+        tones=TONES,
+        groups=[
+            {
+                "model": group[0].model or "no model",
+                "length": duration(group[0].length / timedelta(hours=1)),
+                "on": group[0].on,
+                "windows": [_window(entry) for entry in group],
+                "trend": _trend(group, None, None),
+                "scores": _scores(group),
+                "runs": [(entry, reports.get(entry.key)) for entry in reversed(group)],
+            }
+            for group in ordered
+        ],
+    )
 
 
 def _alert(result: DriftResult) -> str:
@@ -92,21 +124,25 @@ def _alert(result: DriftResult) -> str:
     if result.verdict != "drift" or alert.of == 1:
         return ""
     counted = f"{alert.drifted} of the last {alert.windows} windows drifted, {alert.after} of {alert.of} alert"
-    return f": alert ({counted})" if alert.alert else f", no alert yet ({counted})"
+    return f"alert ({counted})" if alert.alert else f"no alert yet ({counted})"
 
 
 def _lead(result: DriftResult) -> str:
     decision = result.decision
-    parts = [f"{_size(result)}."]
+    parts = []
     if small := next((SMALL_KINDS[one.kind] for one in result.findings if one.kind in SMALL_KINDS), None):
         parts.append(f"{small.capitalize()} any column.")
     if decision.features_scored:
+        weighed = "inputs" if any(column.role == "input" for column in result.columns) else "features"
         parts.append(
-            f"{decision.features_drifted} of {decision.features_scored} {_weighed(result)} drifted "
+            f"{decision.features_drifted} of {decision.features_scored} {weighed} drifted "
             f"({decision.drifted_share or 0:.0%} by importance; the limit is {decision.max_drifted_share:.0%})."
         )
         parts.append("The prediction drifted." if decision.prediction_drifted else "The prediction did not drift.")
-    return escape(" ".join(parts))
+    if result.labels.model and result.labels.ratio_to_naive_baseline is not None:
+        ratio = result.labels.ratio_to_naive_baseline
+        parts.append(f"RMSE {result.labels.model.rmse:.2f}, {ratio:.3f} of the naive baseline's.")
+    return " ".join(parts)
 
 
 def _size(result: DriftResult) -> str:
@@ -115,101 +151,214 @@ def _size(result: DriftResult) -> str:
     return f"{result.rows.scored:,} rows{over}"
 
 
-def _weighed(result: DriftResult) -> str:
-    return "inputs" if any(column.role == "input" for column in result.columns) else "features"
-
-
-def _findings(findings: list[Finding]) -> str:
-    """Alarms and warnings in order; notes, which ask for nothing, folded up."""
-    shown, notes = ([one for one in findings if (one.severity == "note") is noted] for noted in (False, True))
-    folded = (
-        f"<details><summary>{len(notes)} more that ask for nothing</summary>{_list(notes)}</details>" if notes else ""
-    )
-    return (_list(shown) if shown else "<p>Nothing that asks for anything.</p>") + folded
-
-
-def _list(findings: list[Finding]) -> str:
-    lines = (
-        f'<li class="{finding.severity}"><b>{finding.severity}</b><span>{escape(finding.text)}'
-        f"{f'<em>Look first at {escape(finding.look_at)}.</em>' if finding.look_at else ''}</span></li>"
-        for finding in findings
-    )
-    return f"<ol>{''.join(lines)}</ol>"
-
-
-def _columns(result: DriftResult) -> str:
-    if not result.columns:
-        return ""
-    rows = (
-        [
-            column.name,
-            column.role,
-            _number(column.score, ".3f"),
-            _number(column.threshold, ".3f"),
-            f"{column.n:,}",
-            _number(column.missing_reference, ".1%"),
-            _number(column.missing, ".1%"),
-            column.reason,
-        ]
-        for column in result.columns
-    )
-    head = ("column", "role", "PSI", "limit", "rows", "missing then", "now", "what moved")
-    marks = ["drifted" if column.drifted else "" for column in result.columns]
-    limits = f"The limits are those of windows of the training rows with {_size(result)}."
-    if result.decision.days is None:
-        limits = f"The limits are those of {_size(result)} drawn at random from the training rows."
+def _limits(result: DriftResult) -> str:
     if all(column.threshold is None for column in result.columns):
-        limits = "No limit applies to this window."
-    what = f"Population stability index on fixed bins, of all rows; higher is further from the reference. {limits}"
-    note = f'<p class="muted">{what}</p>'
-    return f"<h2>Columns</h2>{note}{table(head, rows, numbers_from=2, numbers_to=7, marks=marks)}"
+        return "No limit applies to this window."
+    if result.decision.days is None:
+        return f"The limits are those of {_size(result)} drawn at random from the training rows."
+    return f"The limits are those of windows of the training rows with {_size(result)}."
 
 
-def _segments(result: DriftResult) -> str:
-    if not result.segments:
-        return ""
-    lines = (
-        [
-            segment.value[:LONGEST],
-            f"{segment.rows:,}",
-            f"{segment.share:.1%}",
-            f"{segment.labels:,}",
-            _number(segment.rmse, ".2f"),
-            _number(segment.ratio_to_naive_baseline, ".3f"),
-            _number(segment.drifted_share, ".0%"),
-            ", ".join(segment.drifted) or ("none" if segment.compared else "too few rows to compare"),
-        ]
-        for segment in result.segments
-    )
-    ratio, share = "of the naive baseline's", "drifted, by importance"
-    head = (result.by or "", "rows", "share", "labels", "RMSE", ratio, share, "columns")
-    note = (
-        "Each is compared with the reference's rows of the same value, which are few: this points at where to look, "
-        "and the verdict does not rest on it."
-    )
-    return f'<h2>By {escape(result.by or "")}</h2><p class="muted">{note}</p>{table(head, lines, 1, 7)}'
+def _most_drifted(columns: Sequence[Column]) -> list[Column]:
+    drawn = [column for column in columns if column.histogram is not None]
+    return sorted(drawn, key=lambda column: not column.drifted)[:SHOWN]
 
 
-def _rows(result: DriftResult) -> str:
-    rows, labels = result.rows, result.labels
-    predictions = (
-        f"Predictions: {rows.scored:,} judged; left out {rows.duplicates:,} repeated, {rows.other_models:,} of other "
-        f"models, {rows.without_id:,} without an id; {rows.truncated:,} truncated and {rows.bad:,} bad lines in the "
-        "window."
+def _shown(column: Column) -> dict[str, Any]:
+    """A column of the first screen, with its histogram."""
+    found = column.histogram
+    assert found is not None
+    figure = charts.histograms(
+        ["missing", "other", *found.bins[ASIDE:]],
+        found.reference,
+        found.window,
+        edges=found.edges,
+        aside=ASIDE,
+        dates=found.edges is not None and any(map(_DATES.match, found.bins[ASIDE:])),
     )
-    joined = (
-        f"Labels: {labels.matched:,} matched, {labels.repeated:,} repeated, "
-        f"{labels.contradictory:,} contradictory; {labels.elsewhere:,} of predictions elsewhere in the log, "
-        f"{labels.unknown:,} of unknown ones; {labels.truncated:,} truncated and {labels.bad:,} bad lines."
-    )
-    if labels.before_prediction or rows.future:
-        joined += (
-            f" Clocks: {rows.future:,} predictions are dated in the future, {labels.before_prediction:,} labels "
-            "came before their prediction."
+    return {"column": column, "figure": figure}
+
+
+def _row(column: Column) -> dict[str, Any]:
+    """A row of the table of columns; the bins of its sparkline are shares, of missing and unknown values too."""
+    found = column.histogram
+    if found is None:
+        return {"column": column, "reference": [], "window": []}
+    shares = {}
+    for name, counts in (("reference", found.reference), ("window", found.window)):
+        total = sum(counts) or 1
+        shares[name] = [count / total for count in counts]
+    kept = [i for i in range(len(found.bins)) if i >= ASIDE or max(share[i] for share in shares.values()) > 0]
+    return {"column": column, **{name: [share[i] for i in kept] for name, share in shares.items()}}
+
+
+def _performance(result: DriftResult) -> charts.Figure | None:
+    """The error by day or hour, or of the whole window where it has no time; None without labels."""
+    points = result.performance
+    if points:
+        intervals = [point.rmse_interval for point in points]
+        line = charts.Line(
+            "model",
+            [point.start.isoformat() for point in points],
+            [point.rmse for point in points],
+            low=[interval and interval[0] for interval in intervals],
+            high=[interval and interval[1] for interval in intervals],
+            text=[f"of {point.n:,} rows" for point in points],
         )
-    made = f"Made {result.made_at:%Y-%m-%d %H:%M} UTC from {result.window.log}."
-    return "".join(f"<p>{escape(text)}</p>" for text in (predictions, joined, made))
+        return charts.series([line], band=result.performance_band, band_name="usual in the reference", title="RMSE")
+    rows = [
+        charts.Interval(name, errors.rmse, *(errors.rmse_interval or (None, None)))
+        for name, errors in _measured(result.labels)
+    ]
+    if result.estimate:
+        rows.append(charts.Interval("estimate", result.estimate.rmse, *result.estimate.rmse_interval, hollow=True))
+    return charts.intervals(rows, title="RMSE") if rows else None
 
 
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+def _no_performance(result: DriftResult) -> str:
+    """What the chart of errors lacks, in words."""
+    labels = result.labels
+    if labels.model is None:
+        missing = _labels(labels) if not labels.matched else "No label is due yet."
+        return missing + (" Shown is the error estimated without labels." if result.estimate else "")
+    if not result.performance:
+        return "The rows have no time of their own, so the error is of the whole window."
+    return ""
+
+
+def _measured(labels: Labels) -> list[tuple[str, Errors]]:
+    measured = (
+        ("model", labels.model),
+        ("historical baseline", labels.historical_baseline),
+        ("naive baseline", labels.naive_baseline),
+    )
+    return [(name, errors) for name, errors in measured if errors]
+
+
+def _errors(result: DriftResult) -> list[dict[str, Any]]:
+    """Rows of the table of errors."""
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "guess": False,
+            "n": errors.n,
+            "cells": [
+                (errors.rmse, errors.rmse_interval),
+                (errors.mae, errors.mae_interval),
+                (errors.bias, errors.bias_interval),
+            ],
+        }
+        for name, errors in _measured(result.labels)
+    ]
+    if estimate := result.estimate:
+        cells = [(estimate.rmse, estimate.rmse_interval), (estimate.mae, estimate.mae_interval), (None, None)]
+        rows.append({"name": "model, estimated without labels", "guess": True, "n": estimate.n, "cells": cells})
+    return rows
+
+
+def _labels(labels: Labels) -> str:
+    maturity = labels.maturity
+    if not labels.matched and maturity is None:
+        return "No label has come yet, so how old a prediction must be to have one is not known either."
+    delay = labels.median_delay_hours
+    late = f", {duration(max(delay, 0))} after it (median)" if delay is not None else ""
+    parts = [f"{labels.matched:,} predictions have a label, {labels.coverage or 0:.1%} of all{late}."]
+    if maturity:
+        parts.append(
+            f"{maturity.predictions:,} ({maturity.share:.1%}) are due, being older than {duration(maturity.hours)} "
+            f"({'as set' if maturity.source == 'setting' else 'within which 95 % of the labels came'}); "
+            f"{maturity.coverage or 0:.1%} of those have one."
+        )
+    return " ".join(parts)
+
+
+def _ratios(labels: Labels) -> str:
+    pairs = (
+        ("the naive baseline", labels.ratio_to_naive_baseline, labels.ratio_interval),
+        ("the historical baseline", labels.ratio_to_historical_baseline, labels.historical_ratio_interval),
+    )
+    found = [
+        f"{ratio:.3f} {f'({interval[0]:.3f} to {interval[1]:.3f}) ' if interval else ''}of that of {name}"
+        for name, ratio, interval in pairs
+        if ratio
+    ]
+    judged = labels.maturity is None or labels.maturity.judged
+    return f"RMSE is {' and '.join(found)}{'' if judged else ': too little to judge'}." if found else ""
+
+
+def _calibration(result: DriftResult, history: Sequence[Entry]) -> charts.Figure | None:
+    """The error estimated without labels against the observed one, by window; None with fewer than two windows."""
+    known = [entry for entry in history if entry.rmse is not None and entry.estimated_rmse is not None]
+    if len(known) < 2:
+        return None
+    return charts.scatter(
+        [entry.estimated_rmse for entry in known],
+        [entry.rmse for entry in known],
+        x_title="RMSE estimated without labels",
+        y_title="RMSE observed",
+        diagonal=True,
+        text=[f"{entry.start:%Y-%m-%d}" for entry in known],
+        last=known[-1].key == Entry.of(result).key,
+    )
+
+
+def _segment_errors(result: DriftResult) -> charts.Figure | None:
+    measured = [segment for segment in result.segments if segment.rmse is not None][:12]
+    if not measured:
+        return None
+    return charts.bars(
+        [segment.value[:LONGEST] for segment in measured], [segment.rmse or 0.0 for segment in measured], title="RMSE"
+    )
+
+
+def _trend(history: Sequence[Entry], share: float | None, ratio: float | None) -> list[dict[str, Any]]:
+    """The charts of windows in order of time: those that have two points or more."""
+    x = [entry.start.isoformat() for entry in history]
+    rmse = charts.Line("of due labels", x, [entry.rmse for entry in history])
+    estimated = charts.Line(
+        "estimated without labels", x, [entry.estimated_rmse for entry in history], colour=charts.THIRD, dashed=True
+    )
+    wanted: list[tuple[str, list[charts.Line], float | None, bool]] = [
+        ("RMSE", [rmse, estimated], None, False),
+        (
+            "RMSE over the naive baseline's",
+            [charts.Line("ratio", x, [entry.ratio_to_naive_baseline for entry in history])],
+            ratio,
+            False,
+        ),
+        (
+            "Features drifted, by importance",
+            [charts.Line("share", x, [entry.drifted_share for entry in history])],
+            share,
+            True,
+        ),
+        ("Prediction's score over its limit", [charts.Line("score", x, [e.prediction for e in history])], 1.0, False),
+        ("Predictions with a label", [charts.Line("share", x, [entry.coverage for entry in history])], None, True),
+    ]
+    shown = []
+    for title, lines, limit, percent in wanted:
+        known = [line for line in lines if sum(value is not None for value in line.y) > 1]
+        if known:
+            figure = charts.series(known, limit=limit, percent=percent)
+            shown.append({"title": title, "figure": figure})
+    return shown
+
+
+def _scores(history: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Each column's score over its limit, by window, the highest of the last window first."""
+    names = {name for entry in history for name in entry.scores}
+    rows = [{"name": name, "values": [entry.scores.get(name) for entry in history]} for name in sorted(names)]
+    return sorted(rows, key=lambda row: -(row["values"][-1] or 0.0))
+
+
+def _window(entry: Entry) -> dict[str, str]:
+    """A window's square in the strip of verdicts."""
+    marks: dict[Verdict, str] = {
+        "no_drift": "✓",
+        "warning": "W",
+        "drift": "D",
+        "not_enough_data": "?",
+        "invalid_data": "!",
+    }
+    words = f"{entry.start:%Y-%m-%d %H:%M}: {entry.verdict.replace('_', ' ')}{', alert' if entry.alert else ''}"
+    return {"mark": marks[entry.verdict], "tone": TONES[entry.verdict], "words": words, "alert": str(entry.alert)}

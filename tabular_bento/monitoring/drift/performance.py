@@ -7,6 +7,7 @@ predictions alone, those as old as nearly all labels take to come.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 from tabular_bento.evaluation.metrics import interval_of_blocks
 from tabular_bento.evaluation.reference.estimate import Interval
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.evaluation.reference.thresholds import HOUR
+from tabular_bento.evaluation.reference.thresholds import HOUR, RARE
 from tabular_bento.features.clock import DAY
 from tabular_bento.monitoring.drift.checks import note
-from tabular_bento.monitoring.drift.result import Errors, Finding, Labels, Maturity
+from tabular_bento.monitoring.drift.result import Errors, Finding, Labels, Maturity, PerformancePoint, Severity
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import (
     ABSOLUTE,
@@ -39,6 +40,9 @@ Array = NDArray[np.float64]
 
 MIN_BLOCKS = 5
 """The bootstrap draws days from this many on, and hours of a shorter window; rows where they have no event time."""
+
+FEW_DAYS = 3
+"""Windows of fewer days are shown by the hour."""
 
 _NOT_MEASURED = dict.fromkeys(
     (
@@ -159,6 +163,37 @@ def _ratio(sums: Array, whose: int, settings: DriftSettings) -> tuple[float | No
     return ratio, (float(low), float(high))
 
 
+def series(data: WindowData, settings: DriftSettings) -> list[PerformancePoint]:
+    """The errors of mature predictions by the day, and of a window of fewer than three days by the hour."""
+    index = due_from(data, settings)
+    if index is None or not data.dated:
+        return []
+    mature = data.blocks.aged(index)
+    some = mature.matched > 0
+    if not some.any():
+        return []
+    hours, where = np.unique(mature.hour[some], return_inverse=True)
+    counts = np.bincount(where, weights=mature.matched[some]).astype(np.int64)
+    squares = np.bincount(where, weights=mature.sums[some, MODEL + SQUARE]).astype(np.float64)
+    days = hours * HOUR // DAY
+    by_hour = days[-1] - days[0] < FEW_DAYS - 1
+    starts = np.flatnonzero(np.append(True, np.diff(hours if by_hour else days) > 0))
+    points = []
+    ends = [*starts[1:].tolist(), len(hours)]
+    for first, end in zip(starts.tolist(), ends, strict=True):
+        n, square = counts[first:end], squares[first:end]
+        second = int(hours[first] * HOUR if by_hour else days[first] * DAY)
+        points.append(
+            PerformancePoint(
+                start=datetime.fromtimestamp(second, UTC).replace(tzinfo=None),
+                n=int(n.sum()),
+                rmse=float(np.sqrt(square.sum() / n.sum())),
+                rmse_interval=interval_of_blocks(square, n, np.sqrt, settings.resamples, settings.seed),
+            )
+        )
+    return points
+
+
 def label_findings(labels: Labels, reference: Reference, days: float, settings: DriftSettings) -> Iterator[Finding]:
     """The observed performance where it can be judged, else why it cannot; then what is wrong with the labels."""
     maturity = labels.maturity
@@ -168,7 +203,7 @@ def label_findings(labels: Labels, reference: Reference, days: float, settings: 
             f"{maturity.matched:,} of {maturity.predictions:,} predictions older than {duration(maturity.hours)} have "
             "a label: those that came may not be like the others, so the error is not judged"
         )
-        yield _warning("low_coverage", text)
+        yield _notice("low_coverage", text)
     if not labels.matched:
         yield note("no_labels", "no prediction of the window has a label yet, so its error is not known")
     elif labels.model is None:
@@ -203,30 +238,58 @@ def _error_findings(
         )
     else:
         yield note("observed_performance_allowed", f"{text}, as is allowed")
+    yield from _bias_findings(model, reference, days, settings)
     history = labels.historical_ratio_interval
     if history and history[0] > 1:
         text = (
             f"RMSE is {labels.ratio_to_historical_baseline:.3f} of that of the historical baseline: the look-up table "
             "is better"
         )
-        yield _warning("worse_than_history", text)
+        yield _notice("worse_than_history", text)
+
+
+def band(labels: Labels, reference: Reference, days: float) -> Interval | None:
+    """The RMSE of windows like this one of rows that the model had not seen."""
+    known = reference.error_spread
+    return known.band(labels.model.n, days) if known and labels.model else None
+
+
+def _bias_findings(model: Errors, reference: Reference, days: float, settings: DriftSettings) -> Iterator[Finding]:
+    """Whether predictions are further off to one side than those of windows of unseen rows were.
+
+    The mean of prediction less label is a paired difference: a shift of the labels by a part of their deviation, which
+    their distribution hides, is many times the deviation of this mean.
+    """
+    known = reference.error_spread
+    if known is None:
+        return
+    limit = max(known.bias.limit(model.n, days, RARE), settings.bias_floor * known.rmse)
+    off = model.bias - known.bias.mean
+    if abs(off) > limit:
+        text = (
+            f"predictions are {abs(off):.2f} {'above' if off > 0 else 'below'} the labels on average, apart from the "
+            f"{known.bias.mean:+.2f} of rows that the model had not seen; windows of {days:.0f} days differ by up to "
+            f"{limit:.2f}"
+        )
+        level: Severity = "alarm" if abs(off) > (1 + settings.strong_drift) * limit else "warning"
+        yield Finding(severity=level, kind="bias", column=None, text=text)
 
 
 def _faults(labels: Labels) -> Iterator[Finding]:
     if labels.before_prediction:
         text = f"time: {labels.before_prediction:,} labels were received before their prediction was made"
-        yield _warning("label_before_prediction", text, "time")
+        yield _notice("label_before_prediction", text, "time")
     if labels.contradictory:
         text = f"{labels.contradictory:,} predictions have labels that differ; the latest of each counts"
-        yield _warning("contradictory_labels", text)
+        yield _notice("contradictory_labels", text)
     if labels.unknown:
-        yield _warning("unknown_labels", f"{labels.unknown:,} labels are of predictions that the log does not hold")
+        yield _notice("unknown_labels", f"{labels.unknown:,} labels are of predictions that the log does not hold")
     if labels.bad:
-        yield _warning("bad_labels", f"{labels.bad:,} labels cannot be read and were left out")
+        yield _notice("bad_labels", f"{labels.bad:,} labels cannot be read and were left out")
 
 
-def _warning(kind: str, text: str, column: str | None = None) -> Finding:
-    return Finding(severity="warning", kind=kind, column=column, text=text)
+def _notice(kind: str, text: str, column: str | None = None) -> Finding:
+    return Finding(severity="notice", kind=kind, column=column, text=text)
 
 
 def duration(hours: float) -> str:

@@ -14,13 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from tabular_bento.evaluation.reference.estimate import Estimate, Interval
 from tabular_bento.evaluation.reference.package import Role
 
-FORMAT = 4
+FORMAT = 5
 
-Verdict = Literal["no_drift", "drift", "not_enough_data", "invalid_data"]
-Severity = Literal["alarm", "warning", "note"]
+Verdict = Literal["no_drift", "warning", "drift", "not_enough_data", "invalid_data"]
+Severity = Literal["alarm", "warning", "notice", "note"]
 
-EXIT_CODES: dict[Verdict, int] = {"no_drift": 0, "drift": 1, "not_enough_data": 2, "invalid_data": 2}
-"""What the command ends with. A drift that `--alert-after` holds back ends with 0."""
+EXIT_CODES: dict[Verdict, int] = {"no_drift": 0, "warning": 0, "drift": 1, "not_enough_data": 2, "invalid_data": 2}
+"""What the command ends with. A drift that `--alert-after` holds back ends with 0, a warning with 1 where it is asked
+to.
+"""
 
 FAILED = 3
 """What it ends with where there is no verdict, or no `result.json` holds it."""
@@ -58,6 +60,17 @@ class Rows(_Part):
     examples: Annotated[list[str], Field(description="Where some truncated and bad lines are, and why")]
 
 
+class Histogram(_Part):
+    """Rows of one column by the reference's bins."""
+
+    bins: Annotated[list[str], Field(description="What each bin holds; the first two are missing and out of range")]
+    edges: Annotated[
+        list[float] | None, Field(description="Of the bins from the third on, where they are intervals of numbers")
+    ]
+    reference: list[int]
+    window: list[int]
+
+
 class Column(_Part):
     """One column of the window against the reference."""
 
@@ -81,6 +94,7 @@ class Column(_Part):
     healthy: Annotated[bool, Field(description="Whether it is plain, varying numbers or text, and goes to Evidently")]
     drifted: bool
     reason: Annotated[str, Field(description="In plain words")]
+    histogram: Annotated[Histogram | None, Field(description="Null without rows")] = None
 
     @property
     def weighs(self) -> bool:
@@ -152,6 +166,15 @@ class Labels(_Part):
     blocks: Annotated[Literal["day", "hour", "row"] | None, Field(description="What the bootstrap draws")]
 
 
+class PerformancePoint(_Part):
+    """The error of the mature predictions of one day, or hour."""
+
+    start: datetime
+    n: int
+    rmse: float
+    rmse_interval: Annotated[Interval | None, Field(description="By the hours of the day; null for an hour")]
+
+
 class Finding(_Part):
     """Something to look at, in plain words."""
 
@@ -218,15 +241,27 @@ class DriftResult(_Part):
     findings: list[Finding]
     columns: list[Column]
     labels: Labels
+    performance: Annotated[
+        list[PerformancePoint],
+        Field(description="By the day, or hour of less than three days; empty without event time or labels"),
+    ] = []
+    performance_band: Annotated[
+        Interval | None,
+        Field(description="RMSE of windows that the model had not seen; null if unknown"),
+    ] = None
     estimate: Annotated[Estimate | None, Field(description="Null without rows or an error model")]
     by: Annotated[str | None, Field(description="The field that `segments` are the values of (--by)")] = None
     segments: Annotated[list[Segment], Field(description="From the most rows to the fewest")] = []
     settings: Annotated[dict[str, float | None], Field(description="What made an alarm")]
+    column_settings: Annotated[
+        dict[str, dict[str, float | bool]], Field(description="Settings of single columns, where they differ")
+    ] = {}
 
     def with_alert(self, alert: Alert) -> Self:
         """The same with another decision on the alert, and the exit code that follows from it."""
         calm = self.verdict == "drift" and not alert.alert
-        return self.model_copy(update={"alert": alert, "exit_code": 0 if calm else EXIT_CODES[self.verdict]})
+        code = self.exit_code if self.verdict == "warning" else 0 if calm else EXIT_CODES[self.verdict]
+        return self.model_copy(update={"alert": alert, "exit_code": code})
 
     def with_finding(self, finding: Finding) -> Self:
         """The same with one more finding, the last."""

@@ -7,7 +7,7 @@ import numpy as np
 from tabular_bento.evaluation.reference.bins import MISSING, OTHER, contributions, middle, noise
 from tabular_bento.evaluation.reference.package import ReferenceColumn
 from tabular_bento.monitoring.drift.checks import UNREADABLE
-from tabular_bento.monitoring.drift.result import Column
+from tabular_bento.monitoring.drift.result import Column, Histogram
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.data import WindowData
 from tabular_bento.monitoring.window.tally import Tally
@@ -35,14 +35,19 @@ def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSet
     """
     n, healthy = tally.n, tally.n > 0 and tally.missing < 1 and not tally.infinite and not tally.constant
     index = threshold = expected = usual = limit = None
-    drifted, reason = False, "no rows"
+    own, fixed = settings.column(column.name), settings.psi_limit(column.name)
+    drifted, reason, histogram = False, "no rows", None
     before = int(column.counts[MISSING]) / max(column.rows, 1)
     if n and column.rows:
         parts = contributions(column.counts, tally.counts)
         index, expected = float(parts.sum()), float(noise(column.counts, tally.counts))
         usual = column.thresholds.usual_index(days)
-        threshold = column.thresholds.index(n, days, settings.psi_floor)
-        limit = before + column.thresholds.missing_rise(n, days, before, settings.missing_rise)
+        histogram = _histogram(column, tally)
+    if index is not None and settings.ignores(column.name):
+        reason = "the settings ignore it"
+    elif index is not None:
+        threshold = fixed or column.thresholds.index(n, days, own.psi_floor)
+        limit = before + column.thresholds.missing_rise(n, days, before, own.missing_rise)
         drifted = index > threshold
         reason = _reason(column, tally, int(parts.argmax()), drifted)
     return Column(
@@ -64,6 +69,17 @@ def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSet
         healthy=healthy,
         drifted=drifted,
         reason=reason,
+        histogram=histogram,
+    )
+
+
+def _histogram(column: ReferenceColumn, tally: Tally) -> Histogram:
+    bins = column.bins
+    return Histogram(
+        bins=[bins.label(MISSING), bins.label(OTHER), *bins.labels()],
+        edges=bins.bounds,
+        reference=column.counts.tolist(),
+        window=tally.counts.tolist(),
     )
 
 

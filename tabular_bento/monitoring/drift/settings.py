@@ -6,15 +6,33 @@ A setting comes from an option of the command, else from the environment variabl
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tabular_bento.errors import ConfigError
 from tabular_bento.evaluation.reference.calibration import MATERIAL
 
 PREFIX = "TABULAR_BENTO_DRIFT_"
+
+
+class ColumnSettings(BaseModel):
+    """Limits of one column, `[drift.columns.NAME]`; what is left out is as for all columns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ignore: bool = Field(False, description="Whether the column is shown only, and decides nothing.")
+    psi_limit: float | None = Field(None, gt=0, description="A fixed limit of its index, in place of the calibrated.")
+    psi_floor: float | None = Field(None, gt=0, description="As for all columns, and so the rest.")
+    missing_rise: float | None = Field(None, gt=0, le=1)
+    missing_notable: float | None = Field(None, gt=0, le=1)
+    out_of_range_share: float | None = Field(None, ge=0, le=1)
+    gone_share: float | None = Field(None, ge=0, le=1)
+    strange_share: float | None = Field(None, ge=0, le=1)
+    far_drift: float | None = Field(None, ge=1)
 
 
 class DriftSettings(BaseSettings):
@@ -27,7 +45,13 @@ class DriftSettings(BaseSettings):
         MATERIAL, gt=0, description="An index below this is no drift, however certain: it is too small to matter."
     )
     missing_rise: float = Field(
-        0.1, gt=0, le=1, description="A column breaks when its missing share is this much above what is usual."
+        0.05,
+        gt=0,
+        le=1,
+        description="Drift when a column's missing share is this much above the reference's, and more than is usual.",
+    )
+    missing_notable: float = Field(
+        0.02, gt=0, le=1, description="A warning when it is this much above, and more than is usual."
     )
     max_drifted_share: float = Field(
         0.1, ge=0, le=1, description="Drift when more than this share of the features drifts, weighted by importance."
@@ -57,11 +81,55 @@ class DriftSettings(BaseSettings):
         0.01, ge=0, le=1, description="`invalid_data` when more than this share of the window's lines cannot be read."
     )
     out_of_range_share: float = Field(
-        0.01, ge=0, le=1, description="A finding when more than this share of a column is out of the reference's range."
+        0.01,
+        ge=0,
+        le=1,
+        description="A warning when more than this share of a column is new or out of range.",
+    )
+    gone_share: float = Field(0.02, ge=0, le=1, description="A warning when a category of this share is gone.")
+    strange_share: float = Field(0.05, ge=0, le=1, description="Drift when it is more than this share.")
+    far_drift: float = Field(
+        2.0, ge=1, description="A warning when one column, whatever it weighs, is at so many times its limit."
+    )
+    bias_floor: float = Field(
+        0.1,
+        ge=0,
+        description="A bias that is off by less than this share of the RMSE of unseen rows is too small to matter.",
+    )
+    columns: dict[str, ColumnSettings] = Field(
+        default_factory=dict, description="Limits of single columns, by their names in the report."
     )
     sample: int = Field(5_000, ge=100, description="Rows that the page's plots are drawn from.")
     seed: int = Field(20130101, ge=0, description="Of that sample, and of the bootstrap.")
     resamples: int = Field(1_000, ge=100, description="Bootstrap resamples behind each interval.")
+
+    def column(self, name: str) -> Self:
+        """The settings of one column: its own where it has some, else those of all."""
+        own = self.columns.get(name)
+        if own is None:
+            return self
+        given = own.model_dump(exclude_none=True, exclude={"ignore", "psi_limit"})
+        return self.model_copy(update=given)
+
+    def ignores(self, name: str) -> bool:
+        """Whether a column decides nothing."""
+        return name in self.columns and self.columns[name].ignore
+
+    def psi_limit(self, name: str) -> float | None:
+        """The fixed limit of a column's index, if it has one."""
+        return self.columns[name].psi_limit if name in self.columns else None
+
+    def check_columns(self, known: Iterable[str]) -> None:
+        """Raise ConfigError, with the names that there are, where `columns` names one that is not known."""
+        names = sorted(set(known))
+        if unknown := sorted(set(self.columns) - set(names)):
+            raise ConfigError(
+                f"[drift.columns] names {unknown[0]!r}, which is no column; there are: {', '.join(names)}."
+            )
+
+    def limits(self) -> dict[str, float | None]:
+        """The settings of all columns as numbers."""
+        return self.model_dump(exclude={"columns"})
 
 
 class OutputSettings(BaseSettings):
@@ -70,6 +138,9 @@ class OutputSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     history: Path | None = Field(None, description="File of all verdicts; by default history.jsonl beside the result.")
+    exit_on: Literal["drift", "warning"] = Field(
+        "drift", description="From which verdict on the command ends with exit code 1."
+    )
     alert_after: int = Field(1, ge=1, description="Alert when so many of the last windows are drift, with this one.")
     alert_of: int | None = Field(None, ge=1, description="Of so many windows in a row; by default as many.")
     textfile: Path | None = Field(None, description="File of metrics for Prometheus' node_exporter.")
@@ -77,6 +148,9 @@ class OutputSettings(BaseSettings):
     webhook: str | None = Field(None, description="Address that an alert is posted to as JSON.")
     webhook_attempts: int = Field(3, ge=1, le=10, description="How often to try.")
     webhook_timeout: float = Field(5.0, gt=0, le=60, description="Seconds that each attempt may take.")
+    keep_runs: int = Field(
+        60, ge=1, description="Windows whose result and report are kept in runs/; the earliest are removed beyond it."
+    )
     link_base: str | None = Field(None, description="Address under which --out is served, for the webhook's links.")
 
     @model_validator(mode="after")

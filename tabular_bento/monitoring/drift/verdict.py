@@ -10,14 +10,19 @@ The rules, first that holds:
    - the prediction drifts,
    - the drifted features, weighted by importance, are more than `max_drifted_share` of all,
    - one feature is so far beyond its limit that the others need not agree: by `strong_drift` times the limit for a
-     feature of at least the mean importance, and by the more times the less it weighs,
+     feature of at least the mean importance or the offset, and by the more times the less it weighs,
    - a column is constant for twice as long as ever in training, or wholly missing or empty, or the share that it misses
      rises by more than `missing_rise` and more than is usual,
+   - of a column, whatever it weighs, more than `strange_share` is new, out of range, or of a category that is gone; or
+     its unit has changed (`drift.quality`),
+   - predictions are off to one side by twice what chance and days explain,
    - the observed performance is too bad: RMSE over that of the naive baseline above `max_error_ratio`, and above what
      is usual for the span, by all of its 95 % interval, of at least `min_labels` mature predictions of which at least
      `min_coverage` have a label. The ratio, not the RMSE: there are days that are hard for every model. An estimate of
      the error decides nothing.
-4. `no_drift` otherwise; single drifted columns are findings still.
+4. `warning` where a finding of `WARNING_KINDS` is a warning: the same rules with lower limits, the offset or the labels
+   beyond their limits, and single columns far beyond theirs.
+5. `no_drift` otherwise; single drifted columns are findings still.
 
 A column drifts above its own limit, calibrated at training for windows of as many days and rows
 (`reference.calibration`), all columns together being right but for one window in 26 that is like those of training.
@@ -33,14 +38,14 @@ from tabular_bento.evaluation.reference.estimate import Estimate
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.checks import (
     broken_findings,
-    column_findings,
     line_findings,
     row_findings,
     size_finding,
-    text_findings,
+    unjudged_finding,
     with_advice,
 )
-from tabular_bento.monitoring.drift.performance import label_findings
+from tabular_bento.monitoring.drift.performance import band, label_findings, series
+from tabular_bento.monitoring.drift.quality import column_findings, text_findings, unit_findings
 from tabular_bento.monitoring.drift.result import (
     EXIT_CODES,
     Alert,
@@ -66,9 +71,27 @@ DRIFT_KINDS = (
     "prediction_drift",
     "strong_drift",
     "share_of_features",
+    "category_gone",
+    "new_category",
+    "unit_changed",
+    "out_of_range",
     "observed_performance",
+    "bias",
 )
-"""Findings that make the verdict `drift`, given enough rows; the plainest first."""
+"""Findings that make the verdict `drift` as alarms, given enough rows; the plainest first."""
+
+WARNING_KINDS = (
+    "column_infinite",
+    "missing_more",
+    "category_gone",
+    "new_category",
+    "out_of_range",
+    "offset_drift",
+    "far_drift",
+    "bias",
+    "label_drift",
+)
+"""Findings that make the verdict `warning` as warnings, where nothing makes another."""
 
 INVALID_KINDS = ("bad_lines", "column_absent", "column_wrong_type")
 """Findings that make the verdict `invalid_data`."""
@@ -82,7 +105,7 @@ FACTS = ("column_all_missing", "column_empty", "observed_performance")
 UNDATED = 1.0
 """Days that a window is taken to span where its rows have no event time: their limits do not depend on it."""
 
-_SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "note")
+_SEVERITIES: tuple[Severity, ...] = ("alarm", "warning", "notice", "note")
 
 
 def decide(
@@ -107,20 +130,24 @@ def decide(
     weight = sum(column.importance for column in features)
     drifted_weight = sum(column.importance for column in features if column.drifted)
     share = drifted_weight / weight if weight else None
+    offset = reference.declaration.offset if reference.declaration else None
     references = {column.name: column for column in reference.columns}
     findings = [
         *line_findings(data.rows, settings),
         *broken_findings(data, reference),
         *row_findings(data, reference),
+        *unjudged_finding(reference),
         *text_findings(data, reference, settings),
         *_share_findings(features, share, settings),
-        *_strong_findings(features, settings),
+        *_strong_findings(features, offset, settings),
+        *_offset_findings(columns, offset),
+        *unit_findings(columns, reference, data, settings),
         *label_findings(labels, reference, days, settings),
         *(
             finding
             for column in columns
-            if column.name in references
-            for finding in column_findings(column, references[column.name], data, days, settings)
+            if column.name in references and not settings.ignores(column.name)
+            for finding in column_findings(column, references[column.name], data, days, settings.column(column.name))
         ),
         *(_label_drift(column) for column in columns if column.role == "label" and column.drifted),
     ]
@@ -151,10 +178,13 @@ def decide(
         findings=[with_advice(finding, columns) for finding in findings],
         columns=columns,
         labels=labels,
+        performance=series(data, settings),
+        performance_band=band(labels, reference, days),
         estimate=estimate,
         by=query.by,
         segments=segment_results(query, reference, data, settings, judged=small is None),
-        settings=settings.model_dump(),
+        settings=settings.limits(),
+        column_settings={name: own.model_dump(exclude_none=True) for name, own in settings.columns.items()},
     )
 
 
@@ -170,8 +200,8 @@ def _of_small(findings: list[Finding], small: Finding) -> Iterator[Finding]:
     """What is left to say of a small window: nothing that rests on a limit."""
     for finding in findings:
         if finding.kind in FACTS:
-            yield finding.model_copy(update={"severity": "note" if small.kind == "few_rows" else "warning"})
-        elif finding.kind not in (*DRIFT_KINDS, "out_of_range"):
+            yield finding.model_copy(update={"severity": "note" if small.kind == "few_rows" else "notice"})
+        elif finding.kind not in (*DRIFT_KINDS, *WARNING_KINDS):
             yield finding
 
 
@@ -185,7 +215,9 @@ def _verdict(findings: list[Finding]) -> tuple[Verdict, list[str]]:
     for verdict, decisive in verdicts:
         if reasons := [kind for kind in decisive if kind in kinds]:
             return verdict, reasons
-    return "no_drift", []
+    warned = {finding.kind for finding in findings if finding.severity == "warning"}
+    reasons = [kind for kind in WARNING_KINDS if kind in warned]
+    return ("warning", reasons) if reasons else ("no_drift", [])
 
 
 def _share_findings(features: list[Column], share: float | None, settings: DriftSettings) -> Iterator[Finding]:
@@ -203,18 +235,32 @@ def _what(features: list[Column]) -> str:
     return "inputs" if any(column.role == "input" for column in features) else "features"
 
 
-def _strong_findings(features: list[Column], settings: DriftSettings) -> Iterator[Finding]:
-    """One finding that names the features whose shift is enough by itself."""
+def _strong_findings(features: list[Column], offset: str | None, settings: DriftSettings) -> Iterator[Finding]:
+    """One finding that names the features whose shift is enough by itself.
+
+    The offset weighs all that a feature can: it is added whole to the prediction.
+    """
+
+    def weight(column: Column) -> float:
+        return 1.0 if column.name == offset else min(column.importance / mean, 1)
+
     mean = sum(column.importance for column in features) / max(len(features), 1)
     strong = [
         (column.name, column.excess)
         for column in features
-        if mean and column.excess and (column.excess - 1) * min(column.importance / mean, 1) >= settings.strong_drift
+        if mean and column.excess and (column.excess - 1) * weight(column) >= settings.strong_drift
     ]
     if strong:
         names = ", ".join(f"{name} is at {excess:.1f} times its limit" for name, excess in strong[:4])
         text = f"{names}{', ...' if len(strong) > 4 else ''}: enough, given its importance, whatever the others do"
         yield Finding(severity="alarm", kind="strong_drift", column=None, text=text)
+
+
+def _offset_findings(columns: list[Column], offset: str | None) -> Iterator[Finding]:
+    for column in columns:
+        if column.name == offset and column.drifted:
+            text = f"{column.name}, which is added whole to the prediction, drifted: {column.reason}"
+            yield Finding(severity="warning", kind="offset_drift", column=column.name, text=text)
 
 
 def _label_drift(column: Column) -> Finding:

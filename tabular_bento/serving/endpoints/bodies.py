@@ -16,11 +16,13 @@ from starlette.responses import Response
 from tabular_bento.errors import OverloadError, TooLargeError
 from tabular_bento.protocol.requests import ErrorResponse, explain
 from tabular_bento.serving.settings import ServingSettings
-from tabular_bento.serving.status import STATUS, outcome_of
+from tabular_bento.serving.status import CODES, status_of
 
 logger = logging.getLogger("bentoml.endpoints")
 
 _RETRY_LATER = {"Retry-After": str(OverloadError.retry_after)}
+
+DRAINING = "The server is draining."
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -35,11 +37,11 @@ def guarded(endpoint: Endpoint, message: Callable[[Exception], str]) -> Endpoint
         except ValidationError as error:
             return json_response(400, explain(error).model_dump())
         except Exception as error:
-            outcome = outcome_of(error)
-            if outcome == "failed":
+            status = status_of(error)
+            if status == "failed":
                 logger.exception("%s %s failed", request.method, request.url.path)
-            status, _ = STATUS[outcome]
-            return error_response(status, message(error), _RETRY_LATER if status == 503 else None)
+            code, _ = CODES[status]
+            return error_response(code, message(error), _RETRY_LATER if code == 503 else None)
 
     return respond
 

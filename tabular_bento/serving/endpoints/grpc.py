@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,6 @@ from tabular_bento.errors import ScoringError
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
 from tabular_bento.serving.batching import QUIET_TURNS
-from tabular_bento.serving.endpoints.certificates import server_credentials
 from tabular_bento.serving.endpoints.handler import RequestHandler
 from tabular_bento.serving.endpoints.servicer import InferenceServicer
 from tabular_bento.serving.ports import why_not
@@ -31,6 +31,9 @@ SETTLE_SECONDS = 1.0
 
 LINGER_SECONDS = 0.5
 """A server that ends cuts what streams are open once there was no prediction for this long."""
+
+
+_CERT, _KEY, _CA = (f"{PREFIX}GRPC_TLS_{name}" for name in ("CERT", "KEY", "CLIENT_CA"))
 
 
 def check_grpc(settings: ServingSettings) -> None:
@@ -48,6 +51,32 @@ def check_grpc(settings: ServingSettings) -> None:
             f"The gRPC port {settings.grpc_port} {fault}, or set {PREFIX}GRPC_PORT or {PREFIX}GRPC_HOST to another."
         )
     server_credentials(settings)
+
+
+def server_credentials(settings: ServingSettings) -> grpc.ServerCredentials | None:
+    """TLS as the settings want it, None where they want none. Raises ScoringError where it cannot be had."""
+    certificate, key, authority = settings.grpc_tls_cert, settings.grpc_tls_key, settings.grpc_tls_client_ca
+    if certificate is None and key is None:
+        if authority is not None:
+            raise ScoringError(f"{_CA} needs {_CERT} and {_KEY}: set all three, or none.")
+        return None
+    if certificate is None or key is None:
+        raise ScoringError(f"{_CERT} and {_KEY} go together: set both, or neither.")
+    try:
+        pair = (key.read_bytes(), certificate.read_bytes())
+        root = authority.read_bytes() if authority else None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key, password="")
+        if authority:
+            context.load_verify_locations(authority)
+    except ssl.SSLError as error:
+        raise ScoringError(
+            f"The certificates of gRPC cannot be used ({error.reason or error}): {_CERT} and {_KEY} must be PEM files "
+            f"that belong together, and {_CA} that of an authority."
+        ) from error
+    except OSError as error:
+        raise ScoringError(f"The certificates of gRPC cannot be read: {error}.") from error
+    return grpc.ssl_server_credentials([pair], root, require_client_auth=root is not None)
 
 
 class GRPCServer:

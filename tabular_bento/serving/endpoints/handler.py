@@ -21,7 +21,7 @@ from tabular_bento.serving.metrics import CountedRequest, Metrics, RequestMetric
 from tabular_bento.serving.sampling import Sampler
 from tabular_bento.serving.service import PredictionService
 from tabular_bento.serving.settings import ServingSettings
-from tabular_bento.serving.status import message_of, outcome_of
+from tabular_bento.serving.status import message_of, status_of
 from tabular_bento.serving.tracing import row_traces, start_tracing
 
 REQUEST_ID = "x-request-id"
@@ -134,7 +134,7 @@ class RequestHandler:
         return message_of(error, self.settings.timeout_seconds)
 
     def request(self, endpoint: str, headers: Headers) -> AbstractContextManager[CountedRequest]:
-        """Count a request to `endpoint`, and how it ended; `headers` are asked for where it is traced or logged."""
+        """Count a request to `endpoint` with its status; `headers` are asked for where it is traced or logged."""
         return self._observed(endpoint, headers, self._counts.begin(endpoint), partial(self._counts.end, endpoint))
 
     def feedback(self, headers: Headers) -> AbstractContextManager[CountedRequest]:
@@ -152,15 +152,15 @@ class RequestHandler:
             if self.tracing is not None:
                 counted.span = self.tracing.begin(what, headers())
             yield counted
-            counted.outcome = "answered"
+            counted.status = "ok"
         except BaseException as raised:
-            counted.outcome, error = outcome_of(raised), raised
+            counted.status, error = status_of(raised), raised
             raise
         finally:
             end(counted)
             if self.tracing is not None:
                 self.tracing.end(counted, error)
-            if self._log.wants(counted.outcome):
+            if self._log.wants(counted.status):
                 counted.request_id = counted.request_id or _request_id(headers())
                 self._log.write(what, counted)
 

@@ -1,18 +1,20 @@
-"""The JSON endpoints: POST /predict, POST /feedback, GET /model and GET /docs.json."""
+"""The endpoints over HTTP: POST /predict, POST /feedback, GET /model and GET /docs.json, and the router of all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from tabular_bento.errors import TooLargeError
 from tabular_bento.protocol.openapi import openapi
-from tabular_bento.serving.endpoints.bodies import guarded, json_response, read_body
+from tabular_bento.serving.endpoints.bodies import error_response, guarded, json_response, read_body
 from tabular_bento.serving.endpoints.handler import RequestHandler
+from tabular_bento.serving.endpoints.rest import RESTEndpoints
 
 
 class JSONEndpoints:
@@ -64,3 +66,23 @@ class JSONEndpoints:
     async def docs(self, _: Request) -> Response:
         """The OpenAPI description."""
         return json_response(200, openapi(self._document(), self._handler.requests, self._handler.problem))
+
+
+def router_of(handler: RequestHandler, document: Callable[[], dict[str, Any]], other: Any) -> Router:
+    """The endpoints over HTTP; what is none of them goes on to `other`."""
+
+    async def default(scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"]
+        app = error_response(404, f"{path[:200]} is not served here.") if path.startswith("/v2/") else other
+        await app(scope, receive, send)
+
+    routes = [*JSONEndpoints(handler, document).routes, *RESTEndpoints(handler).routes]
+    return Router(routes, redirect_slashes=False, default=default)
+
+
+async def route(router: Router, scope: Any, receive: Any, send: Any) -> None:
+    """Have the router respond; a wrong method has the shape of every error."""
+    try:
+        await router(scope, receive, send)
+    except HTTPException as error:
+        await error_response(error.status_code, f"{error.detail}.")(scope, receive, send)

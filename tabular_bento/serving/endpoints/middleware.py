@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Router
 
 from tabular_bento.serving.bento import Application, remove_time_limits
-from tabular_bento.serving.endpoints.bodies import error_response
+from tabular_bento.serving.endpoints.bodies import DRAINING, error_response
 from tabular_bento.serving.endpoints.grpc import GRPCServer
 from tabular_bento.serving.endpoints.handler import RequestHandler
-from tabular_bento.serving.endpoints.routing import DRAINING, route, router_of
+from tabular_bento.serving.endpoints.http import route, router_of
 from tabular_bento.serving.logs import configure_logs
 from tabular_bento.serving.metrics import Metrics, separate_folder
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from tabular_bento.errors import RequestError
 from tabular_bento.protocol.tensors import NUMPY_TYPES, Tensor, check_model, encode, scored_by, shown
-from tabular_bento.serving.endpoints.bodies import error_response, guarded, json_response, read_body
+from tabular_bento.serving.endpoints.bodies import DRAINING, error_response, guarded, json_response, read_body
 from tabular_bento.serving.endpoints.handler import RequestHandler
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -103,7 +103,7 @@ class RESTEndpoints:
 
     def _readiness(self, ready: dict[str, Any]) -> Response:
         if self._handler.draining:
-            return error_response(503, "The server is draining.")
+            return error_response(503, DRAINING)
         return json_response(200, ready)
 
 

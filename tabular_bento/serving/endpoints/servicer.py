@@ -17,7 +17,7 @@ from tabular_bento.protocol.messages import InferenceMessages, InferenceRequest
 from tabular_bento.protocol.predictions import PredictionBatch
 from tabular_bento.protocol.tensors import check_model, scored_by
 from tabular_bento.serving.endpoints.handler import REQUEST_ID, RequestHandler
-from tabular_bento.serving.status import STATUS, outcome_of
+from tabular_bento.serving.status import CODES, status_of
 
 logger = logging.getLogger("bentoml.endpoints")
 
@@ -84,7 +84,7 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         return await self._guarded(context, lambda: self._begin(request, context).response())
 
     async def ModelStreamInfer(self, request_iterator: Any, context: Context) -> None:  # noqa: ARG002, N802
-        """Responses in the order of the requests, which are computed side by side."""
+        """Responses in the order of the requests, which are computed concurrently."""
         begun: asyncio.Queue[_Inference | None] = asyncio.Queue(STREAM_AHEAD)
         sending = asyncio.create_task(self._send(context, begun))
         try:
@@ -133,11 +133,11 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
         raise AssertionError("abort returned")
 
     def _explained(self, error: Exception) -> tuple[grpc.StatusCode, str]:
-        """Code and message of an error; one that nobody foresaw is logged."""
-        outcome = outcome_of(error)
-        if outcome == "failed":
+        """Code and message of an error; an unforeseen one is logged."""
+        status = status_of(error)
+        if status == "failed":
             logger.error("a gRPC call failed", exc_info=error)
-        return grpc.StatusCode[STATUS[outcome][1]], self._handler.message(error)
+        return grpc.StatusCode[CODES[status][1]], self._handler.message(error)
 
 
 class _Inference:
@@ -191,7 +191,7 @@ class _Inference:
         return response
 
     def abandon(self) -> None:
-        """Drop it: nobody waits for the response any more."""
+        """Drop it: its caller no longer waits."""
         if self._error is None:
             self._predictions.cancel()
             self._end(asyncio.CancelledError())

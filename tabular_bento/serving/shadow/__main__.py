@@ -21,8 +21,8 @@ from pathlib import Path
 from tabular_bento.errors import ProjectError, ScoringError
 from tabular_bento.project import Project
 from tabular_bento.serving.settings import read_settings
-from tabular_bento.serving.shadow.progress import ProgressFile
 from tabular_bento.serving.shadow.scorer import ShadowScorer, load_candidate
+from tabular_bento.serving.shadow.tail import ProgressFile
 
 REFUSED = 3
 _PR_SET_PDEATHSIG = 1

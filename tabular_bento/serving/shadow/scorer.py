@@ -1,4 +1,4 @@
-"""The candidate's side: rows from the log to the candidate to the shadow's log, within a budget."""
+"""What runs in the shadow's process: rows from the log to the candidate to the shadow's log, within a budget."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
 from tabular_bento.serving.metrics import Metrics
 from tabular_bento.serving.settings import ServingSettings
-from tabular_bento.serving.shadow.progress import Progress, ProgressFile
-from tabular_bento.serving.shadow.tail import LogTail
+from tabular_bento.serving.shadow.tail import LogTail, Progress, ProgressFile
 from tabular_bento.traffic.log import Outputs, ShadowLog, rows_of_lines
 from tabular_bento.traffic.schema import PREDICTIONS
 from tabular_bento.traffic.writer import owner_of
@@ -29,10 +28,12 @@ REPORT_SECONDS = 60.0
 
 
 class ShadowMetrics:
-    """Rows that were scored, dropped, or failed on. Both sides make these: the metrics of all processes are summed."""
+    """Rows that were scored, dropped, or failed on. Worker and shadow make these: metrics are summed."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self.rows, self.dropped, self.failures = map(metrics.make, ("shadow_rows", "shadow_dropped", "shadow_failures"))
+        self.rows, self.dropped, self.failures = map(
+            metrics.make, ("shadow_rows", "shadow_dropped_rows", "shadow_failed_rows")
+        )
 
 
 class ShadowScorer:

@@ -1,4 +1,4 @@
-"""The worker's side: starts the shadow's process, watches it, starts it again a few times, and ends it."""
+"""What runs in the worker: starts the shadow's process, watches it, starts it again a few times, and ends it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tabular_bento.errors import ScoringError
 from tabular_bento.scoring.store import LocatedModel, find_model
 from tabular_bento.serving.metrics import Metrics
 from tabular_bento.serving.settings import ServingSettings
-from tabular_bento.serving.shadow.progress import Progress, ProgressFile
 from tabular_bento.serving.shadow.scorer import ShadowMetrics
+from tabular_bento.serving.shadow.tail import Progress, ProgressFile
 
 logger = logging.getLogger("bentoml.shadow")
 
@@ -113,7 +113,7 @@ class Shadow:
 
     def _set(self, state: str) -> None:
         self.state = state
-        self._up.set(state == "scoring")
+        self._up.set(state in ("scoring", "in service"))
 
     async def _supervise(self, located: LocatedModel) -> None:
         while True:

@@ -35,7 +35,7 @@ def test_the_server_at_the_port_takes_the_released_model_and_another_is_left_alo
         result = run_command("reload", "--port", str(one.process.port), "--json")
         assert result.returncode == 0, result.stderr
         document = json.loads(result.stdout)
-        assert (document["pid"], document["model"], document["outcomes"]) == (
+        assert (document["pid"], document["model"], document["statuses"]) == (
             one.process.process.pid,
             champion(store),
             {"exchanged": 1},

@@ -21,9 +21,11 @@ from tabular_bento.problem import Problem
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.serving import application
 from tabular_bento.serving.ports import free_port
+from tabular_bento.serving.settings import ServingSettings
 from tabular_bento.traffic.log import TrafficLog
 from tests.flights.rows import EXAMPLE, SECOND
 from tests.integration.misbehaving import Handler, Misbehaving, MisbehavingServicer, Predictions, bad, bad_grpc
+from tests.integration.serving.clients import metrics_of, risen
 from tests.serving import ServedPort
 from tests.unit import models
 
@@ -254,6 +256,28 @@ def test_over_grpc_a_busy_server_is_asked_again(bad: Misbehaving, bad_grpc: Misb
     with Client(bad.url, grpc=f"127.0.0.1:{bad_grpc.port}") as client:
         assert len(client.predict([EXAMPLE], "grpc")) == 1
     assert bad_grpc.calls == 3
+
+
+def test_over_grpc_a_message_that_grpc_finds_too_large_is_sent_once(
+    bad: Misbehaving, bad_grpc: MisbehavingServicer
+) -> None:
+    message = "SERVER: Received message larger than max (2097152 vs. 1048576)"
+    bad_grpc.fault = lambda context, _: context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, message)
+    with Client(bad.url, grpc=f"127.0.0.1:{bad_grpc.port}") as client, pytest.raises(RefusedError, match="larger"):
+        client.predict([EXAMPLE], "grpc")
+    assert bad_grpc.calls == 1
+
+
+def test_over_grpc_more_rows_than_a_server_takes_are_sent_once(server: ServedPort) -> None:
+    rows, before = [EXAMPLE] * (ServingSettings().max_rows + 1), metrics_of(server)
+    with (
+        Client(server.process.url, grpc=f"127.0.0.1:{server.grpc_port}") as client,
+        pytest.raises(RefusedError, match="send it in parts") as refused,
+    ):
+        client.predict(rows, "grpc")
+    assert refused.value.status == "INVALID_ARGUMENT"
+    counted = risen(before, metrics_of(server))
+    assert counted["tabular_bento_requests_total", "grpc", "too_large"] == 1
 
 
 def test_the_project_is_no_part_of_it(bad: Misbehaving) -> None:

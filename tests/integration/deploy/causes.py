@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ import psutil
 from tabular_bento.scoring.manifest import write_manifest
 from tests.conftest import ROOT, copy_of_store
 from tests.integration.deploy.exporter import node_exporter
-from tests.integration.deploy.prometheus import Prometheus
+from tests.integration.deploy.prometheus import SERVICE, Prometheus
 from tests.integration.deploy.tools import DEPLOY, EXAMPLE, body_of, predict, tool
 from tests.serving import ServedPort, serve
 
@@ -85,13 +86,13 @@ def service_down(scene: Scene) -> dict[str, str]:
 @causes
 def error_rate(scene: Scene) -> dict[str, str]:
     log_losses(scene)
-    return {"door": "http"}
+    return {"protocol": "http"}
 
 
 @causes
 def overload(scene: Scene) -> dict[str, str]:
     scene.keep_asking(12, heavy(scene))
-    return {"door": "http"}
+    return {"protocol": "http"}
 
 
 @causes
@@ -103,7 +104,7 @@ def queue_filling(scene: Scene) -> dict[str, str]:
 @causes
 def latency_high(scene: Scene) -> dict[str, str]:
     slow_disk(scene, 600_000)
-    return {"door": "http"}
+    return {"protocol": "http"}
 
 
 @causes
@@ -142,14 +143,29 @@ def model_mismatch(scene: Scene) -> dict[str, str]:
     entry = entry.rename(entry.with_name("newer"))
     (entry / "model.yaml").write_text((entry / "model.yaml").read_text().replace(version, "newer"))
     write_manifest(entry)
-    (scene.folder / "second").mkdir()
-    second = serve(
-        scene.folder / "second",
-        BENTOML_HOME=str(store),
-        TABULAR_BENTO_MODEL=f"{name}:newer",
-        TABULAR_BENTO_DRAIN_SECONDS="0",
-    )
-    scene.watching.scrape("serving", scene.instance, address(scene.stack.enter_context(second)))
+    beside(scene, "second", BENTOML_HOME=str(store), TABULAR_BENTO_MODEL=f"{name}:newer")
+    return {}
+
+
+@causes
+def reload_refused(scene: Scene) -> dict[str, str]:
+    """The released package is damaged."""
+    name, version = scene.trained["tag"].split(":")
+    store = copy_of_store(scene.trained["tag"], scene.folder / "damaged")
+    second = beside(scene, "reloading", BENTOML_HOME=str(store), TABULAR_BENTO_MODEL=scene.trained["tag"])
+    query = f'tabular_bento_model_reloads_total{{status="refused",instance="{address(second)}"}}'
+    wait_until(lambda: scene.watching.ask("query", query=query)["result"])
+    profile = store / "models" / name / version / "profile.json"
+    profile.write_text(profile.read_text() + " ")
+    os.kill(second.process.process.pid, signal.SIGHUP)
+    return {}
+
+
+@causes
+def shadow_down(scene: Scene) -> dict[str, str]:
+    """The candidate is in no store."""
+    candidate = f"{scene.trained['tag'].split(':')[0]}:nowhere"
+    beside(scene, "shadowed", TABULAR_BENTO_MODEL=scene.trained["tag"], TABULAR_BENTO_SHADOW_MODEL=candidate)
     return {}
 
 
@@ -166,7 +182,8 @@ def drift_detected(scene: Scene) -> dict[str, str]:
     rows = [{**EXAMPLE, "sched_dep": f"{time}:15:00", "sched_arr": f"{time}:55:00"} for time in times]
     log_rows(scene, rows)
     assert run_drift_job(scene) == 0
-    return {"model": scene.trained["tag"]}
+    model, version = scene.trained["tag"].split(":")
+    return {"model": model, "version": version}
 
 
 @causes
@@ -179,7 +196,11 @@ def drift_job_failed(scene: Scene) -> dict[str, str]:
 
 @causes
 def drift_job_stale(scene: Scene) -> dict[str, str]:
-    export(scene, "drift_exit_code 0", f"drift_last_run_timestamp_seconds {time.time() - 40 * 3600}")
+    export(
+        scene,
+        "tabular_bento_drift_exit_code 0",
+        f"tabular_bento_drift_last_run_timestamp_seconds {time.time() - 40 * 3600}",
+    )
     return {}
 
 
@@ -196,6 +217,14 @@ def server_down(scene: Scene) -> dict[str, str]:
     return {"instance": scene.instance}
 
 
+def beside(scene: Scene, name: str, **settings: str) -> ServedPort:
+    """A second server of the service, until the scene's stack is closed."""
+    (scene.folder / name).mkdir()
+    second = scene.stack.enter_context(serve(scene.folder / name, TABULAR_BENTO_DRAIN_SECONDS="0", **settings))
+    scene.watching.scrape("serving", scene.instance, address(second))
+    return second
+
+
 def address(server: ServedPort) -> str:
     return f"127.0.0.1:{server.process.port}"
 
@@ -210,7 +239,7 @@ def heavy(scene: Scene) -> Callable[[], object]:
 
 
 def worker(scene: Scene) -> psutil.Process:
-    """The process that answers."""
+    """The process that predicts."""
     return psutil.Process(scene.server.process.process.pid).children(recursive=True)[-1]
 
 
@@ -272,7 +301,13 @@ def exported(watching: Prometheus, folder: Path, lines: Sequence[str]) -> Iterat
 
 def settle(scene: Scene) -> None:
     """Wait until what happened before is out of every window, and both jobs are scraped."""
+    query = f'up{{namespace="{SERVICE["namespace"]}"}} == 1'
+    wait_until(lambda: len(scene.watching.ask("query", query=query)["result"]) >= 2)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until it holds, for half a minute."""
     deadline = time.monotonic() + 30
-    while len(scene.watching.ask("query", query="up == 1")["result"]) < 2:
-        assert time.monotonic() < deadline, scene.watching.ask("query", query="up")
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.25)

@@ -24,40 +24,50 @@ _CONFIGURATION = """\
 global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 500ms}}
 rule_files: [{rules}]
 scrape_configs:
-  - job_name: serving
+  - job_name: tabular-bento
     file_sd_configs: [{{files: [{serving}], refresh_interval: 1s}}]
-  - job_name: drift
+  - job_name: tabular-bento-drift
     file_sd_configs: [{{files: [{drift}], refresh_interval: 1s}}]
 """
+
+
+SERVICE = {"namespace": "air", "service": "flights"}
+"""The labels of the service that a test watches."""
+
+NEIGHBOUR = {"namespace": "staging", "service": "flights"}
+"""Those of another one, in whose place in the same Prometheus nothing happens."""
 
 
 def in_seconds(rules: str) -> str:
     """The rules with a short window for each rate, and no waiting before an alert fires."""
     rules = re.sub(r"\[\d+[smh]\]", f"[{WINDOW}]", rules)
+    rules = re.sub(r"offset \d+[smh]", f"offset {WINDOW}", rules)
     return re.sub(r"^( +for:) .*$", r"\1 0s", rules, flags=re.MULTILINE)
 
 
 @dataclass
 class Prometheus:
-    """A running Prometheus, and what it scrapes: addresses by job."""
+    """A running Prometheus, and the address of a neighbour's target by job, where there is one."""
 
     url: str
     folder: Path
-    targets: dict[str, list[str]] = field(default_factory=lambda: {"serving": [], "drift": []})
+    neighbour: Mapping[str, str] = field(default_factory=dict)
 
     def scrape(self, job: str, *addresses: str) -> None:
-        """Scrape these addresses as `job`, and no others."""
-        self.targets[job] = list(addresses)
+        """Scrape these addresses as `job`, the neighbour's, and no others."""
+        groups = [{"targets": list(addresses), "labels": SERVICE}]
+        if job in self.neighbour:
+            groups.append({"targets": [self.neighbour[job]], "labels": NEIGHBOUR})
         path = self.folder / f"{job}.json"
         temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps([{"targets": list(addresses)}]))
+        temporary.write_text(json.dumps(groups))
         temporary.replace(path)
 
     def ask(self, path: str, **arguments: str) -> Any:
-        """The data of an answer of Prometheus' API."""
+        """The data of a response of Prometheus' API."""
         query = f"?{urllib.parse.urlencode(arguments)}" if arguments else ""
-        with urllib.request.urlopen(f"{self.url}/api/v1/{path}{query}", timeout=10) as answer:
-            return json.loads(answer.read())["data"]
+        with urllib.request.urlopen(f"{self.url}/api/v1/{path}{query}", timeout=10) as response:
+            return json.loads(response.read())["data"]
 
     def firing(self, alert: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
         """The alerts of that name that fire with these labels among theirs."""
@@ -79,10 +89,12 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, rules: str | None = None) -> Iterator[Prometheus]:
-    """A Prometheus of its own with the project's rules in seconds, scraping nothing yet."""
+def prometheus(
+    folder: Path, rules: str | None = None, neighbour: Mapping[str, str] | None = None
+) -> Iterator[Prometheus]:
+    """A Prometheus of its own with the project's rules in seconds, scraping nothing yet but a neighbour."""
     binary, port = tool("prometheus"), free_port()
-    running = Prometheus(f"http://127.0.0.1:{port}", folder)
+    running = Prometheus(f"http://127.0.0.1:{port}", folder, neighbour or {})
     (folder / "rules.yaml").write_text(rules or in_seconds((OBSERVABILITY / "rules.yaml").read_text()))
     files = {name: str(folder / f"{name}.json") for name in ("serving", "drift")}
     (folder / "prometheus.yml").write_text(_CONFIGURATION.format(rules=folder / "rules.yaml", **files))

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tabular_bento.monitoring.drift.textfile import PREFIX as DRIFT_PREFIX
 from tabular_bento.serving.status import FAULTS
 from tests.conftest import ROOT
-from tests.integration.deploy.causes import CAUSES, Scene, ask, export, settle
-from tests.integration.deploy.prometheus import in_seconds, prometheus
+from tests.integration.deploy.causes import CAUSES, Scene, address, ask, export, settle
+from tests.integration.deploy.exporter import node_exporter
+from tests.integration.deploy.prometheus import NEIGHBOUR, SERVICE, in_seconds, prometheus
 from tests.integration.deploy.tools import EXAMPLE, OBSERVABILITY, needs_root, predict, tool
 from tests.serving import ServedPort, serve
 
@@ -35,7 +37,27 @@ def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def scene(trained: dict[str, Any], small_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a neighbour's exporter, whose job has just ended without drift."""
+    folder = tmp_path_factory.mktemp("healthy")
+    lines = (
+        f'{DRIFT_PREFIX}exit_code{{model="m",version="1"}} 0',
+        f"{DRIFT_PREFIX}last_run_timestamp_seconds {time.time()}",
+    )
+    (folder / "drift.prom").write_text("".join(f"{line}\n" for line in lines))
+    with node_exporter(folder) as port:
+        yield f"127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def scene(
+    trained: dict[str, Any],
+    small_disk: Path,
+    server: ServedPort,
+    healthy: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Scene]:
+    """The server of a service that is not well, and a neighbour that is."""
     folder = tmp_path_factory.mktemp("alerts")
     limits = {
         "TABULAR_BENTO_MAX_QUEUE_ROWS": "20000",
@@ -44,14 +66,15 @@ def scene(trained: dict[str, Any], small_disk: Path, tmp_path_factory: pytest.Te
         "TABULAR_BENTO_DRAIN_SECONDS": "3600",
         "TABULAR_BENTO_MODEL": trained["tag"],
     }
+    neighbour = {"serving": address(server), "drift": healthy}
     with (
-        prometheus(folder) as watching,
-        serve(folder, **limits) as server,
+        prometheus(folder, neighbour=neighbour) as watching,
+        serve(folder, **limits) as own,
     ):
         try:
-            yield Scene(watching, server, trained, folder)
+            yield Scene(watching, own, trained, folder)
         finally:
-            server.process.kill()
+            own.process.kill()
 
 
 def test_there_is_a_cause_for_each_alert() -> None:
@@ -59,7 +82,7 @@ def test_there_is_a_cause_for_each_alert() -> None:
 
 
 def test_errors_are_what_is_the_fault_of_the_server_in_traces_and_logs_too() -> None:
-    (counted,) = re.findall(r'outcome=~"([a-z|]+)"', ALERTS["ErrorRate"]["expr"])
+    (counted,) = re.findall(r'status=~"([a-z|]+)"', ALERTS["ErrorRate"]["expr"])
     assert tuple(counted.split("|")) == FAULTS
 
 
@@ -73,20 +96,42 @@ def test_an_alert_fires_when_what_it_watches_happens_and_not_before(alert: str, 
         scene.stack.callback(scene.watching.scrape, "serving", scene.instance)
         scene.watching.scrape("serving", scene.instance)
         if alert != "DriftJobStale":  # whose other cause is that no job has run
-            export(scene, "drift_exit_code 0", f"drift_last_run_timestamp_seconds {time.time()}")
+            export(
+                scene,
+                "tabular_bento_drift_exit_code 0",
+                f"tabular_bento_drift_last_run_timestamp_seconds {time.time()}",
+            )
             settle(scene)
             scene.watching.wait(alert, {}, fires=False)
         labels = CAUSES[alert](scene)
         fired = scene.watching.wait(alert, labels)
     assert fired["labels"]["severity"] in ("page", "ticket")
+    assert fired["labels"].items() >= SERVICE.items()
     assert "{{" not in fired["annotations"]["summary"]
+    assert "air/flights" in fired["annotations"]["summary"]
+    if alert != "LogDiskFilling":  # which may be true of the disk of the tests
+        assert not scene.watching.firing(alert, NEIGHBOUR)
+
+
+@pytest.mark.slow
+def test_a_fresh_install_brings_no_alert_near(server: ServedPort, tmp_path: Path) -> None:
+    rules = (OBSERVABILITY / "rules.yaml").read_text()
+    with prometheus(tmp_path, rules) as watching, Scene(watching, server, {}, tmp_path) as scene:
+        watching.scrape("serving", scene.instance)
+        export(scene)
+        settle(scene)
+        time.sleep(4)
+        near = {one["labels"]["alertname"] for one in watching.ask("alerts")["alerts"]}
+    assert near <= {"LogDiskFilling"}, "which may be true of the disk of the tests"
 
 
 @pytest.mark.slow
 def test_no_alert_is_on_where_servers_are_well(server: ServedPort, tmp_path: Path) -> None:
     with prometheus(tmp_path) as watching, Scene(watching, server, {}, tmp_path) as scene:
         watching.scrape("serving", scene.instance)
-        export(scene, "drift_exit_code 0", f"drift_last_run_timestamp_seconds {time.time()}")
+        export(
+            scene, "tabular_bento_drift_exit_code 0", f"tabular_bento_drift_last_run_timestamp_seconds {time.time()}"
+        )
         scene.keep_asking(1, lambda: (ask(scene), predict(server, [EXAMPLE], "grpc"), time.sleep(0.2)))
         settle(scene)
         time.sleep(8)

@@ -72,8 +72,11 @@ def test_prometheus_takes_its_configuration_and_calls_the_servers_what_the_alert
     (tmp_path / "prometheus.yml").write_text(configuration)
     (tmp_path / "rules.yaml").write_text((OBSERVABILITY / "rules.yaml").read_text())
     subprocess.run([tool("promtool"), "check", "config", tmp_path / "prometheus.yml"], check=True, capture_output=True)
-    jobs = {job["job_name"] for job in yaml.safe_load(configuration)["scrape_configs"]}
-    assert jobs == {"serving", "drift"}
+    jobs = {job["job_name"]: job["static_configs"] for job in yaml.safe_load(configuration)["scrape_configs"]}
+    assert set(jobs) == {"tabular-bento", "tabular-bento-drift"}
+    assert {tuple(one["labels"].items()) for groups in jobs.values() for one in groups} == {
+        (("namespace", "compose"), ("service", "flights"))
+    }
 
 
 def test_grafana_finds_its_data_source_and_its_board() -> None:
@@ -103,7 +106,7 @@ def test_the_drift_script_says_well_done_for_any_verdict_and_removes_what_is_old
 
     assert result.returncode == 0, result.stderr
     assert not old.exists()
-    assert 'verdict="not_enough_data"} 1.0' in textfile.read_text()
+    assert 'verdict="not_enough_data",version=""} 1.0' in textfile.read_text()
     assert list((tmp_path / "drift").glob("20*/result.json"))
 
 

@@ -1,4 +1,4 @@
-"""The dashboard asks for metrics that a server exports, in PromQL that a real Prometheus answers."""
+"""The dashboard asks for metrics that a server exports, in PromQL that a real Prometheus evaluates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tabular_bento.monitoring.drift.textfile import METRICS, PREFIX
 from tests.integration.deploy.causes import Scene, export, settle
 from tests.integration.deploy.prometheus import WINDOW, prometheus
 from tests.integration.deploy.tools import EXAMPLE, OBSERVABILITY, predict
@@ -19,18 +19,19 @@ from tests.serving import ServedPort
 BOARD = json.loads((OBSERVABILITY / "dashboard.json").read_text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 EXPRESSIONS = sorted({target["expr"] for panel in PANELS for target in panel["targets"]})
-DRIFT = sorted(set(re.findall(r"drift_\w+", " ".join(EXPRESSIONS) + (OBSERVABILITY / "rules.yaml").read_text())))
+VARIABLES = {"namespace": "air", "service": "flights", "model": ".*", "version": ".*"}
+DRIFT = sorted(set(re.findall(rf"{PREFIX}\w+", " ".join(EXPRESSIONS) + (OBSERVABILITY / "rules.yaml").read_text())))
 """Metrics of the drift job's file that the dashboard or an alert asks for."""
 
 
 def line(name: str) -> str:
-    labels = 'model="flights:m",verdict="no_drift"' if name == "drift_verdict" else 'model="flights:m"'
+    labels = 'model="flights",version="1"' + (',verdict="no_drift"' if name == f"{PREFIX}verdict" else "")
     return f"{name}{{{labels}}} {time.time() if name.endswith('_seconds') else 1}"
 
 
 @pytest.fixture(scope="module")
-def answers(server: ServedPort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """What Prometheus answers to each expression, of a server with traffic."""
+def responses(server: ServedPort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """What Prometheus returns for each expression, of a server with traffic."""
     folder = tmp_path_factory.mktemp("dashboard")
 
     def everything() -> None:
@@ -56,23 +57,30 @@ def answers(server: ServedPort, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 def ask(watching: Any, expression: str) -> list[Any]:
     query = expression.replace("$__rate_interval", WINDOW)
+    for name, chosen in VARIABLES.items():
+        query = query.replace(f"${name}", chosen)
     found: list[Any] = watching.ask("query", query=query)["result"]
     return found
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_every_expression_has_an_answer(expression: str, answers: dict[str, list[Any]]) -> None:
-    assert answers[expression]
+def test_every_expression_has_a_result(expression: str, responses: dict[str, list[Any]]) -> None:
+    assert responses[expression]
 
 
 def test_every_drift_metric_is_one_that_the_job_writes() -> None:
-    written = (ROOT / "tabular_bento" / "monitoring" / "drift" / "textfile.py").read_text()
     assert DRIFT
-    for name in DRIFT:
-        assert f'"{name}"' in written, name
+    assert {name.removeprefix(PREFIX) for name in DRIFT} <= set(METRICS)
 
 
-def test_panels_are_told_apart_and_lie_side_by_side() -> None:
+def test_every_expression_is_of_the_chosen_service() -> None:
+    for expression in EXPRESSIONS:
+        selectors = re.findall(r"\{([^}]*)\}", expression)
+        assert len(selectors) == len(re.findall(r"\b(?:tabular_bento_\w+|up)\b", expression)), expression
+        assert all('namespace="$namespace",service="$service"' in one for one in selectors), expression
+
+
+def test_panels_are_distinct_and_lie_side_by_side() -> None:
     assert len({panel["id"] for panel in BOARD["panels"]}) == len(BOARD["panels"])
     cells: set[tuple[int, int]] = set()
     for panel in BOARD["panels"]:
@@ -88,7 +96,9 @@ def test_panels_are_told_apart_and_lie_side_by_side() -> None:
 
 
 def test_every_panel_asks_the_data_source_that_is_chosen_on_the_page() -> None:
-    assert [variable["name"] for variable in BOARD["templating"]["list"]] == ["datasource"]
+    assert [variable["name"] for variable in BOARD["templating"]["list"]] == ["datasource", *VARIABLES]
+    for variable in BOARD["templating"]["list"][1:]:
+        assert variable["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
     for panel in PANELS:
         for target in [panel, *panel["targets"]]:
             assert target["datasource"] == {"type": "prometheus", "uid": "${datasource}"}

@@ -64,7 +64,7 @@ def test_all_manifests_are_what_the_published_schemas_say(tools: Path, everythin
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_the_schemas_tell_a_mistake(
+def test_the_schemas_find_a_mistake(
     kind: str, path: tuple[Any, ...], value: Any, tools: Path, everything: list[Manifest]
 ) -> None:
     document = yaml.safe_load(yaml.safe_dump(of_kind(everything, kind)[0]))
@@ -78,7 +78,7 @@ def test_the_schemas_tell_a_mistake(
 
 
 @pytest.mark.parametrize("name", ["terminationGracePeriodSeconds", "lifecycle"])
-def test_what_knative_decides_by_itself_is_told(name: str, tools: Path, everything: list[Manifest]) -> None:
+def test_what_knative_decides_by_itself_is_reported(name: str, tools: Path, everything: list[Manifest]) -> None:
     (canary,) = (
         item
         for item in of_kind(everything, "InferenceService")
@@ -120,7 +120,7 @@ def test_every_image_of_production_comes_from_the_registry_that_the_overlay_name
     assert not [image for image in images if image.endswith(":latest")]
 
 
-def test_probes_ask_for_paths_that_a_ready_server_answers(everything: list[Manifest], server: ServedPort) -> None:
+def test_probes_ask_for_paths_that_a_ready_server_serves(everything: list[Manifest], server: ServedPort) -> None:
     paths = set()
     for pod in pods(everything):
         for container in pod["containers"]:
@@ -159,12 +159,26 @@ def test_selectors_and_ports_meet(production: list[Manifest]) -> None:
         wanted = monitor["spec"]["selector"]["matchLabels"]
         watched = [item for item in services.values() if wanted.items() <= item["metadata"].get("labels", {}).items()]
         assert len(watched) == 1
+        assert wanted["app.kubernetes.io/name"], "or it would scrape the services of others in its namespace too"
         ports = {port["name"] for port in watched[0]["spec"]["ports"]}
         assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
     for policy in of_kind(production, "NetworkPolicy"):
         assert [one for one in templates if selects(policy["spec"]["podSelector"]["matchLabels"], one)]
     (budget,) = of_kind(production, "PodDisruptionBudget")
     assert len([one for one in templates if selects(budget["spec"]["selector"]["matchLabels"], one)]) == 1
+
+
+def test_targets_have_the_labels_that_the_alerts_ask_for(production: list[Manifest]) -> None:
+    for monitor in of_kind(production, "ServiceMonitor"):
+        for endpoint in monitor["spec"]["endpoints"]:
+            made = {
+                one["targetLabel"]: one.get("sourceLabels", one.get("replacement")) for one in endpoint["relabelings"]
+            }
+            assert set(made) == {"job", "namespace", "service"}
+            assert made["namespace"] == ["__meta_kubernetes_namespace"]
+            assert made["service"] == ["__meta_kubernetes_service_label_app_kubernetes_io_name"]
+    services = of_kind(production, "Service")
+    assert {service["metadata"]["labels"]["app.kubernetes.io/name"] for service in services} == {"flights"}
 
 
 def test_claims_that_are_mounted_are_made_and_the_log_is_for_many_nodes(production: list[Manifest]) -> None:

@@ -113,8 +113,7 @@ def test_too_few_rows_are_told(tmp_path: Path, references: dict[str, Reference],
     assert done.result.findings[0].text == "the window has 90 rows; 500 are needed to tell drift from chance"
     assert "200 due labels are needed to judge it" in " ".join(one.text for one in done.result.findings)
     page = (tmp_path / "out" / REPORT_FILE).read_text()
-    assert "Too few rows to judge any column." in page
-    assert "90 rows." in page
+    assert "the window has 90 rows; 500 are needed" in page
 
 
 @pytest.mark.parametrize(("by", "value"), [("ward", "A"), ("treated", "true"), ("age", "45")])

@@ -51,7 +51,7 @@ def test_drift(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "verdict  drift\n" in said.out
     assert "estimated without labels" in said.out
     assert strict(said.out.splitlines()[-1])["alert"] is True
-    assert 'drift_verdict{model="flights:' in prom.read_text()
+    assert 'tabular_bento_drift_verdict{model="flights",verdict="drift",version="' in prom.read_text()
 
 
 def test_a_breakdown_by_what_is_no_segment(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +84,7 @@ def test_no_result_file_is_a_failure_that_tells_the_verdict(
     said = capsys.readouterr()
     assert "result.json was not written" in said.err
     assert "verdict  drift" in said.out
-    assert re.search(r"^drift_exit_code\{.*\} 3.0$", metrics.read_text(), re.MULTILINE)
+    assert re.search(r"^tabular_bento_drift_exit_code\{.*\} 3.0$", metrics.read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_failed_job_is_one_sentence(
         path.write_text("[]")
     assert command(tmp_path, tmp_path / "out", "--textfile", str(tmp_path / "drift.prom")) == 3
     assert len(capsys.readouterr().err.splitlines()) == 1
-    assert 'drift_exit_code{model=""} 3.0' in (tmp_path / "drift.prom").read_text()
+    assert 'tabular_bento_drift_exit_code{model="",version=""} 3.0' in (tmp_path / "drift.prom").read_text()
 
 
 def test_an_unforeseen_fault_is_no_drift(
@@ -131,7 +131,7 @@ def test_an_unforeseen_fault_is_no_drift(
     told = capsys.readouterr().err
     assert "Traceback" in told
     assert told.splitlines()[-1].endswith(" drift: The drift job failed: division by zero")
-    assert 'drift_exit_code{model=""} 3.0' in (tmp_path / "drift.prom").read_text()
+    assert 'tabular_bento_drift_exit_code{model="",version=""} 3.0' in (tmp_path / "drift.prom").read_text()
 
 
 def test_rows_that_no_error_can_be_measured_by(
@@ -162,7 +162,7 @@ def test_rows_that_no_error_can_be_measured_by(
     assert command(tmp_path, tmp_path / "out") == 1
     said = capsys.readouterr()
     assert said.err == ""
-    assert "warning  output.arrival_delay: 7 rows hold no number to measure an error by" in said.out
+    assert "notice   output.arrival_delay: 7 rows hold no number to measure an error by" in said.out
     result = DriftResult.model_validate(strict((tmp_path / "out" / RESULT_FILE).read_text()))
     assert result.rows.unusable == {"output.arrival_delay": 7, "input.dep_delay": 4}
     assert result.labels.bad == 1

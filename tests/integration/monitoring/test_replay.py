@@ -20,7 +20,7 @@ from tabular_bento.data.dataset import Dataset
 from tabular_bento.errors import ReplayError, UnreachableError
 from tabular_bento.monitoring.drift.job import judge
 from tabular_bento.monitoring.drift.settings import DriftSettings
-from tabular_bento.monitoring.replay.job import replay
+from tabular_bento.monitoring.replay import replay
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.serving.ports import free_port

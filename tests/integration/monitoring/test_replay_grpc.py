@@ -11,8 +11,7 @@ import pytest
 from features.problem import PROBLEM
 from tabular_bento.cli import main
 from tabular_bento.data.dataset import Dataset
-from tabular_bento.monitoring.replay.config import ReplayConfig
-from tabular_bento.monitoring.replay.job import replay
+from tabular_bento.monitoring.replay import ReplayConfig, replay
 from tabular_bento.serving.ports import free_port
 from tests.integration.misbehaving import Misbehaving, MisbehavingServicer, config
 

@@ -19,8 +19,7 @@ from features.problem import PROBLEM
 from tabular_bento.cli import main
 from tabular_bento.errors import PackageError
 from tabular_bento.features import Extractor
-from tabular_bento.monitoring.skew.job import EXAMPLES, Compared, Tally, check, run
-from tabular_bento.monitoring.skew.result import SkewResult
+from tabular_bento.monitoring.skew import EXAMPLES, Compared, SkewResult, Tally, check, run
 from tabular_bento.schema import Kind
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
@@ -200,7 +199,7 @@ def test_a_float32_comes_back_from_the_log_to_the_bit(
 def test_memory_does_not_grow_with_the_window(
     tmp_path: Path, package: ModelPackage, flights: Flights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tabular_bento.monitoring.skew.job.BATCH_ROWS", 1_000)
+    monkeypatch.setattr("tabular_bento.monitoring.skew.BATCH_ROWS", 1_000)
     peaks = []
     for folder, count in (("small", 3_000), ("large", 15_000)):
         record(tmp_path / folder, package, drawn(flights, JANUARY, JULY, count))

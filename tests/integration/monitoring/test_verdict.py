@@ -12,7 +12,7 @@ from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE, judge, 
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.scoring.package import ModelPackage
 from tests.integration.monitoring.logs import AUGUST, JANUARY, JULY, append, drawn, labels_of, post, record, year
-from tests.integration.monitoring.verdicts import SETTINGS, column, finding, kinds, strict, verdict
+from tests.integration.monitoring.verdicts import SETTINGS, column, embedded, finding, kinds, strict, verdict
 from training.source import Flights
 
 ROWS = 3_000
@@ -38,11 +38,10 @@ def test_few_rows_are_never_drift(tmp_path: Path, package: ModelPackage, flights
     assert {one.reason for one in result.columns} == {"too few rows to judge"}
     assert (result.decision.features_scored, result.decision.drifted_share) == (0, None)
     page = (tmp_path / "out" / REPORT_FILE).read_text()
-    section = page[: page.index("</section>")]
-    assert "Too few rows to judge any column." in section
-    assert section.count("<td>too few rows to judge</td>") == len(result.columns)
-    assert section.count('class="drifted"') == section.count('class="warning"') == 0
-    assert ("Data drift not detected" in page, "Data drift detected" in page) == (count > 1, False)
+    assert page.count("too few rows to judge</td>") == len(result.columns)
+    assert page.count('class="drifted"') == page.count('class="warning"') == 0
+    plots = embedded(page)
+    assert ("Data drift not detected" in plots, "Data drift detected" in plots) == (count > 1, False)
 
 
 def test_a_part_of_a_day_is_never_drift(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
@@ -54,7 +53,7 @@ def test_a_part_of_a_day_is_never_drift(tmp_path: Path, package: ModelPackage, f
     assert (result.verdict, result.exit_code) == ("not_enough_data", 2)
     assert result.rows.scored > 500
     assert [one.kind for one in result.findings if one.severity == "alarm"] == ["few_hours"]
-    assert finding(result, "column_all_missing").severity == "warning"
+    assert finding(result, "column_all_missing").severity == "notice"
     assert not [one.name for one in result.columns if one.drifted or one.threshold is not None]
 
 

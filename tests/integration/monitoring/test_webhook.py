@@ -66,7 +66,7 @@ def test_an_alert_is_posted(july_log: Path, tmp_path: Path) -> None:
     assert done.complaints == []
     assert (posted["verdict"], posted["alert"]["alert"], posted["exit_code"]) == ("drift", True, 1)
     assert posted["text"].startswith(f"drift of {done.result.model}: ")
-    assert {finding["severity"] for finding in posted["findings"]} <= {"alarm", "warning"}
+    assert {finding["severity"] for finding in posted["findings"]} <= {"alarm", "warning", "notice"}
     assert posted["findings"][0]["look_at"]
     assert posted["links"]["report"] == (tmp_path / REPORT_FILE).as_uri()
 
@@ -89,7 +89,7 @@ def test_a_failing_webhook_hides_nothing(july_log: Path, tmp_path: Path) -> None
     assert done.result.findings[-1].kind == "webhook_failed"
     written = json.loads((tmp_path / RESULT_FILE).read_text())
     assert "webhook_failed" not in {finding["kind"] for finding in written["findings"]}
-    assert [path.suffix for path in sorted(tmp_path.iterdir())].count(".html") == 1
+    assert (tmp_path / REPORT_FILE).exists()
 
 
 @pytest.mark.parametrize(("codes", "tries"), [((503, 204), 2), ((429, 500, 200), 3), ((200,), 1)])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
-from html import escape
+import re
 from pathlib import Path
 from typing import Any
+
+from markupsafe import escape
 
 from tabular_bento.monitoring.drift.history import Entry
 from tabular_bento.monitoring.drift.job import judge
@@ -24,7 +28,7 @@ def verdict(directory: Path, model: str | None = None, settings: DriftSettings =
     text = page(result, None, [Entry.of(result)])
     assert f">{result.verdict.replace('_', ' ').capitalize()}<" in text
     for finding in result.findings:
-        assert escape(finding.text) in text
+        assert str(escape(finding.text)) in text
     return result
 
 
@@ -51,3 +55,9 @@ def finding(result: DriftResult, kind: str) -> Finding:
 def column(result: DriftResult, name: str) -> Column:
     """The column of a name."""
     return next(one for one in result.columns if one.name == name)
+
+
+def embedded(page: str) -> str:
+    """What is embedded in a page, compressed."""
+    found = re.findall(r'<script type="text/plain" id="[^"]*">([^<]*)</script>', page)
+    return "\n".join(gzip.decompress(base64.b64decode(one)).decode() for one in found)

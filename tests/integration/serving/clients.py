@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from features.problem import PROBLEM
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
+from tabular_bento.serving.metrics import PREFIX
 from tabular_bento.serving.settings import ServingSettings
 from tests import tensors
 from tests.flights.rows import EXAMPLE, SECOND
@@ -147,36 +148,36 @@ def call(
     """Status, headers and body of a GET, or of a POST where there is a body."""
     request = urllib.request.Request(server.process.url + path, body, headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, answer.headers, answer.read()
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, response.headers, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()
 
 
 def infer(server: ServedPort, body: Request, path: str = INFER) -> tuple[int, Any]:
-    """Status and decoded answer of an inference request in JSON tensors."""
+    """Status and decoded response of an inference request in JSON tensors."""
     return server.post(path, json.dumps(body).encode())
 
 
-def values_of(answer: Request) -> dict[str, list[Any]]:
-    """Values by output of an answer in JSON tensors."""
-    for output in answer["outputs"]:
+def values_of(response: Request) -> dict[str, list[Any]]:
+    """Values by output of a response in JSON tensors."""
+    for output in response["outputs"]:
         assert output["shape"] == [len(output["data"])]
-    return {output["name"]: output["data"] for output in answer["outputs"]}
+    return {output["name"]: output["data"] for output in response["outputs"]}
 
 
 def by_http(server: ServedPort, rows: Sequence[Request]) -> list[tuple[float, str]]:
     """Prediction and prediction_id of each row, from POST /predict."""
-    status, answer = server.post("/predict", json.dumps({PROBLEM.rows: rows}).encode())
-    assert status == 200, answer
-    return [(item[TARGET], item[PREDICTION_ID]) for item in answer]
+    status, response = server.post("/predict", json.dumps({PROBLEM.rows: rows}).encode())
+    assert status == 200, response
+    return [(item[TARGET], item[PREDICTION_ID]) for item in response]
 
 
 def by_rest(server: ServedPort, rows: Sequence[Request]) -> list[tuple[float, str]]:
     """The same from /v2, in JSON tensors."""
-    status, answer = infer(server, json_body(rows))
-    assert status == 200, answer
-    values = values_of(answer)
+    status, response = infer(server, json_body(rows))
+    assert status == 200, response
+    values = values_of(response)
     return list(zip(values[TARGET], values[PREDICTION_ID], strict=True))
 
 
@@ -204,7 +205,7 @@ def by_grpc_typed(server: ServedPort, rows: Sequence[Request]) -> list[tuple[flo
 
 
 def binary_outputs(headers: Any, content: bytes) -> dict[str, list[Any]]:
-    """Values by output of an answer in binary tensors, or of one that mixes them with JSON."""
+    """Values by output of a response in binary tensors, or of one that mixes them with JSON."""
     start = int(headers[HEADER_LENGTH])
     values: dict[str, list[Any]] = {}
     for output in json.loads(content[:start])["outputs"]:
@@ -219,6 +220,9 @@ def binary_outputs(headers: Any, content: bytes) -> dict[str, list[Any]]:
     return values
 
 
+COUNTED = tuple(f"{PREFIX}{name}" for name in ("request", "predicted_rows", "batch_rows"))
+
+
 def metrics_of(server: ServedPort) -> dict[tuple[str, ...], float]:
     """What /metrics says: values by the sample's name and the values of its labels."""
     status, _, content = call(server, "/metrics")
@@ -227,7 +231,7 @@ def metrics_of(server: ServedPort) -> dict[tuple[str, ...], float]:
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(content.decode())
         for sample in family.samples
-        if sample.name.startswith(("door_", "batch_rows"))
+        if sample.name.startswith(COUNTED)
     }
 
 

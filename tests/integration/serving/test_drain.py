@@ -38,11 +38,11 @@ PROTOCOLS = (by_http, by_rest, by_rest_binary, by_grpc)
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 Sent = Callable[[ServedPort], Callable[[], list[float]]]
-"""Sends a request that is ready to be sent, and gives what reads the predictions from its answer."""
+"""Sends a request that is ready to be sent, and gives what reads the predictions from its response."""
 
 
 def rows_of_call(number: int) -> list[dict[str, Any]]:
-    """Rows that no other call has, so that its answer can be told from another's."""
+    """Rows that no other call has, so that its response can be distinguished from another's."""
     return [{**EXAMPLE, "dep_delay": float(number), "temp": float(row % 100)} for row in range(ROWS_PER_CALL)]
 
 
@@ -52,7 +52,7 @@ def over_http(rows: list[dict[str, Any]]) -> Sent:
     def send(server: ServedPort) -> Callable[[], list[float]]:
         status, _, content = call(server, "/predict", body)
         assert status == 200, content
-        return lambda: [answer["arrival_delay"] for answer in json.loads(content)]
+        return lambda: [response["arrival_delay"] for response in json.loads(content)]
 
     return send
 
@@ -80,7 +80,7 @@ def over_grpc(rows: list[dict[str, Any]]) -> Sent:
 
 
 @pytest.mark.slow
-def test_calls_in_progress_over_every_protocol_are_all_answered_after_sigterm_and_the_exit_code_is_0(
+def test_calls_in_progress_over_every_protocol_are_all_finished_after_sigterm_and_the_exit_code_is_0(
     trained: dict[str, Any], package: ModelPackage, tmp_path: Path
 ) -> None:
     requests = [rows_of_call(number) for number in range(CALLS)]
@@ -106,17 +106,17 @@ def test_calls_in_progress_over_every_protocol_are_all_answered_after_sigterm_an
         first.wait(60)
         served.process.process.terminate()
         waiting = sum(not one.done() for one in in_progress)
-        answers = [one.result()() for one in in_progress]
+        responses = [one.result()() for one in in_progress]
         exit_code = served.process.process.wait(60)
 
-    assert waiting > CALLS // 5, "most were answered before the signal: make the calls larger"
-    assert answers == expected
+    assert waiting > CALLS // 5, "most were returned before the signal: make the calls larger"
+    assert responses == expected
     assert len(logged(served.traffic)) == CALLS * ROWS_PER_CALL
     assert exit_code == 0
     assert "Traceback" not in served.process.log.read_text()
 
 
-def test_readiness_falls_over_each_protocol_while_predictions_are_still_answered(
+def test_readiness_falls_over_each_protocol_while_predictions_are_still_returned(
     trained: dict[str, Any], package: ModelPackage, tmp_path: Path
 ) -> None:
     expected = package.predictor.predict(from_json(EXAMPLE)).value.tolist()

@@ -68,11 +68,11 @@ def assert_alike(server: ServedPort, package: ModelPackage, requests: list[dict[
     offline = package.predictor.predict(from_json(*requests))
     features = [[None if np.isnan(value) else value for value in row] for row in offline.features.tolist()]
     inputs = [[request.get(field.name) for field in PROBLEM.fields] for request in requests]
-    answers = {endpoint: ask(server, requests) for endpoint, ask in ENDPOINTS.items()}
-    lines = lines_of(server, [prediction_id for answer in answers.values() for _, prediction_id in answer])
-    for index, (endpoint, answer) in enumerate(answers.items()):
+    responses = {endpoint: ask(server, requests) for endpoint, ask in ENDPOINTS.items()}
+    lines = lines_of(server, [prediction_id for response in responses.values() for _, prediction_id in response])
+    for index, (endpoint, response) in enumerate(responses.items()):
         logged_here = lines[index * len(requests) : (index + 1) * len(requests)]
-        assert bits([target for target, _ in answer]) == bits(offline.value.tolist()), endpoint
+        assert bits([target for target, _ in response]) == bits(offline.value.tolist()), endpoint
         assert bits([line["outputs"][0] for line in logged_here]) == bits(offline.value.tolist()), endpoint
         assert [line["features"] for line in logged_here] == features, endpoint
         assert [line["inputs"] for line in logged_here] == inputs, endpoint
@@ -106,19 +106,25 @@ def test_rows_of_three_endpoints_make_up_one_batch(server: ServedPort) -> None:
         with stub(server) as calls, ThreadPoolExecutor(len(lone)) as threads:
             busy = [calls.ModelInfer.future(large) for _ in range(4)]
             busy[0].result()
-            answers = list(threads.map(lambda ask: ask(server, [EXAMPLE]), lone))
+            responses = list(threads.map(lambda ask: ask(server, [EXAMPLE]), lone))
             for future in busy:
                 future.result()
         counted = risen(before, metrics_of(server))
-        assert len({prediction for ((prediction, _),) in answers}) == 1
-        assert counted["batch_rows_sum",] == 4 * BUSY_ROWS + len(lone)
-        threes = counted.get(("batch_rows_bucket", "4.0"), 0) - counted.get(("batch_rows_bucket", "2.0"), 0)
+        assert len({prediction for ((prediction, _),) in responses}) == 1
+        assert counted["tabular_bento_batch_rows_sum",] == 4 * BUSY_ROWS + len(lone)
+        threes = counted.get(("tabular_bento_batch_rows_bucket", "4.0"), 0) - counted.get(
+            ("tabular_bento_batch_rows_bucket", "2.0"), 0
+        )
         if threes == 1:
             break
     else:
         pytest.fail(f"the lone rows never met in one batch: {counted}")
-    assert counted["batch_rows_count",] == 4 + 1
-    assert [counted["door_rows_total", endpoint] for endpoint in ("http", "rest", "grpc")] == [1, 1, 4 * BUSY_ROWS + 1]
+    assert counted["tabular_bento_batch_rows_count",] == 4 + 1
+    assert [counted["tabular_bento_predicted_rows_total", endpoint] for endpoint in ("http", "rest", "grpc")] == [
+        1,
+        1,
+        4 * BUSY_ROWS + 1,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -141,13 +147,13 @@ def test_requests_rows_latency_and_errors_are_counted_by_endpoint(
     bad(server)
     counted = risen(before, metrics_of(server))
 
-    assert counted["door_requests_total", endpoint, "answered"] == 2
-    assert counted["door_requests_total", endpoint, "invalid"] == 1
-    assert counted["door_rows_total", endpoint] == 4
-    assert counted["door_request_seconds_count", endpoint] == 3
-    assert 0 < counted["door_request_seconds_sum", endpoint] < 3
-    assert (counted["batch_rows_count",], counted["batch_rows_sum",]) == (2, 4)
-    assert not [key for key in counted if key[0].startswith("door_") and endpoint not in key]
+    assert counted["tabular_bento_requests_total", endpoint, "ok"] == 2
+    assert counted["tabular_bento_requests_total", endpoint, "invalid"] == 1
+    assert counted["tabular_bento_predicted_rows_total", endpoint] == 4
+    assert counted["tabular_bento_request_duration_seconds_count", endpoint] == 3
+    assert 0 < counted["tabular_bento_request_duration_seconds_sum", endpoint] < 3
+    assert (counted["tabular_bento_batch_rows_count",], counted["tabular_bento_batch_rows_sum",]) == (2, 4)
+    assert not [key for key in counted if key[0].startswith("tabular_bento_request") and endpoint not in key]
 
 
 def test_a_start_that_is_refused_leaves_the_metrics_of_the_running_server_alone(
@@ -160,7 +166,7 @@ def test_a_start_that_is_refused_leaves_the_metrics_of_the_running_server_alone(
     )
     by_http(server, [EXAMPLE])
 
-    assert risen(before, metrics_of(server))["door_requests_total", "http", "answered"] == 1
+    assert risen(before, metrics_of(server))["tabular_bento_requests_total", "http", "ok"] == 1
     assert before.keys() <= metrics_of(server).keys()
     assert b"bentoml_service_request_total{" in call(server, "/metrics")[2]
 
@@ -177,11 +183,11 @@ def test_other_outcomes_have_names_of_their_own(server: ServedPort) -> None:
     grpc_error(server, other)
     counted = risen(before, metrics_of(server))
 
-    assert {key[1:]: value for key, value in counted.items() if key[0] == "door_requests_total"} == {
+    assert {key[1:]: value for key, value in counted.items() if key[0] == "tabular_bento_requests_total"} == {
         ("http", "too_large"): 1, ("rest", "too_large"): 1, ("grpc", "too_large"): 1,
         ("rest", "unknown_model"): 1, ("grpc", "unknown_model"): 1,
     }  # fmt: skip
-    assert ("batch_rows_count",) not in counted
+    assert ("tabular_bento_batch_rows_count",) not in counted
 
 
 def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted_and_leaves_no_traceback(
@@ -193,12 +199,12 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_counted_and_leaves_
         with socket.create_connection(("127.0.0.1", server.process.port)) as client:
             client.sendall(head.replace(INFER, path).encode() + b"{")
             endpoint = "rest" if path == INFER else "http"
-            wait_for(lambda endpoint=endpoint: metrics_of(server)["door_in_flight", endpoint] == 1)
+            wait_for(lambda endpoint=endpoint: metrics_of(server)["tabular_bento_requests_in_progress", endpoint] == 1)
     wait_for(lambda: sum(key[-1] == "cancelled" for key in risen(before, metrics_of(server))) == 2)
     counted = risen(before, metrics_of(server))
 
-    assert counted["door_requests_total", "http", "cancelled"] == 1
-    assert counted["door_requests_total", "rest", "cancelled"] == 1
+    assert counted["tabular_bento_requests_total", "http", "cancelled"] == 1
+    assert counted["tabular_bento_requests_total", "rest", "cancelled"] == 1
     assert b"Traceback" not in server.process.log.read_bytes()[log:]
 
 

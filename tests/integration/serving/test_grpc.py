@@ -88,7 +88,7 @@ def test_the_metadata_derive_from_the_declaration(calls: Any, package: ModelPack
 
 
 @pytest.mark.parametrize("make", [raw, typed])
-def test_raw_contents_are_answered_raw_and_typed_ones_typed(calls: Any, package: ModelPackage, make: Any) -> None:
+def test_raw_contents_are_returned_raw_and_typed_ones_typed(calls: Any, package: ModelPackage, make: Any) -> None:
     name, version = package.tag.split(":")
     response = calls.ModelInfer(make([EXAMPLE, SECOND], id="abc", model_version=version))
 
@@ -100,7 +100,7 @@ def test_raw_contents_are_answered_raw_and_typed_ones_typed(calls: Any, package:
 
 
 @pytest.mark.parametrize("make", [raw, typed])
-def test_only_the_outputs_asked_for_are_answered_in_the_order_asked_for(calls: Any, make: Any) -> None:
+def test_only_the_outputs_asked_for_are_returned_in_the_order_asked_for(calls: Any, make: Any) -> None:
     request = make([EXAMPLE])
     for name in ("prediction_id", "arrival_delay"):
         request.outputs.add(name=name)
@@ -122,7 +122,7 @@ def test_missing_values_are_those_of_json(calls: Any, package: ModelPackage, mak
 
 
 @pytest.mark.parametrize("make", [raw, typed])
-def test_a_request_without_rows_has_an_answer_without_rows(calls: Any, make: Any) -> None:
+def test_a_request_without_rows_has_a_result_without_rows(calls: Any, make: Any) -> None:
     request = make([EXAMPLE])
     for index, tensor in enumerate(request.inputs):
         tensor.shape[:] = [0]
@@ -235,10 +235,10 @@ def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls
 
 
 @pytest.mark.parametrize("make", [raw, typed])
-def test_more_rows_than_the_limit_are_resource_exhausted(calls: Any, make: Any) -> None:
+def test_more_rows_than_the_limit_are_invalid_and_not_to_be_sent_again(calls: Any, make: Any) -> None:
     request = make([EXAMPLE] * (LIMITS.max_rows + 1))
 
-    message = refused_call(calls.ModelInfer, request, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    message = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
     assert message == f"{LIMITS.max_rows + 1} rows in one request, of at most {LIMITS.max_rows}: send it in parts."
 
 
@@ -279,9 +279,9 @@ def test_reflection_lists_the_services_and_describes_them(server: ServedPort) ->
 @pytest.mark.parametrize("name", ["", SERVICE])
 def test_health_is_serving_for_the_server_and_for_its_service(server: ServedPort, name: str) -> None:
     with channel(server) as opened:
-        answer = health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest(service=name))
+        response = health_pb2_grpc.HealthStub(opened).Check(health_pb2.HealthCheckRequest(service=name))
 
-    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    assert response.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_the_health_of_a_service_that_is_not_there_is_not_found(server: ServedPort) -> None:
@@ -293,17 +293,15 @@ def test_the_health_of_a_service_that_is_not_there_is_not_found(server: ServedPo
         )
 
 
-def test_a_generated_client_of_asyncio_is_answered_many_calls_at_once(
-    server: ServedPort, package: ModelPackage
-) -> None:
+def test_a_generated_client_of_asyncio_makes_many_calls_at_once(server: ServedPort, package: ModelPackage) -> None:
     import asyncio
 
     async def ask() -> list[list[float]]:
         async with grpc.aio.insecure_channel(f"localhost:{server.grpc_port}") as opened:
             calls = services.GRPCInferenceServiceStub(opened)  # type: ignore[no-untyped-call]
-            answers = await asyncio.gather(*(calls.ModelInfer(raw([EXAMPLE, SECOND])) for _ in range(64)))
-        return [outputs_of(answer)["arrival_delay"] for answer in answers]
+            responses = await asyncio.gather(*(calls.ModelInfer(raw([EXAMPLE, SECOND])) for _ in range(64)))
+        return [outputs_of(response)["arrival_delay"] for response in responses]
 
     with ThreadPoolExecutor(1) as thread:
-        answers = thread.submit(asyncio.run, ask()).result()
-    assert answers == [expected(package, EXAMPLE, SECOND)] * 64
+        responses = thread.submit(asyncio.run, ask()).result()
+    assert responses == [expected(package, EXAMPLE, SECOND)] * 64

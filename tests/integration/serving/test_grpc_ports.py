@@ -52,15 +52,15 @@ def test_a_second_server_on_the_same_grpc_port_is_refused_with_a_message(
 def test_two_workers_share_the_port_and_both_get_calls(trained: dict[str, Any], tmp_path: Path) -> None:
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_WORKERS="2", **FOR_EVERYONE) as served:
         assert listening(served) == {served.process.port, served.grpc_port}
-        answers: list[float] = []
+        responses: list[float] = []
         deadline = time.monotonic() + 30
         while len(written := log_files(served)) < 2 and time.monotonic() < deadline:  # the second may start later
-            answers += [by_grpc(served, [EXAMPLE])[0][0] for _ in range(16)]
+            responses += [by_grpc(served, [EXAMPLE])[0][0] for _ in range(16)]
         rows = len(logged(served.traffic))
 
     assert len(written) == 2
-    assert len(set(answers)) == 1
-    assert rows == len(answers)
+    assert len(set(responses)) == 1
+    assert rows == len(responses)
 
 
 def log_files(server: ServedPort) -> list[Path]:
@@ -86,7 +86,7 @@ def test_a_server_keeps_to_the_loopback_over_each_protocol(server: ServedPort) -
 
 
 @pytest.mark.slow
-def test_a_server_told_to_keep_to_the_loopback_does_so_over_each_protocol(
+def test_a_server_asked_to_keep_to_the_loopback_does_so_over_each_protocol(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], BENTOML_HOST="127.0.0.1") as served:
@@ -105,7 +105,7 @@ def test_grpc_listens_over_both_versions_of_ip(trained: dict[str, Any], tmp_path
                 assert calls.ServerLive(messages.ServerLiveRequest(), timeout=10).live
 
 
-def test_an_address_that_the_machine_does_not_have_is_told(trained: dict[str, Any]) -> None:
+def test_an_address_that_the_machine_does_not_have_is_reported(trained: dict[str, Any]) -> None:
     result = refused(
         ROOT, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_HOST="192.0.2.1", TABULAR_BENTO_GRPC_PORT="3999"
     )

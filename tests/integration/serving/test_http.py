@@ -78,7 +78,7 @@ def test_a_row_has_the_same_bits_alone_in_a_batch_in_any_order_and_offline(
         ('"id": ""', "flights.0.id"),
     ],
 )
-def test_a_value_that_is_wrong_is_answered_with_its_row_and_field(
+def test_a_value_that_is_wrong_is_refused_with_its_row_and_field(
     client: httpx.Client, literal: str, place: str
 ) -> None:
     body = body_of(EXAMPLE)[:-3] + f", {literal}}}]}}"
@@ -88,14 +88,12 @@ def test_a_value_that_is_wrong_is_answered_with_its_row_and_field(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"flights": [\xff]}', b"[" * 10_000])
-def test_a_body_that_is_no_request_is_told(client: httpx.Client, body: bytes) -> None:
+def test_a_body_that_is_no_request_is_reported(client: httpx.Client, body: bytes) -> None:
     assert_refused(client.post("/predict", content=body), 400, "body")
     assert_refused(client.post("/feedback", content=body), 400, "body")
 
 
-def test_an_empty_list_is_answered_with_an_empty_list_and_nothing_is_logged(
-    server: ServedPort, client: httpx.Client
-) -> None:
+def test_an_empty_list_returns_an_empty_list_and_nothing_is_logged(server: ServedPort, client: httpx.Client) -> None:
     before = len(logged(server.traffic))
     response = client.post("/predict", content=body_of())
 
@@ -103,7 +101,7 @@ def test_an_empty_list_is_answered_with_an_empty_list_and_nothing_is_logged(
     assert len(logged(server.traffic)) == before
 
 
-def test_ten_thousand_rows_are_answered_and_one_more_is_too_many(client: httpx.Client) -> None:
+def test_ten_thousand_rows_are_returned_and_one_more_is_too_many(client: httpx.Client) -> None:
     small = {name: EXAMPLE[name] for name in ("carrier", "origin", "dest", "sched_dep", "sched_arr", "dep_delay")}
     response = client.post("/predict", content=body_of(*[small] * 10_000))
     assert response.status_code == 200
@@ -113,7 +111,7 @@ def test_ten_thousand_rows_are_answered_and_one_more_is_too_many(client: httpx.C
 
 
 @pytest.mark.parametrize("path", ["/predict", "/feedback"])
-def test_a_body_beyond_the_limit_is_refused_whether_its_length_is_told_or_not(client: httpx.Client, path: str) -> None:
+def test_a_body_beyond_the_limit_is_refused_whether_its_length_is_sent_or_not(client: httpx.Client, path: str) -> None:
     size = (16 << 20) + 1
     assert_refused(client.post(path, content=b" " * size), 413, "16 MiB")
     pieces = (b" " * (1 << 20) for _ in range(17))
@@ -131,7 +129,7 @@ def test_a_body_in_chunks_is_read_to_its_end(client: httpx.Client) -> None:
     ("method", "path"),
     [("GET", "/predict"), ("PUT", "/predict"), ("GET", "/feedback"), ("DELETE", "/feedback"), ("POST", "/model")],
 )
-def test_a_wrong_method_is_told(client: httpx.Client, method: str, path: str) -> None:
+def test_a_wrong_method_is_reported(client: httpx.Client, method: str, path: str) -> None:
     assert_refused(client.request(method, path, content=body_of(EXAMPLE)), 405, "Method Not Allowed")
 
 
@@ -215,7 +213,10 @@ def test_concurrent_requests_share_batches(server: ServedPort, client: httpx.Cli
     def batches() -> tuple[float, float]:
         text = client.get("/metrics").text
         count, total = (
-            sum(float(value) for value in re.findall(rf"^batch_rows_{part}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+            sum(
+                float(value)
+                for value in re.findall(rf"^tabular_bento_batch_rows_{part}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+            )
             for part in ("count", "sum")
         )
         return count, total
@@ -252,7 +253,7 @@ def test_labels_are_taken_late_repeated_and_of_unknown_predictions(server: Serve
     assert client.post("/feedback", json={"labels": []}).json() == {"accepted": 0}
 
 
-def test_a_label_that_is_wrong_is_told_by_its_place_and_none_of_its_request_is_taken(
+def test_a_label_that_is_wrong_is_reported_by_its_place_and_none_of_its_request_is_taken(
     server: ServedPort, client: httpx.Client
 ) -> None:
     before = len(logged(server.traffic, "labels"))
@@ -280,16 +281,16 @@ def test_it_is_alive_and_ready(client: httpx.Client, path: str) -> None:
 
 
 def test_metrics_count_requests_by_how_they_ended(server: ServedPort, client: httpx.Client) -> None:
-    def count(outcome: str) -> float:
+    def count(status: str) -> float:
         found = re.search(
-            rf'^door_requests_total{{door="http",outcome="{outcome}".*}} (\S+)$',
+            rf'^tabular_bento_requests_total{{protocol="http",status="{status}".*}} (\S+)$',
             client.get("/metrics").text,
             re.MULTILINE,
         )
         return float(found[1]) if found else 0.0
 
-    answered, invalid = count("answered"), count("invalid")
+    returned, invalid = count("ok"), count("invalid")
     server.predict([EXAMPLE])
     client.post("/predict", content="{")
-    assert count("answered") == answered + 1
+    assert count("ok") == returned + 1
     assert count("invalid") == invalid + 1

@@ -32,7 +32,7 @@ def test_settings_from_the_environment_hold(narrow: ServedPort) -> None:
         assert_refused(client.post("/predict", content=b" " * ((1 << 20) + 1)), 413, "1 MiB")
 
 
-def test_rows_beyond_the_queue_are_told_to_come_again(narrow: ServedPort) -> None:
+def test_rows_beyond_the_queue_are_asked_to_come_again(narrow: ServedPort) -> None:
     def call(client: httpx.Client) -> httpx.Response:
         return client.post("/predict", content=body_of(*[EXAMPLE] * 500))
 
@@ -65,14 +65,14 @@ def hasty(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         yield served
 
 
-def test_a_request_that_takes_too_long_is_answered_with_504(hasty: ServedPort) -> None:
+def test_a_request_that_takes_too_long_is_refused_with_504(hasty: ServedPort) -> None:
     with httpx.Client(base_url=hasty.process.url, timeout=60, headers=JSON) as client:
         response = client.post("/predict", content=body_of(*[EXAMPLE] * 10_000))
-        assert_refused(response, 504, "Not answered in 0.02 seconds.")
+        assert_refused(response, 504, "No response within 0.02 seconds.")
 
 
 @pytest.mark.parametrize("path", ["/predict", "/feedback", "/v2/models/flights/infer"])
-def test_a_body_that_does_not_come_is_answered_with_504(hasty: ServedPort, path: str) -> None:
+def test_a_body_that_does_not_come_is_refused_with_504(hasty: ServedPort, path: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", hasty.process.port, timeout=60)
     connection.putrequest("POST", path)
     connection.putheader("Content-Length", "1000")
@@ -80,5 +80,5 @@ def test_a_body_that_does_not_come_is_answered_with_504(hasty: ServedPort, path:
     response = connection.getresponse()
 
     assert response.status == 504
-    assert json.loads(response.read())["error"] == "Not answered in 0.02 seconds."
+    assert json.loads(response.read())["error"] == "No response within 0.02 seconds."
     connection.close()

@@ -30,7 +30,7 @@ def requests_of(name: str, count: int) -> str:
 
 
 class Load(Callers):
-    """Callers that ask until the server is gone, and keep what they were answered in full."""
+    """Callers that ask until the server is gone, and keep what they were given in full."""
 
     def __init__(self, url: str, callers: int = 12, rows: int = 5) -> None:
         self.responses: list[dict[str, Any]] = []
@@ -68,14 +68,14 @@ def in_log(responses: list[dict[str, Any]], lines: list[dict[str, Any]]) -> bool
     return [{name: line.get(name) for name in RESPONSE} for line in lines] == responses
 
 
-def test_every_answered_prediction_is_in_the_log_with_what_was_answered(server: ServedPort) -> None:
+def test_every_returned_prediction_is_in_the_log_with_what_was_returned(server: ServedPort) -> None:
     responses = [response for turn in range(20) for response in server.predict([{**EXAMPLE, "id": f"log-{turn}"}] * 3)]
     assert len(responses) == 60
     assert in_log(responses, logged_rows(server.traffic))
 
 
 @pytest.mark.slow
-def test_at_any_moment_of_a_load_the_log_holds_what_is_answered(trained: dict[str, Any], tmp_path: Path) -> None:
+def test_at_any_moment_of_a_load_the_log_holds_what_is_returned(trained: dict[str, Any], tmp_path: Path) -> None:
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"]) as served, Load(served.process.url) as load:
         for responses in range(100, 1001, 100):
             load.wait_for(responses)
@@ -83,7 +83,7 @@ def test_at_any_moment_of_a_load_the_log_holds_what_is_answered(trained: dict[st
             assert in_log(so_far, logged_rows(served.traffic)), f"after {responses} responses"
 
 
-def test_a_killed_server_loses_no_prediction_that_it_answered(trained: dict[str, Any], tmp_path: Path) -> None:
+def test_a_killed_server_loses_no_prediction_that_it_returned(trained: dict[str, Any], tmp_path: Path) -> None:
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"]) as served, Load(served.process.url) as load:
         load.wait_for(500)
         served.process.kill()
@@ -98,7 +98,7 @@ def test_a_killed_server_loses_no_prediction_that_it_answered(trained: dict[str,
 
 
 @pytest.mark.slow
-def test_a_server_told_to_end_answers_what_it_has_begun_and_ends_with_0(
+def test_a_server_asked_to_end_finishes_what_it_has_begun_and_ends_with_0(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
     with (
@@ -134,12 +134,12 @@ def test_two_workers_write_log_files_of_their_own_and_lose_nothing(trained: dict
     assert in_log(responses, logged_rows(served.traffic))
 
 
-def assert_unanswered(response: httpx.Response) -> None:
+def assert_not_returned(response: httpx.Response) -> None:
     assert response.status_code == 503, response.text
     assert "could not be logged" in ErrorResponse.model_validate_json(response.content).error
 
 
-def test_without_a_log_nothing_is_answered_until_there_is_one(trained: dict[str, Any], tmp_path: Path) -> None:
+def test_without_a_log_nothing_is_returned_until_there_is_one(trained: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "not-a-folder"
     folder.write_text("")
     outcome = {"labels": [{"prediction_id": "a", TARGET: 1.0}]}
@@ -152,8 +152,8 @@ def test_without_a_log_nothing_is_answered_until_there_is_one(trained: dict[str,
         ) as served,
         httpx.Client(base_url=served.process.url, timeout=30) as client,
     ):
-        assert_unanswered(client.post("/predict", content=requests_of("a", 3)))
-        assert_unanswered(client.post("/feedback", json=outcome))
+        assert_not_returned(client.post("/predict", content=requests_of("a", 3)))
+        assert_not_returned(client.post("/feedback", json=outcome))
         folder.unlink()
         response = client.post("/predict", content=requests_of("b", 3))
         assert response.status_code == 200
@@ -174,7 +174,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_on_a_full_disk_what_is_answered_is_logged_and_the_rest_is_refused(
+def test_on_a_full_disk_what_is_returned_is_logged_and_the_rest_is_refused(
     trained: dict[str, Any], tmp_path: Path, full_disk: Path
 ) -> None:
     traffic = full_disk / "traffic"
@@ -188,11 +188,11 @@ def test_on_a_full_disk_what_is_answered_is_logged_and_the_rest_is_refused(
         httpx.Client(base_url=served.process.url, timeout=30) as client,
     ):
         responses = [client.post("/predict", content=requests_of(f"disk-{turn}", 7)) for turn in range(30)]
-        answered = [one for response in responses if response.status_code == 200 for one in response.json()]
+        returned = [one for response in responses if response.status_code == 200 for one in response.json()]
         refused = [response for response in responses if response.status_code != 200]
-        assert answered
+        assert returned
         assert refused
         for response in refused:
-            assert_unanswered(response)
-        assert in_log(answered, logged_rows(traffic))
-        assert {line["prediction_id"] for line in logged_rows(traffic)} == {one["prediction_id"] for one in answered}
+            assert_not_returned(response)
+        assert in_log(returned, logged_rows(traffic))
+        assert {line["prediction_id"] for line in logged_rows(traffic)} == {one["prediction_id"] for one in returned}

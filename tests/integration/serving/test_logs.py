@@ -39,21 +39,21 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_response_has(
         with stub(served) as calls:
             calls.ModelInfer(raw([EXAMPLE], id="mine"), timeout=30)
         call(served, "/feedback", b'{"labels": []}')
-    answered, invalid, over_grpc, feedback = of_requests(served)
+    returned, invalid, over_grpc, feedback = of_requests(served)
 
-    assert {name: answered[name] for name in ("endpoint", "status", "outcome", "rows", "request_id", "level")} == {
+    assert {name: returned[name] for name in ("endpoint", "code", "status", "rows", "request_id", "level")} == {
         "endpoint": "http",
-        "status": 200,
-        "outcome": "answered",
+        "code": 200,
+        "status": "ok",
         "rows": 2,
         "request_id": "r-1",
         "level": "INFO",
     }
-    assert answered["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
-    assert 0 < answered["ms"] < 60_000
-    assert (invalid["status"], invalid["outcome"], len(invalid["request_id"])) == (400, "invalid", 16)
-    assert (feedback["status"], feedback["endpoint"], feedback["rows"]) == (200, "feedback", 0)
-    assert (over_grpc["status"], over_grpc["endpoint"], over_grpc["request_id"]) == ("OK", "grpc", "mine")
+    assert returned["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
+    assert 0 < returned["ms"] < 60_000
+    assert (invalid["code"], invalid["status"], len(invalid["request_id"])) == (400, "invalid", 16)
+    assert (feedback["code"], feedback["endpoint"], feedback["rows"]) == (200, "feedback", 0)
+    assert (over_grpc["code"], over_grpc["endpoint"], over_grpc["request_id"]) == ("OK", "grpc", "mine")
     assert any("Service flights initialized" in line["message"] for line in lines(served))
 
 
@@ -74,5 +74,5 @@ def test_a_request_that_cannot_be_logged_has_a_line_by_default(trained: dict[str
         served.traffic.write_bytes(b"a file where the folder should be")
         call(served, "/predict", ONE, {"X-Request-ID": "r-2"})
     (line,) = [line for line in served.process.log.read_text().splitlines() if "request_id=" in line]
-    for words in ("[WARNING]", "endpoint=http", "status=503", "outcome=unlogged", "rows=2", "request_id=r-2"):
+    for words in ("[WARNING]", "endpoint=http", "code=503", "status=unlogged", "rows=2", "request_id=r-2"):
         assert words in line

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from features.problem import PROBLEM
 from tabular_bento.serving.metrics import ENDPOINTS, METRICS
-from tabular_bento.serving.status import STATUS
+from tabular_bento.serving.status import CODES
 from tests.flights.rows import EXAMPLE
 from tests.integration.serving.bodies import body_of
 from tests.integration.serving.clients import TARGET, by_grpc, by_http, by_rest, call
@@ -60,14 +60,17 @@ def pair(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> I
         TABULAR_BENTO_MAX_QUEUE_ROWS="500",
         TABULAR_BENTO_DRAIN_SECONDS="0",
     ) as served:
-        wait_for(served, lambda values: value(values, "workers") == 2)
+        wait_for(served, lambda values: value(values, "tabular_bento_workers") == 2)
         yield served
 
 
 def test_everything_declared_is_exported_with_its_labels_and_nothing_else(pair: ServedPort) -> None:
     by_http(pair, [EXAMPLE])
     post_labels(pair, 1)
-    last = {("log_last_line_seconds", frozenset({("stream", stream)})) for stream in ("predictions", "labels")}
+    last = {
+        ("tabular_bento_log_last_write_timestamp_seconds", frozenset({("stream", stream)}))
+        for stream in ("predictions", "labels")
+    }
     values = wait_for(pair, lambda values: last <= values.keys())
     exported: dict[str, set[frozenset[str]]] = {}
     for name, labels in values:
@@ -77,7 +80,7 @@ def test_everything_declared_is_exported_with_its_labels_and_nothing_else(pair: 
                 family = family.removesuffix(ending)
             exported.setdefault(family, set()).add(frozenset(key for key, _ in labels if key != "le"))
     declared = {metric.exported: {frozenset(metric.labels)} for metric in METRICS}
-    assert exported == {name: labels for name, labels in declared.items() if not name.startswith("shadow_")}
+    assert exported == {name: labels for name, labels in declared.items() if "_shadow_" not in name}
 
 
 def test_rows_predictions_and_lines_are_counted_whichever_worker_and_endpoint_took_them(pair: ServedPort) -> None:
@@ -85,28 +88,31 @@ def test_rows_predictions_and_lines_are_counted_whichever_worker_and_endpoint_to
     rows = [{**EXAMPLE, "temp": None, "dep_delay": float(delay)} for delay in range(0, 300, 10)]
     for ask in (by_http, by_rest, by_grpc) * 4:
         ask(pair, rows)
-    after = wait_for(pair, lambda values: risen(before, values, "prediction_count") == 12 * len(rows))
+    after = wait_for(pair, lambda values: risen(before, values, "tabular_bento_prediction_count") == 12 * len(rows))
 
     for name in ENDPOINTS:
-        assert risen(before, after, "door_rows_total", door=name) == 4 * len(rows)
-        assert value(after, "door_in_flight", door=name) == 0
-    assert risen(before, after, "feature_rows_total") == 12 * len(rows)
+        assert risen(before, after, "tabular_bento_predicted_rows_total", protocol=name) == 4 * len(rows)
+        assert value(after, "tabular_bento_requests_in_progress", protocol=name) == 0
+    assert risen(before, after, "tabular_bento_feature_rows_total") == 12 * len(rows)
     missing = {
-        name: risen(before, after, "feature_missing_total", feature=name) for name in PROBLEM.declaration.feature_names
+        name: risen(before, after, "tabular_bento_feature_missing_rows_total", feature=name)
+        for name in PROBLEM.declaration.feature_names
     }
     assert {name for name, count in missing.items() if count} == {"temp"}
     assert missing["temp"] == 12 * len(rows)
-    assert risen(before, after, "log_lines_total", stream="predictions") == 12 * len(rows)
-    assert risen(before, after, "log_append_seconds_total", stream="predictions") > 0
-    assert risen(before, after, "prediction_sum") == pytest.approx(
+    assert risen(before, after, "tabular_bento_log_lines_total", stream="predictions") == 12 * len(rows)
+    assert risen(before, after, "tabular_bento_log_write_seconds_total", stream="predictions") > 0
+    assert risen(before, after, "tabular_bento_prediction_sum") == pytest.approx(
         12 * sum(target for target, _ in by_http(pair, rows)), rel=1e-6
     )
-    assert time.time() - value(after, "log_last_line_seconds", stream="predictions") < 60
+    assert time.time() - value(after, "tabular_bento_log_last_write_timestamp_seconds", stream="predictions") < 60
 
 
 def test_labels_are_counted_and_requests_that_bring_none_too(pair: ServedPort) -> None:
     def sampled(values: dict[Sample, float]) -> bool:
-        return value(values, "log_lines_total", stream="labels") == value(values, "outcomes_received_total")
+        return value(values, "tabular_bento_log_lines_total", stream="labels") == value(
+            values, "tabular_bento_feedback_labels_total"
+        )
 
     post_labels(pair, 1)
     before = wait_for(pair, sampled)
@@ -114,10 +120,10 @@ def test_labels_are_counted_and_requests_that_bring_none_too(pair: ServedPort) -
     assert pair.post("/feedback", b"{}")[0] == 400
     after = wait_for(pair, sampled)
 
-    assert risen(before, after, "outcomes_received_total") == 3
-    assert risen(before, after, "log_lines_total", stream="labels") == 3
-    assert risen(before, after, "feedback_requests_total", outcome="answered") == 1
-    assert value(after, "feedback_requests_total", outcome="invalid") >= 1
+    assert risen(before, after, "tabular_bento_feedback_labels_total") == 3
+    assert risen(before, after, "tabular_bento_log_lines_total", stream="labels") == 3
+    assert risen(before, after, "tabular_bento_feedback_requests_total", status="ok") == 1
+    assert value(after, "tabular_bento_feedback_requests_total", status="invalid") >= 1
 
 
 def test_a_request_that_cannot_be_logged_is_counted_as_lost_by_reason(trained: dict[str, Any], tmp_path: Path) -> None:
@@ -126,29 +132,32 @@ def test_a_request_that_cannot_be_logged_is_counted_as_lost_by_reason(trained: d
         assert served.post("/predict", body_of(*[EXAMPLE] * 4).encode())[0] == 503
         values = scraped(served)
 
-    assert value(values, "door_requests_total", door="http", outcome="unlogged") == 1
-    assert value(values, "log_failed_appends_total", stream="predictions") == 1
-    assert value(values, "log_lost_lines_total", stream="predictions") == 4
-    assert value(values, "log_lines_total", stream="predictions") == 0
-    assert value(values, "log_disk_size_bytes") >= value(values, "log_disk_free_bytes") > 0
+    assert value(values, "tabular_bento_requests_total", protocol="http", status="unlogged") == 1
+    assert value(values, "tabular_bento_log_failed_writes_total", stream="predictions") == 1
+    assert value(values, "tabular_bento_log_lost_lines_total", stream="predictions") == 4
+    assert value(values, "tabular_bento_log_lines_total", stream="predictions") == 0
+    assert value(values, "tabular_bento_log_disk_size_bytes") >= value(values, "tabular_bento_log_disk_free_bytes") > 0
 
 
 def test_gauges_add_up_over_workers_and_say_what_is_served(pair: ServedPort, trained: dict[str, Any]) -> None:
     values = scraped(pair)
-    assert value(values, "queue_limit_rows") == 1000
-    assert value(values, "server_ready") == 1
-    assert value(values, "queue_rows") == 0
-    (model,) = [dict(labels) for name, labels in values if name == "model_info"]
+    assert value(values, "tabular_bento_queue_rows_limit") == 1000
+    assert value(values, "tabular_bento_ready") == 1
+    assert value(values, "tabular_bento_queue_rows") == 0
+    (model,) = [dict(labels) for name, labels in values if name == "tabular_bento_model_info"]
     described = pair.get("/model")[1]
-    assert model["tag"] == trained["tag"]
+    name, version = trained["tag"].split(":")
+    assert (model.pop("model"), model.pop("version")) == (name, version)
     assert {key: described[key] for key in model} == model
     for name in ENDPOINTS:
-        assert {dict(labels)["outcome"] for name, labels in values if name == "door_requests_total"} == set(STATUS)
-        assert value(values, "door_requests_total", door=name, outcome="failed") == 0
+        assert {dict(labels)["status"] for name, labels in values if name == "tabular_bento_requests_total"} == set(
+            CODES
+        )
+        assert value(values, "tabular_bento_requests_total", protocol=name, status="failed") == 0
 
 
 @pytest.mark.slow
-def test_a_model_that_takes_the_place_of_another_is_told_and_so_is_the_shadow(
+def test_a_model_that_takes_the_place_of_another_is_reported_and_so_is_the_shadow(
     trained: dict[str, Any], tmp_path: Path
 ) -> None:
     store = store_of_two(trained["tag"], tmp_path / "store")
@@ -156,21 +165,26 @@ def test_a_model_that_takes_the_place_of_another_is_told_and_so_is_the_shadow(
     with serve(
         tmp_path, BENTOML_HOME=str(store), TABULAR_BENTO_SHADOW_MODEL=trained["tag"], TABULAR_BENTO_DRAIN_SECONDS="0"
     ) as served:
-        assert [(model["tag"], shown) for model, shown in models(scraped(served))] == [(trained["tag"], 1)]
+        assert [(tag(model), shown) for model, shown in models(scraped(served))] == [(trained["tag"], 1)]
         release(store, CANDIDATE)
         os.kill(served.process.process.pid, signal.SIGHUP)
-        after = wait_for(served, lambda values: len(models(values)) == 2 and value(values, "shadow_up") == 1)
+        after = wait_for(
+            served, lambda values: len(models(values)) == 2 and value(values, "tabular_bento_shadow_up") == 1
+        )
         by_http(served, [EXAMPLE] * 3)
-        after = wait_for(served, lambda values: value(values, "shadow_rows_total") == 3)
+        after = wait_for(served, lambda values: value(values, "tabular_bento_shadow_rows_total") == 3)
 
-    assert {model["tag"]: shown for model, shown in models(after)} == {trained["tag"]: 0, CANDIDATE: 1}
-    assert value(after, "model_reloads_total", outcome="exchanged") == 1
-    names = {name.removesuffix("_total") for name, _ in after}
-    assert {metric.name for metric in METRICS if metric.name.startswith("shadow_")} <= names
+    assert {tag(model): shown for model, shown in models(after)} == {trained["tag"]: 0, CANDIDATE: 1}
+    assert value(after, "tabular_bento_model_reloads_total", status="exchanged") == 1
+    assert {metric.exported for metric in METRICS if metric.name.startswith("shadow_")} <= {name for name, _ in after}
+
+
+def tag(model: dict[str, str]) -> str:
+    return f"{model['model']}:{model['version']}"
 
 
 def models(values: dict[Sample, float]) -> list[tuple[dict[str, str], float]]:
-    return [(dict(labels), shown) for (name, labels), shown in values.items() if name == "model_info"]
+    return [(dict(labels), shown) for (name, labels), shown in values.items() if name == "tabular_bento_model_info"]
 
 
 @pytest.mark.slow
@@ -186,15 +200,15 @@ def test_a_worker_that_was_killed_leaves_its_counts_and_takes_its_gauges(pair: S
     while pair.process.log.read_text().count("Service flights initialized") < 3:
         assert time.monotonic() < deadline, "no worker took the place of the one that was killed"
         time.sleep(0.1)
-    after = wait_for(pair, lambda values: value(values, "workers") == 2)
-    assert value(after, "queue_limit_rows") == 1000
-    assert risen(before, after, "door_rows_total", door="http") == 0
+    after = wait_for(pair, lambda values: value(values, "tabular_bento_workers") == 2)
+    assert value(after, "tabular_bento_queue_rows_limit") == 1000
+    assert risen(before, after, "tabular_bento_predicted_rows_total", protocol="http") == 0
 
 
 def settled(values: dict[Sample, float]) -> bool:
-    """Whether what was answered has been sampled."""
-    answered = sum(value(values, "door_rows_total", door=name) for name in ENDPOINTS)
-    return answered == values.get(("feature_rows_total", frozenset()), 0)
+    """Whether what was returned has been sampled."""
+    returned = sum(value(values, "tabular_bento_predicted_rows_total", protocol=name) for name in ENDPOINTS)
+    return returned == values.get(("tabular_bento_feature_rows_total", frozenset()), 0)
 
 
 def risen(before: dict[Sample, float], after: dict[Sample, float], name: str, **labels: str) -> float:
@@ -215,5 +229,5 @@ def test_a_file_of_metrics_that_is_just_being_made_is_waited_for(pair: ServedPor
     made = threading.Timer(0.05, begun.unlink)
     made.start()
 
-    assert value(scraped(pair), "workers") == 2
+    assert value(scraped(pair), "tabular_bento_workers") == 2
     made.join()

@@ -1,4 +1,4 @@
-"""A server that takes another champion while it answers."""
+"""A server that takes another champion while it serves."""
 
 from __future__ import annotations
 
@@ -60,15 +60,15 @@ def reloads(served: ServedPort) -> dict[str, float]:
     """Reloads of all workers, by what came of them."""
     _, _, content = call(served, "/metrics")
     return {
-        sample.labels["outcome"]: sample.value
+        sample.labels["status"]: sample.value
         for family in text_string_to_metric_families(content.decode())
         for sample in family.samples
-        if sample.name == "model_reloads_total"
+        if sample.name == "tabular_bento_model_reloads_total"
     }
 
 
-def await_reloads(served: ServedPort, outcome: str, count: int) -> None:
-    eventually(lambda: reloads(served).get(outcome) == count, lambda: (reloads(served), log_of(served)))
+def await_reloads(served: ServedPort, status: str, count: int) -> None:
+    eventually(lambda: reloads(served).get(status) == count, lambda: (reloads(served), log_of(served)))
 
 
 Answer = tuple[str, float]
@@ -225,9 +225,11 @@ def test_a_champion_that_cannot_be_served_leaves_the_old_one_serving_and_says_so
         assert {response["model"] for _ in range(20) for response in served.predict([EXAMPLE])} == {trained["tag"]}
         assert served.get("/model")[1]["tag"] == trained["tag"]
 
-    told = [line for line in log_of(served).splitlines() if "ERROR" in line]
-    assert len(told) == 2
-    assert all(f"{trained['tag']} goes on serving" in line and "runner/model.ubj is damaged" in line for line in told)
+    reported = [line for line in log_of(served).splitlines() if "ERROR" in line]
+    assert len(reported) == 2
+    assert all(
+        f"{trained['tag']} goes on serving" in line and "runner/model.ubj is damaged" in line for line in reported
+    )
     assert "Traceback" not in log_of(served)
 
 
@@ -269,7 +271,7 @@ def pids_of(served: ServedPort) -> list[int]:
     ]
 
 
-def test_a_champion_whose_package_was_deleted_is_told_at_start(trained: dict[str, Any], store: Path) -> None:
+def test_a_champion_whose_package_was_deleted_is_reported_at_start(trained: dict[str, Any], store: Path) -> None:
     shutil.rmtree(folder_of(store, trained["tag"]))
     result = refused(ROOT, BENTOML_HOME=str(store))
     assert result.returncode != 0

@@ -25,10 +25,10 @@ from tests.serving import ServedPort
 
 def refused(server: ServedPort, body: dict[str, Any], status: int = 400) -> str:
     """The message with which a request is refused."""
-    actual, answer = infer(server, body)
-    assert actual == status, answer
-    assert answer.keys() == {"error", "detail"}
-    message: str = answer["error"]
+    actual, response = infer(server, body)
+    assert actual == status, response
+    assert response.keys() == {"error", "detail"}
+    message: str = response["error"]
     return message
 
 
@@ -50,10 +50,10 @@ def test_the_model_is_found_with_and_without_its_version(
 ) -> None:
     path = "/v2/models/flights" + (f"/versions/{version_of(package)}" if versioned else "")
 
-    status, answer = infer(server, json_body([EXAMPLE]), path + "/infer")
+    status, response = infer(server, json_body([EXAMPLE]), path + "/infer")
     assert status == 200
-    assert (answer["model_name"], answer["model_version"]) == ("flights", version_of(package))
-    assert values_of(answer)["arrival_delay"] == expected(package, EXAMPLE)
+    assert (response["model_name"], response["model_version"]) == ("flights", version_of(package))
+    assert values_of(response)["arrival_delay"] == expected(package, EXAMPLE)
     assert server.get(path + "/ready") == (200, {"name": "flights", "ready": True})
 
 
@@ -81,10 +81,12 @@ def test_the_metadata_derive_from_the_declaration(server: ServedPort, package: M
 @pytest.mark.parametrize("path", ["/v2/models/ships", "/v2/models/flights/versions/2"])
 @pytest.mark.parametrize("what", ["", "/ready", "/infer"])
 def test_another_model_or_version_is_404_and_named(server: ServedPort, path: str, what: str) -> None:
-    status, answer = server.post(path + what, b"{}") if what == "/infer" else server.get(path + what)
+    status, response = server.post(path + what, b"{}") if what == "/infer" else server.get(path + what)
 
     assert status == 404
-    assert answer["error"].startswith("The model flights, version 2 is" if "versions" in path else "The model ships is")
+    assert response["error"].startswith(
+        "The model flights, version 2 is" if "versions" in path else "The model ships is"
+    )
 
 
 @pytest.mark.parametrize("path", ["/v2/repository/index", "/v2/models/flights/config", "/v2/models/flights/stats"])
@@ -103,12 +105,12 @@ def test_a_wrong_method_is_405_with_a_message(server: ServedPort, path: str) -> 
 
 @pytest.mark.parametrize("identity", ["abc", "", "é☃\0", "x" * 10_000])
 def test_the_id_of_the_request_is_echoed(server: ServedPort, identity: str) -> None:
-    status, answer = infer(server, json_body([EXAMPLE], id=identity))
+    status, response = infer(server, json_body([EXAMPLE], id=identity))
 
-    assert (status, answer["id"]) == (200, identity)
+    assert (status, response["id"]) == (200, identity)
 
 
-def test_a_request_without_an_id_has_an_answer_without_one(server: ServedPort) -> None:
+def test_a_request_without_an_id_has_a_result_without_one(server: ServedPort) -> None:
     assert "id" not in infer(server, json_body([EXAMPLE]))[1]
 
 
@@ -126,9 +128,9 @@ def test_json_tensors_of_n_and_of_n_by_1_give_the_same(server: ServedPort, packa
         item["data"] = [[value] for value in item["data"]]
 
     for body in (json_body([EXAMPLE, SECOND]), column, nested):
-        status, answer = infer(server, body)
-        assert status == 200, answer
-        assert values_of(answer)["arrival_delay"] == expected(package, EXAMPLE, SECOND)
+        status, response = infer(server, body)
+        assert status == 200, response
+        assert values_of(response)["arrival_delay"] == expected(package, EXAMPLE, SECOND)
 
 
 @pytest.mark.parametrize(
@@ -142,21 +144,21 @@ def test_nan_null_and_an_empty_text_mean_missing(
     server: ServedPort, package: ModelPackage, name: str, datatype: str, missing: Any
 ) -> None:
     value = 71 if name == "temp" else EXAMPLE[name]
-    status, answer = infer(server, body_with_input(name, datatype=datatype, data=[missing, value]))
+    status, response = infer(server, body_with_input(name, datatype=datatype, data=[missing, value]))
 
-    assert status == 200, answer
+    assert status == 200, response
     rows = [{**EXAMPLE, name: None}, {**SECOND, name: float(value) if name == "temp" else value}]
-    assert values_of(answer)["arrival_delay"] == expected(package, *rows)
+    assert values_of(response)["arrival_delay"] == expected(package, *rows)
 
 
-def test_a_request_without_rows_has_an_answer_without_rows(server: ServedPort) -> None:
+def test_a_request_without_rows_has_a_result_without_rows(server: ServedPort) -> None:
     body = json_body([EXAMPLE])
     for item in body["inputs"]:
         item.update(shape=[0], data=[])
-    status, answer = infer(server, body)
+    status, response = infer(server, body)
 
     assert status == 200
-    assert values_of(answer) == {"arrival_delay": [], "prediction_id": []}
+    assert values_of(response) == {"arrival_delay": [], "prediction_id": []}
 
 
 @pytest.mark.parametrize(
@@ -226,10 +228,10 @@ def test_a_required_input_that_is_left_out_is_400_and_named(server: ServedPort) 
     ],
 )
 def test_a_body_that_is_no_request_is_400_and_says_why(server: ServedPort, body: bytes, message: str) -> None:
-    status, answer = server.post(INFER, body)
+    status, response = server.post(INFER, body)
 
     assert status == 400
-    assert answer["error"].startswith(message)
+    assert response["error"].startswith(message)
 
 
 def test_an_unknown_output_is_400_and_nothing_is_predicted(server: ServedPort) -> None:

@@ -24,12 +24,12 @@ from tests.tensors import binary
 
 
 def test_fp32_in_json_is_the_number_that_binary_fp32_is(server: ServedPort) -> None:
-    status, answer = infer(server, body_with_input("temp", datatype="FP32", data=[71.6, 71.6]))
+    status, response = infer(server, body_with_input("temp", datatype="FP32", data=[71.6, 71.6]))
     body, headers = mixed("temp", "FP32", [71.6, 71.6])
     binary_status, _, content = call(server, INFER, body, headers)
 
     assert (status, binary_status) == (200, 200)
-    assert values_of(answer)["arrival_delay"] == values_of(json.loads(content))["arrival_delay"]
+    assert values_of(response)["arrival_delay"] == values_of(json.loads(content))["arrival_delay"]
 
 
 def mixed(name: str, datatype: str, values: list[Any], **more: Any) -> tuple[bytes, dict[str, str]]:

@@ -52,10 +52,10 @@ def metrics(served: ServedPort) -> dict[str, float]:
     """What /metrics says of the shadow."""
     _, _, content = call(served, "/metrics")
     return {
-        sample.name.removeprefix("shadow_").removesuffix("_total"): sample.value
+        sample.name.removeprefix("tabular_bento_shadow_").removesuffix("_total"): sample.value
         for family in text_string_to_metric_families(content.decode())
         for sample in family.samples
-        if sample.name.startswith("shadow_")
+        if sample.name.startswith("tabular_bento_shadow_")
     }
 
 
@@ -83,8 +83,8 @@ def requests_of(count: int, name: str = "row") -> list[dict[str, Any]]:
     ]
 
 
-def assert_all_answered_and_logged(served: ServedPort, rows: list[dict[str, Any]], tag: str) -> None:
-    """Each row, asked for alone and in requests of twenty, is answered and in the log of the primary."""
+def assert_all_returned_and_logged(served: ServedPort, rows: list[dict[str, Any]], tag: str) -> None:
+    """Each row, asked for alone and in requests of twenty, is returned and in the log of the primary."""
     responses = [response for start in range(0, len(rows), 20) for response in served.predict(rows[start : start + 20])]
     lines = {line["prediction_id"]: line for line in logged_rows(served.traffic)}
     assert len(responses) == len(rows)
@@ -104,7 +104,7 @@ def test_each_live_row_is_scored_with_the_bits_of_the_candidate_offline_and_logg
                 ask(served, rows[start : start + 30])
         await_metric(served, "rows", 900)
         assert state(served) == {"model": CANDIDATE, "state": "scoring", "restarts": 0}
-        assert metrics(served) | {"dropped": 0, "failures": 0} == metrics(served)
+        assert metrics(served) | {"dropped_rows": 0, "failed_rows": 0} == metrics(served)
         primary = {line["prediction_id"]: line for line in logged_rows(served.traffic)}
         shadow = logged_rows(served.traffic, SHADOW)
 
@@ -126,8 +126,8 @@ def test_a_candidate_that_raises_on_some_rows_scores_the_others(
     rows = [{**EXAMPLE, "dep_delay": float(delay)} for delay in range(100)]
     with serve(tmp_path, **misbehaving(store, "raise-some")) as served:
         await_metric(served, "up", 1)
-        assert_all_answered_and_logged(served, rows, trained["tag"])
-        await_metric(served, "failures", 50)
+        assert_all_returned_and_logged(served, rows, trained["tag"])
+        await_metric(served, "failed_rows", 50)
         await_metric(served, "rows", 50)
         scored = {line["prediction_id"] for line in logged_rows(served.traffic, SHADOW)}
         even = {line["prediction_id"] for line in logged_rows(served.traffic) if line["dep_delay"] % 2 == 0}
@@ -141,8 +141,8 @@ def test_a_candidate_that_raises_on_every_row_costs_the_primary_nothing(
 ) -> None:
     with serve(tmp_path, **misbehaving(store, "raise")) as served:
         await_metric(served, "up", 1)
-        assert_all_answered_and_logged(served, requests_of(200), trained["tag"])
-        await_metric(served, "failures", 200)
+        assert_all_returned_and_logged(served, requests_of(200), trained["tag"])
+        await_metric(served, "failed_rows", 200)
         assert metrics(served)["up"] == 1
         assert not logged_rows(served.traffic, SHADOW)
 
@@ -154,8 +154,8 @@ def test_a_candidate_that_sleeps_falls_behind_and_what_it_drops_is_counted(
     settings = {"TABULAR_BENTO_SHADOW_BATCH_ROWS": "10", "TABULAR_BENTO_SHADOW_MAX_BEHIND_ROWS": "100"}
     with serve(tmp_path, **misbehaving(store, "sleep", **settings)) as served:
         await_metric(served, "up", 1)
-        assert_all_answered_and_logged(served, requests_of(1000), trained["tag"])
-        eventually(lambda: metrics(served)["dropped"] >= 800, lambda: metrics(served))
+        assert_all_returned_and_logged(served, requests_of(1000), trained["tag"])
+        eventually(lambda: metrics(served)["dropped_rows"] >= 800, lambda: metrics(served))
         asked = 1000
 
         def scores() -> bool:
@@ -166,8 +166,8 @@ def test_a_candidate_that_sleeps_falls_behind_and_what_it_drops_is_counted(
             return metrics(served)["rows"] > 0
 
         eventually(scores, lambda: metrics(served))
-        assert metrics(served)["failures"] == 0
-        assert metrics(served)["rows"] + metrics(served)["dropped"] <= asked
+        assert metrics(served)["failed_rows"] == 0
+        assert metrics(served)["rows"] + metrics(served)["dropped_rows"] <= asked
         assert state(served)["state"] == "scoring"
 
 
@@ -179,10 +179,10 @@ def test_a_candidate_that_ends_or_hangs_is_started_again_after_the_rows_it_faile
     settings = {"TABULAR_BENTO_SHADOW_HANG_SECONDS": "2", "TABULAR_BENTO_SHADOW_BATCH_ROWS": "50"}
     with serve(tmp_path, **misbehaving(store, how, **settings)) as served:
         await_metric(served, "up", 1)
-        assert_all_answered_and_logged(served, requests_of(60), trained["tag"])
-        eventually(lambda: metrics(served)["failures"] > 0, lambda: (metrics(served), log_of(served)), 120)
+        assert_all_returned_and_logged(served, requests_of(60), trained["tag"])
+        eventually(lambda: metrics(served)["failed_rows"] > 0, lambda: (metrics(served), log_of(served)), 120)
         assert state(served)["restarts"] >= 1
-        assert_all_answered_and_logged(served, requests_of(60), trained["tag"])
+        assert_all_returned_and_logged(served, requests_of(60), trained["tag"])
     why = "ended with -9" if how == "crash" else "showed no sign of life for 2 s"
     assert f"the shadow {CANDIDATE} {why}, and is started again in 1 s" in log_of(served)
 
@@ -210,18 +210,20 @@ def shadows_of(served: ServedPort) -> list[psutil.Process]:
     ]
 
 
-def test_a_corrupt_candidate_leaves_the_primary_serving_and_is_told_once(
+def test_a_corrupt_candidate_leaves_the_primary_serving_and_is_reported_once(
     trained: dict[str, Any], store: Path, tmp_path: Path
 ) -> None:
     path = folder_of(store, CANDIDATE) / "runner/model.ubj"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with serve(tmp_path, **settings_of(store)) as served:
         eventually(lambda: state(served)["state"] == "down", lambda: log_of(served))
-        assert metrics(served) == {"up": 0, "rows": 0, "dropped": 0, "failures": 0} | dict.fromkeys(metrics(served), 0)
-        assert_all_answered_and_logged(served, requests_of(40), trained["tag"])
-    told = [line for line in log_of(served).splitlines() if line.startswith("shadow: ")]
-    assert len(told) == 1
-    assert "runner/model.ubj is damaged" in told[0]
+        assert metrics(served) == {"up": 0, "rows": 0, "dropped_rows": 0, "failed_rows": 0} | dict.fromkeys(
+            metrics(served), 0
+        )
+        assert_all_returned_and_logged(served, requests_of(40), trained["tag"])
+    reported = [line for line in log_of(served).splitlines() if line.startswith("shadow: ")]
+    assert len(reported) == 1
+    assert "runner/model.ubj is damaged" in reported[0]
     assert "Traceback" not in log_of(served)
 
 
@@ -234,7 +236,7 @@ def test_an_unknown_candidate_leaves_the_primary_serving_and_sighup_looks_again(
     with serve(tmp_path, **settings_of(store)) as served:
         assert state(served)["state"] == "down"
         assert metrics(served)["up"] == 0
-        assert_all_answered_and_logged(served, requests_of(40), trained["tag"])
+        assert_all_returned_and_logged(served, requests_of(40), trained["tag"])
         assert log_of(served).count(f"there is no shadow: There is no model {CANDIDATE} in the store") == 1
         (store / "elsewhere").rename(folder)
         os.kill(served.process.process.pid, signal.SIGHUP)
@@ -249,6 +251,7 @@ def test_the_shadow_ends_when_its_candidate_is_released_and_with_its_server(stor
         release(store, CANDIDATE)
         os.kill(served.process.process.pid, signal.SIGHUP)
         eventually(lambda: state(served)["state"] == "in service", lambda: log_of(served))
+        assert metrics(served)["up"] == 1, "or ShadowDown would fire"
         assert not shadows_of(served)
         assert served.predict([EXAMPLE])[0]["model"] == CANDIDATE
 
@@ -286,8 +289,8 @@ def test_a_log_of_the_shadow_that_cannot_be_written_is_counted_and_leaves_the_pr
         await_metric(served, "up", 1)
         (served.traffic).mkdir(exist_ok=True)
         (served.traffic / SHADOW).write_text("in the way")
-        assert_all_answered_and_logged(served, requests_of(60), trained["tag"])
-        await_metric(served, "failures", 60)
+        assert_all_returned_and_logged(served, requests_of(60), trained["tag"])
+        await_metric(served, "failed_rows", 60)
         (served.traffic / SHADOW).unlink()
         served.predict(requests_of(10))
         await_metric(served, "rows", 10)

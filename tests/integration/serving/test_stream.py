@@ -26,7 +26,7 @@ def expected(package: ModelPackage, number: int) -> list[float]:
 
 
 @pytest.mark.parametrize("make", [raw, typed])
-def test_every_request_is_answered_in_its_turn_as_a_call_of_its_own_is(
+def test_every_request_is_served_in_its_turn_as_a_call_of_its_own_is(
     server: ServedPort, package: ModelPackage, make: Any
 ) -> None:
     numbers = range(500)
@@ -38,7 +38,7 @@ def test_every_request_is_answered_in_its_turn_as_a_call_of_its_own_is(
     assert [response.infer_response.id for response in responses] == list(map(str, numbers))
     for number in numbers[::50]:
         assert outputs_of(responses[number].infer_response)["arrival_delay"] == expected(package, number)
-    assert risen(before, metrics_of(server))["door_requests_total", "grpc", "answered"] == len(numbers)
+    assert risen(before, metrics_of(server))["tabular_bento_requests_total", "grpc", "ok"] == len(numbers)
 
 
 def test_requests_that_wait_are_computed_together(server: ServedPort) -> None:
@@ -47,8 +47,8 @@ def test_requests_that_wait_are_computed_together(server: ServedPort) -> None:
         list(calls.ModelStreamInfer(iter([request(number) for number in range(400)]), timeout=60))
     rose = risen(before, metrics_of(server))
 
-    assert rose["batch_rows_sum",] == 400
-    assert rose["batch_rows_count",] < 400
+    assert rose["tabular_bento_batch_rows_sum",] == 400
+    assert rose["tabular_bento_batch_rows_count",] < 400
 
 
 def test_what_is_wrong_with_one_request_ends_only_that_one(server: ServedPort, package: ModelPackage) -> None:
@@ -68,7 +68,7 @@ def test_what_is_wrong_with_one_request_ends_only_that_one(server: ServedPort, p
     assert not responses[1].infer_response.outputs
 
 
-def test_a_request_too_large_is_told_so_and_the_stream_goes_on(server: ServedPort) -> None:
+def test_a_request_too_large_is_reported_and_the_stream_goes_on(server: ServedPort) -> None:
     large = raw([EXAMPLE] * (LIMITS.max_rows + 1), id="large")
     with stub(server) as calls:
         responses = list(calls.ModelStreamInfer(iter([large, request(1)]), timeout=60))
@@ -77,7 +77,7 @@ def test_a_request_too_large_is_told_so_and_the_stream_goes_on(server: ServedPor
     assert responses[1].error_message == ""
 
 
-def test_a_stream_without_requests_ends_without_answers(server: ServedPort) -> None:
+def test_a_stream_without_requests_ends_without_responses(server: ServedPort) -> None:
     with stub(server) as calls:
         assert list(calls.ModelStreamInfer(iter([]), timeout=30)) == []
 
@@ -96,15 +96,15 @@ class Sending:
         return iter(self._requests.get, None)
 
 
-def test_answers_come_while_the_stream_is_open(server: ServedPort, package: ModelPackage) -> None:
+def test_responses_come_while_the_stream_is_open(server: ServedPort, package: ModelPackage) -> None:
     sending = Sending()
     with stub(server) as calls:
-        answers = calls.ModelStreamInfer(iter(sending), timeout=60)
+        responses = calls.ModelStreamInfer(iter(sending), timeout=60)
         for number in (3, 4):
             sending.send(request(number))
-            assert outputs_of(next(answers).infer_response)["arrival_delay"] == expected(package, number)
+            assert outputs_of(next(responses).infer_response)["arrival_delay"] == expected(package, number)
         sending.send(None)
-        assert list(answers) == []
+        assert list(responses) == []
 
 
 def test_a_caller_that_leaves_takes_its_waiting_requests_along(server: ServedPort) -> None:
@@ -115,19 +115,19 @@ def test_a_caller_that_leaves_takes_its_waiting_requests_along(server: ServedPor
             "/inference.GRPCInferenceService/ModelStreamInfer", request_serializer=lambda one: one.SerializeToString()
         )(iter(sending))
         sending.send(*(raw([EXAMPLE] * 1_000, id=str(number)) for number in range(200)))
-        wait_for(lambda: metrics_of(server)["door_in_flight", "grpc"] >= 20)
+        wait_for(lambda: metrics_of(server)["tabular_bento_requests_in_progress", "grpc"] >= 20)
         calls.cancel()
         sending.send(None)
-    wait_for(lambda: ("door_requests_total", "grpc", "cancelled") in risen(before, metrics_of(server)))
+    wait_for(lambda: ("tabular_bento_requests_total", "grpc", "cancelled") in risen(before, metrics_of(server)))
     rose = risen(before, metrics_of(server))
-    assert rose["batch_rows_sum",] < 200 * 1_000
-    wait_for(lambda: not metrics_of(server)["door_in_flight", "grpc"])
+    assert rose["tabular_bento_batch_rows_sum",] < 200 * 1_000
+    wait_for(lambda: not metrics_of(server)["tabular_bento_requests_in_progress", "grpc"])
     with stub(server) as again:
         assert len(list(again.ModelStreamInfer(iter([request(1)]), timeout=30))) == 1
 
 
 @pytest.mark.slow
-def test_more_at_once_than_the_limit_are_told_to_try_again(trained: dict[str, Any], tmp_path: Path) -> None:
+def test_more_at_once_than_the_limit_are_asked_to_try_again(trained: dict[str, Any], tmp_path: Path) -> None:
     # So many rows are computed in a thread, while the requests behind them are read.
     sent = [raw([EXAMPLE] * 5_000, id=str(number)) for number in range(20)]
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], TABULAR_BENTO_GRPC_MAX_CONCURRENT="2") as served:
@@ -142,16 +142,18 @@ def test_more_at_once_than_the_limit_are_told_to_try_again(trained: dict[str, An
 
 
 @pytest.mark.slow
-def test_a_server_that_ends_answers_what_was_asked_and_ends_the_stream(trained: dict[str, Any], tmp_path: Path) -> None:
+def test_a_server_that_ends_finishes_what_was_asked_and_ends_the_stream(
+    trained: dict[str, Any], tmp_path: Path
+) -> None:
     sending = Sending()
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"]) as served, stub(served) as calls:
-        answers = calls.ModelStreamInfer(iter(sending), timeout=60)
+        responses = calls.ModelStreamInfer(iter(sending), timeout=60)
         sending.send(*(raw([EXAMPLE] * 500, id=str(number)) for number in range(50)))
-        first = next(answers)
+        first = next(responses)
         served.process.process.terminate()
         received = [first]
         with pytest.raises(grpc.RpcError) as error:
-            received.extend(answers)
+            received.extend(responses)
         exit_code = served.process.process.wait(60)
         sending.send(None)
 

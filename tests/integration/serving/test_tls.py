@@ -11,7 +11,7 @@ import pytest
 from tabular_bento.errors import ScoringError
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
-from tabular_bento.serving.endpoints.certificates import server_credentials
+from tabular_bento.serving.endpoints.grpc import server_credentials
 from tabular_bento.serving.settings import ServingSettings
 from tests.conftest import ROOT
 from tests.flights.rows import EXAMPLE
@@ -115,11 +115,11 @@ def turned_away(server: ServedPort, credentials: grpc.ChannelCredentials | None)
 
 
 def over_http(server: ServedPort) -> list[float]:
-    return [answer["arrival_delay"] for answer in server.predict([EXAMPLE])]
+    return [response["arrival_delay"] for response in server.predict([EXAMPLE])]
 
 
 @pytest.mark.slow
-def test_a_client_that_trusts_the_authority_is_answered(server_only: ServedPort, authority: Authority) -> None:
+def test_a_client_that_trusts_the_authority_is_served(server_only: ServedPort, authority: Authority) -> None:
     assert predict(server_only, trusting(authority)) == over_http(server_only)
 
 
@@ -137,7 +137,7 @@ def test_a_client_that_trusts_another_authority_turns_away(server_only: ServedPo
     turned_away(server_only, trusting(stranger))
 
 
-def test_a_client_with_a_certificate_of_the_authority_is_answered(mutual: ServedPort, authority: Authority) -> None:
+def test_a_client_with_a_certificate_of_the_authority_is_served(mutual: ServedPort, authority: Authority) -> None:
     assert predict(mutual, trusting(authority, authority.issue("client"))) == over_http(mutual)
 
 

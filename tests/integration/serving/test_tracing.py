@@ -105,18 +105,18 @@ def test_a_request_over_http_is_a_span_below_the_caller_s(traced: ServedPort, co
     span = collected.named("predict http")[0]
 
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
-    told = attributes(span)
-    assert told["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
-    assert {name: told[name] for name in ("endpoint", "request_id", "outcome", "rows")} == {
+    reported = attributes(span)
+    assert reported["first_prediction_id"] == json.loads(content)[0]["prediction_id"]
+    assert {name: reported[name] for name in ("endpoint", "request_id", "status", "rows")} == {
         "endpoint": "http",
         "request_id": "r-1",
-        "outcome": "answered",
+        "status": "ok",
         "rows": 3,
     }
     assert collected.services == {"delays"}
     lines = map(json.loads, traced.process.log.read_text().splitlines())
     (line,) = (line for line in lines if line.get("request_id") == "r-1")
-    assert (line["trace_id"], line["first_prediction_id"]) == (TRACE, told["first_prediction_id"])
+    assert (line["trace_id"], line["first_prediction_id"]) == (TRACE, reported["first_prediction_id"])
 
 
 def test_labels_come_in_a_span_too(traced: ServedPort, collected: Collector) -> None:
@@ -184,7 +184,7 @@ def test_a_request_that_the_server_fails_is_an_error_and_one_that_the_caller_fai
         call(served, "/predict", b"{}")
         served.traffic.write_bytes(b"a file where the folder should be")
         call(served, "/predict", body_of(EXAMPLE).encode())
-    found = {attributes(span)["outcome"]: span for span in collected.named("predict http", 2)}  # sent as it ended
+    found = {attributes(span)["status"]: span for span in collected.named("predict http", 2)}  # sent as it ended
 
     assert found["unlogged"].status.code == 2
     assert "cannot be written" in str(found["unlogged"].events[0])
@@ -193,7 +193,7 @@ def test_a_request_that_the_server_fails_is_an_error_and_one_that_the_caller_fai
     assert "flights" in collected.services
 
 
-def test_a_protocol_that_is_not_known_is_told_in_one_line(trained: dict[str, Any]) -> None:
+def test_a_protocol_that_is_not_known_is_reported_in_one_line(trained: dict[str, Any]) -> None:
     ended = refused(
         ROOT, TABULAR_BENTO_MODEL=trained["tag"], OTEL_TRACES_EXPORTER="otlp", OTEL_EXPORTER_OTLP_PROTOCOL="grpc"
     )

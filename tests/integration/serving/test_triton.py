@@ -33,16 +33,16 @@ def test_the_unmodified_client_gets_what_post_predict_gives(
     }
     result = subprocess.run([triton, SCRIPT], input=json.dumps(asked), capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    expected = [answer["arrival_delay"] for answer in server.predict(rows)]
+    expected = [response["arrival_delay"] for response in server.predict(rows)]
 
-    for name, answer in json.loads(result.stdout).items():
-        assert answer["live"] is answer["ready"] is answer["model ready"] is True, name
-        assert answer["version"] == package.tag.split(":")[1], name
-        assert [input_name for input_name, _, _ in answer["inputs"]] == [field.name for field in PROBLEM.fields], name
-        assert answer["id"] == "abc", name
-        assert answer["arrival_delay"] == answer["unasked"] == expected, name
-        assert len(set(answer["prediction_id"])) == count, name
-        assert_refused(answer["refusals"], name)
+    for name, response in json.loads(result.stdout).items():
+        assert response["live"] is response["ready"] is response["model ready"] is True, name
+        assert response["version"] == package.tag.split(":")[1], name
+        assert [input_name for input_name, _, _ in response["inputs"]] == [field.name for field in PROBLEM.fields], name
+        assert response["id"] == "abc", name
+        assert response["arrival_delay"] == response["unasked"] == expected, name
+        assert len(set(response["prediction_id"])) == count, name
+        assert_refused(response["refusals"], name)
 
 
 def assert_refused(refusals: dict[str, Any], protocol: str) -> None:

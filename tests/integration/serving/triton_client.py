@@ -58,8 +58,8 @@ def ask(module, address: str, inputs: list) -> dict:
 def main() -> None:
     asked = json.load(sys.stdin)
     modules = {"grpc": tritonclient.grpc, "http": tritonclient.http}
-    answers = {name: ask(module, asked[name], asked["inputs"]) for name, module in modules.items()}
-    json.dump(answers, sys.stdout)
+    responses = {name: ask(module, asked[name], asked["inputs"]) for name, module in modules.items()}
+    json.dump(responses, sys.stdout)
 
 
 if __name__ == "__main__":

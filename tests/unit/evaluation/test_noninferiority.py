@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from tabular_bento.evaluation.noninferiority import (
-    LEAST_DAYS,
-    _student,
+    blocks_needed,
     day_sums,
     differences,
     draw_days,
@@ -16,6 +14,7 @@ from tabular_bento.evaluation.noninferiority import (
     levels,
     segment_sums,
     simultaneous,
+    standard_errors,
     status_of,
     tail_share,
 )
@@ -57,9 +56,30 @@ def test_few_days_widen_the_interval_as_student_s_t_would() -> None:
     assert tail_share(100_000, 0.95) == pytest.approx(0.025, rel=1e-3)
     assert tail_share(10, 0.95) < 0.012
     assert tail_share(1, 0.95) == 0
-    for freedom in (LEAST_DAYS - 1, 29, 121):
-        for p in (0.975, 0.995, 0.9995):
-            assert _student(p, freedom) == pytest.approx(stats.t.ppf(p, freedom), rel=5e-3)
+
+
+def test_as_many_blocks_as_are_needed_accept_an_equal_candidate_with_the_power_asked_for() -> None:
+    rng, rows = np.random.default_rng(4), 40
+
+    def window(days: int) -> np.ndarray:
+        errors = rng.normal(0, 10, (2, days * rows))
+        return day_sums(*errors, np.repeat(np.arange(days), rows))[1]
+
+    large = window(400)
+    error = standard_errors(large, draw_days(400, 2_000, 0))
+    needed = blocks_needed(float(error[1]), 400, 0.5, 0.95, 0.8)
+    assert needed is not None
+    drawn = draw_days(needed, 800, 0)
+    accepted = [interval(window(needed), drawn, 0.95)[1, 1] <= 0.5 for _ in range(400)]
+    assert 0.72 <= np.mean(accepted) <= 0.88
+
+
+def test_half_the_margin_needs_four_times_the_blocks() -> None:
+    wide, narrow = (blocks_needed(0.1, 50, margin, 0.99, 0.8) for margin in (0.1, 0.05))
+    assert narrow == pytest.approx(4 * wide, rel=0.01)
+    assert blocks_needed(0.1, 50, 100.0, 0.99, 0.8) < 11
+    assert blocks_needed(0.1, 50, 0.0, 0.99, 0.8) is None
+    assert blocks_needed(0.0, 50, 0.1, 0.99, 0.8) == 2
 
 
 def test_segments_are_those_of_their_rows_and_an_empty_day_is_none() -> None:

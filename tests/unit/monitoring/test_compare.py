@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,11 @@ import pytest
 
 from tabular_bento.data import Dataset
 from tabular_bento.errors import CompareError, ReplayError
-from tabular_bento.monitoring.compare.job import run
-from tabular_bento.monitoring.compare.result import CompareResult
-from tabular_bento.monitoring.compare.settings import CompareSettings, read_settings
-from tabular_bento.monitoring.replay.config import ReplayConfig
-from tabular_bento.monitoring.replay.job import _chosen
+from tabular_bento.monitoring.comparison.job import run
+from tabular_bento.monitoring.comparison.page import _DECISIONS
+from tabular_bento.monitoring.comparison.result import CompareResult
+from tabular_bento.monitoring.comparison.settings import CompareSettings, read_settings
+from tabular_bento.monitoring.replay import ReplayConfig, _chosen
 from tabular_bento.problem import Problem
 from tests.unit import models
 
@@ -45,7 +46,7 @@ def compared(
     text = (out / "compare.json").read_text()
     assert CompareResult.model_validate_json(text) == result
     json.loads(text, parse_constant=lambda token: pytest.fail(f"{token} is no JSON"))
-    assert "<svg" in (out / "compare.html").read_text()
+    assert f"<strong>{_DECISIONS[result.mode, result.verdict][0]}</strong>" in (out / "compare.html").read_text()
     return result
 
 
@@ -53,7 +54,10 @@ def test_without_event_time_offset_and_segments(packages: Callable[[str], tuple[
     tags = packages("parcels")
     result = compared(tags, models.PARCELS, models.parcels(), tmp_path)
     assert (result.verdict, result.target, result.unit) == ("cannot_tell", "cost", "EUR")
-    assert "labels, and fewer than 1,000 are not judged" in result.reasons[0]
+    there = f"Not enough data: {result.rows.labels} labels; at this spread about"
+    assert re.fullmatch(rf"{there} [\d,]+ labels would decide a margin of 1 %.", result.reasons[0])
+    assert result.needed is not None
+    assert (result.needed.days, result.needed.power) == (None, 0.8)
     assert 0 < result.rows.labels == result.rows.compared < 100
     assert result.rows.days == result.rows.labels, "each row is a block of its own"
     assert (result.segments, result.days, result.source.first) == ([], [], None)
@@ -117,6 +121,8 @@ def test_settings_come_from_the_environment_before_the_project(monkeypatch: pyte
     settings = read_settings(table, seed=5)
     assert (settings.margin, settings.min_days, settings.seed) == (0.03, 40, 5)
     assert read_settings(table, margin=0.04).margin == 0.04
+    assert settings.minima == (1_500, 40), "of a wide margin, but for what is set"
+    assert read_settings({}, margin=0.02).minima == (100, 35)
     with pytest.raises(CompareError, match=r"\[compare\] min_days: "):
         read_settings({"min_days": 1})
     with pytest.raises(CompareError, match=r"\[compare\] no_such: "):

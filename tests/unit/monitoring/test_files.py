@@ -35,6 +35,12 @@ def test_options_come_before_variables_and_these_before_the_file(monkeypatch: py
     [
         (DriftSettings, {"min_rows": 0}, {}, "--min-rows: "),
         (DriftSettings, {}, {"min_rows": "many"}, "monitoring/config.toml: min_rows: "),
+        (
+            DriftSettings,
+            {},
+            {"columns": {"temp": {"missing": 0.2}}},
+            "monitoring/config.toml: columns.temp.missing: there is no such setting; there are: ignore, psi_limit, ",
+        ),
         (OutputSettings, {"alert_of": 0}, {}, "--of: "),
         (OutputSettings, {"alert_after": 3, "alert_of": 2}, {}, "alert_after is 3, more than the 2 windows"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
-from tabular_bento.monitoring.skew.job import Compared, Tally, check
+from tabular_bento.monitoring.skew import Compared, Tally, check
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.scoring.predictor import Predictions

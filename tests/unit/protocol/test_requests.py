@@ -273,7 +273,7 @@ def test_half_a_surrogate_pair_is_refused() -> None:
     assert refusal_of(case, '"\\ud800"').error.startswith(("body: ", f"{case.place(1)}: "))
 
 
-def test_of_many_faults_the_first_is_told_the_rest_counted_and_a_score_listed() -> None:
+def test_of_many_faults_the_first_is_reported_the_rest_counted_and_a_score_listed() -> None:
     response = refusal(json.dumps({ROWS: [{**EXAMPLE, "area": "x"}] * 50}))
     assert response.error.startswith(f"{ROWS}.0.area: ")
     assert response.error.endswith("(and 49 more)")

@@ -101,8 +101,8 @@ def test_a_request_larger_than_a_batch_is_computed_alone_and_whole() -> None:
         tasks = [asyncio.create_task(batcher.submit(rows)) for rows in ([1], list(range(50)), [2], [3])]
         await settle()
         engine.gate.set()
-        answers = await asyncio.gather(*tasks)
-        assert answers[1] == [10 * i for i in range(50)]
+        responses = await asyncio.gather(*tasks)
+        assert responses[1] == [10 * i for i in range(50)]
         assert engine.sizes == [1, 50, 2]
 
     run(scenario)
@@ -115,9 +115,9 @@ def test_a_row_that_fails_fails_its_own_request_and_no_other() -> None:
         tasks = [asyncio.create_task(batcher.submit(rows)) for rows in ([0], [1], [2, -1], [3], [-5], [4])]
         await settle()
         engine.gate.set()
-        answers = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [answers[i] for i in (0, 1, 3, 5)] == [[0], [10], [30], [40]]
-        assert all(isinstance(answers[i], ValueError) for i in (2, 4))
+        responses = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [responses[i] for i in (0, 1, 3, 5)] == [[0], [10], [30], [40]]
+        assert all(isinstance(responses[i], ValueError) for i in (2, 4))
         assert await batcher.submit([7]) == [70]
 
     run(scenario)
@@ -131,13 +131,13 @@ def test_results_of_the_wrong_number_are_given_to_nobody(kept: int) -> None:
             return ["someone else's"] * (kept if len(rows) > 1 else 0)
 
         batcher = AdaptiveBatcher(short, 100, 1000)
-        answers = await asyncio.gather(*(batcher.submit([i]) for i in range(5)), return_exceptions=True)
-        assert all(isinstance(answer, PredictionError) for answer in answers)
+        responses = await asyncio.gather(*(batcher.submit([i]) for i in range(5)), return_exceptions=True)
+        assert all(isinstance(response, PredictionError) for response in responses)
 
     run(scenario)
 
 
-def test_rows_beyond_the_queue_are_refused_and_those_before_them_answered() -> None:
+def test_rows_beyond_the_queue_are_refused_and_those_before_them_returned() -> None:
     async def scenario() -> None:
         engine = Engine()
         batcher = batcher_of(engine, max_queue_rows=10)
@@ -189,9 +189,9 @@ def test_a_caller_that_left_while_waiting_is_not_computed() -> None:
         tasks[2].cancel()
         await settle()
         engine.gate.set()
-        answers = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [answers[i] for i in (0, 1, 3)] == [[0], [10], [30]]
-        assert isinstance(answers[2], asyncio.CancelledError)
+        responses = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [responses[i] for i in (0, 1, 3)] == [[0], [10], [30]]
+        assert isinstance(responses[2], asyncio.CancelledError)
         assert 2 not in [row for rows in engine.batches for row in rows]
         assert batcher.waiting_rows == 0
 
@@ -217,8 +217,8 @@ def test_shutdown_cancels_those_that_wait_and_those_being_computed() -> None:
         tasks = [asyncio.create_task(batcher.submit([i])) for i in range(3)]
         await settle()
         batcher.shutdown()
-        answers = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(answer, asyncio.CancelledError) for answer in answers)
+        responses = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(response, asyncio.CancelledError) for response in responses)
 
     run(scenario)
 
@@ -229,7 +229,7 @@ def test_shutdown_cancels_those_that_wait_and_those_being_computed() -> None:
     pauses=st.lists(st.integers(0, 3), min_size=1, max_size=40),
     max_batch_rows=st.integers(1, 20),
 )
-def test_many_callers_of_any_size_each_get_exactly_their_own_answers(
+def test_many_callers_of_any_size_each_get_exactly_their_own_responses(
     sizes: list[int], pauses: list[int], max_batch_rows: int
 ) -> None:
     async def scenario() -> None:
@@ -251,7 +251,7 @@ def test_many_callers_of_any_size_each_get_exactly_their_own_answers(
     run(scenario)
 
 
-def test_a_request_that_expires_while_it_waits_is_dropped_and_its_neighbours_are_answered() -> None:
+def test_a_request_that_expires_while_it_waits_is_dropped_and_its_neighbours_are_returned() -> None:
     async def run() -> None:
         computed: list[int] = []
 

@@ -59,7 +59,7 @@ def test_what_a_killed_worker_had_in_progress_is_forgotten_and_what_it_had_count
     assert {path.name for path in tmp_path.iterdir()} == kept | {f"gauge_max_{ended.pid}.db", f"counter_{ended.pid}.db"}
 
 
-def test_metrics_are_told_apart_by_name() -> None:
+def test_metrics_are_distinct_by_name() -> None:
     assert len({metric.name for metric in METRICS}) == len(METRICS)
     with pytest.raises(KeyError):
         Metrics(CollectorRegistry()).make("no_such_metric")

@@ -63,7 +63,7 @@ def test_a_folder_in_an_exported_bento_is_refused_through_links_too(tmp_path: Pa
         check_traffic_directory(tmp_path / "link" / "var" / "traffic")
 
 
-def test_a_service_is_to_be_reached_from_this_machine_alone_unless_told_otherwise(
+def test_a_service_is_to_be_reached_from_this_machine_alone_unless_reported_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("BENTOML_HOST", raising=False)

@@ -1,1 +1,0 @@
-"""Whether one model may take the place of another: `tabular_bento.monitoring.compare.job.run`."""

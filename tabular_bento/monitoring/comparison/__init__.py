@@ -1,0 +1,1 @@
+"""Whether one model may take the place of another: `tabular_bento.monitoring.comparison.job.run`."""

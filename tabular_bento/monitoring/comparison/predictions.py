@@ -1,0 +1,237 @@
+"""Both predictions of every row, the rows on which they differ most, and errors summed by day."""
+
+from __future__ import annotations
+
+import heapq
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tabular_bento.evaluation.metrics import GROUPS, event_seconds
+from tabular_bento.evaluation.noninferiority import day_sums, segment_sums
+from tabular_bento.features.clock import DAY
+from tabular_bento.features.columns import Row, columns_of, rows_of
+from tabular_bento.monitoring.comparison.models import Model
+from tabular_bento.monitoring.comparison.result import WorstRow
+from tabular_bento.monitoring.comparison.rows import Batch
+from tabular_bento.problem import Declaration
+from tabular_bento.protocol.values import json_values
+from tabular_bento.schema import Field, Kind
+
+Array = NDArray[np.float64]
+
+_KEPT = 1_000
+"""Rows kept whole, to measure the time of a prediction with."""
+
+
+@dataclass(frozen=True)
+class PairedPredictions:
+    """n rows; arrays of shape [n].
+
+    Parameters
+    ----------
+    baseline, candidate : ndarray
+        Predictions of both.
+    labels : ndarray
+        NaN for none.
+    event : ndarray, optional
+        Event times in seconds; None where the problem has none.
+    segments : mapping
+        The segments' values as text, by field.
+    rows : mapping
+        The first rows with all their fields.
+    """
+
+    baseline: Array
+    candidate: Array
+    labels: Array
+    event: NDArray[np.int64] | None
+    segments: Mapping[str, NDArray[Any]]
+    rows: Mapping[str, NDArray[Any]]
+
+    @property
+    def delta(self) -> Array:
+        """Candidate less baseline."""
+        return np.asarray(self.candidate - self.baseline)
+
+    @property
+    def days(self) -> NDArray[np.int64]:
+        """What a bootstrap draws: the days of the event times; without them blocks of rows."""
+        return np.arange(len(self)) % GROUPS if self.event is None else np.asarray(self.event // DAY)
+
+    def __len__(self) -> int:
+        return len(self.baseline)
+
+
+class Worst:
+    """The rows on which the two differ most, as they were asked."""
+
+    def __init__(self, size: int, declaration: Declaration) -> None:
+        self._size = size
+        self._declaration = declaration
+        self._kept: list[tuple[float, int, str, float, float, Row]] = []
+        self._count = 0
+
+    def add(self, batch: Batch, baseline: Array, candidate: Array) -> None:
+        """Offer the rows of a batch."""
+        distance = np.abs(candidate - baseline)
+        for place in np.argsort(-distance, kind="stable")[: self._size]:
+            self._count -= 1  # of equal distances, the first stays
+            own = {name: values[place : place + 1] for name, values in batch.columns.items()}
+            row = rows_of(own, self._declaration.field_names)[0]
+            values = float(baseline[place]), float(candidate[place])
+            heapq.heappush(self._kept, (float(distance[place]), self._count, batch.names[place], *values, row))
+            if len(self._kept) > self._size:
+                heapq.heappop(self._kept)
+
+    def rows(self, baseline: Model | None, candidate: Model | None) -> list[WorstRow]:
+        """The rows, worst first, with the features that the models show."""
+        kept = [entry for entry in sorted(self._kept, reverse=True) if entry[0] > 0]
+        if not kept:
+            return []
+        fields = self._declaration.fields
+        columns = columns_of([entry[-1] for entry in kept], fields)
+        ours, theirs = (model.features(columns) if model else None for model in (baseline, candidate))
+        worst = []
+        for place, (_, _, name, before, after, row) in enumerate(kept):
+            own = _named(ours[place], self._declaration) if ours is not None else None
+            other = _named(theirs[place], self._declaration) if theirs is not None else None
+            worst.append(
+                WorstRow(
+                    row=name,
+                    baseline=before,
+                    candidate=after,
+                    delta=after - before,
+                    fields=_values(row, fields),
+                    features=own if own is not None else other,
+                    features_differ={key: (own[key], other[key]) for key in own if own[key] != other[key]}
+                    if own and other
+                    else {},
+                )
+            )
+        return worst
+
+
+def gather(
+    batches: Iterable[Batch], baseline: Model | None, candidate: Model | None, declaration: Declaration, worst: Worst
+) -> PairedPredictions:
+    """Ask both models for what the batches do not hold already. Raises what the source and the models raise."""
+    parts: list[tuple[Array, Array, Array]] = []
+    events: list[NDArray[np.int64]] = []
+    segments: dict[str, list[NDArray[Any]]] = {name: [] for name in declaration.segments}
+    kept: dict[str, NDArray[Any]] = {}
+    with tqdm(desc="rows", unit="row", disable=not sys.stderr.isatty()) as bar:
+        for batch in batches:
+            ours = batch.baseline if batch.baseline is not None else _predict(baseline, batch)
+            theirs = batch.candidate if batch.candidate is not None else _predict(candidate, batch)
+            worst.add(batch, ours, theirs)
+            parts.append((ours, theirs, batch.labels))
+            if (event := event_seconds(declaration, batch.columns)) is not None:
+                events.append(event)
+            for name, values in segments.items():
+                values.append(_texts(declaration.field(name), batch.columns[name]))
+            kept = kept or {name: values[:_KEPT] for name, values in batch.columns.items()}
+            bar.update(len(ours))
+    dated = declaration.event_time is not None
+    if not parts:
+        none = np.empty(0)
+        texts = dict.fromkeys(segments, np.empty(0, object))
+        return PairedPredictions(none, none, none, np.empty(0, np.int64) if dated else None, texts, {})
+    ours, theirs, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    texts = {name: np.concatenate(values) for name, values in segments.items()}
+    return PairedPredictions(ours, theirs, labels, np.concatenate(events) if dated else None, texts, kept)
+
+
+@dataclass(frozen=True)
+class SegmentRows:
+    """The rows of one value of a field: a mask of shape [n]."""
+
+    field: str
+    value: str
+    rows: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ErrorSums:
+    """Errors of two models on the same rows, summed by day: all that a judgement on errors needs of the rows.
+
+    Parameters
+    ----------
+    days : ndarray of shape [d]
+        The days, counted from 1970, or the numbers of blocks.
+    total : ndarray of shape [d, 5]
+        Sums of all rows, as `day_sums` makes them.
+    segments : list of tuple
+        The fields and values of s segments.
+    by_segment : ndarray of shape [s, d, 5]
+        Sums of each.
+    dated : bool
+        Whether `days` are days.
+    """
+
+    days: NDArray[np.int64]
+    total: Array
+    segments: list[tuple[str, str]]
+    by_segment: Array
+    dated: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        baseline: Array,
+        candidate: Array,
+        days: NDArray[np.int64],
+        segments: Sequence[SegmentRows],
+        dated: bool = True,
+    ) -> Self:
+        """The sums of both errors of n rows, arrays of shape [n]."""
+        distinct, total = day_sums(baseline, candidate, days)
+        parts = segment_sums(baseline, candidate, days, [part.rows for part in segments])
+        return cls(distinct, total, [(part.field, part.value) for part in segments], parts, dated)
+
+    @classmethod
+    def of_paired(cls, paired: PairedPredictions) -> Self:
+        """The sums of the errors of the rows that have a label."""
+        known = ~np.isnan(paired.labels)
+        ours, theirs = (values[known] - paired.labels[known] for values in (paired.baseline, paired.candidate))
+        fields = {name: values[known] for name, values in paired.segments.items()}
+        return cls.of(ours, theirs, paired.days[known], segments_of(fields), paired.event is not None)
+
+
+def segments_of(fields: Mapping[str, NDArray[Any]]) -> list[SegmentRows]:
+    """A segment for each value of each field, given as arrays [n]; missing values are one that is called none."""
+    found = []
+    for name, values in fields.items():
+        texts = np.array(["none" if value is None else str(value) for value in values], dtype=object)
+        found += [SegmentRows(name, str(value), texts == value) for value in np.unique(texts)]
+    return found
+
+
+def _predict(model: Model | None, batch: Batch) -> Array:
+    if model is None:
+        raise ValueError("a batch without predictions needs a model to ask")
+    return model.predict(batch.columns)
+
+
+def _texts(field: Field, values: NDArray[Any]) -> NDArray[Any]:
+    """The values of a segment's field as text, None for what is missing."""
+    if field.kind is Kind.TEXT:
+        return np.asarray(values, dtype=object)
+    texts = [None if value is None else str(value).lower() for value in json_values(field.kind, values)]
+    return np.array(texts, dtype=object)
+
+
+def _values(row: Row, fields: Sequence[Field]) -> dict[str, Any]:
+    """The fields of a row as JSON values; what is missing is left out."""
+    values = {field.name: json_values(field.kind, [value])[0] for field, value in zip(fields, row, strict=True)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _named(features: NDArray[np.float32], declaration: Declaration) -> dict[str, float | None]:
+    values = (float(value) if np.isfinite(value) else None for value in features)
+    return dict(zip(declaration.feature_names, values, strict=True))

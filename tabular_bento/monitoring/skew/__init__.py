@@ -1,1 +1,0 @@
-"""Training-serving skew: logged rows recomputed by the model's own package."""

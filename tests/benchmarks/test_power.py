@@ -1,0 +1,89 @@
+"""The power study judges in memory what the drift job judges of a log, and finds what it is there to find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from benchmarks.backtest.job import Grounds
+from benchmarks.backtest.past import Past, window_of
+from benchmarks.power import study
+from benchmarks.power.shifts import KINDS
+from features.problem import PROBLEM
+from tabular_bento.data.columns import columns_of_table
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.monitoring.drift.job import judge, judge_window
+from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.store import store_home
+from tests.golden import monitored as golden
+from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, year
+from training.source import load_flights
+
+SMALL = study.Sizes(rows=(1_000, 5_000), windows=8, shifts=24, others=0, splits=2, weeks=1)
+
+
+@pytest.fixture(scope="module")
+def package() -> ModelPackage:
+    """The golden package, in the session's store."""
+    name, version = golden.TAG.split(":")
+    folder = store_home() / "models" / name / version
+    if not folder.exists():
+        golden.write_package(folder)
+    return ModelPackage.load(folder, golden.TAG, PROBLEM)
+
+
+def test_a_window_in_memory_is_that_of_its_log(package: ModelPackage, tmp_path: Path) -> None:
+    table = drawn(load_flights(), JULY, AUGUST, 2_000)
+    post(tmp_path, labels_of(table, record(tmp_path, package, table)))
+    read = judge(year(tmp_path), package.tag, DriftSettings())
+    columns = columns_of_table(table, [item for item in PROBLEM.fields if item.name in table.column_names])
+    columns |= {"id": np.full(table.num_rows, None)}
+    grounds = Grounds.of(package.tag, package.directory, DriftSettings())
+    target = np.array(table[PROBLEM.target.name].to_pylist(), dtype=np.float64)
+    data = replace(grounds.train.data.where(np.arange(2_000)), columns=columns, target=target)
+    reference = Reference.read(package.directory, package.tag)
+    made = window_of(Past.of(grounds.predictor, data), reference)
+    for name, tally in read.data.tallies.items():
+        same = made.tallies[name]
+        np.testing.assert_array_equal(same.counts, tally.counts, err_msg=name)
+        assert (same.infinite, same.minimum, same.maximum) == (tally.infinite, tally.minimum, tally.maximum), name
+    assert read.data.true is not None
+    assert made.true is not None
+    np.testing.assert_array_equal(made.true.sum(axis=0), read.data.true.sum(axis=0))
+    np.testing.assert_allclose(made.blocks.sums.sum(axis=0), read.data.blocks.sums.sum(axis=0), rtol=1e-6)
+    judged = judge_window(year(tmp_path), reference, made, DriftSettings()).result
+    assert judged.verdict == read.result.verdict
+    assert judged.decision == read.result.decision
+    for mine, theirs in zip(judged.columns, read.result.columns, strict=True):
+        assert (mine.name, mine.score, mine.threshold) == (theirs.name, theirs.score, theirs.threshold)
+
+
+@pytest.mark.slow
+def test_few_false_alarms_and_most_shifts_found(package: ModelPackage) -> None:
+    grounds = Grounds.of(package.tag, package.directory, DriftSettings())
+    later = grounds.later.where(grounds.later.event < grounds.learnt_until.replace(tzinfo=UTC).timestamp())
+    grounds = replace(grounds, reference=with_error(grounds.reference, later))
+    found = study.run(grounds, SMALL, seed=11)
+    assert found.cell(study.NOTHING, 1_000).alarms + found.cell(study.NOTHING, 5_000).alarms <= 1
+    shifted = found.cell(None, 5_000)
+    assert shifted.windows == 24
+    assert shifted.warnings >= 21
+    assert shifted.alarms >= 19
+    text = study.table(found)
+    assert all(kind in text for kind in KINDS)
+    assert {one["kind"] for one in found.document()["table"]} == {study.NOTHING, *KINDS, "all shifts"}
+    assert study.run(grounds, SMALL, seed=11).outcomes == found.outcomes
+
+
+def with_error(reference: Reference, unseen: Past) -> Reference:
+    """The reference with what training measures of rows that the model had not seen; the golden package is older."""
+    from tabular_bento.evaluation.reference.calibration import error_spread
+
+    measured = error_spread(unseen.predicted - unseen.labels, unseen.event)
+    return replace(reference, error=reference.error | {"unseen": measured}, rows=pa.table({}))
