@@ -40,7 +40,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Judged:
     """One window: what was done to it, how many rows it was to have (0 of a week), and what the job said."""
 
     kind: str
@@ -68,12 +68,12 @@ class Study:
     seed: int
     split: str
     splits: int
-    outcomes: list[Outcome] = field(default_factory=list)
+    windows: list[Judged] = field(default_factory=list)
 
     def cell(self, kind: str | None, rows: int) -> Cell:
         """Windows of a kind, or of all kinds of shifts, and of so many rows."""
         cell = Cell()
-        for one in self.outcomes:
+        for one in self.windows:
             if one.rows == rows and (one.kind == kind or (kind is None and one.kind != NOTHING)):
                 cell.windows += 1
                 cell.alarms += one.verdict in ("drift", "invalid_data")
@@ -82,7 +82,7 @@ class Study:
 
     def document(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
-        sizes = sorted({one.rows for one in self.outcomes})
+        sizes = sorted({one.rows for one in self.windows})
         return {
             "model": self.model,
             "seed": self.seed,
@@ -93,7 +93,7 @@ class Study:
                 for kind in (NOTHING, *KINDS, None)
                 for rows in sizes
             ],
-            "windows": [asdict(one) for one in self.outcomes],
+            "windows": [asdict(one) for one in self.windows],
         }
 
 
@@ -105,10 +105,10 @@ def run(grounds: Grounds, sizes: Sizes, seed: int, split: str = "days", step: St
         step(f"split {index + 1} of {sizes.splits}")
         mine, others = _halves(grounds.train, split, index, rng)
         world = _world(grounds, mine, seed)
-        study.outcomes.extend(_without(grounds, world, others, sizes, index, rng))
-        study.outcomes.extend(_shifted(grounds, world, others, sizes, index, rng))
+        study.windows.extend(_without(grounds, world, others, sizes, index, rng))
+        study.windows.extend(_shifted(grounds, world, others, sizes, index, rng))
     step("whole weeks")
-    study.outcomes.extend(_weeks(grounds, sizes, seed, rng))
+    study.windows.extend(_weeks(grounds, sizes, seed, rng))
     return study
 
 
@@ -136,47 +136,47 @@ def _share(total: int, index: int, parts: int) -> range:
     return range(total * index // parts, total * (index + 1) // parts)
 
 
-def _outcome(kind: str, what: str, rows: int, result: DriftResult) -> Outcome:
-    return Outcome(kind, what, rows, result.verdict, tuple(result.decision.reasons))
+def _judged(kind: str, what: str, rows: int, result: DriftResult) -> Judged:
+    return Judged(kind, what, rows, result.verdict, tuple(result.decision.reasons))
 
 
 def _without(
     grounds: Grounds, world: World, pool: Past, sizes: Sizes, index: int, rng: np.random.Generator
-) -> Iterator[Outcome]:
+) -> Iterator[Judged]:
     for rows in sizes.rows:
         for _ in _share(sizes.windows, index, sizes.splits):
             window = pool.where(np.sort(rng.choice(len(pool), min(rows, len(pool)), replace=False)))
-            yield _outcome(NOTHING, "", rows, grounds.judge(window, world.reference))
+            yield _judged(NOTHING, "", rows, grounds.judge(window, world.reference))
 
 
 def _shifted(
     grounds: Grounds, world: World, pool: Past, sizes: Sizes, index: int, rng: np.random.Generator
-) -> Iterator[Outcome]:
+) -> Iterator[Judged]:
     kinds = list(KINDS)
     for rows in sizes.rows:
         for number in _share(sizes.shifts if rows == sizes.judged else sizes.others, index, sizes.splits):
             shift = draw(kinds[number % len(kinds)], world, rng)
             result = grounds.judge(shift.window(pool, rows, rng), world.reference)
-            yield _outcome(shift.kind, shift.what, rows, result)
+            yield _judged(shift.kind, shift.what, rows, result)
 
 
-def _weeks(grounds: Grounds, sizes: Sizes, seed: int, rng: np.random.Generator) -> Iterator[Outcome]:
+def _weeks(grounds: Grounds, sizes: Sizes, seed: int, rng: np.random.Generator) -> Iterator[Judged]:
     """Each week by a reference of all others: without a shift, and with one of each kind."""
     week, train = int(timedelta(days=7).total_seconds()), grounds.train
     number = (train.event - train.event.min() // DAY * DAY) // week
     for index in range(min(sizes.weeks, int(number.max()))):
         inside = number == index
         window, world = train.where(inside), _world(grounds, train.where(~inside), seed)
-        yield _outcome(NOTHING, "", 0, grounds.judge(window, world.reference))
+        yield _judged(NOTHING, "", 0, grounds.judge(window, world.reference))
         for kind in KINDS:
             shift = draw(kind, world, rng)
-            yield _outcome(kind, shift.what, 0, grounds.judge(shift.window(window, 0, rng), world.reference))
+            yield _judged(kind, shift.what, 0, grounds.judge(shift.window(window, 0, rng), world.reference))
 
 
 def table(study: Study) -> str:
     """The table of the study in Markdown: alarms, and in brackets those that reach a warning."""
-    sizes = sorted({one.rows for one in study.outcomes if one.rows})
-    columns = [*sizes, *([0] if any(not one.rows for one in study.outcomes) else [])]
+    sizes = sorted({one.rows for one in study.windows if one.rows})
+    columns = [*sizes, *([0] if any(not one.rows for one in study.windows) else [])]
     head = ["shift", *(f"{rows:,} rows" if rows else "whole weeks" for rows in columns)]
     lines = [head, ["---"] * len(head)]
     for kind in (NOTHING, *KINDS, None):

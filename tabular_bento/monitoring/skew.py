@@ -281,13 +281,13 @@ def run(query: Query, out: Path, problem: Problem, model: str | None = None) -> 
 
 def page(result: SkewResult) -> str:
     """The page for people: which columns differ, in how many rows, and the first values."""
-    decision, sentence, tone = _DECISIONS[result.verdict]
+    decision, message, tone = _DECISIONS[result.verdict]
     drawn = result.columns[:_DRAWN]
     return render(
         "skew.html",
         result=result,
         decision=decision,
-        sentence=sentence.format(differing=result.differing, checked=result.checked, columns=len(result.columns)),
+        message=message.format(differing=result.differing, checked=result.checked, columns=len(result.columns)),
         tone=tone,
         columns=charts.bars([one.name for one in drawn], [one.rows for one in drawn], "rows") if drawn else None,
         height=70 + 26 * max(len(drawn), 3),

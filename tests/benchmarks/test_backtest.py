@@ -13,26 +13,13 @@ from benchmarks.backtest.command import main
 from benchmarks.backtest.job import STALE, BackTest, Chapter, Grounds, Sizes, run
 from benchmarks.backtest.shifts import SHIFTS
 from benchmarks.backtest.tables import BEGIN, END, tables, write
-from features.problem import PROBLEM
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.scoring.store import store_home
-from tests.golden import monitored as golden
 
 pytestmark = pytest.mark.slow
 
 SEED = 20130101
 SIZES = Sizes(rows=(1_000, 5_000, 50_000), splits=10, weeks=26, shifted_rows=(5_000,), draws=2)
-
-
-@pytest.fixture(scope="module")
-def package() -> ModelPackage:
-    """The golden package, in the session's store."""
-    name, version = golden.TAG.split(":")
-    folder = store_home() / "models" / name / version
-    if not folder.exists():
-        golden.write_package(folder)
-    return ModelPackage.load(folder, golden.TAG, PROBLEM)
 
 
 @pytest.fixture(scope="module")

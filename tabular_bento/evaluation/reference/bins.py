@@ -33,7 +33,7 @@ class Bins:
 
     def __init__(self, profile: Mapping[str, Any]) -> None:
         self._categories: list[str] | None = profile.get("categories")
-        self._dates = profile.get("kind") == "time"
+        self.dates = profile.get("kind") == "time"
         self._values = np.array(profile.get("values", []), dtype=np.float64)
         self._edges = np.array(profile.get("edges", []), dtype=np.float64)
         self._range = (profile.get("minimum", np.inf), profile.get("maximum", -np.inf))
@@ -86,7 +86,7 @@ class Bins:
 
     def text(self, value: float, digits: int) -> str:
         """A number in so many digits; of a column of times, its date."""
-        if not self._dates:
+        if not self.dates:
             return f"{value:.{digits}g}"
         return str(np.datetime64("1970-01-01") + np.timedelta64(int(np.floor(value)), "D"))
 

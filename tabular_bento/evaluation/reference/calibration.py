@@ -279,7 +279,7 @@ def _splits(days: int, rng: np.random.Generator) -> NDArray[np.bool_]:
 def _between(daily: Counts, splits: NDArray[np.bool_], columns: int) -> float:
     """What days differ by: times (1/d + 1/D), the index of d days against D others, as chance exceeds it.
 
-    The rows of a day are alike, as all flights of a stormy one are, so that days count and not rows: the design effect
+    Rows of one day resemble each other, so that days count and not rows: the design effect
     of cluster samples (Kish, Survey Sampling, 1965, chapter 5).
     """
     days = len(daily)

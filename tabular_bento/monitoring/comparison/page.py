@@ -59,7 +59,7 @@ def page(result: CompareResult, paired: PairedPredictions) -> str:
         result=result,
         tone=_TONES[result.verdict],
         decision=decision,
-        sentence=text.format(**named),
+        message=text.format(**named),
         what=_what(result),
         unit=result.unit or "",
         statuses=_STATUS,

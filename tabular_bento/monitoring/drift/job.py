@@ -240,6 +240,6 @@ def _post(url: str, out: Path, done: Run, outputs: OutputSettings) -> None:
     content = webhook.message(done.result, links)
     done.attempt(
         "webhook_failed",
-        "nobody was told",
+        "the alert was not posted",
         lambda: webhook.post(url, content, outputs.webhook_attempts, outputs.webhook_timeout),
     )

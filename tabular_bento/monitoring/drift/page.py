@@ -6,7 +6,6 @@ that they rest on follows, and Evidently's own report is folded up at the end.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -35,8 +34,6 @@ FIRST = 3
 
 ASIDE = 2
 """Bins of a histogram that are no part of its scale: missing values, and those out of range."""
-
-_DATES = re.compile(r"\d{4}-\d\d-\d\d to ")
 
 
 def page(result: DriftResult, plots: str | None, history: Sequence[Entry]) -> str:
@@ -174,7 +171,7 @@ def _shown(column: Column) -> dict[str, Any]:
         found.window,
         edges=found.edges,
         aside=ASIDE,
-        dates=found.edges is not None and any(map(_DATES.match, found.bins[ASIDE:])),
+        dates=found.dates,
     )
     return {"column": column, "figure": figure}
 

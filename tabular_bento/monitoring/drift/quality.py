@@ -33,8 +33,8 @@ GONE = 0.05
 EXPLAINED = 0.25
 """A unit has changed where a conversion leaves at most this part of the column's index."""
 
-STRANGE_DAYS = 4.0
-"""Days whose rows may all be out of range without a warning, as far as they are no more than `strange_share`."""
+OUTLYING_DAYS = 4.0
+"""Days whose rows may all be out of range without a warning, as far as they are no more than `alarm_share`."""
 
 MOVED = 0.25
 """Of the rows, that are in other bins before a conversion is tried on a column that is not at `far_drift`."""
@@ -131,7 +131,7 @@ def column_findings(
     if tally.other > settings.out_of_range_share and not named:
         beyond = tally.other - int(reference.counts[OTHER]) / max(reference.rows, 1)
         level = _level(
-            beyond, max(settings.out_of_range_share, min(STRANGE_DAYS / days, settings.strange_share)), settings
+            beyond, max(settings.out_of_range_share, min(OUTLYING_DAYS / days, settings.alarm_share)), settings
         )
         yield finding(level, "out_of_range", _outside(reference, tally))
     if column.drifted and tally.missing < 1:
@@ -144,7 +144,7 @@ def column_findings(
 
 def _level(share: float, notable: float, settings: DriftSettings) -> Severity:
     """How bad it is that such a share of a column is new, gone or out of range."""
-    if share > max(2 * notable, settings.strange_share):
+    if share > max(2 * notable, settings.alarm_share):
         return "alarm"
     return "warning" if share > notable else "notice"
 
@@ -161,7 +161,7 @@ def _gone(
     Judged by the binomial distribution of what is left of their rows, and of the days that they were there on.
     """
     absent, names = reference.thresholds.absent_days, reference.bins.categorical
-    if absent is None or not names or not tally.n:
+    if absent is None or not names:
         return
     shares = reference.counts[FIRST:] / max(reference.rows, 1)
     left = tally.counts[FIRST:]
@@ -177,7 +177,7 @@ def _gone(
     if gone.any():
         worst = np.flatnonzero(gone)[np.argsort(-shares[gone], kind="stable")]
         named = ", ".join(f"{names[index][:LONGEST]} ({shares[index]:.1%})" for index in worst[:_NAMED].tolist())
-        level: Severity = "alarm" if shares[gone].max() >= settings.strange_share else "warning"
+        level: Severity = "alarm" if shares[gone].max() >= settings.alarm_share else "warning"
         yield finding(level, "category_gone", f"values of the reference are gone: {named}")
 
 
@@ -261,8 +261,8 @@ def _new(values: NewValues) -> str:
 
 def _may_be_constant(reference: ReferenceColumn, tally: Tally, days: float) -> bool:
     """Whether the column was constant in training for half as long, or its most frequent bin makes it so by chance."""
-    known = int(tally.counts[FIRST - 1 :].sum())
-    share = reference.counts[FIRST - 1 :].max() / max(int(reference.counts[FIRST - 1 :].sum()), 1)
+    known = int(tally.counts[OTHER:].sum())
+    share = reference.counts[OTHER:].max() / max(int(reference.counts[OTHER:].sum()), 1)
     return reference.thresholds.may_be_constant(days) or float(share) ** known > RARELY
 
 

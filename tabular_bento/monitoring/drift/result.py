@@ -67,6 +67,7 @@ class Histogram(_Part):
     edges: Annotated[
         list[float] | None, Field(description="Of the bins from the third on, where they are intervals of numbers")
     ]
+    dates: Annotated[bool, Field(description="Whether the edges are days since 1970")] = False
     reference: list[int]
     window: list[int]
 

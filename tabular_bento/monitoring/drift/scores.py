@@ -78,6 +78,7 @@ def _histogram(column: ReferenceColumn, tally: Tally) -> Histogram:
     return Histogram(
         bins=[bins.label(MISSING), bins.label(OTHER), *bins.labels()],
         edges=bins.bounds,
+        dates=bins.dates,
         reference=column.counts.tolist(),
         window=tally.counts.tolist(),
     )

@@ -31,7 +31,7 @@ class ColumnSettings(BaseModel):
     missing_notable: float | None = Field(None, gt=0, le=1)
     out_of_range_share: float | None = Field(None, ge=0, le=1)
     gone_share: float | None = Field(None, ge=0, le=1)
-    strange_share: float | None = Field(None, ge=0, le=1)
+    alarm_share: float | None = Field(None, ge=0, le=1)
     far_drift: float | None = Field(None, ge=1)
 
 
@@ -87,7 +87,7 @@ class DriftSettings(BaseSettings):
         description="A warning when more than this share of a column is new or out of range.",
     )
     gone_share: float = Field(0.02, ge=0, le=1, description="A warning when a category of this share is gone.")
-    strange_share: float = Field(0.05, ge=0, le=1, description="Drift when it is more than this share.")
+    alarm_share: float = Field(0.05, ge=0, le=1, description="Drift when it is more than this share.")
     far_drift: float = Field(
         2.0, ge=1, description="A warning when one column, whatever it weighs, is at so many times its limit."
     )

@@ -13,7 +13,7 @@ The rules, first that holds:
      feature of at least the mean importance or the offset, and by the more times the less it weighs,
    - a column is constant for twice as long as ever in training, or wholly missing or empty, or the share that it misses
      rises by more than `missing_rise` and more than is usual,
-   - of a column, whatever it weighs, more than `strange_share` is new, out of range, or of a category that is gone; or
+   - of a column, whatever it weighs, more than `alarm_share` is new, out of range, or of a category that is gone; or
      its unit has changed (`drift.quality`),
    - predictions are off to one side by twice what chance and days explain,
    - the observed performance is too bad: RMSE over that of the naive baseline above `max_error_ratio`, and above what

@@ -70,7 +70,7 @@ def test_an_output_that_fails_is_told_on_stderr(
 ) -> None:
     assert command(july_log, tmp_path / "out", "--webhook", "nowhere") == 1
     said = capsys.readouterr()
-    assert said.err.startswith("warning: nobody was told")
+    assert said.err.startswith("warning: the alert was not posted")
     assert "verdict  drift" in said.out
 
 

@@ -86,6 +86,18 @@ def test_a_browser_without_a_network_draws_it(out: Path, tmp_path: Path, size: t
     assert len(picture) > 20_000
 
 
+def test_the_error_over_time_is_drawn_beside_the_band_of_the_reference(july: Judgement, tmp_path: Path) -> None:
+    """Every point is inside the chart, on an axis of time."""
+    result = july.result.model_copy(update={"performance_band": (10.0, 20.0)})
+    write_whole(tmp_path / REPORT_FILE, page(result, None, [Entry.of(result)]))
+    with browser() as opened:
+        shown = opened.open(tmp_path / REPORT_FILE)
+        assert shown.value("document.querySelector('#error .js-plotly-plot')._fullLayout.xaxis.type") == "date"
+        points = "document.querySelectorAll('#error .scatterlayer .trace:first-child path.point').length"
+        assert shown.value(points) == len(result.performance) > 20
+        assert shown.errors == []
+
+
 def test_the_first_screen_of_a_laptop_says_it_all(out: Path) -> None:
     with browser() as opened:
         page = opened.open(out / REPORT_FILE)
