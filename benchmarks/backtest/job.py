@@ -137,7 +137,7 @@ def _about(kind: str, result: DriftResult) -> list[str]:
 
 
 def run(grounds: Grounds, sizes: Sizes, seed: int, step: Step = lambda _: None) -> BackTest:
-    """The whole back-test; `step` is told what begins. The same grounds, sizes and seed give the same numbers."""
+    """The whole back-test; `step` is called with what begins. The same arguments give the same numbers."""
     rng = np.random.default_rng(seed)
     step("random splits of the training months")
     splits = _splits(grounds, sizes, rng)

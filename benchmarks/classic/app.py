@@ -33,7 +33,7 @@ app = FastAPI(title=MODEL_NAME, lifespan=lifespan)
 
 @app.get("/readyz")
 async def ready() -> str:
-    """Answered once the model is loaded."""
+    """Returned once the model is loaded."""
     return "ready"
 
 

@@ -1,4 +1,4 @@
-"""What the classic scaffold takes and answers."""
+"""What the classic scaffold takes and returns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PredictRequest(BaseModel):
 
 
 class Prediction(BaseModel):
-    """One answer; `arrival_delay` is in minutes."""
+    """One prediction; `arrival_delay` is in minutes."""
 
     prediction_id: str
     id: str | None

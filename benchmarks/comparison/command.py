@@ -103,7 +103,7 @@ def tables(simulation: Simulation, settings: CompareSettings) -> str:
         *(
             (
                 f"Accepted, and equal, with a margin of {margin:.1%}",
-                f"Of {windows} windows each. What is not accepted cannot be told, or is refused for a segment's sake.",
+                f"Of {windows} windows each. What is not accepted is not decided, or is refused because of a segment.",
                 _by_window(rates, "rows a day"),
             )
             for margin, rates in simulation.equal.items()

@@ -98,7 +98,7 @@ class Study:
 
 
 def run(grounds: Grounds, sizes: Sizes, seed: int, split: str = "days", step: Step = lambda _: None) -> Study:
-    """The whole study; `step` is told what begins. The same grounds, sizes, seed and split give the same verdicts."""
+    """The whole study; `step` is called with what begins. The same arguments give the same verdicts."""
     rng = np.random.default_rng(seed)
     study = Study(str(grounds.reference.model), seed, split, sizes.splits)
     for index in range(sizes.splits):

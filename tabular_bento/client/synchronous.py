@@ -180,7 +180,7 @@ class Client:
             self._idle.append(stub)
 
     def send_labels(self, labels: Labels) -> int:
-        """Send what came true.
+        """Send labels.
 
         Parameters
         ----------

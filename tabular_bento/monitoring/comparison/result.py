@@ -26,9 +26,9 @@ EXIT_CODES: dict[Verdict, int] = {"accepted": 0, "refused": 1, "cannot_tell": 2}
 
 @dataclass
 class Decision:
-    """What was found against a candidate, what could not be told, and what was found for it; in plain words.
+    """What was found against a candidate, what could not be decided, and what was found for it; in plain words.
 
-    What refuses wins over what cannot be told.
+    What refuses wins over what cannot be decided.
     """
 
     refusals: list[str] = field(default_factory=list)

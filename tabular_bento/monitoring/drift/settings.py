@@ -26,13 +26,13 @@ class ColumnSettings(BaseModel):
 
     ignore: bool = Field(False, description="Whether the column is shown only, and decides nothing.")
     psi_limit: float | None = Field(None, gt=0, description="A fixed limit of its index, in place of the calibrated.")
-    psi_floor: float | None = Field(None, gt=0, description="As for all columns, and so the rest.")
-    missing_rise: float | None = Field(None, gt=0, le=1)
-    missing_notable: float | None = Field(None, gt=0, le=1)
-    out_of_range_share: float | None = Field(None, ge=0, le=1)
-    gone_share: float | None = Field(None, ge=0, le=1)
-    alarm_share: float | None = Field(None, ge=0, le=1)
-    far_drift: float | None = Field(None, ge=1)
+    psi_floor: float | None = Field(None, gt=0, description="Its own value of the setting of all columns.")
+    missing_rise: float | None = Field(None, gt=0, le=1, description="The same.")
+    missing_notable: float | None = Field(None, gt=0, le=1, description="The same.")
+    out_of_range_share: float | None = Field(None, ge=0, le=1, description="The same.")
+    gone_share: float | None = Field(None, ge=0, le=1, description="The same.")
+    alarm_share: float | None = Field(None, ge=0, le=1, description="The same.")
+    far_drift: float | None = Field(None, ge=1, description="The same.")
 
 
 class DriftSettings(BaseSettings):

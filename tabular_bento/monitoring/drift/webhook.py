@@ -14,7 +14,7 @@ from tabular_bento.monitoring.drift.result import DriftResult
 MOST_FINDINGS = 20
 _PAUSE_SECONDS = 0.5
 _AGAIN = frozenset({408, 425, 429})
-"""Answers after which another try may succeed, beside all from 500 on."""
+"""Statuses after which another try may succeed, beside all from 500 on."""
 
 
 def message(result: DriftResult, links: dict[str, str]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def post(url: str, content: dict[str, Any], attempts: int, timeout: float) -> No
         else:
             if response.is_success:
                 return
-            reason = f"it answered {response.status_code}"
+            reason = f"it returned {response.status_code}"
             again = response.status_code >= 500 or response.status_code in _AGAIN
         if not again:
             break

@@ -136,7 +136,7 @@ def cells_of(hours: Array, grid: Array = GRID) -> Integers:
 
 
 def usual_cell(came: Integers, waiting: Integers) -> int:
-    """The cell of GRID within which nearly all labels come, of those that come, as far as can be told yet.
+    """The cell of GRID within which nearly all labels come, of those that come, as far as is known yet.
 
     `came` are labels by the cell of their delay, and `waiting` predictions without one by the cell of their age,
     shape [CELLS] each: Kaplan and Meier, Nonparametric Estimation from Incomplete Observations, JASA 53, 1958.

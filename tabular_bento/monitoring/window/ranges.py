@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 class Sums:
     """What to add up: a row's codes by how many there are of each, and the labels by `label`'s bins.
 
-    `now` is in seconds since 1970, `limits` are the ages in hours by which rows are told apart, ascending, and
+    `now` is in seconds since 1970, `limits` are the ages in hours by which rows are grouped, ascending, and
     `sampled` the keys, sorted, of the rows whose labels are wanted one by one. `segment` is the index of the code by
     whose values all is added up apart, too. `measured` are the fields of a record that must hold numbers, and
     `on_offset` says whether the historical baseline is `gain` on top of the naive one, or `gain` by itself.

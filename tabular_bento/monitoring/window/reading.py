@@ -57,7 +57,7 @@ class Plan:
     """What to do with each chunk of predictions.
 
     `texts` are fields of categories, with their columns and the values that are known, and `segment` is the field that
-    rows are told apart by.
+    rows are grouped by.
     """
 
     projection: Projection

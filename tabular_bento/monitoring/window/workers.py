@@ -78,7 +78,7 @@ def workers(scheduler: str | None = None, count: int | None = None) -> Iterator[
     """The workers of the Dask scheduler at `scheduler`, such as tcp://host:8786; or `count` processes of this machine;
     or, where both are None, this process.
 
-    Raises ClusterError where Dask is not installed, and where the scheduler does not answer or has no workers.
+    Raises ClusterError where Dask is not installed, and where the scheduler does not respond or has no workers.
     """
     if scheduler is None and count is None:
         yield ThisProcess()
@@ -103,7 +103,7 @@ def _client(distributed: Any, scheduler: str | None, count: int | None) -> Itera
     try:
         client = distributed.Client(scheduler, timeout=CONNECT_SECONDS)
     except (OSError, ValueError) as error:
-        raise ClusterError(f"No Dask scheduler answers at {scheduler} ({error}): start `dask scheduler`.") from error
+        raise ClusterError(f"No Dask scheduler responds at {scheduler} ({error}): start `dask scheduler`.") from error
     with client:
         try:
             client.wait_for_workers(1, timeout=CONNECT_SECONDS)

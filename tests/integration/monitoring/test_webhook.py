@@ -85,7 +85,7 @@ def test_a_failing_webhook_hides_nothing(july_log: Path, tmp_path: Path) -> None
     assert len(served.received) == 2
     assert (done.result.verdict, done.result.exit_code, done.written) == ("drift", 1, True)
     (complaint,) = done.complaints
-    assert "after 2 attempt(s): it answered 500" in complaint
+    assert "after 2 attempt(s): it returned 500" in complaint
     assert done.result.findings[-1].kind == "webhook_failed"
     written = json.loads((tmp_path / RESULT_FILE).read_text())
     assert "webhook_failed" not in {finding["kind"] for finding in written["findings"]}
