@@ -158,7 +158,7 @@ COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --python-version
 IMAGE   = tabular_bento/serving/locks
 
 lock: $(DEV)  ## Lock all requirements again, with hashes
-	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra test --group flights \
+	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra sql --extra test --group flights --group penguins \
 		-o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra serving --extra xgboost --constraint requirements/dev.txt --no-emit-package scipy \
 		-o $(IMAGE)/xgboost.txt
