@@ -1,6 +1,7 @@
 """The Feature layer: features, the look-ups that they share, and the fitted extractor."""
 
 from tabular_bento.features.columns import ColumnRows, Columns, Row
+from tabular_bento.features.common import calendar, elapsed, target_means
 from tabular_bento.features.declare import Derived, Feature, derived, feature
 from tabular_bento.features.extractor import Extractor, FitData
 from tabular_bento.features.feature_set import FeatureSet
@@ -41,7 +42,10 @@ __all__ = [
     "TimeZones",
     "Vocabulary",
     "by_code",
+    "calendar",
     "code_fingerprint",
     "derived",
+    "elapsed",
     "feature",
+    "target_means",
 ]

@@ -66,7 +66,7 @@ class FeatureSet:
             if item.name in left_out:
                 continue
             if item.kind is Kind.TEXT:
-                code = Vocabulary(item.name).named(f"{item.name}_code")
+                code = Vocabulary(item.name).named(f"_{item.name}_code")  # no field begins so
                 shared.append(code)
                 features.append(Feature(item.name, "code", item.description, _Value(code.name)))
             elif item.kind.is_time:
