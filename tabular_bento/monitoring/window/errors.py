@@ -1,0 +1,164 @@
+"""What is measured of each row that has a label: the errors of the model and of both baselines.
+
+The pass knows no task. It reads the columns that a `RowErrors` names as numbers, the label as what `codes` makes of it,
+joins both, and adds up what `row_values` gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tabular_bento.evaluation.reference.bins import numbers_of
+from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.traffic.schema import feature_column, input_column, output_column
+
+Array = NDArray[np.float64]
+
+MODEL, NAIVE, HISTORICAL = 0, 3, 6
+"""Whose errors: the first of three values each."""
+
+ERROR, ABSOLUTE, SQUARE = 0, 1, 2
+"""The residual, the second loss, and the first loss: for a regression the error, its absolute value, its square."""
+
+VALUES = 9
+
+LARGEST = 1e30
+"""Numbers beyond it, of either sign, are none that an error can be measured by: sums of squares must stay finite."""
+
+
+@dataclass(frozen=True)
+class RowValues:
+    """What n rows with a label come to.
+
+    Parameters
+    ----------
+    values : ndarray of shape [9, n]
+        Row `MODEL + SQUARE` has the first loss of the model's predictions, and so on. NaN where a baseline is not
+        known.
+    historical : ndarray of shape [n]
+        Which rows have a historical baseline of their own; the others have the naive one.
+    """
+
+    values: Array
+    historical: NDArray[np.bool_]
+
+
+class RowErrors(Protocol):
+    """How the rows of one problem are measured.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The columns of the log, all of numbers, that values are computed from.
+    required : tuple of str
+        Those of them that must hold a number that an error can be measured by, or the row counts as without a label.
+        One of the others is NaN where the log does not hold it.
+    scales : tuple of three floats
+        The usual sizes of residual, second loss and first loss. What is far below them is rounded away when values are
+        summed, so that sums do not depend on the order of the rows.
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+    @property
+    def required(self) -> tuple[str, ...]: ...
+    @property
+    def scales(self) -> tuple[float, float, float]: ...
+
+    def codes(self, labels: pa.Array) -> Array:
+        """Labels as the log holds them as numbers, shape [n]; NaN where one is missing or cannot be used."""
+        ...
+
+    def row_values(self, columns: Mapping[str, Array], label: Array) -> RowValues:
+        """What n rows come to; `columns` by name in the log and the label's codes, shape [n] each."""
+        ...
+
+
+@dataclass(frozen=True)
+class RegressionErrors:
+    """Errors are prediction less label.
+
+    Parameters
+    ----------
+    predicted : str
+        The column of the prediction.
+    offset : str, optional
+        The column of the offset, which is the naive baseline.
+    naive : float
+        The naive baseline where there is no offset; NaN where it is not known.
+    historical : str, optional
+        The column of the feature that is a baseline, less the offset.
+    scale : float
+        The usual size of an error.
+    """
+
+    predicted: str
+    offset: str | None = None
+    naive: float = float("nan")
+    historical: str | None = None
+    scale: float = 1.0
+
+    @classmethod
+    def of(cls, reference: Reference) -> Self:
+        """Those of the problem that the reference was made for."""
+        declaration, naive = reference.declaration, reference.naive_baseline
+        assert declaration is not None
+        offset, baseline = declaration.offset, declaration.baseline
+        bounds = reference.label.bins.bounds if reference.label else None
+        return cls(
+            output_column(declaration.outputs[0].columns[0]),
+            None if offset is None else input_column(offset),
+            float("nan") if naive is None else naive,
+            None if baseline is None else feature_column(baseline),
+            (bounds[-1] - bounds[0]) if bounds and bounds[-1] > bounds[0] else 1.0,
+        )
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return (self.predicted,) if self.offset is None else (self.predicted, self.offset)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.required if self.historical is None else (*self.required, self.historical)
+
+    @property
+    def scales(self) -> tuple[float, float, float]:
+        return self.scale, self.scale, self.scale**2
+
+    def codes(self, labels: pa.Array) -> Array:
+        """The labels themselves."""
+        numbers = numbers_of(labels)
+        return np.where(measurable(numbers), numbers, np.nan)
+
+    def row_values(self, columns: Mapping[str, Array], label: Array) -> RowValues:
+        """The error, its absolute value and its square, of model, naive baseline and historical baseline."""
+        naive = np.full(len(label), self.naive) if self.offset is None else columns[self.offset]
+        gain = np.full(len(label), np.nan) if self.historical is None else columns[self.historical]
+        known = measurable(gain)
+        gain = np.where(known, gain, 0.0).astype(np.float32).astype(np.float64)
+        historical = gain + naive if self.offset is not None else np.where(known, gain, naive)
+        values = np.empty((VALUES, len(label)))
+        for first, guess in ((MODEL, columns[self.predicted]), (NAIVE, naive), (HISTORICAL, historical)):
+            np.subtract(guess, label, out=values[first + ERROR])
+            np.abs(values[first + ERROR], out=values[first + ABSOLUTE])
+            np.square(values[first + ERROR], out=values[first + SQUARE])
+        return RowValues(values, known)
+
+
+def errors_of(reference: Reference) -> RowErrors | None:
+    """How the rows of the reference's problem are measured; None where they name no model."""
+    if reference.declaration is None:
+        return None
+    makers = {"regression": RegressionErrors.of}
+    return makers[reference.declaration.task.evaluator](reference)
+
+
+def measurable(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which of n numbers an error can be measured by: neither missing, nor infinite, nor beyond LARGEST; shape [n]."""
+    return np.asarray(np.abs(values) <= LARGEST)
