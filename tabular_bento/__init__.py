@@ -6,8 +6,8 @@ comparison of models and deployment follow from it.
 
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.schema import Field, Kind
-from tabular_bento.tasks import Regression
+from tabular_bento.tasks import Binary, Multiclass, Regression
 
 __version__ = "0.1.0"
 
-__all__ = ["Declaration", "Field", "Kind", "Problem", "Regression", "__version__"]
+__all__ = ["Binary", "Declaration", "Field", "Kind", "Multiclass", "Problem", "Regression", "__version__"]

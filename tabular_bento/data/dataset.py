@@ -156,7 +156,7 @@ class Dataset:
     @property
     def fit_data(self) -> FitData:
         """The rows as an extractor is fitted on them."""
-        learnt = {"target": self.target, "residual": self.residual}
+        learnt = self.problem.task.fit_targets(self.target, self.offset)
         return FitData(self.columns, {**self.fit_columns, **learnt})
 
     @property

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tabular_bento.tasks.base import Output, Task
+from tabular_bento.tasks.calibration import Calibration
+from tabular_bento.tasks.classification import Binary, Classification, Multiclass
 from tabular_bento.tasks.regression import Regression
 
-__all__ = ["Output", "Regression", "Task", "task_from_dict"]
+__all__ = ["Binary", "Calibration", "Classification", "Multiclass", "Output", "Regression", "Task", "task_from_dict"]
 
 
 def task_from_dict(values: dict[str, Any]) -> Task:
@@ -18,7 +20,7 @@ def task_from_dict(values: dict[str, Any]) -> Task:
     ValueError
         For a kind of task that this library does not have.
     """
-    kinds: dict[str, Any] = {task.kind: task for task in (Regression,)}
+    kinds: dict[str, Any] = {task.kind: task for task in (Regression, Binary, Multiclass)}
     rest = dict(values)
     kind = rest.pop("kind")
     if kind not in kinds:

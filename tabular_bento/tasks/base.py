@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabular_bento.schema import Field, Kind
+from tabular_bento.tasks.calibration import Calibration
 
 Array = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """A kind of prediction; subclasses are `Regression` and, in time, others.
+    """A kind of prediction; subclasses are `Regression`, `Binary` and `Multiclass`.
 
     Everything that differs between kinds of prediction is here or in the evaluator that `evaluator` names.
     """
@@ -70,8 +71,11 @@ class Task(ABC):
     """The evaluator of `tabular_bento.evaluation` that measures its predictions."""
     loss: ClassVar[str]
     """What a learner minimises, in scikit-learn's words: runners translate it."""
-    raw_columns: ClassVar[int] = 1
-    """Columns of a runner's raw scores."""
+
+    @property
+    def raw_columns(self) -> int:
+        """Columns of a runner's raw scores."""
+        return 1
 
     @property
     def offset(self) -> str | None:
@@ -84,7 +88,7 @@ class Task(ABC):
         """The outputs of a prediction, in their order; the first is the one that labels are compared with."""
 
     @abstractmethod
-    def encode(self, target: NDArray[Any], offset: Array | None) -> Array:
+    def encode(self, target: NDArray[Any], offset: Array | None = None) -> Array:
         """What a runner learns.
 
         Parameters
@@ -100,7 +104,9 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def decode(self, raw: Array, offset: Array | None) -> dict[str, NDArray[Any]]:
+    def decode(
+        self, raw: Array, offset: Array | None = None, calibration: Calibration | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Outputs by name.
 
         Parameters
@@ -109,6 +115,8 @@ class Task(ABC):
             A runner's raw scores.
         offset : ndarray of shape [n], optional
             The values of the offset field.
+        calibration : Calibration, optional
+            Of a classification: what is done to the probabilities, and the decision threshold.
 
         Returns
         -------
@@ -116,16 +124,39 @@ class Task(ABC):
             An array for each of `outputs`, of shape [n], or [n, parts].
         """
 
+    def label_code(self, value: Any) -> float:
+        """One label, in JSON's type, as the number that `encode` without an offset makes of it.
+
+        Raises
+        ------
+        ValueError
+            For a label that the task does not know; the message says which there are.
+        """
+        return float(value)
+
+    def known(self, value: Any) -> bool:
+        """Whether the task knows a label, which is in JSON's type."""
+        try:
+            self.label_code(value)
+        except ValueError:
+            return False
+        return True
+
+    def fit_targets(self, target: NDArray[Any], offset: Array | None = None) -> dict[str, NDArray[Any]]:
+        """What look-ups can be fitted on, by name, each of shape [n]; parameters as of `encode`.
+
+        `target` is the label as a number and `residual` what a runner learns. A classification has, for each class,
+        `is_` and its text: 1 where that is the label and 0 elsewhere.
+        """
+        return {"target": target, "residual": self.encode(target, offset)}
+
     def faults(self, fields: dict[str, Field]) -> list[str]:
         """What is wrong with the task beside request fields of these names."""
         found = self.target.faults()
         if self.target.name in fields:
             found.append(f"target {self.target.name!r}: a field of the request has that name")
-        found += [
-            f"output {output.name!r}: the name is reserved"
-            for output in self.outputs
-            if output.name in RESERVED and not output.parts
-        ]
+        if self.target.name in RESERVED:
+            found.append(f"output {self.target.name!r}: the name is reserved")
         return found
 
     @abstractmethod

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tabular_bento.schema import Field, Kind
 from tabular_bento.tasks.base import Array, Output, Task
+from tabular_bento.tasks.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,16 @@ class Regression(Task):
     def outputs(self) -> tuple[Output, ...]:
         return (Output(self.target.name, Kind.NUMBER, self.target.description, self.target.unit),)
 
-    def encode(self, target: NDArray[Any], offset: Array | None) -> Array:
+    def encode(self, target: NDArray[Any], offset: Array | None = None) -> Array:
         values = np.asarray(target, dtype=np.float64)
         return values if offset is None else values - offset
 
-    def decode(self, raw: Array, offset: Array | None) -> dict[str, NDArray[Any]]:
+    def decode(
+        self,
+        raw: Array,
+        offset: Array | None = None,
+        calibration: Calibration | None = None,  # noqa: ARG002
+    ) -> dict[str, NDArray[Any]]:
         score = raw[:, 0]
         return {self.target.name: score if offset is None else offset + score}
 
