@@ -55,6 +55,7 @@ COMMANDS = (
     Command("drift", "drift:drift", "Compare a window of traffic with the model's reference."),
     Command("compare", "compare:compare", "Decide whether a model is not worse than another."),
     Command("skew", "skew:skew", "Recompute logged traffic and compare it to the bit."),
+    Command("report", "report:report", "Open the newest report, or the one named, in the browser."),
     Command("log seal", "log:seal", "Turn finished log files into Parquet, partitioned by date."),
     Command("features", "features:features", "List the features: what each one is and what it reads."),
     Command("demo", "demo:demo", "Train, serve, replay, and report drift, comparison and skew."),
@@ -64,7 +65,7 @@ GROUPS = {"log": "Look after the traffic log."}
 """What is said of the first word of names of two words."""
 
 TRAINING = ("train", "release", "rollback", "history")
-MONITORING = ("replay", "drift", "compare", "skew")
+MONITORING = ("replay", "drift", "compare", "skew", "report")
 """The commands of a project's `python -m training` and `python -m monitoring`."""
 
 _HELP = """Takes a tabular model from data to monitored production.

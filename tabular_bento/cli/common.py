@@ -34,7 +34,9 @@ _EXIT_CODES: Mapping[type[Exception], int] = MappingProxyType(
 _RUNNING = ContextVar("running", default="tabular-bento")
 """The command that runs, which its messages begin with."""
 
-_MOMENT = "ISO 8601; with an offset it is converted to UTC, so a local time has none"
+_TRAFFIC_DIR = "TABULAR_BENTO_TRAFFIC_DIR"
+
+_MOMENT = "ISO 8601; a time with an offset is converted to UTC, so a local time is written without one"
 
 
 def moment(text: str | datetime) -> datetime:
@@ -48,21 +50,18 @@ def moment(text: str | datetime) -> datetime:
         raise typer.BadParameter(f"{text!r} is no date or time, such as 2013-07-01") from None
 
 
-Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line.")]
-Start = Annotated[
-    datetime, typer.Option("--from", parser=moment, metavar="TIME", show_default=False, help=f"First, {_MOMENT}.")
-]
-End = Annotated[
-    datetime, typer.Option("--to", parser=moment, metavar="TIME", show_default=False, help="End, not included.")
-]
-On = Annotated[
-    str,
-    typer.Option(
-        "--on",
-        metavar="COLUMN",
-        help="`time` of the prediction in UTC, or the event time of the problem, by its field's name.",
-    ),
-]
+_FROM = typer.Option(
+    "--from", parser=moment, metavar="TIME", show_default=False, help=f"Start of the window of the log, {_MOMENT}."
+)
+_TO = typer.Option("--to", parser=moment, metavar="TIME", show_default=False, help="Its end, not included.")
+_ON = "What the window is of: `time` of the prediction in UTC, or the problem's event time, by its field's name."
+
+Start = Annotated[datetime, _FROM]
+OptionalStart = Annotated[datetime | None, _FROM]
+End = Annotated[datetime, _TO]
+OptionalEnd = Annotated[datetime | None, _TO]
+On = Annotated[str, typer.Option("--on", metavar="COLUMN", help=_ON)]
+WindowOn = Annotated[str | None, typer.Option("--window-on", metavar="COLUMN", help=f"{_ON} By default `time`.")]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -74,11 +73,55 @@ TrafficDir = Annotated[
     typer.Option(
         "--traffic-dir",
         metavar="DIR",
-        envvar="TABULAR_BENTO_TRAFFIC_DIR",
-        help="The traffic log, a folder or a URI such as s3://bucket/traffic; by default where a server of the project "
-        "writes it.",
+        help=f"The traffic log, a folder or a URI such as s3://bucket/traffic; by default {_TRAFFIC_DIR}, else where a "
+        "server of the project writes it.",
     ),
 ]
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="DIR", show_default=False, help="Folder that the result and the report go into."),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option("--sample", min=1, metavar="N", help="N rows, drawn evenly over all; by default all of them."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, metavar="N", help="Read the log with N processes of this machine, by Dask."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="URL",
+        help="Read the log with the workers of this Dask scheduler, such as tcp://host:8786; they must have the same "
+        "version, and see the log and --spill.",
+    ),
+]
+Spill = Annotated[
+    str | None,
+    typer.Option(
+        "--spill",
+        metavar="DIR",
+        help="Folder or URI for what is spilled, some 80 bytes a row, removed at the end; by default TMPDIR.",
+    ),
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        parser=moment,
+        metavar="TIME",
+        help="Judge the age of predictions as of this time in UTC; by default now.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line.")]
+
+
+def check_window(start: datetime, end: datetime) -> None:
+    """End the command where a window is empty."""
+    if start >= end:
+        raise fail("--from must be before --to", WRONG_ARGUMENTS)
 
 
 def project() -> Project:
@@ -134,13 +177,21 @@ def declaration_of(model: str | None) -> Declaration:
     return read_declaration(find_model(model).directory)
 
 
-def traffic_dir(given: str | None, problem: str) -> str:
-    """The traffic log of a problem: the folder or URI given, or the folder that its server writes to by default."""
-    if given:
-        return given if "://" in given else str(Path(given).expanduser().absolute())
+def traffic_dir(given: str | None, problem: Callable[[], str]) -> str:
+    """The traffic log: the folder or URI given, else that of the environment, else the folder of the problem's server.
+
+    Parameters
+    ----------
+    given : str, optional
+        The option.
+    problem : callable
+        Gives the problem's name, where it is needed.
+    """
+    if found := given or os.environ.get(_TRAFFIC_DIR):
+        return found if "://" in found else str(Path(found).expanduser().absolute())
     from tabular_bento.traffic.schema import default_directory
 
-    return str(default_directory(problem))
+    return str(default_directory(problem()))
 
 
 def fail(message: object, code: int = FAILED) -> typer.Exit:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, fail, moment
+from tabular_bento.cli.common import (
+    FAILED,
+    WRONG_ARGUMENTS,
+    Json,
+    OptionalEnd,
+    OptionalStart,
+    Out,
+    Sample,
+    TrafficDir,
+    WindowOn,
+    fail,
+)
 from tabular_bento.errors import CompareError, ConfigError, ProjectError, TabularBentoError
 
 if TYPE_CHECKING:
@@ -42,28 +52,15 @@ def compare(
             "in the shadow).",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for the two files.")],
-    equivalent: Annotated[bool, typer.Option("--equivalent", help="See above.")] = False,
-    not_worse: Annotated[bool, typer.Option("--not-worse", help="See above.")] = False,
-    start: Annotated[
-        datetime | None,
-        typer.Option(
-            "--from", parser=moment, metavar="TIME", help="Of a window of the log, for `traffic` and `shadow`: first."
-        ),
-    ] = None,
-    end: Annotated[
-        datetime | None, typer.Option("--to", parser=moment, metavar="TIME", help="Its end, not included.")
-    ] = None,
-    window_on: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN", help="`time` of the prediction in UTC, by default, or a date or time among the fields."
-        ),
-    ] = None,
-    traffic_dir: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="The traffic log; by default TABULAR_BENTO_TRAFFIC_DIR, or the project's."),
-    ] = None,
+    out: Out,
+    equivalent: Annotated[
+        bool, typer.Option("--equivalent", help="Judge whether it is the same model, rebuilt.")
+    ] = False,
+    not_worse: Annotated[bool, typer.Option("--not-worse", help="Judge whether another model is not worse.")] = False,
+    start: OptionalStart = None,
+    end: OptionalEnd = None,
+    window_on: WindowOn = None,
+    traffic_dir: TrafficDir = None,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -77,11 +74,9 @@ def compare(
         typer.Option(metavar="HOST:PORT", help="By default the URL's host and TABULAR_BENTO_GRPC_PORT."),
     ] = None,
     candidate_grpc: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The same of the candidate.")] = None,
-    sample: Annotated[
-        int | None, typer.Option(metavar="N", help="N rows, evenly over the examples; by default all.")
-    ] = None,
+    sample: Sample = None,
     margin: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Of RMSE and MAE that may be lost; by default 0.01.")
+        float | None, typer.Option(metavar="SHARE", help="Share of RMSE and MAE that may be lost; by default 0.01.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -17,15 +17,20 @@ import typer
 from tabular_bento.cli.common import (
     FAILED,
     WRONG_ARGUMENTS,
+    AsOf,
     End,
     Json,
     Model,
     On,
+    Out,
+    Scheduler,
+    Spill,
     Start,
     TrafficDir,
+    Workers,
+    check_window,
     declaration_of,
     fail,
-    moment,
     traffic_dir,
 )
 from tabular_bento.errors import ConfigError, DataError, MonitoringError, ProjectError, TabularBentoError, WindowError
@@ -54,7 +59,7 @@ def _print_schema(wanted: bool) -> None:
 def drift(
     start: Start,
     end: End,
-    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for the files.")],
+    out: Out,
     on: On = "time",
     traffic: TrafficDir = None,
     model: Model = None,
@@ -64,7 +69,7 @@ def drift(
     ] = None,
     min_rows: Annotated[int | None, typer.Option(min=1, metavar="N", help="Fewer rows are not judged.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows that the plots are drawn from.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of that sample, and of the intervals.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of that sample, and of the intervals.")] = None,
     maturity_hours: Annotated[
         float | None, typer.Option(metavar="H", help="Age from which a label is due; by default as they came.")
     ] = None,
@@ -77,13 +82,13 @@ def drift(
             "them.",
         ),
     ] = None,
-    of: Annotated[int | None, typer.Option("--of", min=1, metavar="N", help="By default K.")] = None,
+    of: Annotated[int | None, typer.Option("--of", min=1, metavar="N", help="See --alert-after; by default K.")] = None,
     exit_on: Annotated[
         Literal["drift", "warning"] | None,
         typer.Option(help="From which verdict on the exit code is 1; by default drift."),
     ] = None,
     history: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="All verdicts; by default history.jsonl in --out.")
+        Path | None, typer.Option(metavar="FILE", help="File of all verdicts; by default history.jsonl in --out.")
     ] = None,
     textfile: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Metrics for Prometheus' node_exporter.")
@@ -92,30 +97,10 @@ def drift(
         Path | None, typer.Option(metavar="DIR", help="Evidently workspace, for `make dashboard`.")
     ] = None,
     webhook: Annotated[str | None, typer.Option(metavar="URL", help="Post an alert there as JSON.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Read with N processes of this machine, by Dask.")
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Read with the workers of this Dask scheduler, such as tcp://host:8786; they must have the same "
-            "version, and see the log and --spill.",
-        ),
-    ] = None,
-    spill: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder or URI for what is spilled, some 80 bytes a row, removed at the end; by default TMPDIR.",
-        ),
-    ] = None,
-    as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=moment, metavar="TIME", help="Judge the age of predictions as of this time in UTC; by default now."
-        ),
-    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    spill: Spill = None,
+    as_of: AsOf = None,
     schema: Annotated[  # noqa: ARG001  # its callback prints it
         bool,
         typer.Option("--schema", callback=_print_schema, is_eager=True, help="Print the JSON schema of result.json."),
@@ -125,17 +110,18 @@ def drift(
     """Compare a window of logged traffic with what the model was trained on and with the labels, and decide.
 
     Into --out go result.json (strict JSON), report.html (verdict, findings, what to look at, errors and trend, with
-    Evidently's plots below) and history.jsonl (a line for each window, replaced when the window is judged again).
-    --textfile, --workspace and --webhook hand the verdict on. Alarms come from one streamed pass over all rows;
-    Evidently draws a sample. docs/alarms.md has the rules of the verdict, the settings, and
-    what to do about each finding. The
-    declaration comes from the model's package, so no project is needed.
+    Evidently's plots below), history.jsonl (a line for each window, replaced when the window is judged again), and
+    index.html, which lists the past runs that runs/ keeps. --textfile, --workspace and --webhook hand the verdict on.
+    `tabular-bento report drift` opens the newest report.
+
+    Alarms come from one streamed pass over all rows; Evidently draws a sample. docs/alarms.md has the rules of the
+    verdict, the settings, and what to do about each finding. The declaration comes from the model's package, so no
+    project is needed.
 
     Exit codes: 0 no drift, a warning, or a drift that --alert-after holds back; 1 drift, and with --exit-on warning a
-    warning; 2 not enough or invalid data, or wrong
-    arguments; 3 the job failed or could not write result.json, and one line on stderr says why, after the traceback
-    of a fault that nobody foresaw. Any other output that fails is a line on stderr; the exit code stays that of the
-    verdict.
+    warning; 2 not enough or invalid data, or wrong arguments; 3 the job failed or could not write result.json, and one
+    line on stderr says why, after the traceback of a fault that nobody foresaw. Any other output that fails is a line
+    on stderr; the exit code stays that of the verdict.
 
     Settings are options, else the environment's TABULAR_BENTO_DRIFT_<NAME>, such as TABULAR_BENTO_DRIFT_TEXTFILE, else
     those of the table [drift] of the project's settings of monitoring, else the defaults of
@@ -148,8 +134,7 @@ def drift(
     from tabular_bento.data.storage import path_of
     from tabular_bento.monitoring.window.data import Query
 
-    if start >= end:
-        raise fail("--from must be before --to", WRONG_ARGUMENTS)
+    check_window(start, end)
     if workers is not None and scheduler is not None:
         raise fail("--workers and --scheduler exclude each other", WRONG_ARGUMENTS)
     settings, outputs = _settings(
@@ -165,7 +150,7 @@ def drift(
         },
     )
     try:
-        log = path_of(traffic_dir(traffic, "" if traffic else declaration_of(model).name))
+        log = path_of(traffic_dir(traffic, lambda: declaration_of(model).name))
         with _options(workers, scheduler, spill, as_of) as options:
             code = _judge(Query(log, start, end, on, by), out, model, settings, outputs, options, as_json)
     except (WindowError, ProjectError, ConfigError) as error:

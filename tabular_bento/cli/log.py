@@ -53,7 +53,7 @@ def seal(
     from tabular_bento.traffic.sealing import seal as seal_stream
 
     with failing({ProjectError: 2, ConfigError: 2, DataError: 1}, otherwise=1):
-        log = traffic_dir(directory, load_problem().name if directory is None else "")
+        log = traffic_dir(directory, lambda: load_problem().name)
         if "://" in log:
             raise fail(f"--dir {log}: only a folder of this machine can be sealed.", 2)
         reports: dict[str, SealReport] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, fail, load_problem, load_source, project
+from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, Sample, fail, load_problem, load_source, project
 from tabular_bento.errors import TabularBentoError, UnreachableError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def replay(
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N rows only.")] = None,
-    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="N rows drawn evenly over all.")] = None,
+    sample: Sample = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = _SEED,
     part: Annotated[
         str | None, typer.Option(metavar="K/N", help="Of those, every N-th from the K-th on, such as 1/3.")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,8 +14,10 @@ from tabular_bento.cli.common import (
     Json,
     Model,
     On,
+    Out,
     Start,
     TrafficDir,
+    check_window,
     fail,
     load_problem,
     traffic_dir,
@@ -32,7 +33,7 @@ _SHOWN = 5
 def skew(
     start: Start,
     end: End,
-    out: Annotated[Path, typer.Option(metavar="DIR", show_default=False, help="Folder for the two files.")],
+    out: Out,
     on: On = "time",
     traffic: TrafficDir = None,
     model: Model = None,
@@ -54,14 +55,13 @@ def skew(
     from tabular_bento.monitoring.skew import REPORT_FILE, RESULT_FILE, run
     from tabular_bento.monitoring.window.data import Query
 
-    if start >= end:
-        raise fail("--from must be before --to", WRONG_ARGUMENTS)
+    check_window(start, end)
     try:
         problem = load_problem()
     except ProjectError as error:
         raise fail(error, WRONG_ARGUMENTS) from error
     try:
-        result = run(Query(path_of(traffic_dir(traffic, problem.name)), start, end, on), out, problem, model)
+        result = run(Query(path_of(traffic_dir(traffic, lambda: problem.name)), start, end, on), out, problem, model)
     except (TabularBentoError, OSError) as error:
         raise fail(f"The skew check failed: {error}", FAILED) from error
     print(table(result))

@@ -1,0 +1,173 @@
+"""`tabular-bento report`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import webbrowser
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated
+
+import typer
+
+from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, fail, project
+from tabular_bento.errors import PackageError, ProjectError
+
+LATEST = "latest"
+TRAINING = "training"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of report: the name of its file, and the command that makes one."""
+
+    file: str
+    command: str
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "drift": Kind("report.html", "tabular-bento drift --from TIME --to TIME --out var/drift"),
+        "compare": Kind(
+            "compare.html",
+            "tabular-bento compare --baseline MODEL --candidate MODEL --on test --not-worse --out var/compare",
+        ),
+        "skew": Kind("skew.html", "tabular-bento skew --from TIME --to TIME --out var/skew"),
+        TRAINING: Kind("training_report.html", "tabular-bento train"),
+    }
+)
+"""The kinds by name."""
+
+_WITHOUT_REPORTS = ("runs", "date=")
+"""Beginnings of the names of folders that are not searched: copies of past reports, and the log."""
+
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+"""Variables of which one is set where a browser can show a page, on other systems than macOS and Windows."""
+
+
+def report(
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="latest|KIND|DIR",
+            show_default=False,
+            help="`latest`, the newest report of any kind, by default; the newest of a kind: drift, compare, skew or "
+            "training; or the newest in a folder.",
+        ),
+    ] = LATEST,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir",
+            metavar="DIR",
+            help="Folder that is searched for reports of drift, compare and skew; by default var/ of the project.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="TAG", help="Model of the training report; by default the project's latest."),
+    ] = None,
+    only_path: Annotated[bool, typer.Option("--path", help="Print the path of the report; open nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Open a report in the browser: the newest, or that of a kind or a folder.
+
+    Reports of drift, comparison and skew are searched for in --dir and the folders below it; a training report is part
+    of its model in the store. Of several the one that was written last is opened. Where there is no display, as on a
+    server, the path is printed.
+
+    Exit codes: 0 opened, or its path printed; 2 wrong arguments; 3 there is no such report: one line on stderr says
+    where it was looked for and which command makes one.
+
+    Examples:
+      tabular-bento report
+      tabular-bento report drift
+      tabular-bento report training --model prices:latest
+      tabular-bento report var/demo/compare --path
+    """
+    if model is not None and which not in (LATEST, TRAINING):
+        raise fail(f"--model is for training reports: leave it out with {which}.", WRONG_ARGUMENTS)
+    path = _training(model) if model is not None or which == TRAINING else _newest(which, folder)
+    if only_path:
+        print(path)
+        return
+    opened = _has_display() and webbrowser.open(path.as_uri())
+    print(f"opened {path}" if opened else f"There is no browser with a display: open {path}")
+    if as_json:
+        print(json.dumps({"report": str(path), "opened": opened}))
+
+
+def _newest(which: str, folder: Path | None) -> Path:
+    """The report that was written last: of a kind, of a folder, or of all."""
+    if which in KINDS or which == LATEST:
+        root = folder or _default_folder()
+        kinds = [which] if which in KINDS else [name for name in KINDS if name != TRAINING]
+    else:
+        root, kinds = Path(which), list(KINDS)
+        if folder is not None:
+            raise fail(f"--dir is for {LATEST} and kinds: leave it out with the folder {which}.", WRONG_ARGUMENTS)
+        if not root.is_dir():
+            known = ", ".join((LATEST, *KINDS))
+            raise fail(f"{which!r} is neither a folder nor one of {known}.", WRONG_ARGUMENTS)
+    found = [*_reports(root, {KINDS[name].file for name in kinds})]
+    if which == LATEST and folder is None:
+        found += _latest_training()
+    if not found:
+        what = f"{which} report" if which in KINDS else "report"
+        named = which in KINDS or which == LATEST
+        command = KINDS[which if which in KINDS else "drift"].command
+        rest = ", or name their folder" if named else ""
+        raise fail(f"There is no {what} in {root.resolve()}: make one with `{command}`{rest}.", FAILED)
+    return max(found, key=lambda path: path.stat().st_mtime).resolve()
+
+
+def _default_folder() -> Path:
+    """`var` of the project, and outside of any that of the working folder."""
+    try:
+        return project().root / "var"
+    except ProjectError:
+        return Path("var")
+
+
+def _reports(root: Path, names: set[str]) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith((".", *_WITHOUT_REPORTS))]
+        yield from (Path(folder) / name for name in files if name in names)
+
+
+def _training(model: str | None) -> Path:
+    """The training report of a model of the store."""
+    from tabular_bento.scoring.store import find_model
+
+    try:
+        tag = model or f"{project().load_problem().name}:latest"
+    except ProjectError as error:
+        raise fail(f"{error} Or name the model with --model NAME:VERSION.", WRONG_ARGUMENTS) from error
+    found = find_model(tag)
+    path = found.directory / KINDS[TRAINING].file
+    if not path.is_file():
+        raise fail(
+            f"The model {found.tag} has no training report: there is no {path}. `{KINDS[TRAINING].command}` makes one "
+            "unless the training settings say report = false.",
+            FAILED,
+        )
+    return path
+
+
+def _latest_training() -> list[Path]:
+    """The training report of the project's latest model; empty where there is none."""
+    from tabular_bento.scoring.store import find_model
+
+    try:
+        path = find_model(project().load_problem().name).directory / KINDS[TRAINING].file
+    except (PackageError, ProjectError):
+        return []
+    return [path] if path.is_file() else []
+
+
+def _has_display() -> bool:
+    return sys.platform in ("darwin", "win32") or any(map(os.environ.get, _SCREENS))

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tabular_bento.cli import main
+from tabular_bento.cli.report import KINDS, TRAINING
+from tabular_bento.monitoring import skew
+from tabular_bento.monitoring.comparison import job as comparison
+from tabular_bento.monitoring.drift import job as drift
+from tabular_bento.scoring import package
+from tests.models import ROOT, run_command
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without a project, whose reports of three kinds are written in the order drift, comparison, skew."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    for age, name in enumerate(("skew", "compare", "drift"), start=1):
+        write(tmp_path / "var" / name / KINDS[name].file, age)
+    return tmp_path
+
+
+def write(path: Path, age: int) -> None:
+    """A file that was written so many seconds ago."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("<!DOCTYPE html>")
+    now = path.stat().st_mtime
+    os.utime(path, (now - age, now - age))
+
+
+def found(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What `report ARGUMENTS --path` prints."""
+    assert main(["report", *arguments, "--path"]) == 0
+    return capsys.readouterr().out.rstrip("\n")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str, code: int) -> str:
+    """The one line on stderr of a `report ARGUMENTS` that ends with that exit code."""
+    assert main(["report", *arguments]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_kinds_are_the_files_that_commands_write() -> None:
+    files = {name: kind.file for name, kind in KINDS.items()}
+    assert files == {
+        "drift": drift.REPORT_FILE,
+        "compare": comparison.REPORT_FILE,
+        "skew": skew.REPORT_FILE,
+        TRAINING: package.REPORT_FILE,
+    }
+
+
+def test_the_latest_of_all_or_of_a_kind(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert found(capsys) == found(capsys, "latest") == str(folder / "var" / "skew" / "skew.html")
+    assert found(capsys, "drift") == str(folder / "var" / "drift" / "report.html")
+    write(folder / "var" / "weekly" / "report.html", 0)
+    assert found(capsys, "drift") == str(folder / "var" / "weekly" / "report.html")
+    assert found(capsys, "compare", "--dir", "var") == str(folder / "var" / "compare" / "compare.html")
+
+
+def test_that_of_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert found(capsys, "var/drift") == str(folder / "var" / "drift" / "report.html")
+    write(folder / "model" / "training_report.html", 0)
+    assert found(capsys, "model") == str(folder / "model" / "training_report.html")
+
+
+def test_copies_of_past_runs_are_not_the_latest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder / "var" / "drift" / "runs" / "2025-07-01" / "report.html", 0)
+    assert found(capsys, "drift") == str(folder / "var" / "drift" / "report.html")
+
+
+def test_without_a_display_the_path_is_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "drift", "--json"]) == 0
+    said, document = capsys.readouterr().out.splitlines()
+    path = str(folder / "var" / "drift" / "report.html")
+    assert said == f"There is no browser with a display: open {path}"
+    assert json.loads(document) == {"report": path, "opened": False}
+
+
+def test_the_browser_opens_it(folder: Path) -> None:
+    """The browser of the environment is given the address of the file."""
+    browser = folder / "browser.sh"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {folder / "opened"}\n')
+    browser.chmod(0o755)
+    result = run_command("report", "drift", cwd=folder, BROWSER=f"{browser} %s", PYTHONPATH=str(ROOT))
+    path = folder / "var" / "drift" / "report.html"
+    assert (result.returncode, result.stdout) == (0, f"opened {path}\n"), result.stderr
+    assert (folder / "opened").read_text() == f"{path.as_uri()}\n"
+
+
+def test_where_there_is_none_it_says_where_it_looked_and_which_command_makes_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "empty").mkdir()
+    for kind in ("drift", "compare", "skew"):
+        line = refused(capsys, kind, "--dir", "empty", code=3)
+        assert f"There is no {kind} report in {folder / 'empty'}: make one with `tabular-bento {kind} " in line
+    assert f"There is no report in {folder / 'empty'}: " in refused(capsys, "empty", code=3)
+
+
+@pytest.mark.usefixtures("folder")
+def test_arguments_that_mean_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, "weekly", code=2)
+    assert "'weekly' is neither a folder nor one of latest, drift, compare, skew, training." in line
+    assert "leave it out with drift" in refused(capsys, "drift", "--model", "prices:v1", code=2)
+    assert "leave it out with the folder var" in refused(capsys, "var", "--dir", "var", code=2)
+    assert "--model NAME:VERSION" in refused(capsys, "training", code=2)
+
+
+def test_the_training_report_is_that_of_a_model(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOML_HOME", str(folder / "store"))
+    models = folder / "store" / "models" / "flights"
+    for version in ("v1", "v2", "v3"):
+        (models / version).mkdir(parents=True)
+    for version, age in (("v1", 0), ("v2", 30)):
+        write(models / version / "training_report.html", age)
+    (models / "latest").write_text("v2")
+    monkeypatch.chdir(ROOT)
+    assert found(capsys, "training") == str(models / "v2" / "training_report.html")
+    assert found(capsys, "training", "--model", "flights:v1") == str(models / "v1" / "training_report.html")
+    assert found(capsys, "--model", "flights:v1") == str(models / "v1" / "training_report.html")
+    assert "flights:v3 has no training report" in refused(capsys, "training", "--model", "flights:v3", code=3)
+    assert "run `tabular-bento train`" in refused(capsys, "training", "--model", "flights:v4", code=3)
