@@ -1,116 +1,22 @@
-"""Errors of predictions against labels, with intervals that respect that rows of one day may share their errors."""
+"""The blocks of rows that intervals draw, as rows of one day may share their errors, and the bootstrap over them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tabular_bento.errors import MonitoringError
 from tabular_bento.features.clock import DAY
 from tabular_bento.features.columns import Columns
 from tabular_bento.problem import Declaration
-from tabular_bento.tasks import Task
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 GROUPS = 1024
 """Blocks of rows that have no event time."""
-
-
-@dataclass(frozen=True)
-class RegressionMetrics:
-    """Metrics of n predictions; errors are prediction less label, in the target's unit.
-
-    Parameters
-    ----------
-    n : int
-        Predictions with a label.
-    rmse, mae, r2, bias : float
-        Of these; `r2` is NaN where all labels are equal.
-    rmse_interval : tuple of float, optional
-        The 95 % interval of the RMSE by bootstrap over blocks, None for fewer than two blocks.
-    within : float, optional
-        Share of errors of at most the size that was asked for.
-    """
-
-    n: int
-    rmse: float
-    mae: float
-    r2: float
-    bias: float
-    rmse_interval: tuple[float, float] | None
-    within: float | None = None
-
-    def to_dict(self) -> dict[str, object]:
-        """The metrics as plain JSON values."""
-        return asdict(self)
-
-
-def regression_metrics(
-    predicted: Array, labels: Array, blocks: Integers, resamples: int, seed: int, within: float | None = None
-) -> RegressionMetrics:
-    """Metrics of predictions of a number.
-
-    Parameters
-    ----------
-    predicted, labels : ndarray of shape [n]
-        Rows without a label (NaN) are left out.
-    blocks : ndarray of shape [n]
-        The block of each row, see `blocks_of`.
-    resamples, seed : int
-        Of the bootstrap.
-    within : float, optional
-        The size of an error that `within` counts.
-
-    Raises
-    ------
-    ValueError
-        Where no row has a label.
-    """
-    known = ~np.isnan(labels)
-    if not known.any():
-        raise ValueError("no row has a label")
-    predicted, labels, blocks = predicted[known], labels[known], blocks[known]
-    error = predicted - labels
-    squares = error**2
-    spread = float(((labels - labels.mean()) ** 2).sum())
-    return RegressionMetrics(
-        n=len(error),
-        rmse=float(np.sqrt(squares.mean())),
-        mae=float(np.abs(error).mean()),
-        r2=1 - float(squares.sum()) / spread if spread else float("nan"),
-        bias=float(error.mean()),
-        rmse_interval=block_bootstrap(squares, blocks, np.sqrt, resamples, seed),
-        within=None if within is None else float((np.abs(error) <= within).mean()),
-    )
-
-
-class Evaluator(Protocol):
-    """Measures the predictions of one kind of task; the parameters are those of `regression_metrics`."""
-
-    def __call__(
-        self, predicted: Array, labels: Array, blocks: Integers, resamples: int, seed: int, within: float | None = None
-    ) -> RegressionMetrics: ...
-
-
-def evaluator_of(task: Task) -> Evaluator:
-    """The evaluator that the task names.
-
-    Raises
-    ------
-    MonitoringError
-        For one that this library does not have.
-    """
-    evaluators: dict[str, Evaluator] = {"regression": regression_metrics}
-    if task.evaluator not in evaluators:
-        known = ", ".join(evaluators)
-        raise MonitoringError(f"The task {task.kind!r} names the evaluator {task.evaluator!r}; there are: {known}.")
-    return evaluators[task.evaluator]
 
 
 def event_seconds(declaration: Declaration, columns: Columns) -> Integers | None:

@@ -1,7 +1,8 @@
 """The gate: a model that is not good enough is not saved, and one that is too good is looked at.
 
 Limits are named by metric: `max_rmse` and `min_r2` must hold; `warn_max_r2` and `warn_min_mae` give warnings. A ratio
-to a baseline is a metric too: `max_ratio_to_naive_baseline` is the RMSE over that of the naive baseline.
+to a baseline is a metric too: `max_ratio_to_naive_baseline` is the primary metric, RMSE or log loss, over that of the
+naive baseline.
 """
 
 from __future__ import annotations
@@ -9,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tabular_bento.errors import ConfigError, GateError
-from tabular_bento.evaluation.metrics import evaluator_of
+from tabular_bento.evaluation.evaluators import evaluator_of, higher_is_better, metric_title
 from tabular_bento.tasks import Task
 
 RATIO = "ratio_to_"
@@ -51,8 +50,7 @@ def check_names(thresholds: Mapping[str, float], task: Task, baselines: tuple[st
     ConfigError
         For a metric that there is not.
     """
-    measured = evaluator_of(task)(np.zeros(2), np.array([0.0, 1.0]), np.arange(2), 2, 0).to_dict()
-    known = [name for name, value in measured.items() if not isinstance(value, tuple)]
+    known = [*evaluator_of(task).metrics]
     known += [RATIO + name for name in baselines]
     for name in thresholds:
         metric = limit_of(name).metric
@@ -68,7 +66,7 @@ def check_gate(measured: Mapping[str, Any], ratios: Mapping[str, float], thresho
     measured : mapping
         Its metrics on the test part.
     ratios : mapping
-        Its error over that of each baseline, by name of the baseline.
+        Its primary metric over that of each baseline, by name of the baseline.
     thresholds : mapping
         The table `gate` of the configuration.
 
@@ -87,7 +85,7 @@ def check_gate(measured: Mapping[str, Any], ratios: Mapping[str, float], thresho
             continue
         message = f"{_shown(limit.metric)} {value:.3f} is {'above' if limit.most else 'below'} {threshold:g}"
         if limit.warns:
-            hint = ": look for a feature that knows the label" if limit.most == (limit.metric == "r2") else ""
+            hint = ": look for a feature that knows the label" if limit.most == higher_is_better(limit.metric) else ""
             warnings.append(f"{message}{hint}.")
         else:
             missed.append(message)
@@ -99,4 +97,4 @@ def check_gate(measured: Mapping[str, Any], ratios: Mapping[str, float], thresho
 def _shown(metric: str) -> str:
     if metric.startswith(RATIO):
         return f"the ratio to the {metric.removeprefix(RATIO).replace('_', ' ')}"
-    return {"rmse": "RMSE", "mae": "MAE", "r2": "R2"}.get(metric, metric)
+    return metric_title(metric)

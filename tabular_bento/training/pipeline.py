@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tabular_bento.data import Dataset
 from tabular_bento.errors import TrainingError
-from tabular_bento.evaluation.baselines import HISTORICAL, NAIVE, RIDGE, baseline_scores
-from tabular_bento.evaluation.metrics import blocks_of, evaluator_of
+from tabular_bento.evaluation.evaluators import NAIVE, Metrics, Outputs, evaluator_of
+from tabular_bento.evaluation.metrics import blocks_of
 from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.predictor import Predictions, Predictor
@@ -73,7 +73,7 @@ class TrainedModel:
                 for name, parts in self.baselines.items()
             },
         }
-        ratio = ratios(self.metrics["test"], self.baselines)[NAIVE]
+        ratio = ratios(evaluator_of(self.problem.task).primary, self.metrics, self.baselines)[NAIVE]
         return document | {RATIO + NAIVE: ratio if math.isfinite(ratio) else None}
 
 
@@ -107,8 +107,8 @@ def train(
     """
     config = config or TrainingConfig()
     config.check(problem)
-    names = (NAIVE, RIDGE) if problem.baseline is None else (NAIVE, HISTORICAL, RIDGE)
-    check_names(config.gate, problem.task, names)
+    evaluator = evaluator_of(problem.task)
+    check_names(config.gate, problem.task, evaluator.baseline_names(problem.declaration))
     parameters, runner_type = config.runner_parameters, runner_class(config.runner)
     if runner_type.takes != "matrix":
         raise TrainingError(f"The runner {config.runner!r} takes {runner_type.takes}; training gives it the matrix.")
@@ -130,12 +130,14 @@ def train(
     step("measuring")
     predictions = {name: predictor.predict_columns(part.columns) for name, part in parts.items()}
     features = {name: predictions[name].features for name in EVALUATED}
-    metrics = {name: _measure(problem, config, parts[name], predictions[name].value) for name in EVALUATED}
+    metrics = {name: _measure(problem, config, parts[name], predictions[name].outputs) for name in EVALUATED}
     baselines = {
-        baseline: {name: _measure(problem, config, parts[name], _decoded(parts[name], s)) for name, s in scores.items()}
-        for baseline, scores in baseline_scores(problem.declaration, X, y, features).items()
+        baseline: {
+            name: _measure(problem, config, parts[name], _decoded(parts[name], raw)) for name, raw in scores.items()
+        }
+        for baseline, scores in evaluator.baselines(problem.declaration, X, y, features).items()
     }
-    warnings = check_gate(metrics["test"].to_dict(), ratios(metrics["test"], baselines), config.gate)
+    warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
     number = int(fold.max()) + 1
     return TrainedModel(problem, config, predictor, dataset, parts, number, predictions, metrics, baselines, warnings)
 
@@ -152,12 +154,14 @@ def without(X: NDArray[np.float32], names: Sequence[str], withheld: Sequence[str
     return shown
 
 
-def ratios(measured: Any, baselines: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """The RMSE on the test part over that of each baseline, by name."""
-    found = {}
+def ratios(
+    metric: str, measured: Mapping[str, Metrics], baselines: Mapping[str, Mapping[str, Metrics]]
+) -> dict[str, float]:
+    """A metric on the test part over that of each baseline, by name of the baseline."""
+    ours, found = measured["test"].to_dict()[metric], {}
     for name, parts in baselines.items():
-        other = parts["test"].rmse
-        found[name] = measured.rmse / other if other else float("nan")
+        other = parts["test"].to_dict()[metric]
+        found[name] = ours / other if other else float("nan")
     return found
 
 
@@ -172,12 +176,12 @@ def _json(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _decoded(part: Dataset, scores: NDArray[np.float64]) -> NDArray[Any]:
-    task = part.problem.task
-    return task.decode(scores[:, None], part.offset)[task.outputs[0].name]
+def _decoded(part: Dataset, raw: NDArray[np.float64]) -> Outputs:
+    return part.problem.task.decode(raw, part.offset)
 
 
-def _measure(problem: Problem, config: TrainingConfig, part: Dataset, predicted: NDArray[Any]) -> Any:
-    evaluate = evaluator_of(problem.task)
+def _measure(problem: Problem, config: TrainingConfig, part: Dataset, outputs: Outputs) -> Metrics:
+    evaluator = evaluator_of(problem.task)
     blocks = blocks_of(problem.declaration, part.columns)
-    return evaluate(predicted, part.target, blocks, config.resamples, config.seed, config.within)
+    codes = evaluator.codes(part.target)
+    return evaluator.measure(outputs, codes, blocks, config.resamples, config.seed, config.within)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tabular_bento.errors import WindowError
-from tabular_bento.evaluation.metrics import evaluator_of
+from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.vocabulary import TEXT_KINDS, NewValues
 from tabular_bento.monitoring.window.blocks import GRID

@@ -1,0 +1,154 @@
+"""What measures the predictions of one kind of task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabular_bento.problem import Declaration
+
+if TYPE_CHECKING:
+    from tabular_bento.evaluation.reference.thresholds import Spread
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Matrix = NDArray[np.float32]
+
+Outputs = Mapping[str, NDArray[Any]]
+"""Outputs of n predictions by name: of shape [n], or [n, parts]."""
+
+NAIVE = "naive_baseline"
+HISTORICAL = "historical_baseline"
+
+HIGHER_IS_BETTER = frozenset(
+    {"r2", "within", "roc_auc", "average_precision", "accuracy", "precision", "recall", "f1", "n"}
+)
+"""Metrics of which more is better; of all others less is."""
+
+TITLES = {
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R2",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "roc_auc": "ROC AUC",
+    "average_precision": "average precision",
+    "calibration_error": "calibration error",
+    "f1": "F1",
+}
+"""How metrics are written in messages and reports, where that is not their name."""
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether more of a metric is better."""
+    return metric in HIGHER_IS_BETTER
+
+
+def metric_title(metric: str) -> str:
+    """A metric's name in messages and reports."""
+    return TITLES.get(metric, metric)
+
+
+class Metrics(Protocol):
+    """What was measured of n predictions that have a label."""
+
+    @property
+    def n(self) -> int:
+        """Predictions with a label."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: each metric by its name, its 95 % interval under the name with `_interval`."""
+
+
+class Evaluator(Protocol):
+    """Measures the predictions of one kind of task.
+
+    `codes` are labels as numbers, shape [n], NaN where there is none: those of a regression themselves, those of a
+    classification as the index of their class.
+    """
+
+    @property
+    def primary(self) -> str:
+        """The metric that models are compared by unless another is chosen."""
+
+    @property
+    def losses(self) -> tuple[str, str]:
+        """The metric that each column of `row_losses` belongs to; the first is the primary one."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics that are one number, which a gate may limit."""
+
+    def row_losses(self, outputs: Outputs, codes: Array) -> Array:
+        """What each of n predictions costs by each of `losses`, shape [n, 2]; NaN where there is no label."""
+
+    def residual(self, outputs: Outputs, codes: Array) -> Array:
+        """What the mean of is the bias of n predictions, shape [n]; NaN where there is no label."""
+
+    def level(self, means: Array) -> Array:
+        """The metrics `losses` of means of the columns of `row_losses`, shape [..., 2]."""
+
+    def bias_scale(self, bias: Spread, first: Spread) -> float:
+        """What a bias is compared with, of the spreads of `residual` and of the first loss."""
+
+    def measure(
+        self, outputs: Outputs, codes: Array, blocks: Integers, resamples: int, seed: int, within: float | None = None
+    ) -> Metrics:
+        """Metrics of n predictions, with intervals.
+
+        Parameters
+        ----------
+        outputs : mapping
+            The predictions.
+        codes : ndarray of shape [n]
+            Their labels; rows without one are left out.
+        blocks : ndarray of shape [n]
+            The block of each row, see `tabular_bento.evaluation.metrics.blocks_of`.
+        resamples, seed : int
+            Of the bootstrap.
+        within : float, optional
+            The size of an error that the metric `within` of a regression counts.
+
+        Raises
+        ------
+        ValueError
+            Where no row has a label.
+        """
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Whether more of a metric is better."""
+
+    def codes(self, labels: NDArray[Any]) -> Array:
+        """Labels of the target's kind as numbers, shape [n]."""
+
+    def naive(self, codes: Array) -> float | list[float] | None:
+        """What the naive baseline is of these training labels: their mean, or the share of each class. None of none."""
+
+    def naive_raw(self, naive: float | Sequence[float], n: int) -> Array:
+        """Raw scores of the naive baseline for n rows, shape [n, raw_columns]; `Task.decode` makes outputs of them."""
+
+    def historical_raw(self, values: NDArray[Any], naive: float | Sequence[float]) -> Array:
+        """Raw scores of the feature that is a baseline, shape [n, raw_columns]; where it is missing, the naive ones."""
+
+    def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
+        """The names of `baselines`."""
+
+    def baselines(
+        self, declaration: Declaration, X: Matrix, y: Array, parts: Mapping[str, Matrix]
+    ) -> dict[str, dict[str, Array]]:
+        """Raw scores of the baselines, shape [rows, raw_columns], by baseline, then by part.
+
+        Parameters
+        ----------
+        declaration : Declaration
+            Of the problem.
+        X : ndarray of shape [n, features]
+            Features of the training rows.
+        y : ndarray of shape [n]
+            What a runner learns of them.
+        parts : mapping
+            Features of the rows to predict, by part.
+        """

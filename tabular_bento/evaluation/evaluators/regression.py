@@ -1,0 +1,167 @@
+"""Predictions of a number against labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabular_bento.evaluation.evaluators import base
+from tabular_bento.evaluation.evaluators.base import HISTORICAL, NAIVE, Array, Integers, Matrix, Outputs
+from tabular_bento.evaluation.metrics import block_bootstrap
+from tabular_bento.problem import Declaration
+from tabular_bento.tasks import Task
+
+if TYPE_CHECKING:
+    from tabular_bento.evaluation.reference.thresholds import Spread
+
+RIDGE = "ridge"
+
+
+@dataclass(frozen=True)
+class RegressionMetrics:
+    """Metrics of n predictions; errors are prediction less label, in the target's unit.
+
+    Parameters
+    ----------
+    n : int
+        Predictions with a label.
+    rmse, mae, r2, bias : float
+        Of these; `r2` is NaN where all labels are equal.
+    rmse_interval : tuple of float, optional
+        The 95 % interval of the RMSE by bootstrap over blocks, None for fewer than two blocks.
+    within : float, optional
+        Share of errors of at most the size that was asked for.
+    """
+
+    n: int
+    rmse: float
+    mae: float
+    r2: float
+    bias: float
+    rmse_interval: tuple[float, float] | None
+    within: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The metrics as plain JSON values."""
+        return asdict(self)
+
+
+def regression_metrics(
+    predicted: Array, labels: Array, blocks: Integers, resamples: int, seed: int, within: float | None = None
+) -> RegressionMetrics:
+    """Metrics of predictions of a number; parameters as of `Evaluator.measure`.
+
+    Raises
+    ------
+    ValueError
+        Where no row has a label.
+    """
+    known = ~np.isnan(labels)
+    if not known.any():
+        raise ValueError("no row has a label")
+    predicted, labels, blocks = predicted[known], labels[known], blocks[known]
+    error = predicted - labels
+    squares = error**2
+    spread = float(((labels - labels.mean()) ** 2).sum())
+    return RegressionMetrics(
+        n=len(error),
+        rmse=float(np.sqrt(squares.mean())),
+        mae=float(np.abs(error).mean()),
+        r2=1 - float(squares.sum()) / spread if spread else float("nan"),
+        bias=float(error.mean()),
+        rmse_interval=block_bootstrap(squares, blocks, np.sqrt, resamples, seed),
+        within=None if within is None else float((np.abs(error) <= within).mean()),
+    )
+
+
+class RegressionEvaluator:
+    """The evaluator of regressions, see `Evaluator`.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    """
+
+    primary = "rmse"
+    losses = ("rmse", "mae")
+    metrics = ("n", "rmse", "mae", "r2", "bias", "within")
+
+    def __init__(self, task: Task) -> None:
+        self._target = task.target.name
+
+    def row_losses(self, outputs: Outputs, codes: Array) -> Array:
+        """Squared and absolute errors, shape [n, 2]."""
+        error = self.residual(outputs, codes)
+        return np.stack([error**2, np.abs(error)], axis=1)
+
+    def residual(self, outputs: Outputs, codes: Array) -> Array:
+        """Predictions less labels, shape [n]."""
+        return np.asarray(outputs[self._target] - codes)
+
+    def level(self, means: Array) -> Array:
+        """RMSE and MAE of mean squared and absolute errors, shape [..., 2]."""
+        return np.stack([np.sqrt(means[..., 0]), means[..., 1]], axis=-1)
+
+    def bias_scale(self, bias: Spread, first: Spread) -> float:  # noqa: ARG002
+        """The RMSE."""
+        return float(np.sqrt(first.mean))
+
+    def measure(
+        self, outputs: Outputs, codes: Array, blocks: Integers, resamples: int, seed: int, within: float | None = None
+    ) -> RegressionMetrics:
+        """See `Evaluator.measure`."""
+        return regression_metrics(outputs[self._target], codes, blocks, resamples, seed, within)
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Whether more of a metric is better."""
+        return base.higher_is_better(metric)
+
+    def codes(self, labels: NDArray[Any]) -> Array:
+        """The labels as float64, shape [n]."""
+        return np.asarray(labels, dtype=np.float64)
+
+    def naive(self, codes: Array) -> float | None:
+        """The mean of the labels; None where there is none."""
+        return None if np.isnan(codes).all() else float(np.nanmean(codes))
+
+    def naive_raw(self, naive: float | Sequence[float], n: int) -> Array:
+        """The mean of what is learnt, shape [n, 1]."""
+        return np.full((n, 1), naive)
+
+    def historical_raw(self, values: NDArray[Any], naive: float | Sequence[float]) -> Array:
+        """The feature by itself, shape [n, 1]."""
+        known: Array = np.nan_to_num(values.astype(np.float64), nan=float(np.asarray(naive)))
+        return known[:, None]
+
+    def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
+        """The names of `baselines`."""
+        return (NAIVE, RIDGE) if declaration.baseline is None else (NAIVE, HISTORICAL, RIDGE)
+
+    def baselines(
+        self, declaration: Declaration, X: Matrix, y: Array, parts: Mapping[str, Matrix]
+    ) -> dict[str, dict[str, Array]]:
+        """Raw scores of the baselines, see `Evaluator.baselines`.
+
+        `naive_baseline` is the offset where there is one, so that its score is 0, otherwise the mean of the training
+        labels. `historical_baseline` is the feature that the problem names as `baseline`; `ridge` is linear in all.
+        """
+        from sklearn.impute import SimpleImputer
+        from sklearn.linear_model import Ridge
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        overall = float(y.mean())
+        naive = overall if declaration.offset is None else 0.0
+        found = {NAIVE: {name: self.naive_raw(naive, len(part)) for name, part in parts.items()}}
+        if declaration.baseline is not None:
+            column = declaration.feature_names.index(declaration.baseline)
+            found[HISTORICAL] = {name: self.historical_raw(part[:, column], overall) for name, part in parts.items()}
+        ridge = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), Ridge())
+        ridge.fit(X.astype(np.float64), y)
+        found[RIDGE] = {name: ridge.predict(part.astype(np.float64))[:, None] for name, part in parts.items()}
+        return found
