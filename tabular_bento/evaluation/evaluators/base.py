@@ -82,6 +82,10 @@ class Evaluator(Protocol):
     def metrics(self) -> tuple[str, ...]:
         """Metrics that are one number, which a gate may limit."""
 
+    @property
+    def in_target_unit(self) -> bool:
+        """Whether the metrics `losses` have the unit of the target."""
+
     def row_losses(self, outputs: Outputs, codes: Array) -> Array:
         """What each of n predictions costs by each of `losses`, shape [n, 2]; NaN where there is no label."""
 
@@ -132,6 +136,12 @@ class Evaluator(Protocol):
 
     def historical_raw(self, values: NDArray[Any], naive: float | Sequence[float]) -> Array:
         """Raw scores of the feature that is a baseline, shape [n, raw_columns]; where it is missing, the naive ones."""
+
+    def naive_outputs(self, naive: float | Sequence[float], n: int) -> Outputs:
+        """Outputs of `naive_raw` of a problem without an offset."""
+
+    def historical_outputs(self, values: NDArray[Any], naive: float | Sequence[float]) -> Outputs:
+        """Outputs of `historical_raw` of a problem without an offset."""
 
     def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
         """The names of `baselines`."""

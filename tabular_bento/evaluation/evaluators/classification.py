@@ -27,7 +27,7 @@ from tabular_bento.evaluation.evaluators.scores import (
     roc_auc,
 )
 from tabular_bento.problem import Declaration
-from tabular_bento.tasks import Task
+from tabular_bento.tasks import Classification
 
 if TYPE_CHECKING:
     from tabular_bento.evaluation.reference.thresholds import Spread
@@ -118,11 +118,12 @@ class ClassificationEvaluator:
 
     primary = "log_loss"
     losses = ("log_loss", "brier")
+    in_target_unit = False
 
-    def __init__(self, task: Any) -> None:
-        self._task: Task = task
+    def __init__(self, task: Classification) -> None:
+        self._task = task
         self._target = task.target.name
-        self.classes: tuple[str, ...] = tuple(task.class_names)
+        self.classes = task.class_names
         self.is_binary = len(self.classes) == 2
 
     @property
@@ -216,6 +217,14 @@ class ClassificationEvaluator:
         share = np.clip(share, LEAST_SHARE, 1 - LEAST_SHARE)
         return np.asarray(np.log(share / (1 - share))[:, None])
 
+    def naive_outputs(self, naive: float | Sequence[float], n: int) -> Outputs:
+        """Outputs of `naive_raw`."""
+        return self._task.decode(self.naive_raw(naive, n), None)
+
+    def historical_outputs(self, values: NDArray[Any], naive: float | Sequence[float]) -> Outputs:
+        """Outputs of `historical_raw`."""
+        return self._task.decode(self.historical_raw(values, naive), None)
+
     def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
         """The names of `baselines`."""
         historical = declaration.baseline is not None and self.is_binary
@@ -268,9 +277,8 @@ class ClassificationEvaluator:
         probability = np.asarray(outputs["probability"], dtype=np.float64)
         if self.is_binary:
             return probability[:, 1], (codes == 1).astype(np.float64)
-        predicted = self.codes(outputs[self._target])
-        chosen = probability[np.arange(len(codes)), predicted.astype(np.int64)]
-        return chosen, (codes == predicted).astype(np.float64)
+        predicted = probability.argmax(axis=1)
+        return probability[np.arange(len(codes)), predicted], (codes == predicted).astype(np.float64)
 
     def _additive(
         self, outputs: Outputs, codes: Array, bootstrap: Bootstrap

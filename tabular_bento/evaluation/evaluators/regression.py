@@ -89,9 +89,11 @@ class RegressionEvaluator:
 
     primary = "rmse"
     losses = ("rmse", "mae")
+    in_target_unit = True
     metrics = ("n", "rmse", "mae", "r2", "bias", "within")
 
     def __init__(self, task: Task) -> None:
+        self._task = task
         self._target = task.target.name
 
     def row_losses(self, outputs: Outputs, codes: Array) -> Array:
@@ -137,6 +139,14 @@ class RegressionEvaluator:
         """The feature by itself, shape [n, 1]."""
         known: Array = np.nan_to_num(values.astype(np.float64), nan=float(np.asarray(naive)))
         return known[:, None]
+
+    def naive_outputs(self, naive: float | Sequence[float], n: int) -> Outputs:
+        """Outputs of `naive_raw`."""
+        return self._task.decode(self.naive_raw(naive, n), None)
+
+    def historical_outputs(self, values: NDArray[Any], naive: float | Sequence[float]) -> Outputs:
+        """Outputs of `historical_raw`."""
+        return self._task.decode(self.historical_raw(values, naive), None)
 
     def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
         """The names of `baselines`."""
