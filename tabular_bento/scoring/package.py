@@ -3,7 +3,7 @@
 | file | what it holds |
 |---|---|
 | `manifest.json` | SHA-256 sums of all the others, and the package's fingerprint |
-| `package.json` | the format, the declaration, the outputs, the runner, and the fingerprints of code and extractor |
+| `package.json` | the format, the declaration, outputs, runner, calibration, and fingerprints of code and extractor |
 | `extractor.json`, `extractor.npz` | the extractor's state |
 | `runner/` | the runner |
 | `parity.json`, `parity.npz` | parity vectors |
@@ -35,6 +35,7 @@ from tabular_bento.scoring.parity import ROWS_FILE, VECTORS_FILE, check_parity
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.runners import installed_version, load_runner
 from tabular_bento.scoring.runners.base import Runner
+from tabular_bento.tasks import Calibration
 
 FORMAT = 2
 
@@ -65,7 +66,7 @@ class ModelPackage:
     problem : Problem
         The problem that it was trained for, as this code declares it.
     predictor : Predictor
-        Extractor and runner.
+        Extractor, runner and calibration.
     parity_rows : int
         The number of parity vectors that were recomputed.
     """
@@ -115,7 +116,12 @@ class ModelPackage:
             extractor = Extractor.load(problem.fields, problem.features, directory)
         if extractor.state.fingerprint != extractor_fingerprint:
             raise PackageError(f"{tag}: the extractor's state is not the one that was fitted. {_RETRAIN}.")
-        predictor = Predictor(problem, extractor, load_runner(kind, directory / folder))
+        with _reading(tag, f"the calibration in {PACKAGE_FILE}"):
+            stored = document.get("calibration")
+            calibration = None if stored is None else Calibration.from_dict(stored)
+            if calibration is not None:
+                problem.task.check_calibration(calibration)
+        predictor = Predictor(problem, extractor, load_runner(kind, directory / folder), calibration)
         with _reading(tag, f"{ROWS_FILE} with {VECTORS_FILE}"):
             parity_rows = check_parity(directory, predictor)
         return cls(tag, directory, fingerprint, problem, predictor, parity_rows)
@@ -187,9 +193,9 @@ def read_declaration(directory: Path) -> Declaration:
 
 
 def write_predictor(directory: Path, predictor: Predictor, problem: Problem) -> None:
-    """Write the declaration, the extractor and the runner of a new package."""
+    """Write the declaration, the extractor, the runner and the calibration of a new package."""
     runner = predictor.runner
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "declaration": problem.declaration.to_dict(),
         "declaration_fingerprint": problem.declaration.fingerprint,
@@ -203,6 +209,8 @@ def write_predictor(directory: Path, predictor: Predictor, problem: Problem) -> 
             "folder": RUNNER_FOLDER,
         },
     }
+    if predictor.calibration is not None:
+        document["calibration"] = predictor.calibration.to_dict()
     write_json(directory / PACKAGE_FILE, document)
     predictor.extractor.save(directory)
     (directory / RUNNER_FOLDER).mkdir()

@@ -14,7 +14,7 @@ from tabular_bento.features import Columns, Extractor, Row
 from tabular_bento.features.columns import ColumnRows
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.runners.base import OneByOne, Runner
-from tabular_bento.tasks import Output
+from tabular_bento.tasks import Calibration, Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,26 @@ class Predictor:
         The fitted features.
     runner : Runner
         The fitted model; one that is not exact scores its rows one by one.
+    calibration : Calibration, optional
+        Of a classification: what is done to the probabilities, and the decision threshold.
+
+    Raises
+    ------
+    ValueError
+        For a calibration that is none of the task.
     """
 
-    def __init__(self, problem: Problem | Declaration, extractor: Extractor, runner: Runner) -> None:
+    def __init__(
+        self,
+        problem: Problem | Declaration,
+        extractor: Extractor,
+        runner: Runner,
+        calibration: Calibration | None = None,
+    ) -> None:
+        if calibration is not None:
+            problem.task.check_calibration(calibration)
         self.problem = problem
+        self.calibration = calibration
         self.extractor = extractor
         self.runner: Any = runner if runner.exact else OneByOne(runner)
         self._outputs = problem.outputs
@@ -124,7 +140,7 @@ class Predictor:
     ) -> dict[str, NDArray[Any]]:
         if raw.shape != (count, self._task.raw_columns):  # checked before the sum, which would spread one over all rows
             raise PredictionError(f"The model gave scores of shape {raw.shape} for {count} rows.")
-        outputs = self._task.decode(raw, offset)
+        outputs = self._task.decode(raw, offset, self.calibration)
         for output in self._outputs:
             values = outputs[output.name]
             if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -134,7 +150,8 @@ class Predictor:
     def _nothing(self) -> Predictions:
         features = np.empty((0, len(self.problem.feature_names)), dtype=np.float32)
         offset = None if self._offset is None else np.empty(0)
-        return Predictions(features, self._task.decode(np.empty((0, self._task.raw_columns)), offset))
+        raw = np.empty((0, self._task.raw_columns))
+        return Predictions(features, self._task.decode(raw, offset, self.calibration))
 
 
 def _refuse(output: Output, values: NDArray[Any]) -> None:

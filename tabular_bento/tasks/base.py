@@ -124,6 +124,27 @@ class Task(ABC):
             An array for each of `outputs`, of shape [n], or [n, parts].
         """
 
+    def check_calibration(self, calibration: Calibration) -> None:
+        """Make sure that a calibration is one of this task.
+
+        Raises
+        ------
+        ValueError
+            Where it is not.
+        """
+        raise ValueError(f"a {self.kind} has no calibration, and one of method {calibration.method!r} is given")
+
+    def check_learnable(self, codes: Array) -> None:
+        """Make sure that encoded labels, shape [n], are enough to learn from.
+
+        Raises
+        ------
+        ValueError
+            Where they are not.
+        """
+        if np.isnan(codes).all():
+            raise ValueError("there are no labels")
+
     def label_code(self, value: Any) -> float:
         """One label, in JSON's type, as the number that `encode` without an offset makes of it.
 

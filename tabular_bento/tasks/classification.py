@@ -123,6 +123,15 @@ class Classification(Task):
         labels: NDArray[Any] = self._held[np.asarray(codes, dtype=np.int64)]
         return labels
 
+    def check_calibration(self, calibration: Calibration) -> None:
+        calibration.check(len(self.classes))
+
+    def check_learnable(self, codes: Array) -> None:
+        present = np.unique(codes[~np.isnan(codes)]).astype(np.int64).tolist()
+        if len(present) < 2:
+            held = f"all labels are {json_text(self.classes[present[0]])}" if present else "there are no labels"
+            raise ValueError(f"{held}, and a {self.kind} model learns from at least two of the classes {self.listed}")
+
     def label_code(self, value: Any) -> float:
         """The code of one label in JSON's type, which for booleans may be 0 and 1. Raises ValueError as `encode`."""
         code = self._codes.get(value) if self._is_of_kind(value) else None

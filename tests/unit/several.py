@@ -23,7 +23,10 @@ class Several(Task):
     kind: ClassVar[str] = "several"
     evaluator: ClassVar[str] = "regression"
     loss: ClassVar[str] = "squared_error"
-    raw_columns: ClassVar[int] = 2
+
+    @property
+    def raw_columns(self) -> int:
+        return 2
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -38,10 +41,10 @@ class Several(Task):
             Output("until", Kind.INSTANT, "Until when"),
         )
 
-    def encode(self, target: NDArray[Any], offset: Array | None) -> Array:  # noqa: ARG002
+    def encode(self, target: NDArray[Any], offset: Array | None = None) -> Array:  # noqa: ARG002
         return np.asarray(target, np.float64)
 
-    def decode(self, raw: Array, offset: Array | None) -> dict[str, NDArray[Any]]:  # noqa: ARG002
+    def decode(self, raw: Array, offset: Array | None = None, calibration: Any = None) -> dict[str, NDArray[Any]]:  # noqa: ARG002
         first, second = raw[:, 0], raw[:, 1]
         name = self.target.name
         return {

@@ -39,7 +39,15 @@ class Runner(Protocol):
     """The parameters that `fit` takes, a model of pydantic in which each has a default."""
 
     @classmethod
-    def fit(cls, X: NDArray[np.float32], y: NDArray[np.float64], parameters: Any, task: Task, seed: int) -> Self:
+    def fit(
+        cls,
+        X: NDArray[np.float32],
+        y: NDArray[np.float64],
+        parameters: Any,
+        task: Task,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Self:
         """Learn.
 
         Parameters
@@ -54,10 +62,21 @@ class Runner(Protocol):
             Its `loss` is what is minimised.
         seed : int
             The same seed and data give the same model.
+        weights : ndarray of shape [n], optional
+            What each row counts in the loss; by default all count 1.
+
+        Raises
+        ------
+        TrainingError
+            For a loss that the runner does not know, or labels that cannot be learnt from.
         """
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Raw scores, of shape [n, k], for features of shape [n, features]."""
+        """Raw scores, of shape [n, task.raw_columns], for features of shape [n, features].
+
+        They are what `Task.decode` takes: of a regression the target less the offset, of a binary task the log-odds of
+        the positive class, of a multiclass one the log-odds of every class, up to a constant of the row.
+        """
 
     def save(self, directory: Path) -> None:
         """Write the model into an empty folder; equal models write equal bytes."""
@@ -95,14 +114,18 @@ class OneByOne:
         self.runner.save(directory)
 
 
-def objective_of(task: Task, known: dict[str, str], kind: str) -> str:
-    """A library's word for the loss of a task.
+def objective_of(task: Task, known: dict[str, str], kind: str, y: NDArray[np.float64]) -> str:
+    """A library's word for the loss of a task whose encoded labels are `y`.
 
     Raises
     ------
     TrainingError
-        Where the runner does not know it.
+        Where the runner does not know it, or the labels are not enough to learn from.
     """
     if task.loss not in known:
         raise TrainingError(f"The runner {kind!r} cannot learn the loss {task.loss!r}; it knows {', '.join(known)}.")
+    try:
+        task.check_learnable(y)
+    except ValueError as error:
+        raise TrainingError(f"The training rows of {task.target.name!r} cannot be learnt from: {error}.") from None
     return known[task.loss]

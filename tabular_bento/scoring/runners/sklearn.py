@@ -20,17 +20,24 @@ TRUSTED_TYPES = [
     "numpy.dtype",
     "sklearn._loss.link.IdentityLink",
     "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.link.MultinomialLogit",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfMultinomialLoss",
     "sklearn._loss.loss.HalfSquaredError",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 ]
-"""The types, beyond those skops trusts by itself, that a stored HistGradientBoostingRegressor is made of."""
+"""The types, beyond those skops trusts by itself, that a stored HistGradientBoosting estimator is made of."""
 
-LOSSES = {"squared_error": "squared_error"}
+_LIGHT = 1e-3
+"""What a made-up row counts against the mean of the others."""
+
+LOSSES = {"squared_error": "squared_error", "log_loss": "log_loss", "multiclass_log_loss": "log_loss"}
 
 
 class SklearnParameters(base.Parameters):
-    """Parameters of `sklearn.ensemble.HistGradientBoostingRegressor`."""
+    """Parameters of `sklearn.ensemble.HistGradientBoostingRegressor` and `HistGradientBoostingClassifier`."""
 
     max_iter: int = Field(default=200, ge=1)
     """Trees."""
@@ -45,11 +52,11 @@ class SklearnParameters(base.Parameters):
 
 
 class SklearnRunner:
-    """A fitted HistGradientBoostingRegressor.
+    """A fitted HistGradientBoostingRegressor, or HistGradientBoostingClassifier.
 
     Parameters
     ----------
-    regressor : HistGradientBoostingRegressor
+    estimator : HistGradientBoostingRegressor or HistGradientBoostingClassifier
         The fitted trees.
     """
 
@@ -60,35 +67,59 @@ class SklearnRunner:
     Parameters: ClassVar[type[base.Parameters]] = SklearnParameters
     file: ClassVar[str] = "model.skops"
 
-    def __init__(self, regressor: Any) -> None:
-        self.regressor = regressor
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+        self._scores = getattr(estimator, "decision_function", estimator.predict)
 
     @classmethod
     def fit(
-        cls, X: NDArray[np.float32], y: NDArray[np.float64], parameters: SklearnParameters, task: Task, seed: int
+        cls,
+        X: NDArray[np.float32],
+        y: NDArray[np.float64],
+        parameters: SklearnParameters,
+        task: Task,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
     ) -> Self:
-        from sklearn.ensemble import HistGradientBoostingRegressor
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        loss = base.objective_of(task, LOSSES, cls.kind)
-        regressor = HistGradientBoostingRegressor(
-            loss=loss, **parameters.model_dump(), early_stopping=False, random_state=seed
-        )
-        return cls(regressor.fit(X, y))
+        loss = base.objective_of(task, LOSSES, cls.kind, y)
+        estimator = HistGradientBoostingRegressor if loss == "squared_error" else HistGradientBoostingClassifier
+        if loss == "log_loss":
+            X, y, weights = _with_every_class(X, y, weights, max(2, task.raw_columns))
+        settings = {**parameters.model_dump(), "early_stopping": False, "random_state": seed}
+        return cls(estimator(loss=loss, **settings).fit(X, y, sample_weight=weights))
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        scores: NDArray[np.float64] = self.regressor.predict(X)
+        scores: NDArray[np.float64] = self._scores(X)
         return scores.reshape(len(X), -1 if len(X) else 1)
 
     def save(self, directory: Path) -> None:
         import skops.io
 
-        (directory / self.file).write_bytes(_canonical(skops.io.dumps(self.regressor)))
+        (directory / self.file).write_bytes(_canonical(skops.io.dumps(self.estimator)))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         import skops.io
 
         return cls(skops.io.load(directory / cls.file, trusted=TRUSTED_TYPES))
+
+
+def _with_every_class(
+    X: NDArray[np.float32], y: NDArray[np.float64], weights: NDArray[np.float64] | None, classes: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64] | None]:
+    """The training rows, with one of nothing but gaps and little weight for each class that has none.
+
+    The classifier has a column of scores for each class that it has met.
+    """
+    absent = np.setdiff1d(np.arange(classes, dtype=np.float64), y)
+    if not len(absent):
+        return X, y, weights
+    gaps = np.full((len(absent), X.shape[1]), np.nan, dtype=np.float32)
+    counted = np.ones(len(y)) if weights is None else weights
+    light = np.full(len(absent), _LIGHT * counted.mean())
+    return np.concatenate([X, gaps]), np.concatenate([y, absent]), np.concatenate([counted, light])
 
 
 def _canonical(content: bytes) -> bytes:

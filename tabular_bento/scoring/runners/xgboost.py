@@ -13,7 +13,11 @@ from tabular_bento.scoring.runners import base
 from tabular_bento.scoring.runners.without_scipy import scipy_stood_in
 from tabular_bento.tasks import Task
 
-OBJECTIVES = {"squared_error": "reg:squarederror"}
+OBJECTIVES = {
+    "squared_error": "reg:squarederror",
+    "log_loss": "binary:logistic",
+    "multiclass_log_loss": "multi:softprob",
+}
 
 
 class XGBoostParameters(base.Parameters):
@@ -26,7 +30,7 @@ class XGBoostParameters(base.Parameters):
     learning_rate: float = Field(default=0.08, gt=0)
     """What each tree's correction is multiplied by."""
     min_child_weight: float = Field(default=10.0, ge=0)
-    """Fewest rows of a leaf, with squared error."""
+    """Fewest rows of a leaf, with squared error; of a classification, each counts p (1 - p)."""
     reg_lambda: float = Field(default=1.0, ge=0)
     """L2 regularisation of leaves."""
     subsample: float = Field(default=0.8, gt=0, le=1)
@@ -57,17 +61,25 @@ class XGBoostRunner:
 
     @classmethod
     def fit(
-        cls, X: NDArray[np.float32], y: NDArray[np.float64], parameters: XGBoostParameters, task: Task, seed: int
+        cls,
+        X: NDArray[np.float32],
+        y: NDArray[np.float64],
+        parameters: XGBoostParameters,
+        task: Task,
+        seed: int,
+        weights: NDArray[np.float64] | None = None,
     ) -> Self:
         xgboost = _xgboost()
         settings = parameters.model_dump()
         rounds = settings.pop("rounds")
-        objective = base.objective_of(task, OBJECTIVES, cls.kind)
+        objective = base.objective_of(task, OBJECTIVES, cls.kind, y)
         given = {"tree_method": "hist", "objective": objective, "seed": seed, **settings}
-        return cls(xgboost.train(given, xgboost.DMatrix(X, y), rounds))
+        if task.raw_columns > 1:
+            given["num_class"] = task.raw_columns
+        return cls(xgboost.train(given, xgboost.DMatrix(X, y, weight=weights), rounds))
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        scores: NDArray[np.float32] = self.booster.inplace_predict(X, validate_features=False)
+        scores: NDArray[np.float32] = self.booster.inplace_predict(X, predict_type="margin", validate_features=False)
         return scores.astype(np.float64).reshape(len(X), -1 if len(X) else 1)
 
     def save(self, directory: Path) -> None:

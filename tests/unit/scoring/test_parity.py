@@ -85,7 +85,7 @@ def test_another_number_of_features_is_refused_by_its_shape(copy: Path, prices_p
 class Alike(Several):
     """Outputs that do not depend on a row's place in its batch."""
 
-    def decode(self, raw: np.ndarray, offset: Any) -> dict[str, Any]:
+    def decode(self, raw: np.ndarray, offset: Any = None, calibration: Any = None) -> dict[str, Any]:  # noqa: ARG002
         return {name: np.repeat(values[:1], len(raw), axis=0) for name, values in super().decode(raw, offset).items()}
 
 

@@ -14,11 +14,19 @@ from tabular_bento.tasks.arithmetic import exp, log, normalised, sigmoid, softma
 BITS = """
 import hashlib
 import numpy as np
-from tabular_bento.tasks.arithmetic import exp, log, sigmoid, softmax
+from tabular_bento import Binary, Field, Kind, Multiclass
+from tabular_bento.tasks import Calibration
+from tabular_bento.tasks.arithmetic import exp, log
 
-random = np.random.default_rng(5)
-scores = random.normal(0, 8, (5000, 4))
-results = exp(scores), log(exp(scores)), sigmoid(scores[:, 0]), softmax(scores)
+scores = np.random.default_rng(5).normal(0, 8, (5000, 4))
+late = Binary(Field("late", Kind.BOOLEAN))
+grade = Multiclass(Field("grade", Kind.INTEGER), classes=(1, 2, 3, 4))
+points = {"x": [[0.1, 0.5, 0.7]] * 4, "y": [[0.05, 0.6, 0.9]] * 4}
+calibrations = Calibration("platt", {"slope": [0.7], "intercept": [0.1]}), Calibration("isotonic", points)
+results = [exp(scores), log(exp(scores))]
+for task, raw, calibration in ((late, scores[:, :1], calibrations[0]), (grade, scores, calibrations[1])):
+    for applied in (None, calibration):
+        results += task.decode(raw, calibration=applied).values()
 print(hashlib.sha256(b"".join(result.tobytes() for result in results)).hexdigest())
 """
 

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tabular_bento import Binary, Field, Kind, Multiclass, Regression
+from tabular_bento.errors import TrainingError
+from tabular_bento.scoring.runners import load_runner, runner_class
+from tabular_bento.tasks import Task
+
+REGRESSION = Regression(Field("cost", Kind.NUMBER))
+BINARY = Binary(Field("late", Kind.BOOLEAN))
+MULTICLASS = Multiclass(Field("grade", Kind.TEXT), classes=("a", "b", "c", "d"))
+TASKS = (REGRESSION, BINARY, MULTICLASS)
+KINDS = ("xgboost", "sklearn")
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "xgboost": {"rounds": 15, "min_child_weight": 1.0},
+    "sklearn": {"max_iter": 15},
+}
+ROWS = 600
+
+
+def data(task: Task, seed: int = 0) -> tuple[Any, Any]:
+    """Features with gaps, and codes that depend on the first of them."""
+    random = np.random.default_rng(seed)
+    X = random.normal(size=(ROWS, 4)).astype(np.float32)
+    score = X[:, 0] + random.normal(0, 0.5, ROWS)
+    X[random.random(X.shape) < 0.1] = np.nan
+    if task is REGRESSION:
+        return X, score.astype(np.float64)
+    edges = [1.0] if task is BINARY else [-1.0, 0.0, 1.5]
+    return X, np.digitize(score, edges).astype(np.float64)
+
+
+def fitted(kind: str, task: Task, X: Any, y: Any, weights: Any = None) -> Any:
+    runner = runner_class(kind)
+    return runner.fit(X, y, runner.Parameters(**PARAMETERS[kind]), task, 3, weights)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
+@pytest.mark.parametrize("kind", KINDS)
+def test_raw_scores_are_the_same_bits_alone_in_batches_and_once_loaded(kind: str, task: Task, tmp_path: Path) -> None:
+    X, y = data(task)
+    runner = fitted(kind, task, X, y)
+
+    whole = runner.predict(X)
+    runner.save(tmp_path)
+
+    assert whole.shape == (ROWS, task.raw_columns)
+    assert whole.dtype == np.float64
+    assert whole[:100].tobytes() == np.concatenate([runner.predict(X[i : i + 1]) for i in range(100)]).tobytes()
+    assert load_runner(kind, tmp_path).predict(X).tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_raw_scores_of_a_classification_are_log_odds(kind: str) -> None:
+    for task in (BINARY, MULTICLASS):
+        X, y = data(task)
+        probability = task.probabilities(fitted(kind, task, X, y).predict(X))
+        shares = np.bincount(y.astype(int)) / ROWS
+        np.testing.assert_allclose(probability.mean(axis=0), shares, atol=0.02)
+        likely = probability[np.arange(ROWS), y.astype(int)]
+        assert -np.log(likely).mean() < 0.7 * -(shares * np.log(shares)).sum()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_anything_to_learn_from_the_scores_are_those_of_the_shares(kind: str) -> None:
+    nothing = np.zeros((ROWS, 2), dtype=np.float32)
+    for task in (BINARY, MULTICLASS):
+        _, y = data(task)
+        probability = task.probabilities(fitted(kind, task, nothing, y).predict(nothing))
+        np.testing.assert_allclose(probability[0], np.bincount(y.astype(int)) / ROWS, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_of_weight_three_counts_as_three_rows(kind: str) -> None:
+    nothing = np.zeros((ROWS, 2), dtype=np.float32)
+    _, y = data(BINARY)
+    weights = np.where(y == 1, 3.0, 1.0)
+    probability = BINARY.probabilities(fitted(kind, BINARY, nothing, y, weights).predict(nothing))
+    assert probability[0, 1] == pytest.approx(weights[y == 1].sum() / weights.sum(), abs=0.01)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_class_that_no_training_row_has_is_improbable(kind: str, tmp_path: Path) -> None:
+    X, y = data(MULTICLASS)
+    known = y != 1
+    runner = fitted(kind, MULTICLASS, X[known], y[known])
+    runner.save(tmp_path)
+    raw = load_runner(kind, tmp_path).predict(X)
+    probability = MULTICLASS.probabilities(raw)
+    assert np.isfinite(raw).all()
+    assert probability.shape == (ROWS, 4)
+    assert probability[:, 1].max() < 0.001
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_one_class_are_refused(kind: str) -> None:
+    X, _ = data(BINARY)
+    with pytest.raises(TrainingError, match="'late' cannot be learnt from: all labels are true"):
+        fitted(kind, BINARY, X, np.ones(ROWS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_models_are_stored_in_equal_bytes(kind: str, tmp_path: Path) -> None:
+    X, y = data(MULTICLASS)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        fitted(kind, MULTICLASS, X, y).save(tmp_path / name)
+    (one,), (two,) = ((tmp_path / name).iterdir() for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
