@@ -29,6 +29,7 @@ _CODE = (
             "data/cache.py",
             "schema.py",
             "data/columns.py",
+            "data/csv_files.py",
             "data/raw.py",
             "data/tables.py",
             "features/clock.py",

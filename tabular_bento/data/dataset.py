@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabular_bento.data.cache import digest_of_tables
 from tabular_bento.data.columns import columns_of_table
 from tabular_bento.data.splits import Split
-from tabular_bento.data.tables import TableSchema, check_table
+from tabular_bento.data.tables import TableSchema, check_table, refuse
 from tabular_bento.errors import DataError, TableError
 from tabular_bento.features import FitData
 from tabular_bento.features.columns import Columns
@@ -48,6 +49,8 @@ class Dataset:
         SHA-256 in hex of the content.
     description : str
         What the rows are, in one line.
+    origin : mapping
+        Where the rows are from, as plain JSON values without passwords: `uri`, or `database` and `query`.
     parts : mapping
         Positions of the rows of each part of a split; see `split`.
     """
@@ -59,6 +62,7 @@ class Dataset:
     tables: Tables = field(default_factory=dict)
     fingerprint: str = ""
     description: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
     @classmethod
@@ -70,6 +74,9 @@ class Dataset:
         tables: Mapping[str, Any] | None = None,
         fingerprint: str | None = None,
         description: str = "",
+        *,
+        origin: Mapping[str, Any] | None = None,
+        in_order: bool = False,
     ) -> Dataset:
         """The data set of a table whose columns have the names of the fields and of the target.
 
@@ -87,6 +94,11 @@ class Dataset:
             By default that of the content.
         description : str, optional
             What the rows are, in one line.
+        origin : mapping, optional
+            Where they are from, as plain JSON values.
+        in_order : bool
+            Whether rows are put into the order of event time, identifier and all other columns, as those of a query,
+            which come in any.
 
         Raises
         ------
@@ -99,10 +111,10 @@ class Dataset:
             identifier not in rows.column_names
         ):
             rows = rows.append_column(identifier, pa.nulls(rows.num_rows, pa.string()))
-        target = replace(problem.target, optional=True)
-        extra = [Field(item, Kind.NUMBER, optional=True) if isinstance(item, str) else item for item in fit_columns]
-        schema = TableSchema("rows", (*problem.fields, target, *extra), key=())
+        schema = TableSchema("rows", declared_fields(problem, fit_columns))
         checked = check_table(rows, schema)
+        if in_order:
+            checked = _sorted(checked, problem)
         others = {name: arrow_table(other) for name, other in (tables or {}).items()}
         if fingerprint is None:
             fingerprint = digest_of_tables({"rows": checked, **others})
@@ -110,11 +122,12 @@ class Dataset:
         return cls(
             problem,
             {item.name: columns[item.name] for item in problem.fields},
-            columns[target.name],
-            {item.name: columns[item.name] for item in extra},
+            columns[problem.target.name],
+            {item.name: columns[item.name] for item in schema.fields[len(problem.fields) + 1 :]},
             {name: _arrays(other) for name, other in others.items()},
             fingerprint,
             description,
+            origin or {},
         )
 
     def __len__(self) -> int:
@@ -237,6 +250,18 @@ class Dataset:
             yield {name: known[name][places] for name in names}
 
 
+def declared_fields(problem: Problem | Declaration, fit_columns: Sequence[str | Field] = ()) -> tuple[Field, ...]:
+    """The columns of a table of labelled rows: fields, target, which may be missing, and columns for fitting alone."""
+    extra = [Field(item, Kind.NUMBER, optional=True) if isinstance(item, str) else item for item in fit_columns]
+    return (*problem.fields, replace(problem.target, optional=True), *extra)
+
+
+def _sorted(table: pa.Table, problem: Problem | Declaration) -> pa.Table:
+    first = [name for name in (problem.event_time, problem.identifier) if name is not None]
+    keys = dict.fromkeys([*first, *table.column_names])
+    return table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys]))
+
+
 def arrow_table(table: Any) -> pa.Table:
     """A table of Arrow, of pandas or of arrays by name as a table of Arrow.
 
@@ -249,10 +274,35 @@ def arrow_table(table: Any) -> pa.Table:
         return table
     try:
         if isinstance(table, Mapping):
-            return pa.table({name: pa.array(np.asarray(values), from_pandas=True) for name, values in table.items()})
+            return pa.table({name: _arrow_column(name, np.asarray(values)) for name, values in table.items()})
+        names = list(table.columns)
+        if all(names.count(name) == 1 for name in names):
+            for name in names:
+                if table[name].dtype == object:
+                    _arrow_column(str(name), table[name].to_numpy())
         return pa.Table.from_pandas(table, preserve_index=False)
     except (pa.ArrowException, AttributeError, TypeError, ValueError) as error:
         raise TableError(f"a {type(table).__name__} cannot be read as a table: {error}") from error
+
+
+def _arrow_column(name: str, values: NDArray[Any]) -> pa.Array:
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        if values.dtype != object:
+            raise
+        kinds = np.array(["" if _missing(value) else type(value).__name__ for value in values.tolist()])
+        found, counts = np.unique(kinds[kinds != ""], return_counts=True)
+        if len(found) < 2:
+            raise
+        most = str(found[counts.argmax()])
+        other = pa.array((kinds != most) & (kinds != ""))
+        refuse("rows", name, pa.array([repr(value) for value in values.tolist()]), other, f"are not of type {most}")
+        raise
+
+
+def _missing(value: Any) -> bool:
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
 def _arrays(table: pa.Table) -> dict[str, NDArray[Any]]:

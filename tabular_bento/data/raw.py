@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -16,18 +16,19 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
-from tabular_bento.data.columns import ARROW_TYPES
+from tabular_bento.data.csv_files import read_csv, reader
 from tabular_bento.data.storage import filesystem
 from tabular_bento.data.tables import TableSchema
+from tabular_bento.data.uris import check_uri, shown
 from tabular_bento.errors import SourceError, StorageError
 
 PACKAGE = "package://"
+_DAMAGED = (pa.ArrowException, ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
+"""What readers of Parquet, CSV, gzip and zip raise for a file that is damaged, or encrypted, or of another format."""
+
 SUFFIXES = (".parquet", ".csv", ".csv.zip")
-MISSING = ("", "NA")
-"""How a CSV file writes a missing value."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class RawTable:
             parts = {path: _read_file(path, content, schema) for path, content in self.files.items()}
             self._check_columns(parts)
             return pa.concat_tables(parts.values(), promote_options="permissive" if len(parts) > 1 else "none")
-        except (pa.ArrowException, zipfile.BadZipFile, EOFError, OSError) as error:
-            raise SourceError(f"{self.folder}: table {self.name!r} cannot be read: {error}") from error
+        except _DAMAGED as error:
+            raise SourceError(f"{shown(self.folder)}: table {self.name!r} cannot be read: {error}") from error
 
     def _check_columns(self, parts: dict[str, pa.Table]) -> None:
         first, *others = parts
@@ -80,7 +81,7 @@ def fetch(uri: str, names: Iterable[str]) -> dict[str, RawTable]:
     Raises SourceError, naming the URI and the table, if the folder or a table is not there, if a table is there in two
     formats, if it cannot be fetched, and if the protocol needs a package that is not installed.
     """
-    system, folder = _open(uri)
+    system, folder = open_uri(uri)
     try:
         entries = {entry["name"].rstrip("/").rsplit("/", 1)[-1]: entry for entry in system.ls(folder, detail=True)}
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -105,23 +106,48 @@ def fetch_file(uri: str, name: str = "rows") -> RawTable:
     SourceError
         Where there is nothing, or it cannot be fetched.
     """
-    system, root = _open(uri)
+    system, paths = files_of(uri)
+    _, root = open_uri(uri)
+    try:
+        files = {path[len(root) :].lstrip("/") or path.rsplit("/", 1)[-1]: system.cat_file(path) for path in paths}
+    except Exception as error:  # each driver has errors of its own
+        raise SourceError(f"{uri}: it cannot be fetched: {error}") from error
+    return RawTable(name, uri, files)
+
+
+def files_of(uri: str) -> tuple[Any, dict[str, int]]:
+    """The file system of a table's URI, and the table's files, in order of path, with their sizes in bytes.
+
+    Raises
+    ------
+    SourceError
+        Where there is nothing, or it cannot be listed.
+    """
+    system, root = open_uri(uri)
     try:
         entry = system.info(root)
-        folder = entry["type"] == "directory"
-        paths = sorted(filter(_is_part, system.find(root))) if folder else [root]
-        files = {path.rsplit("/", 1)[-1] if not folder else path[len(root) :].lstrip("/"): system.cat_file(path)
-                 for path in paths}  # fmt: skip
+        if entry["type"] != "directory":
+            return system, {root: int(entry["size"] or 0)}
+        found = system.find(root, detail=True)
     except FileNotFoundError as error:
         raise SourceError(f"{uri}: there is no such file") from error
     except Exception as error:  # each driver has errors of its own
         raise SourceError(f"{uri}: it cannot be fetched: {error}") from error
+    files = {path: int(found[path]["size"] or 0) for path in sorted(filter(_is_part, found))}
     if not files:
         raise SourceError(f"{uri}: the folder has no .parquet files")
-    return RawTable(name, uri, files)
+    return system, files
 
 
-def _open(uri: str) -> tuple[Any, str]:
+def open_uri(uri: str) -> tuple[Any, str]:
+    """The file system of a URI and the path on it; `package://NAME` is the folder `data` of an installed package.
+
+    Raises
+    ------
+    SourceError
+        Where there is no such package, the file system cannot be opened, or the URI holds a password.
+    """
+    check_uri(uri)
     if uri.startswith(PACKAGE):
         name, _, below = uri.removeprefix(PACKAGE).partition("/")
         spec = find_spec(name) if name.isidentifier() else None
@@ -165,7 +191,7 @@ def _read_file(path: str, content: bytes, schema: TableSchema) -> pa.Table:
         content = _unzip(content, schema.name + ".csv")
     if path.endswith(".gz"):
         content = gzip.decompress(content)
-    return _read_csv(content, schema)
+    return read_csv(content, schema)
 
 
 def _unzip(content: bytes, name: str) -> bytes:
@@ -177,39 +203,17 @@ def _unzip(content: bytes, name: str) -> bytes:
 
 
 def _read_parquet(path: str, content: bytes, schema: TableSchema) -> pa.Table:
-    """One file of a table, with the columns that its path holds (`month=1/part.parquet`) as text."""
+    """One file of a table, with the columns that its path holds (`month=1/part.parquet`) as text.
+
+    Where a column is missing all are read, so that a message can name those that there are.
+    """
     names = [field.name for field in schema.fields]
-    file = pa.parquet.ParquetFile(_reader(content))
-    table = file.read(columns=[name for name in file.schema_arrow.names if name in names])
-    for key, equals, value in (segment.partition("=") for segment in path.split("/")[:-1]):
+    file = pa.parquet.ParquetFile(reader(content))
+    found = file.schema_arrow.names
+    held = [segment.partition("=") for segment in path.split("/")[:-1]]
+    missing = set(names) - set(found) - {key for key, _, _ in held}
+    table = file.read(columns=None if missing else [name for name in found if name in names])
+    for key, equals, value in held:
         if equals and key in names and key not in table.column_names:
             table = table.append_column(key, pa.array([unquote(value)] * file.metadata.num_rows, pa.string()))
     return table
-
-
-def _read_csv(content: bytes, schema: TableSchema) -> pa.Table:
-    types = {field.name: ARROW_TYPES[field.kind] for field in schema.fields}
-    with pa.csv.open_csv(_reader(content)) as reader:
-        header = reader.schema.names
-    if all(header.count(name) == 1 for name in types):
-        with suppress(pa.ArrowInvalid):
-            return _parse_csv(content, types, list(types))
-    return _parse_csv(content, dict.fromkeys(types, pa.string()), [])
-
-
-def _parse_csv(content: bytes, types: dict[str, pa.DataType], columns: list[str]) -> pa.Table:
-    convert = pa.csv.ConvertOptions(
-        column_types=types, include_columns=columns, null_values=MISSING, strings_can_be_null=True
-    )
-    return pa.csv.read_csv(_reader(content), convert_options=convert)
-
-
-def _reader(content: bytes) -> pa.BufferReader:
-    """A reader of a copy that Arrow owns.
-
-    Arrow's threads may let go of what they read after the call has returned. If that is memory of Python's, and the
-    interpreter is at its end, the process aborts: `PyBuffer` waits for a lock that is no longer given.
-    """
-    sink = pa.BufferOutputStream()
-    sink.write(content)
-    return pa.BufferReader(sink.getvalue())

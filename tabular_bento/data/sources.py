@@ -8,12 +8,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from tabular_bento.data.dataset import Dataset, arrow_table
+from tabular_bento.data.dataset import Dataset, arrow_table, declared_fields
+from tabular_bento.data.names import checked_columns, present_fields
 from tabular_bento.data.raw import fetch_file
+from tabular_bento.data.sizes import Size, table_size
 from tabular_bento.data.tables import TableSchema, check_table
+from tabular_bento.data.uris import check_uri, shown
 from tabular_bento.errors import SourceError
 from tabular_bento.problem import Problem
-from tabular_bento.schema import Field, Kind
+from tabular_bento.schema import Field
 
 
 @runtime_checkable
@@ -38,8 +41,8 @@ class TableSource:
     problem : Problem
         Its fields and target are the columns that are read.
     uri : str
-        A file (`.parquet`, `.csv`, `.csv.gz`, `.csv.zip`) or a folder of Parquet files: a path, `s3://...`, or
-        `package://NAME/PATH`.
+        A file (`.parquet`, `.csv`, `.csv.gz`, `.csv.zip`) or a folder of Parquet files: a path, `s3://...`, `gs://...`,
+        or `package://NAME/PATH`. Credentials are those that the file system's driver finds in the environment.
     columns : mapping, optional
         The table's column of each field whose name is another one.
     fit_columns : sequence of str or Field, optional
@@ -48,6 +51,11 @@ class TableSource:
         By name of a table beside the rows: its `TableSchema` and URI.
     description : str, optional
         What the rows are, in one line.
+
+    Raises
+    ------
+    SourceError
+        Where the URI holds a password, or `columns` names what is no field.
     """
 
     def __init__(
@@ -59,29 +67,48 @@ class TableSource:
         tables: Mapping[str, tuple[TableSchema, str]] | None = None,
         description: str = "",
     ) -> None:
+        check_uri(uri)
         self.problem = problem
         self.uri = uri
-        self.columns = dict(columns or {})
+        self.columns = checked_columns(problem, columns, fit_columns)
         self.fit_columns = tuple(fit_columns)
         self.tables = dict(tables or {})
         self.description = description
 
     def load(self, uri: str | None = None) -> Dataset:
-        extra = [
-            Field(item, Kind.NUMBER, optional=True) if isinstance(item, str) else item for item in self.fit_columns
-        ]
-        fields = (*self.problem.fields, self.problem.target, *extra)
+        """The data set of the table, from `uri` where one is given.
+
+        Raises
+        ------
+        SourceError
+            Where it cannot be found or read.
+        TableError
+            Where it has no rows, lacks a column, or holds what a field does not allow.
+        """
+        place = uri or self.uri
+        fields = declared_fields(self.problem, self.fit_columns)
         there = TableSchema("rows", tuple(replace(f, name=self.columns.get(f.name, f.name)) for f in fields))
-        rows = self._rename(fetch_file(uri or self.uri).read(there))
+        table = fetch_file(place).read(there)
+        present = present_fields(self.problem, self.fit_columns, table.column_names, self.columns)
+        rows = pa.table({field.name: table[self.columns.get(field.name, field.name)] for field in present})
         tables = {
             name: check_table(fetch_file(location, schema.name).read(schema), schema)
             for name, (schema, location) in self.tables.items()
         }
-        return Dataset.of_table(self.problem, rows, self.fit_columns, tables, description=self.description)
+        origin = {"uri": shown(place)}
+        return Dataset.of_table(
+            self.problem, rows, self.fit_columns, tables, description=self.description, origin=origin
+        )
 
-    def _rename(self, table: pa.Table) -> pa.Table:
-        wanted = {column: name for name, column in self.columns.items()}
-        return table.rename_columns([wanted.get(name, name) for name in table.column_names])
+    def size(self, uri: str | None = None) -> Size:
+        """The rows of the table, and the bytes of its files.
+
+        Raises
+        ------
+        SourceError
+            As of `load`.
+        """
+        return table_size(uri or self.uri)
 
 
 class FunctionSource:
@@ -118,6 +145,12 @@ class FunctionSource:
     def load(self, uri: str | None = None) -> Dataset:
         if uri is not None:
             raise SourceError(f"{uri}: this source is made by a function and is nowhere else; leave the URI out.")
+        name = f"{self.function.__module__}:{self.function.__qualname__}"
         return Dataset.of_table(
-            self.problem, arrow_table(self.function()), self.fit_columns, self.tables, description=self.description
+            self.problem,
+            arrow_table(self.function()),
+            self.fit_columns,
+            self.tables,
+            description=self.description,
+            origin={"function": name},
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabular_bento.data.columns import ARROW_TYPES
+from tabular_bento.data.hints import NOT_UTF8, hint_of_text, hint_of_type
 from tabular_bento.errors import TableError
+from tabular_bento.protocol.values import TIMES
 from tabular_bento.schema import Field, Kind
+
+_ROWS_SHOWN = 5
+"""Rows that a message names beside its example."""
+
+_NAMES_SHOWN = 20
+"""Columns that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +64,79 @@ def check_table(table: pa.Table, schema: TableSchema) -> pa.Table:
     return checked
 
 
-def refuse(table: str, column: str, values: pa.ChunkedArray, bad: pa.ChunkedArray, problem: str) -> None:
+def check_names(schema: TableSchema, names: Sequence[str], columns: Mapping[str, str] | None = None) -> None:
+    """Check that a table has each column of a schema once, before its rows are read.
+
+    Parameters
+    ----------
+    schema : TableSchema
+        The columns.
+    names : sequence of str
+        Those that the table has.
+    columns : mapping, optional
+        The table's name of each field whose name is another one.
+
+    Raises
+    ------
+    TableError
+        Where one is missing or there twice.
+    """
+    found = Counter(names)
+    for field in schema.fields:
+        wanted = (columns or {}).get(field.name, field.name)
+        if found[wanted] != 1:
+            fault = _fault(wanted, field.name, found[wanted])
+            raise TableError(f"{schema.name}.{field.name}: {fault}; the table has {_listed(names)}")
+
+
+def refuse(
+    table: str, column: str, values: pa.ChunkedArray, bad: pa.ChunkedArray, problem: str, hint: str = ""
+) -> None:
     """Raise TableError if any of the booleans `bad` is true; the example is the first of `values` so marked.
 
     Both have shape [n]; a null in `bad` counts as false.
     """
     count = pc.sum(bad).as_py() or 0
     if count:
-        row = pc.index(bad, True).as_py()
+        rows = pc.indices_nonzero(bad)[: _ROWS_SHOWN + 1].to_pylist()
         raise TableError(
             f"{table}.{column}: {count} of {len(values)} rows {problem}, "
-            f"for example {values[row].as_py()!r} in row {row} (the first is row 0)"
+            f"for example {_example(values[rows[0]])} in row {rows[0]} (the first is row 0)"
+            f"{_also(rows[1:], count - 1)}{f'. {hint}' if hint else ''}"
         )
+
+
+def _example(value: pa.Scalar) -> str:
+    try:
+        return repr(value.as_py())
+    except (OverflowError, ValueError):  # a time that Python has no number for
+        return "infinity"
+
+
+def _also(rows: Sequence[int], count: int) -> str:
+    """The rows beside the first, of which the first few are named."""
+    if not rows:
+        return ""
+    more = f" and {count - len(rows)} more" if count > len(rows) else ""
+    return f", and in row{'s' if count > 1 else ''} {', '.join(map(str, rows))}{more}"
+
+
+def _fault(wanted: str, field: str, times: int) -> str:
+    what = "the column" if wanted == field else f"the column {wanted!r}"
+    return f"{what} occurs {times} times" if times else f"{what} is missing"
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return f"{shown} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else shown
 
 
 def _check_column(table_name: str, field: Field, table: pa.Table) -> pa.ChunkedArray:
     indices = table.schema.get_all_field_indices(field.name)
     if len(indices) != 1:
-        fault = f"occurs {len(indices)} times" if indices else "is missing"
         raise TableError(
-            f"{table_name}.{field.name}: the column {fault} (all {table.num_rows} rows); "
-            f"the table has {', '.join(table.column_names)}"
+            f"{table_name}.{field.name}: {_fault(field.name, field.name, len(indices))} (all {table.num_rows} rows); "
+            f"the table has {_listed(table.column_names)}"
         )
     column = _cast(table_name, field, table.column(indices[0]))
     if not field.optional:
@@ -89,9 +151,14 @@ def _cast(table_name: str, field: Field, column: pa.ChunkedArray) -> pa.ChunkedA
     target = ARROW_TYPES[field.kind]
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if _is_text(column.type):
+        _check_utf8(table_name, field, column)
+    if field.kind in (Kind.INTEGER, Kind.BOOLEAN) and _is_text(column.type):
+        column = pc.replace_substring_regex(column, r"^([+-]?\d+)\.0*$", r"\1")
     if not _means_the_same(column.type, target):
         every_row = pa.repeat(True, len(column))
-        refuse(table_name, field.name, column, every_row, f"have type {column.type}, which is no {target}")
+        fault, hint = f"have type {column.type}, which is no {target}", hint_of_type(field.kind, column.type)
+        refuse(table_name, field.name, column, every_row, fault, hint)
     column = _nan_to_null(column)
     if pa.types.is_boolean(target) and pa.types.is_integer(column.type):
         other = pc.invert(pc.is_in(column, value_set=pa.array([0, 1], column.type)))
@@ -102,8 +169,32 @@ def _cast(table_name: str, field: Field, column: pa.ChunkedArray) -> pa.ChunkedA
         distinct = column.unique()
         misfits = distinct.filter(pa.array([not _castable(value, target) for value in distinct]))
         bad = pc.is_in(column, value_set=misfits)
-        refuse(table_name, field.name, column, bad, f"cannot be read as {target} without loss")
+        first = next((value for value in misfits.to_pylist() if isinstance(value, str)), None)
+        hint = "" if first is None else hint_of_text(field.kind, first)
+        refuse(table_name, field.name, column, bad, f"cannot be read as {target} without loss", hint)
         raise
+
+
+def _is_text(found: pa.DataType) -> bool:
+    return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
+
+
+def _check_utf8(table_name: str, field: Field, column: pa.ChunkedArray) -> None:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        pieces = column.cast(pa.large_binary())
+        bad = pa.array([value is not None and not _is_utf8(value) for value in pieces.to_pylist()])
+        refuse(table_name, field.name, pieces, bad, "are text that is not UTF-8", NOT_UTF8)
+        raise
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _nan_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -114,7 +205,7 @@ def _nan_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _means_the_same(source: pa.DataType, target: pa.DataType) -> bool:
     """Whether a cast between the types keeps the meaning; Arrow itself reads integers as times and drops zones."""
-    if pa.types.is_null(source) or pa.types.is_string(source) or pa.types.is_large_string(source):
+    if pa.types.is_null(source) or _is_text(source):
         return True
     if pa.types.is_boolean(target):
         return bool(pa.types.is_boolean(source) or pa.types.is_integer(source))
@@ -136,6 +227,10 @@ def _castable(value: pa.Scalar, target: pa.DataType) -> bool:
 
 
 def _check_range(table_name: str, field: Field, column: pa.ChunkedArray) -> None:
+    if field.kind.is_time:
+        form, numbers = TIMES[field.kind], pc.cast(column, pa.int32() if field.kind is Kind.DATE else pa.int64())
+        bad = pc.or_(pc.less(numbers, form.earliest), pc.greater(numbers, form.latest))
+        refuse(table_name, field.name, column, bad, "are before the year 1900 or after 2199")
     text = field.kind is Kind.TEXT
     low, high = (field.min_length, field.max_length) if text else (field.minimum, field.maximum)
     if low is None and high is None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tabular_bento.data.raw import _reader, fetch
+from tabular_bento.data.raw import fetch
 from tabular_bento.data.tables import TableSchema, check_table
 from tabular_bento.errors import SourceError, TableError
 from tabular_bento.schema import Field, Kind
@@ -168,12 +168,3 @@ def test_refuses_unknown_protocol() -> None:
 def test_refuses_missing_package(name: str) -> None:
     with pytest.raises(SourceError, match="there is no installed package"):
         fetch(f"package://{name}", ["trips"])
-
-
-def test_arrow_reads_memory_of_its_own() -> None:
-    """A thread of Arrow's that frees Python's memory while the interpreter ends would abort the process."""
-    content = CSV + b"x,4,2,LGA,0\n"
-    before = sys.getrefcount(content)
-    reader = _reader(content)
-    assert sys.getrefcount(content) == before
-    assert reader.read() == content
