@@ -27,8 +27,8 @@ _LINES_A_BLOCK = 64
 def read_csv(content: bytes, schema: TableSchema) -> pa.Table:
     """The columns of a schema that a CSV file has.
 
-    Where a value does not fit its column's type they are read as text, so that `check_table` can name the column and the
-    rows; where a column is missing or repeated all are read, so that a message can name those that there are.
+    Where a value does not fit its column's type they are read as text, so that `check_table` can name the column and
+    the rows; where a column is missing or repeated all are read, so that a message can name those that there are.
 
     Parameters
     ----------

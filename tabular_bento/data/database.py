@@ -275,7 +275,7 @@ def _check_form(uri: str, named_by: str) -> None:
 
 
 def _postgresql_where(uri: str) -> str:
-    """The address without user and password; host and database where it leaves them out are those of libpq's variables."""
+    """The address without user and password, with host and database of libpq's variables where it leaves them out."""
     parameters = parse_qs(uri.partition("?")[2])
     host, _, name = shown(uri).partition("://")[2].partition("/")
     host = host or next(iter(parameters.get("host", [])), "") or os.environ.get("PGHOST", "")
