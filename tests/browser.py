@@ -33,6 +33,65 @@ _INSIDE = ("file:", "data:", "blob:", "about:")
 """Addresses that need no network."""
 
 
+_CONTRAST = """(() => {
+  const rgba = (text) => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const over = ([r, g, b, a = 1], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a)];
+  const linear = (one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4;
+  const light = (colour) => {
+    const [r, g, b] = colour.map((one) => linear(one / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ratio = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+  const behind = (node) => {
+    const layers = [];
+    for (let one = node; one; one = one.parentElement) layers.push(rgba(getComputedStyle(one).backgroundColor));
+    return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255]);
+  };
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.nodeValue.trim(), node = walker.currentNode.parentElement;
+    if (!text || ["SCRIPT", "STYLE", "NOSCRIPT"].includes(node.tagName) || !node.checkVisibility()) continue;
+    const style = getComputedStyle(node), size = parseFloat(style.fontSize), drawn = node.closest("svg");
+    const ground = behind(drawn ? drawn.parentElement : node);
+    const ink = over(rgba(drawn ? style.fill : style.color), ground);
+    const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 600);
+    const found_ratio = ratio(ink, ground);
+    if (found_ratio < (large ? 3 : 4.5)) found.push(`${text.slice(0, 60)}: ${found_ratio.toFixed(2)}`);
+  }
+  return found;
+})()"""
+
+_OVERFLOW = """(() => {
+  const scrolls = (node) => node && (["auto", "scroll", "hidden"].includes(getComputedStyle(node).overflowX)
+    || node.closest("svg") || scrolls(node.parentElement));
+  return [...document.body.querySelectorAll("*")].filter((node) => {
+    const box = node.getBoundingClientRect();
+    return box.width && node.checkVisibility() && !node.matches(".skip, .hidden, .hidden *, #js-plotly-tester")
+      && (box.right > innerWidth + 0.5 || box.left < -0.5) && !scrolls(node.parentElement);
+  }).map((node) => node.cloneNode().outerHTML.slice(0, 120));
+})()"""
+
+_FOCUSED = """(() => {
+  const node = document.activeElement;
+  if (!node || node === document.body) return null;
+  const stops = window.stops = window.stops || [];
+  const number = stops.includes(node) ? stops.indexOf(node) : stops.push(node) - 1;
+  const style = getComputedStyle(node), box = node.getBoundingClientRect();
+  const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+  const inside = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+  return { number, seen: outlined && inside && box.width > 0, html: node.cloneNode().outerHTML.slice(0, 120) };
+})()"""
+
+
+_NOT_DRAWN = """[...document.querySelectorAll(".plot")]
+  .filter((one) => !one.querySelector(".trace, .heatmaplayer image, .scatterlayer, canvas"))
+  .map((one) => one.getAttribute("aria-label"))"""
+
+_STOPS = """[...document.querySelectorAll("a[href], summary, [tabindex='0']")]
+  .filter((one) => one.checkVisibility()).map((one) => one.cloneNode().outerHTML.slice(0, 120))"""
+
+
 @dataclass
 class Page:
     """An opened page: what it asked for, what went wrong in it, and a way to look at it."""
@@ -68,6 +127,33 @@ class Page:
         path.parent.mkdir(parents=True, exist_ok=True)
         picture = self.browser.send("Page.captureScreenshot", {"format": "png"}, self.session)
         path.write_bytes(base64.b64decode(picture["data"]))
+
+    def low_contrast(self) -> list[str]:
+        """Texts whose contrast with what is behind them is below that of WCAG 2 AA, each with its ratio.
+
+        It must be 4.5, or 3 for text of 24 px, or of 18.66 px in bold. Texts of charts are measured too.
+        """
+        return list(self.value(_CONTRAST))
+
+    def wider_than_its_box(self) -> list[str]:
+        """Elements that stand out of the page on the right or left, but for those in a box that scrolls."""
+        return list(self.value(_OVERFLOW))
+
+    def tab_stops(self, most: int = 200) -> list[str]:
+        """What the Tab key reaches from the start of the page, in order, as the elements' HTML without their content.
+
+        Fails where an element that has the focus does not show it.
+        """
+        self.value("document.activeElement.blur()")
+        found: list[str] = []
+        for _ in range(most):
+            self.press("Tab")
+            stop = self.value(_FOCUSED)
+            if stop is None or stop["number"] < len(found):
+                return found
+            assert stop["seen"], f"focus is not shown: {stop['html']}"
+            found.append(stop["html"])
+        raise AssertionError(f"more than {most} elements take the focus")
 
     def press(self, key: str) -> None:
         """Press and release a key that is named as in KeyboardEvent.key."""
@@ -112,7 +198,8 @@ class Browser:
         width, height = size
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
         self.send("Emulation.setDeviceMetricsOverride", metrics, session)
-        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        media = {"features": [{"name": name, "value": value} for name, value in wanted.items()]}
         self.send("Emulation.setEmulatedMedia", media, session)
         self.send("Page.navigate", {"url": path.resolve().as_uri()}, session)
         page.wait_for("document.readyState === 'complete' && " + _READY)
@@ -139,6 +226,30 @@ class Browser:
             page.errors.append(str(given["args"]))
         elif method == "Log.entryAdded" and given["entry"]["level"] in ("error", "warning"):
             page.errors.append(str(given["entry"]["text"]))
+
+
+def faults(opened: Browser, path: Path) -> list[str]:
+    """What is wrong with a page in windows of a laptop and of a phone, light and dark, with all of its sections open.
+
+    Nothing may be fetched, no error may occur, every chart must be drawn, nothing may be wider than the window, all
+    text must have contrast, and the keyboard must reach every link, section and table that scrolls.
+    """
+    found: list[str] = []
+    for size in (LAPTOP, PHONE):
+        for scheme in SCHEMES:
+            page = opened.open(path, size, scheme)
+            page.value("document.querySelectorAll('details:not(.embedded)').forEach((one) => { one.open = true; })")
+            wrong = [f"fetched {address}" for address in page.fetched] + page.errors
+            wrong += [f"not drawn: {label}" for label in page.value(_NOT_DRAWN)]
+            wrong += [f"contrast: {text}" for text in page.low_contrast()]
+            wrong += [f"too wide: {element}" for element in page.wider_than_its_box()]
+            if page.value("document.documentElement.scrollWidth") != size[0]:
+                wrong.append("the page scrolls sideways")
+            if scheme == SCHEMES[0]:
+                reached, stops = page.tab_stops(), page.value(_STOPS)
+                wrong += [f"not reached by Tab: {stop}" for stop in stops if stop not in reached]
+            found += [f"{path.name} at {size[0]} px, {scheme}: {one}" for one in wrong]
+    return found
 
 
 def embedded(text: str, name: str = "evidently-page") -> str:

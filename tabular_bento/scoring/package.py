@@ -12,7 +12,7 @@
 | `error_model.ubj` | what error to expect of a row, for monitoring alone |
 | `metrics.json` | metrics with intervals, beside the baselines |
 | `provenance.json` | when and from what it was made: data fingerprint, split, commit, library versions |
-| `training_report.html` | Evidently's report of the test part |
+| `training_report.html` | the report of the training, with Evidently's of the test part |
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class TrainingConfig(BaseModel):
     within: float | None = Field(default=None, gt=0)
     """Size of an error, in the target's unit; the metric `within` is the share of errors up to it."""
     report: bool = True
-    """Whether the package holds a report of the test part, which Evidently makes."""
+    """Whether the package holds a report, an HTML page of the test part."""
     split: Split = Split()
     """The parts: months of the event time, or shares of the rows."""
     gate: dict[str, float] = {}

@@ -1,42 +1,304 @@
-"""The training report: Evidently's regression preset on a sample of the test part against the validation part."""
+"""The training report: what was trained on what, how good it is beside the baselines, and where it is wrong."""
 
 from __future__ import annotations
 
-import warnings
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tabular_bento.data import Dataset
+from tabular_bento.evaluation.evaluators import NAIVE, Evaluator, evaluator_of, higher_is_better, metric_title
+from tabular_bento.evaluation.metrics import block_bootstrap, blocks_of
+from tabular_bento.pages import charts
+from tabular_bento.pages.missing import undeclared
+from tabular_bento.pages.training import Chart, Table, Tone, TrainingPage
+from tabular_bento.scoring.package import PROFILE_FILE
+from tabular_bento.traffic.schema import feature_column
+from tabular_bento.training.diagnostics import charts_of
+from tabular_bento.training.gate import RATIO
 from tabular_bento.training.pipeline import TrainedModel
 
-if TYPE_CHECKING:
-    import pandas as pd
+TEST = "test"
 
-SAMPLE = 5_000
-"""Rows of each part that are drawn; the metrics in the package are of all rows."""
+_IMPORTANT = 10
+"""Features of the chart of importance."""
+
+_SEGMENTS = 7
+"""Values of each segment in the chart, those of the most rows."""
+
+_LISTED = 30
+"""Values of each segment in the table."""
+
+_USES = {
+    "train": "fitting",
+    "validation": "measuring, and the model of errors",
+    "calibration": "the model of errors",
+    TEST: "measuring, and the gate",
+}
 
 
 def write_report(model: TrainedModel, path: Path) -> None:
-    """Write the report as one self-contained HTML page."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from evidently import DataDefinition, Dataset, Regression, Report
-        from evidently.presets import RegressionPreset
+    """Write the report as one HTML page that needs no network.
 
-        definition = DataDefinition(
-            regression=[Regression(target="label", prediction="prediction")],
-            numerical_columns=["label", "prediction"],
-        )
-        parts = {name: Dataset.from_pandas(_sample(model, name), definition) for name in ("test", "validation")}
-        snapshot = Report([RegressionPreset()]).run(parts["test"], parts["validation"])
-        snapshot.save_html(str(path))
+    The importance of the features is that of the profile beside it, where there is one.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        The model.
+    path : Path
+        The file, in the folder of the package.
+    """
+    path.write_text(report_of(model, _importance(path.with_name(PROFILE_FILE), model)).to_html(), encoding="utf-8")
 
 
-def _sample(model: TrainedModel, part: str) -> pd.DataFrame:
-    import pandas as pd
+def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingPage:
+    """All that the page shows; a failure of Evidently leaves out its part alone.
 
-    rows = model.parts[part]
-    size = min(SAMPLE, len(rows))
-    chosen = np.random.default_rng(model.config.seed).choice(len(rows), size, replace=False)
-    return pd.DataFrame({"label": rows.target[chosen], "prediction": model.predictions[part].value[chosen]})
+    Parameters
+    ----------
+    model : TrainedModel
+        The model.
+    importance : mapping
+        Share of each feature in changing the predictions, by its name; empty where it is not known.
+    """
+    problem, evaluator = model.problem, evaluator_of(model.problem.task)
+    document = model.document()
+    measured, title = document["metrics"][TEST], metric_title(evaluator.primary)
+    value, ratio = measured[evaluator.primary], document[RATIO + NAIVE]
+    unit = f" {problem.task.target.unit}" if evaluator.in_target_unit and problem.task.target.unit else ""
+    interval = measured.get(f"{evaluator.primary}_interval")
+    beside = "" if ratio is None else f", {ratio:.3f} of the naive baseline's"
+    bounds = f" ({interval[0]:.4g} to {interval[1]:.4g})" if interval else ""
+    missing = undeclared(problem, "training")
+    segments = list(_segments(model, evaluator))
+    if not importance:
+        missing.append("No importance of features: it is not in the package.")
+    plots = _plots(model, missing)
+    test = model.parts[TEST]
+    return TrainingPage(
+        problem=problem.name,
+        headline=f"{title} {value:.4g}{unit}",
+        message=f"{bounds.strip()}{beside}".strip(", "),
+        about=_about(model),
+        tone=_tone(ratio, model.warnings),
+        baselines=_baselines(evaluator, document, unit),
+        predictions=charts_of(
+            problem.task, model.predictions[TEST].outputs, evaluator.codes(test.target), model.config.seed
+        ),
+        importance=_importance_chart(importance),
+        segments=_segments_chart(segments, title, unit, value),
+        tables=[
+            _metrics(evaluator, document),
+            *_segments_tables(segments, title),
+            _parts(model),
+            _settings(model),
+        ],
+        warnings=model.warnings,
+        missing=missing,
+        plots=plots,
+        made_at=datetime.now(UTC),
+    )
+
+
+def _about(model: TrainedModel) -> str:
+    features = len(model.problem.feature_names) - len(model.config.withheld)
+    train, test = model.parts["train"], model.parts[TEST]
+    described = f" Data: {model.dataset.description}." if model.dataset.description else ""
+    return (
+        f"{model.predictor.runner.kind} on {features:,} features, trained on {len(train):,} rows{_days(train)}, "
+        f"measured on the {len(test):,} rows of the test part{_days(test)}, which had no part in it.{described}"
+    )
+
+
+def _tone(ratio: float | None, warnings: list[str]) -> Tone:
+    if ratio is not None and ratio >= 1:
+        return "alarm"
+    return "warning" if warnings else "neutral" if ratio is None else "good"
+
+
+def _baselines(evaluator: Evaluator, document: Mapping[str, Any], unit: str) -> Chart:
+    """The main metric of the model beside those of the baselines."""
+    metric = evaluator.primary
+    measured = {"model": document["metrics"][TEST]}
+    measured |= {name.replace("_", " "): parts[TEST] for name, parts in document["baselines"].items()}
+    rows = []
+    for name, values in measured.items():
+        low, high = values.get(f"{metric}_interval") or (None, None)
+        if values[metric] is not None:
+            rows.append(charts.Interval(name, values[metric], low, high, hollow=name != "model"))
+    title = metric_title(metric)
+    shown = ", ".join(f"{row.name} {row.value:.4g}" for row in rows)
+    order = "more" if higher_is_better(metric) else "less"
+    return Chart(
+        f"{title} beside the baselines",
+        f"{title} with 95 % intervals: {shown}",
+        charts.intervals(rows, f"{title}{f', {unit.strip()}' if unit else ''}; {order} is better"),
+        "95 % intervals",
+    )
+
+
+def _importance(profile: Path, model: TrainedModel) -> dict[str, float]:
+    if not profile.is_file():
+        return {}
+    columns = json.loads(profile.read_text(encoding="utf-8"))["columns"]
+    names = {name: columns.get(feature_column(name), {}) for name in model.problem.feature_names}
+    return {name: float(column["importance"]) for name, column in names.items() if "importance" in column}
+
+
+def _importance_chart(importance: Mapping[str, float]) -> Chart | None:
+    if not importance:
+        return None
+    ordered = sorted(importance.items(), key=lambda item: -item[1])
+    first = ordered[:_IMPORTANT]
+    rest = sum(share for _, share in ordered[_IMPORTANT:])
+    more = f"; the other {len(ordered) - len(first)} make {rest:.0%}" if len(ordered) > len(first) else ""
+    shown = ", ".join(f"{name} {share:.0%}" for name, share in first[:3])
+    return Chart(
+        "Importance of features",
+        f"Share of the features in changing the predictions when they are shuffled: first {shown}",
+        charts.bars([name for name, _ in first], [share for _, share in first], f"share of all{more}", percent=True),
+        "how much predictions change when it is shuffled",
+        height=280,
+    )
+
+
+def _segments(
+    model: TrainedModel, evaluator: Evaluator
+) -> Iterator[tuple[str, list[tuple[str, int, charts.Interval]]]]:
+    """The main metric on the rows of the test part of each value of each segment, the values of the most rows first."""
+    test, config = model.parts[TEST], model.config
+    losses = evaluator.row_losses(model.predictions[TEST].outputs, evaluator.codes(test.target))[:, 0]
+    blocks = blocks_of(model.problem.declaration, test.columns)
+
+    def level(means: NDArray[np.float64]) -> NDArray[np.float64]:
+        return evaluator.level(np.stack([means, means], axis=-1))[..., 0]
+
+    for field in model.problem.segments:
+        values = np.array([_text(value) for value in test.columns[field].tolist()], dtype=object)
+        found = []
+        for value, count in Counter(values.tolist()).most_common(_LISTED):
+            chosen = values == value
+            interval = block_bootstrap(losses[chosen], blocks[chosen], level, config.resamples, config.seed)
+            measured = float(level(losses[chosen].mean()[None])[0])
+            found.append((value, count, charts.Interval(value, measured, *(interval or (None, None)))))
+        yield field, found
+
+
+def _segments_chart(
+    segments: list[tuple[str, list[tuple[str, int, charts.Interval]]]], title: str, unit: str, overall: float
+) -> Chart | None:
+    rows = [
+        charts.Interval(f"{field} {value}", one.value, one.low, one.high)
+        for field, found in segments
+        for value, _, one in found[:_SEGMENTS]
+    ]
+    if not rows:
+        return None
+    worst = max(rows, key=lambda row: row.value)
+    return Chart(
+        f"{title} by segment",
+        f"{title} of the values of the most rows; the highest is {worst.value:.4g}, of {worst.name}",
+        charts.intervals(rows, f"{title}{f', {unit.strip()}' if unit else ''}; dotted: all rows", zero=overall),
+        "95 % intervals; the values of the most rows",
+        height=max(120 + 14 * len(rows), 280),
+    )
+
+
+def _segments_tables(segments: list[tuple[str, list[tuple[str, int, charts.Interval]]]], title: str) -> Iterator[Table]:
+    for field, found in segments:
+        rows = [
+            [value, f"{count:,}", f"{one.value:.4g}", "-" if one.low is None else f"{one.low:.4g} to {one.high:.4g}"]
+            for value, count, one in found
+        ]
+        yield Table(f"By {field}", [field, "rows", title, "95 %"], rows)
+
+
+def _metrics(evaluator: Evaluator, document: Mapping[str, Any]) -> Table:
+    """Metrics of each evaluated part: the model's, then the baselines'."""
+    rows = [
+        (f"{name.replace('_', ' ')}, {part}", values)
+        for part, measured in sorted(document["metrics"].items())
+        for name, values in {
+            "model": measured,
+            **{baseline: parts[part] for baseline, parts in document["baselines"].items()},
+        }.items()
+    ]
+    names = [
+        name for name in evaluator.metrics if name != "n" and any(values.get(name) is not None for _, values in rows)
+    ]
+    cells = [
+        [heading, f"{values['n']:,}", *(_cell(values.get(name), values.get(f"{name}_interval")) for name in names)]
+        for heading, values in rows
+    ]
+    return Table("Metrics, with 95 % intervals", ["", "rows", *map(metric_title, names)], cells)
+
+
+def _cell(value: float | None, interval: list[float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" + (f" ({interval[0]:.4g} to {interval[1]:.4g})" if interval else "")
+
+
+def _parts(model: TrainedModel) -> Table:
+    """The parts of the data, and the rows that are in none."""
+    labelled = int(model.dataset.labelled.sum())
+    rows = [[name, f"{len(part):,}", _range(part), _USES.get(name, "")] for name, part in model.parts.items()]
+    others = (
+        ("without a label", len(model.dataset) - labelled),
+        ("in no part", labelled - sum(map(len, model.parts.values()))),
+    )
+    rows += [[what, f"{count:,}", "", "left out"] for what, count in others if count]
+    return Table("Parts of the data", ["part", "rows", "days", "used for"], rows, 1, 2)
+
+
+def _settings(model: TrainedModel) -> Table:
+    config = model.config
+    rows = [
+        ["runner", config.runner],
+        ["seed", str(config.seed)],
+        ["folds", f"{model.folds}{', by month' if config.folds == 'month' else ''}"],
+    ]
+    if config.withheld:
+        rows.append(["withheld features", ", ".join(config.withheld)])
+    rows += [[name, f"{value}"] for name, value in config.runner_parameters.model_dump(mode="json").items()]
+    rows += [[f"gate: {name}", f"{limit:g}"] for name, limit in config.gate.items()]
+    return Table("Settings", ["setting", "value"], rows, 2)
+
+
+def _plots(model: TrainedModel, missing: list[str]) -> str | None:
+    """Evidently's page; where it fails, `missing` says why."""
+    from tabular_bento.training import evidently
+
+    try:
+        return evidently.plot(model)
+    except Exception as error:  # whatever happens there, the model and its metrics stand
+        reason = (str(error).splitlines() or [""])[0]
+        missing.append(f"No report of Evidently: {type(error).__name__}: {reason}.")
+        return None
+
+
+def _days(part: Dataset) -> str:
+    found = _range(part)
+    return f" from {found}" if found else ""
+
+
+def _range(part: Dataset) -> str:
+    """The first and the last day of a part; empty where its rows have none."""
+    days = part.event_days
+    if days is None or not len(days):
+        return ""
+    first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), days.max()))
+    return f"{first.day} {first:%B %Y} to {last.day} {last:%B %Y}"
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:
+        return "missing"
+    return f"{value:g}" if isinstance(value, float) else str(value)

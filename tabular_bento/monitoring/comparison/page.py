@@ -179,7 +179,7 @@ def _daily(result: CompareResult) -> charts.Figure | None:
     days = [f"{day.day:%Y-%m-%d}" for day in result.days]
     labels = [f"({day.labels:,} labels)" for day in result.days]
     lines = [
-        charts.Line("baseline", days, [day.baseline_rmse for day in result.days], None, None, charts.REFERENCE, True),
+        charts.Line("baseline", days, [day.baseline_rmse for day in result.days], colour=charts.REFERENCE, dash="dash"),
         charts.Line("candidate", days, [day.candidate_rmse for day in result.days], text=labels),
     ]
     return charts.series(lines, title=f"RMSE, {result.unit}" if result.unit else "RMSE")

@@ -16,6 +16,7 @@ from tabular_bento.monitoring.drift.performance import duration
 from tabular_bento.monitoring.drift.result import Column, DriftResult, Errors, Labels, Verdict
 from tabular_bento.monitoring.drift.verdict import SMALL_KINDS
 from tabular_bento.pages import charts, compressed, render
+from tabular_bento.pages.histograms import histograms
 
 TONES: dict[Verdict, str] = {
     "no_drift": "good",
@@ -165,7 +166,7 @@ def _shown(column: Column) -> dict[str, Any]:
     """A column of the first screen, with its histogram."""
     found = column.histogram
     assert found is not None
-    figure = charts.histograms(
+    figure = histograms(
         ["missing", "other", *found.bins[ASIDE:]],
         found.reference,
         found.window,
@@ -313,7 +314,7 @@ def _trend(history: Sequence[Entry], share: float | None, ratio: float | None) -
     x = [entry.start.isoformat() for entry in history]
     rmse = charts.Line("of due labels", x, [entry.rmse for entry in history])
     estimated = charts.Line(
-        "estimated without labels", x, [entry.estimated_rmse for entry in history], colour=charts.THIRD, dashed=True
+        "estimated without labels", x, [entry.estimated_rmse for entry in history], colour=charts.THIRD, dash="dash"
     )
     wanted: list[tuple[str, list[charts.Line], float | None, bool]] = [
         ("RMSE", [rmse, estimated], None, False),

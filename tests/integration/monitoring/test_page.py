@@ -222,11 +222,11 @@ def test_the_folder_of_runs_is_a_site(july_log: Path, tmp_path: Path) -> None:
     folders = sorted(path.name for path in (out / RUNS).iterdir() if path.is_dir())
     assert [name[:10] for name in folders] == ["2013-07-08", "2013-07-15"]
     text = (out / INDEX_FILE).read_text()
-    links = re.findall(r'<th scope="row"><a href="([^"]+)"', text)
+    links = re.findall(r'<th scope="row" class="window"><a href="([^"]+)"', text)
     assert links == [f"{RUNS}/{name}/{REPORT_FILE}" for name in reversed(folders)]
     assert (out / links[0]).read_text() == (out / REPORT_FILE).read_text()
     assert strict((out / links[0]).with_name(RESULT_FILE).read_text())["format"] == 5
-    assert text.count('<tr><th scope="row">') == 3, "a window whose report is gone is listed"
+    assert text.count('<tr><th scope="row" class="window">') == 3, "a window whose report is gone is listed"
     with browser() as opened:
         for size in (LAPTOP, PHONE):
             seen = opened.open(out / INDEX_FILE, size)

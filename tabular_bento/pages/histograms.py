@@ -1,0 +1,197 @@
+"""Histograms of two distributions, one over the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from tabular_bento.pages.drawing import REFERENCE, WINDOW, Figure, plain, short
+
+_LONGEST_LABEL = 14
+
+_VISIBLE = 0.005
+"""Share below which a bin that is no part of the scale is left out."""
+
+_NEEDLE, _FLAT = 0.008, 4.0
+"""Width of a bin, as a share of the scale, that is a line at best; and how many times as high as others it may be."""
+
+_DAY = 86_400_000.0
+"""Milliseconds, which are Plotly's unit of time."""
+
+
+def histograms(
+    bins: Sequence[str],
+    reference: Sequence[float],
+    window: Sequence[float],
+    edges: Sequence[float] | None = None,
+    aside: int = 0,
+    names: tuple[str, str] = ("reference", "window"),
+    dates: bool = False,
+) -> Figure:
+    """Two distributions over the same bins, one over the other, each as shares of its own rows.
+
+    Parameters
+    ----------
+    bins : sequence of str
+        What each bin holds.
+    reference, window : sequence of float
+        Rows by bin, in the order of `bins`.
+    edges : sequence of float, optional
+        Of the bins beyond the first `aside`, where they are intervals of numbers: bars are as wide as their interval,
+        and as high as their share in proportion to it. Where one bin is too narrow for that, all are equally wide.
+    aside : int
+        The number of first bins that are no part of the scale, such as missing values: they are drawn apart, on the
+        left, and left out where they are empty.
+    names : tuple of str
+        Of the two distributions.
+    dates : bool
+        Whether the edges are days since 1970.
+    """
+    shares = [_shares(reference), _shares(window)]
+    first = [i for i in range(aside) if max(one[i] for one in shares) >= _VISIBLE]
+    rest = range(aside, len(bins))
+    if edges is None or _has_needle(edges, [one[aside:] for one in shares]):
+        return _bars([bins[i] for i in (*first, *rest)], [[one[i] for i in (*first, *rest)] for one in shares], names)
+    scale = _DAY if dates else 1.0
+    figure = _densities(
+        [edge * scale for edge in edges],
+        [bins[i] for i in rest],
+        [[one[i] for i in rest] for one in shares],
+        [bins[i] for i in first],
+        [[one[i] for i in first] for one in shares],
+        names,
+    )
+    if dates:
+        figure["layout"]["xaxis"]["type"] = "date"
+    return figure
+
+
+def _bars(labels: Sequence[str], shares: Sequence[Sequence[float]], names: tuple[str, str]) -> Figure:
+    positions = list(range(len(labels)))
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": positions,
+            "y": list(values),
+            "width": width,
+            "customdata": list(labels),
+            "marker": style,
+            "hovertemplate": f"%{{customdata}}: %{{y:.1%}}<extra>{plain(name)}</extra>",
+        }
+        for name, values, style, width in zip(names, shares, _styles(), (0.86, 0.56), strict=True)
+    ]
+    step = max(1, math.ceil(len(labels) / 10))
+    shown = positions[::step]
+    axis = {
+        "tickmode": "array",
+        "tickvals": shown,
+        "ticktext": [short(labels[i], _LONGEST_LABEL) for i in shown],
+        "showgrid": False,
+        "range": [-0.6, len(labels) - 0.4],
+        "fixedrange": True,
+    }
+    return {"data": data, "layout": {"barmode": "overlay", "xaxis": axis, "yaxis": {"tickformat": ".2~p"}}}
+
+
+def _densities(
+    edges: Sequence[float],
+    labels: Sequence[str],
+    shares: Sequence[Sequence[float]],
+    aside: Sequence[str],
+    shares_aside: Sequence[Sequence[float]],
+    names: tuple[str, str],
+) -> Figure:
+    """Histograms on a scale of numbers, whose first and last bins may be open; others on an axis of their own."""
+    low, high = _ends(edges)
+    spans = [(max(a, low), min(b, high)) for a, b in pairwise(edges)]
+    kept = [i for i, (a, b) in enumerate(spans) if b > a]
+    data: list[dict[str, Any]] = []
+    for name, values, style in zip(names, shares, _styles(), strict=True):
+        data.append(
+            {
+                "type": "bar",
+                "name": name,
+                "x": [(spans[i][0] + spans[i][1]) / 2 for i in kept],
+                "width": [spans[i][1] - spans[i][0] for i in kept],
+                "y": [values[i] / (spans[i][1] - spans[i][0]) for i in kept],
+                "customdata": [[labels[i], values[i]] for i in kept],
+                "marker": style,
+                "hovertemplate": f"%{{customdata[0]}}: %{{customdata[1]:.1%}}<extra>{plain(name)}</extra>",
+            }
+        )
+    layout: Figure = {
+        "barmode": "overlay",
+        "bargap": 0,
+        "xaxis": {"range": [low, high], "showgrid": False, "fixedrange": True},
+        "yaxis": {"showticklabels": False, "showgrid": False, "rangemode": "tozero"},
+    }
+    if aside:
+        width = min(0.15 * len(aside), 0.4)
+        layout["xaxis"]["domain"] = [width + 0.1, 1]
+        layout["yaxis"]["anchor"] = "x"
+        layout["xaxis2"] = {
+            "domain": [0, width],
+            "anchor": "y2",
+            "tickmode": "array",
+            "tickvals": list(range(len(aside))),
+            "ticktext": [short(label, _LONGEST_LABEL) for label in aside],
+            "tickangle": 0,
+            "showgrid": False,
+            "fixedrange": True,
+        }
+        layout["yaxis2"] = {"anchor": "x2", "tickformat": ".2~p", "rangemode": "tozero", "nticks": 4}
+        for name, values, style, size in zip(names, shares_aside, _styles(), (0.86, 0.56), strict=True):
+            data.append(
+                {
+                    "type": "bar",
+                    "name": name,
+                    "x": list(range(len(aside))),
+                    "y": list(values),
+                    "width": size,
+                    "xaxis": "x2",
+                    "yaxis": "y2",
+                    "customdata": list(aside),
+                    "marker": style,
+                    "showlegend": False,
+                    "hovertemplate": f"%{{customdata}}: %{{y:.1%}}<extra>{plain(name)}</extra>",
+                }
+            )
+    return {"data": data, "layout": layout}
+
+
+def _has_needle(edges: Sequence[float], shares: Sequence[Sequence[float]]) -> bool:
+    """Whether a bin that is too narrow to be seen would be so high that all others are flat."""
+    low, high = _ends(edges)
+    needles, others = [0.0], [0.0]
+    for bin_, (a, b) in enumerate(pairwise(edges)):
+        width = min(b, high) - max(a, low)
+        if width > 0:
+            highest = max(one[bin_] for one in shares) / width
+            (needles if width < (high - low) * _NEEDLE else others).append(highest)
+    return max(needles) > _FLAT * max(others)
+
+
+def _ends(edges: Sequence[float]) -> tuple[float, float]:
+    """Where the scale begins and ends: an open bin, or one that is many times as wide as its neighbours, is cut."""
+    inner = [edge for edge in edges if math.isfinite(edge)]
+    if len(inner) < 4:
+        width = (inner[-1] - inner[0]) or abs(inner[0]) or 1.0 if inner else 1.0
+        return (inner[0] - 0.05 * width, inner[-1] + 0.05 * width) if inner else (0.0, 1.0)
+    span = inner[-2] - inner[1]
+    reach = 0.35 * span or 1.0
+    return max(inner[0], inner[1] - reach), min(inner[-1], inner[-2] + reach)
+
+
+def _styles() -> list[dict[str, Any]]:
+    return [
+        {"color": "var(--reference-fill)", "line": {"color": REFERENCE, "width": 1}},
+        {"color": "var(--window-fill)", "line": {"color": WINDOW, "width": 1.5}},
+    ]
+
+
+def _shares(counts: Sequence[float]) -> list[float]:
+    total = sum(counts)
+    return [count / total if total else 0.0 for count in counts]
