@@ -12,6 +12,8 @@ from tabular_bento.data.splits import Split
 from tabular_bento.errors import ConfigError
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.runners import Parameters, kinds, runner_class
+from tabular_bento.tasks import Classification
+from tabular_bento.training.calibrating import Method
 from tabular_bento.training.gate import limit_of
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -40,6 +42,13 @@ class TrainingConfig(BaseModel):
     """Bootstrap resamples behind each interval."""
     within: float | None = Field(default=None, gt=0)
     """Size of an error, in the target's unit; the metric `within` is the share of errors up to it."""
+    class_weight: Literal["balanced"] | dict[str, float] | None = None
+    """Weight of the rows of each class in fitting: a table by class, or `balanced`, as if all were as frequent. It
+    moves the probabilities; `calibration` moves them back."""
+    calibration: Method = "none"
+    """How probabilities are calibrated on the calibration part: `none`, `platt` or `isotonic`."""
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    """Probability from which the positive class of two is predicted."""
     report: bool = True
     """Whether the package holds a report, an HTML page of the test part."""
     split: Split = Split()
@@ -63,6 +72,16 @@ class TrainingConfig(BaseModel):
             raise ValueError("there must be at least 2")
         return folds
 
+    @field_validator("class_weight")
+    @classmethod
+    def _check_class_weight(
+        cls, weights: Literal["balanced"] | dict[str, float] | None
+    ) -> Literal["balanced"] | dict[str, float] | None:
+        for name, weight in weights.items() if isinstance(weights, dict) else ():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"the weight of {name!r} is {weight:g}; it must be a number from 0")
+        return weights
+
     @field_validator("gate")
     @classmethod
     def _check_gate(cls, gate: dict[str, float]) -> dict[str, float]:
@@ -81,8 +100,10 @@ class TrainingConfig(BaseModel):
         Raises
         ------
         ConfigError
-            Where a setting names a feature that the problem does not have, or asks for an event time.
+            Where a setting names a feature or a class that the problem does not have, asks for an event time, or is of
+            another kind of task.
         """
+        self._check_task(problem)
         names = problem.feature_names
         if unknown := sorted(set(self.withheld) - set(names)):
             raise ConfigError(f"withheld: there is no feature {unknown[0]!r}; there are {', '.join(names)}")
@@ -91,6 +112,26 @@ class TrainingConfig(BaseModel):
         if problem.event_time is None and (self.folds == "month" or self.split.by_months):
             what = "folds" if self.folds == "month" else "split"
             raise ConfigError(f"{what}: months are those of the event time, and the problem has none")
+
+    def _check_task(self, problem: Problem | Declaration) -> None:
+        task = problem.task
+        if not isinstance(task, Classification):
+            given = {"class_weight": self.class_weight is not None, "calibration": self.calibration != "none"}
+            for name in [name for name, is_set in given.items() if is_set]:
+                raise ConfigError(f"{name}: it is of classes, and the task is a {task.kind}")
+        names = task.class_names if isinstance(task, Classification) else ()
+        if isinstance(self.class_weight, dict):
+            if unknown := sorted(set(self.class_weight) - set(names)):
+                raise ConfigError(f"class_weight: there is no class {unknown[0]!r}; there are {', '.join(names)}")
+            if not any(self.class_weight.get(name, 1.0) for name in names):
+                raise ConfigError("class_weight: no class has a weight above 0")
+        if self.threshold != 0.5 and len(names) != 2:
+            raise ConfigError(f"threshold: it is of two classes, and the task is a {task.kind}")
+        if self.calibration != "none" and self.split.calibration in (None, 0):
+            raise ConfigError(
+                f'calibration: "{self.calibration}" needs rows of its own: give split.calibration some, such as 0.1, '
+                'or set calibration = "none"'
+            )
 
 
 def load_config(*paths: Path, problem: Problem | Declaration | None = None, **overrides: Any) -> TrainingConfig:

@@ -11,13 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabular_bento.data import Dataset
-from tabular_bento.errors import TrainingError
+from tabular_bento.errors import DataError, TrainingError
 from tabular_bento.evaluation.evaluators import NAIVE, Metrics, Outputs, evaluator_of
 from tabular_bento.evaluation.metrics import blocks_of
 from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.runners import runner_class
+from tabular_bento.training.classes import (
+    absent_classes,
+    calibrated,
+    check_calibration_part,
+    class_weights,
+    threshold_of,
+)
 from tabular_bento.training.config import TrainingConfig
 from tabular_bento.training.folds import folds_of, out_of_fold
 from tabular_bento.training.gate import RATIO, check_gate, check_names
@@ -36,7 +43,7 @@ class TrainedModel:
     config : TrainingConfig
         The settings.
     predictor : Predictor
-        Extractor and runner.
+        Extractor, runner and calibration.
     dataset : Dataset
         All rows, with the parts of the split.
     parts : dict of Dataset
@@ -50,7 +57,7 @@ class TrainedModel:
     baselines : dict
         Metrics by baseline and evaluated part.
     warnings : list of str
-        Of the gate.
+        Of the gate and of the labels.
     """
 
     problem: Problem
@@ -101,9 +108,12 @@ def train(
     ConfigError
         For settings that do not fit the problem.
     DataError
-        Where a part of the split is empty, or a look-up needs what the data set does not have.
+        Where a part of the split is empty, a label is no class of the problem, or a look-up needs what the data set
+        does not have.
     GateError
         For a model that must not be saved.
+    TrainingError
+        Where there is too little to learn from, or to calibrate by.
     """
     config = config or TrainingConfig()
     config.check(problem)
@@ -114,18 +124,20 @@ def train(
         raise TrainingError(f"The runner {config.runner!r} takes {runner_type.takes}; training gives it the matrix.")
     dataset = dataset.split(config.split)
     parts = {name: dataset.part(name) for name in dataset.parts}
-    train_part = parts["train"]
+    train_part, y = parts["train"], _learnt(parts)
+    check_calibration_part(parts["calibration"], config.calibration)
 
     step("features")
     extractor = Extractor.fit(problem.fields, problem.features, [train_part.fit_data], train_part.tables)
     step("features out of fold")
     fold = folds_of(train_part, config.folds, config.seed)
     X = out_of_fold(problem, train_part, fold, extractor.state.vocabularies)
-    y = train_part.residual
     step(f"fitting {config.runner}")
     shown = without(X, problem.feature_names, config.withheld)
-    runner = runner_type.fit(shown, y, parameters, problem.task, config.seed)
-    predictor = Predictor(problem, extractor, runner)
+    weights = class_weights(config.class_weight, problem.task, y)
+    given = {} if weights is None else {"weights": weights}
+    runner = runner_type.fit(shown, y, parameters, problem.task, config.seed, **given)
+    predictor = calibrated(Predictor(problem, extractor, runner), parts["calibration"], config)
 
     step("measuring")
     predictions = {name: predictor.predict_columns(part.columns) for name, part in parts.items()}
@@ -133,11 +145,13 @@ def train(
     metrics = {name: _measure(problem, config, parts[name], predictions[name].outputs) for name in EVALUATED}
     baselines = {
         baseline: {
-            name: _measure(problem, config, parts[name], _decoded(parts[name], raw)) for name, raw in scores.items()
+            name: _measure(problem, config, parts[name], _decoded(config, parts[name], raw))
+            for name, raw in scores.items()
         }
         for baseline, scores in evaluator.baselines(problem.declaration, X, y, features).items()
     }
     warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
+    warnings += absent_classes(problem.task, parts)
     number = int(fold.max()) + 1
     return TrainedModel(problem, config, predictor, dataset, parts, number, predictions, metrics, baselines, warnings)
 
@@ -165,19 +179,31 @@ def ratios(
     return found
 
 
-def plain(values: dict[str, Any]) -> dict[str, Any]:
+def plain(value: Any) -> Any:
     """Metrics as JSON values: NaN, which is not known, becomes null."""
-    return {name: _json(value) for name, value in values.items()}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(value)
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _decoded(part: Dataset, raw: NDArray[np.float64]) -> Outputs:
-    return part.problem.task.decode(raw, part.offset)
+def _learnt(parts: Mapping[str, Dataset]) -> NDArray[np.float64]:
+    """What the runner learns, after a look at the labels of all parts."""
+    try:
+        encoded = {name: part.residual for name, part in parts.items()}
+    except ValueError as error:
+        raise DataError(f"The data set has a label that the problem does not declare: {error}.") from error
+    try:
+        next(iter(parts.values())).problem.task.check_learnable(encoded["train"])
+    except ValueError as error:
+        raise TrainingError(f"The training part cannot be learnt from: {error}.") from error
+    return encoded["train"]
+
+
+def _decoded(config: TrainingConfig, part: Dataset, raw: NDArray[np.float64]) -> Outputs:
+    """Outputs of a baseline, with the same decision threshold as the model."""
+    return part.problem.task.decode(raw, part.offset, threshold_of(config))
 
 
 def _measure(problem: Problem, config: TrainingConfig, part: Dataset, outputs: Outputs) -> Metrics:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tabular_bento import __version__
-from tabular_bento.evaluation.error_model import learn_error_model, spread
+from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.calibration import error_spread, usual_ratios
-from tabular_bento.evaluation.reference.profile import importance, naive_baseline, profile, reference_rows
+from tabular_bento.evaluation.reference.estimators import Unseen, learn_estimate
+from tabular_bento.evaluation.reference.profile import importance, profile, reference_rows
 from tabular_bento.features import Row
 from tabular_bento.features.clock import DAY
 from tabular_bento.features.columns import rows_of
 from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import (
-    ERROR_MODEL_FILE,
     METRICS_FILE,
     PROFILE_FILE,
     PROVENANCE_FILE,
@@ -40,7 +41,7 @@ from tabular_bento.training.report import write_report
 _LIBRARIES = ("bentoml", "numpy", "pydantic", "tzdata")
 
 _UNSEEN = ("validation", "calibration")
-"""Parts that the error model learns from: the model had not seen them."""
+"""Parts that estimates without labels are learnt from: the model had not seen them."""
 
 
 def publish(model: TrainedModel, folder: Path | None = None) -> tuple[str, str]:
@@ -74,8 +75,6 @@ def write_package(directory: Path, model: TrainedModel, folder: Path | None = No
     write_predictor(directory, model.predictor, model.problem)
     write_parity(directory, _parity_rows(model), model.predictor)
     _write_reference(directory, model)
-    features, error, _ = _unseen(model)
-    learn_error_model(features, error, model.config.seed).save_model(directory / ERROR_MODEL_FILE)
     write_json(directory / METRICS_FILE, model.document())
     write_json(directory / PROVENANCE_FILE, _provenance(model, folder))
     if model.config.report:
@@ -115,37 +114,61 @@ def _write_reference(directory: Path, model: TrainedModel) -> None:
         model.problem.declaration, sample.columns, predictions.features[chosen], outputs, sample.target
     )
     pq.write_table(rows, directory / REFERENCE_FILE, compression="zstd")
-    write_json(directory / PROFILE_FILE, _profile(model))
+    write_json(directory / PROFILE_FILE, _profile(directory, model))
 
 
-def _profile(model: TrainedModel) -> dict[str, Any]:
+def _profile(directory: Path, model: TrainedModel) -> dict[str, Any]:
     """What the training rows looked like to the server: features as served, not out of fold."""
     declaration, train, predictions = model.problem.declaration, model.parts["train"], model.predictions["train"]
     seed = model.config.seed
     weights = importance(model.predictor.runner.predict, predictions.features, seed)
     names = dict(zip(declaration.feature_names, weights.tolist(), strict=True))
     document = profile(declaration, train.columns, predictions.features, predictions.outputs, train.target, names, seed)
-    measured = model.document()
-    error = {key: measured["metrics"]["test"][key] for key in ("n", "rmse", "rmse_interval", "mae", "bias")}
+    return document | {"error": _error(directory, model)}
+
+
+def _error(directory: Path, model: TrainedModel) -> dict[str, Any]:
+    """The entry `error` of the profile."""
+    declaration, train, predictions = model.problem.declaration, model.parts["train"], model.predictions["train"]
+    evaluator, measured = evaluator_of(declaration.task), model.document()
+    first, second = evaluator.losses
+    keys = ("n", first, f"{first}_interval", second, "bias")
+    error = {key: measured["metrics"]["test"][key] for key in keys}
     error["ratio_to_naive_baseline"] = measured["ratio_to_naive_baseline"]
-    offset = train.offset
-    naive = np.full(len(train), naive_baseline(declaration, train.target)) if offset is None else offset
-    event = event_seconds(declaration, train.columns)
-    error |= usual_ratios(predictions.value - train.target, naive - train.target, event)
-    features, unseen, days = _unseen(model)
-    error["unseen"] = error_spread(unseen, None if days is None else days * DAY)
-    error["estimate"] = spread(features, unseen, days, seed)
-    return document | {"error": error}
+    codes = evaluator.codes(train.target)
+    naive = 0.0 if train.offset is not None else evaluator.naive(codes)
+    assert naive is not None
+    plain = declaration.task.decode(evaluator.naive_raw(naive, len(train)), train.offset)
+    ours, theirs = (evaluator.row_losses(outputs, codes)[:, 0] for outputs in (predictions.outputs, plain))
+    error |= usual_ratios(ours, theirs, event_seconds(declaration, train.columns), partial(_level, evaluator))
+    unseen = _unseen(model)
+    residual = evaluator.residual(unseen.outputs, unseen.codes)
+    seconds = None if unseen.days is None else unseen.days * DAY
+    error["unseen"] = error_spread(residual, seconds, evaluator.row_losses(unseen.outputs, unseen.codes)[:, 0])
+    calibration, seed = model.predictor.calibration, model.config.seed
+    error["estimate"] = learn_estimate(directory, declaration, unseen, calibration, seed)
+    return error
 
 
-def _unseen(model: TrainedModel) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.int64] | None]:
-    """Features, errors and days of the parts that the model had not seen, but for the test part."""
-    names = [name for name in _UNSEEN if len(model.parts[name])]
-    features = np.concatenate([model.predictions[name].features for name in names])
-    error = np.concatenate([model.predictions[name].value - model.parts[name].target for name in names])
-    events = [event_seconds(model.problem.declaration, model.parts[name].columns) for name in names]
+def _level(evaluator: Evaluator, means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The primary metric of means of its loss, of the same shape."""
+    return evaluator.level(np.stack([means, means], axis=-1))[..., 0]
+
+
+def _unseen(model: TrainedModel) -> Unseen:
+    """The parts but for test that the model had not seen: of a calibrated one not the calibration part either."""
+    calibrated = model.config.calibration != "none"
+    names = [name for name in _UNSEEN if len(model.parts[name]) and not (calibrated and name == "calibration")]
+    parts, predictions = [model.parts[name] for name in names], [model.predictions[name] for name in names]
+    codes = evaluator_of(model.problem.task).codes
+    events = [event_seconds(model.problem.declaration, part.columns) for part in parts]
     known = [event for event in events if event is not None]
-    return features, error, np.concatenate(known) // DAY if known else None
+    return Unseen(
+        np.concatenate([each.features for each in predictions]),
+        {name: np.concatenate([each.outputs[name] for each in predictions]) for name in predictions[0].outputs},
+        np.concatenate([codes(part.target) for part in parts]),
+        np.concatenate(known) // DAY if known else None,
+    )
 
 
 def _provenance(model: TrainedModel, folder: Path | None) -> dict[str, Any]:

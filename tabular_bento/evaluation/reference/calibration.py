@@ -9,7 +9,7 @@ for chance alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -124,27 +124,31 @@ def _by_chance(
     }
 
 
-def usual_ratios(model: Array, naive: Array, event: NDArray[np.int64] | None) -> dict[str, list[float]]:
-    """By span in days, the ratio of the RMSEs that all windows of training but one in `LEFT_OUT` stay below.
+def usual_ratios(
+    model: Array, naive: Array, event: NDArray[np.int64] | None, level: Callable[[Array], Array] = np.sqrt
+) -> dict[str, list[float]]:
+    """By span in days, the ratio of the primary metrics that all windows of training but one in `LEFT_OUT` stay below.
 
     On a day when there is nothing to predict, a good model is no better than the naive baseline.
 
     Parameters
     ----------
     model, naive : ndarray of shape [n]
-        Errors of the model and of the naive baseline.
+        The first loss of each prediction of the model, and of the naive baseline.
     event : ndarray of shape [n], optional
         The rows' times in seconds since 1970; without them no span is known.
+    level : callable
+        The metric of a mean loss: of squared errors the root.
     """
     if event is None:
         return {"days": [], "usual_ratio": []}
     _, spans, row_days = _days(event)
-    squares = np.stack([np.bincount(row_days, weights=error**2) for error in (model, naive)])
-    running = np.concatenate([np.zeros((2, 1)), squares.cumsum(axis=1)], axis=1)
+    daily = np.stack([np.bincount(row_days, weights=losses) for losses in (model, naive)])
+    running = np.concatenate([np.zeros((2, 1)), daily.cumsum(axis=1)], axis=1)
     found = []
     for span in spans:
         ours, theirs = running[:, span:] - running[:, :-span]
-        ratios = np.sqrt(ours[theirs > 0] / theirs[theirs > 0])
+        ratios = level(ours[theirs > 0] / theirs[theirs > 0])
         found.append(_rounded(float(np.quantile(ratios, 1 - 1 / LEFT_OUT))) if len(ratios) else 1.0)
     return {"days": [float(span) for span in spans], "usual_ratio": found}
 
@@ -155,25 +159,30 @@ def _present_days(bins: Bins, daily: Counts) -> list[float]:
     return [_rounded(share) for share in there.tolist()]
 
 
-def error_spread(error: Array, event: NDArray[np.int64] | None) -> dict[str, dict[str, float]]:
-    """The entry `unseen` of a profile's `error`: how the mean error, and its mean square, differ between rows and days.
+def error_spread(
+    error: Array, event: NDArray[np.int64] | None, loss: Array | None = None
+) -> dict[str, dict[str, float]]:
+    """The entry `unseen` of a profile's `error`: how the mean error, and the mean loss, differ between rows and days.
 
     Parameters
     ----------
     error : ndarray of shape [n]
-        Prediction less label of rows that the model had not seen; NaN is left out.
+        Prediction less label of rows that the model had not seen, or their `Evaluator.residual`; NaN is left out.
     event : ndarray of shape [n], optional
         The rows' times in seconds since 1970; None where they have none.
+    loss : ndarray of shape [n], optional
+        Their first loss; by default the square of the error.
     """
     known = ~np.isnan(error)
     if not known.any():
         return {}
     days = None if event is None else np.unique(event[known] // DAY, return_inverse=True)[1]
-    return {"bias": _spread_of(error[known], days), "square": _spread_of(error[known] ** 2, days)}
+    first = error[known] ** 2 if loss is None else loss[known]
+    return {"bias": spread_of(error[known], days), "square": spread_of(first, days)}
 
 
-def _spread_of(values: Array, days: NDArray[np.int64] | None) -> dict[str, float]:
-    """Fields of `reference.thresholds.Spread`: variance components of rows and days.
+def spread_of(values: Array, days: NDArray[np.int64] | None) -> dict[str, float]:
+    """Fields of `reference.thresholds.Spread`: variance components of n rows and of their days, numbered from 0.
 
     The variance of the mean of a day is that of a ratio estimator (Cochran, Sampling Techniques, 1977, chapter 6); what
     it has beyond the chance of its rows is between days.

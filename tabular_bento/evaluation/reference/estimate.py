@@ -1,4 +1,4 @@
-"""The error to expect of predictions whose labels are not there yet: an estimate, and never a reason to alarm.
+"""The metrics to expect of predictions whose labels are not there yet: an estimate, and never a reason to alarm.
 
 The package's error model has learnt from rows that the model had not seen how wrong it is on such rows
 (`tabular_bento.evaluation.error_model`). It knows the rows, not the world: what is in no feature, it cannot expect. Its
@@ -31,15 +31,31 @@ _Z = 1.959964
 
 
 class Estimate(BaseModel):
-    """The error to expect of the window's predictions, estimated without labels. Never a reason for the verdict."""
+    """The metrics to expect of the window's predictions, estimated without labels. Never a reason for the verdict."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     n: Annotated[int, Field(description="Rows of the window's sample that it is the mean of")]
-    rmse: float
-    rmse_interval: Interval
-    mae: float
-    mae_interval: Interval
+    rmse: Annotated[float | None, Field(description="Of a regression, as the MAE")] = None
+    rmse_interval: Annotated[Interval | None, Field(description="95 %")] = None
+    mae: float | None = None
+    mae_interval: Interval | None = None
+    log_loss: Annotated[float | None, Field(description="Of a classification, as what follows")] = None
+    log_loss_interval: Annotated[Interval | None, Field(description="90 %, of what labels would show")] = None
+    brier: float | None = None
+    brier_interval: Interval | None = None
+    accuracy: float | None = None
+    accuracy_interval: Interval | None = None
+
+    def metric(self, name: str) -> float | None:
+        """A metric by its name; None of one that was not estimated."""
+        value: float | None = getattr(self, name, None)
+        return value
+
+    def metric_interval(self, name: str) -> Interval | None:
+        """The interval of a metric."""
+        interval: Interval | None = getattr(self, f"{name}_interval", None)
+        return interval
 
 
 class ErrorModel:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from tabular_bento.errors import PackageError, PackageReferenceError
 from tabular_bento.evaluation.reference.bins import Bins, Counts
-from tabular_bento.evaluation.reference.estimate import ErrorModel
+from tabular_bento.evaluation.reference.estimators import Estimator, read_estimator
 from tabular_bento.evaluation.reference.thresholds import ErrorSpread, Thresholds
 from tabular_bento.evaluation.reference.vocabulary import Vocabulary
 from tabular_bento.problem import Declaration
@@ -87,14 +87,14 @@ class Reference:
         The fewest rows that the thresholds are for.
     day_hours : float
         Over how many hours of the day the rows of a day are spread at the least.
-    naive_baseline : float, optional
-        What the naive baseline predicts where the problem has no offset.
+    naive_baseline : float or list of float, optional
+        What the naive baseline predicts where the problem has no offset: a mean, or the share of each class.
     error : dict
         The model's error on rows that it was not trained on.
     vocabularies : dict
         The vocabularies of fields of categories, by name.
-    error_model : ErrorModel, optional
-        What error to expect of a row.
+    error_model : Estimator, optional
+        What metrics to expect without labels.
     """
 
     model: str | None
@@ -104,10 +104,10 @@ class Reference:
     label: ReferenceColumn | None = None
     min_rows: int = 0
     day_hours: float = 0.0
-    naive_baseline: float | None = None
+    naive_baseline: Any = None
     error: dict[str, Any] = field(default_factory=dict)
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
-    error_model: ErrorModel | None = None
+    error_model: Estimator | None = None
 
     @property
     def error_spread(self) -> ErrorSpread | None:
@@ -182,8 +182,7 @@ class Reference:
             profile = json.loads((directory / PROFILE_FILE).read_text(encoding="utf-8"))
             rows = pq.read_table(directory / REFERENCE_FILE)
             found = cls.of(tag, declaration, profile, rows)
-            names = declaration.feature_names
-            return replace(found, error_model=ErrorModel.read(directory, profile.get("error", {}), names))
+            return replace(found, error_model=read_estimator(directory, profile.get("error", {}), declaration))
         except PackageError as error:
             raise PackageReferenceError(str(error)) from error
         except (OSError, ValueError, KeyError, TypeError) as error:

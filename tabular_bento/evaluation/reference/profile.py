@@ -6,11 +6,13 @@
 | columns | by name in the log, as below: `feature.*` (without features `input.*`), `output.*`, `label`, and segments |
 | vocabularies | by field of categories, its `values` and the share that is `empty`: `reference.vocabulary` |
 | calibration | how far windows may stray: `reference.calibration` |
-| naive_baseline | the mean of the labels, where the problem has no offset; else null |
-| error | of the model on rows that it did not see: RMSE with its 95 % interval, MAE, bias, `ratio_to_naive_baseline` |
+| naive_baseline | the mean of the labels, or the share of each class, where the problem has no offset; else null |
+| error | on the test part: RMSE or log loss with its 95 % interval, MAE or Brier score, bias, and |
+| | `ratio_to_naive_baseline` of the first |
 | error: days, usual_ratio | that ratio by span, as nearly all windows of the training part stayed below it |
-| error: unseen | of the error and its square on rows that it did not see: `reference.thresholds.Spread` |
-| error: estimate | by span, how far the error model was off: root mean square of ln(observed / estimated) |
+| error: unseen | on unseen rows, of residual (`bias`) and first loss (`square`): `reference.thresholds.Spread` |
+| error: estimate | by span, how far the error model was off: root mean square of ln(observed / estimated); or, of a |
+| | classification, what `reference.confidence` estimates by |
 
 | key of a column | of | |
 |---|---|---|
@@ -34,6 +36,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.bins import Bins
 from tabular_bento.evaluation.reference.calibration import calibrate
@@ -52,11 +55,12 @@ Outputs = Mapping[str, NDArray[Any]]
 """Outputs of n predictions by name: of shape [n], or [n, parts]."""
 
 
-def naive_baseline(declaration: Declaration, labels: NDArray[np.float64]) -> float | None:
-    """What the naive baseline predicts where the problem has no offset: the mean of the training labels; else None."""
-    if declaration.offset is not None or not (~np.isnan(labels)).any():
+def naive_baseline(declaration: Declaration, labels: NDArray[Any]) -> float | list[float] | None:
+    """What the naive baseline predicts where the problem has no offset, see `Evaluator.naive`; else None."""
+    if declaration.offset is not None:
         return None
-    return float(np.nanmean(labels))
+    evaluator = evaluator_of(declaration.task)
+    return evaluator.naive(evaluator.codes(labels))
 
 
 def monitored_inputs(declaration: Declaration) -> tuple[Field, ...]:
@@ -137,7 +141,7 @@ def profile(
     columns: Columns,
     features: NDArray[np.float32] | None,
     outputs: Outputs,
-    labels: NDArray[np.float64],
+    labels: NDArray[Any],
     weights: Mapping[str, float],
     seed: int,
 ) -> dict[str, Any]:

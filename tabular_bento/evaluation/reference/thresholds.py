@@ -137,15 +137,18 @@ class Spread:
     rows: int
     days: int
 
-    def deviation(self, rows: float, days: float) -> float:
-        """The standard deviation of the difference of the means of so many other rows of so many days and these."""
-        chance = self.row_sd**2 * (1 / max(rows, 1) + 1 / max(self.rows, 1))
+    def deviation(self, rows: float, days: float, noise: float = 1.0) -> float:
+        """The standard deviation of the difference of the means of so many other rows of so many days and these.
+
+        `noise` is the variance of the other rows over that of these.
+        """
+        chance = self.row_sd**2 * (noise / max(rows, 1) + 1 / max(self.rows, 1))
         return float(np.sqrt(chance + (self.day_sd**2 * (1 / max(days, 1) + 1 / self.days) if self.days else 0.0)))
 
-    def limit(self, rows: float, days: float, false_alarms: float) -> float:
+    def limit(self, rows: float, days: float, false_alarms: float, noise: float = 1.0) -> float:
         """The difference that unchanged windows exceed with that probability, by Student's t of the days."""
         freedom = max((self.days or self.rows) - 1, 1)
-        return float(stats.t.ppf(1 - false_alarms / 2, freedom)) * self.deviation(rows, days)
+        return float(stats.t.ppf(1 - false_alarms / 2, freedom)) * self.deviation(rows, days, noise)
 
 
 @dataclass(frozen=True)

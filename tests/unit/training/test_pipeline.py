@@ -131,8 +131,8 @@ def test_a_calibration_part_is_kept_apart() -> None:
     }  # fmt: skip
     from tabular_bento.training.publishing import _unseen
 
-    features, error, days = _unseen(model)
-    assert (len(features), len(error), days) == (81, 81, None)
+    unseen = _unseen(model)
+    assert (len(unseen.features), len(unseen.codes), unseen.days) == (81, 81, None)
 
 
 def test_published_it_is_in_the_store_with_all_that_a_package_has(
