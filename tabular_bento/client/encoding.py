@@ -19,6 +19,7 @@ from tabular_bento.protocol.tensors import DATATYPES, Tensor, decode, encode
 from tabular_bento.protocol.values import json_values
 from tabular_bento.schema import Field, Kind
 from tabular_bento.tasks import Output
+from tabular_bento.tasks.classification import PROBABILITY
 
 Protocol: TypeAlias = Literal["json", "rest", "rest-binary", "grpc", "grpc-stream"]
 
@@ -80,15 +81,25 @@ class Interface:
 
     @classmethod
     def of_metadata(cls, metadata: Any) -> Self:
-        """The interface that a ModelMetadataResponse of the Open Inference Protocol describes."""
+        """The interface that a ModelMetadataResponse of the Open Inference Protocol describes.
+
+        Raises
+        ------
+        ValueError
+            Where it describes none.
+        """
+        from tabular_bento.protocol.layout import CLASSES
+        from tabular_bento.protocol.messages import described_classes
+
         fields = tuple(
             Field(item.name, _KINDS.get(item.datatype, Kind.INTEGER), optional=True) for item in metadata.inputs
         )
         outputs = tuple(
             Output(
-                item.name,
+                PROBABILITY if CLASSES in item.parameters else item.name,
                 _KINDS.get(item.datatype, Kind.INTEGER),
-                parts=tuple(map(str, range(item.shape[1]))) if len(item.shape) > 1 else (),
+                parts=described_classes(item),
+                tensor=item.name,
             )
             for item in metadata.outputs
             if item.name != PREDICTION_ID

@@ -31,13 +31,21 @@ from tabular_bento.protocol.tensors import (
 from tabular_bento.protocol.values import FEW_ROWS, TIMES, Values
 from tabular_bento.schema import Field, Kind
 
+CLASSES = "classes"
+"""The parameter of an output's metadata that names the columns of its tensor, in their order."""
+
 
 class _OutputTensor(NamedTuple):
-    """An output: the index of its column in a `PredictionBatch`, its datatype, and its sizes behind the rows."""
+    """An output: the index of its column in a `PredictionBatch`, its datatype, and the names of its columns."""
 
     column: int
     datatype: str
-    sizes: tuple[int, ...]
+    parts: tuple[str, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of its shape behind the rows."""
+        return (len(self.parts),) if self.parts else ()
 
 
 class TensorSchema:
@@ -60,9 +68,7 @@ class TensorSchema:
         self.fields: dict[str, Field] = {field.name: field for field in declaration.fields}
         columns = PredictionForm(declaration).columns
         self.outputs = {
-            item.tensor_name: _OutputTensor(
-                columns.index(item.name), DATATYPES[item.kind][0], (len(item.parts),) if item.parts else ()
-            )
+            item.tensor_name: _OutputTensor(columns.index(item.name), DATATYPES[item.kind][0], item.parts)
             for item in declaration.outputs
         }
         self.outputs[PREDICTION_ID] = _OutputTensor(columns.index(PREDICTION_ID), "BYTES", ())
@@ -76,8 +82,12 @@ class TensorSchema:
 
     @cached_property
     def output_metadata(self) -> list[dict[str, Any]]:
-        """Name, datatype and shape of each output, -1 for the number of rows."""
-        return self.described_outputs((), -1)
+        """Name, datatype and shape of each output, -1 for the number of rows; of probabilities the classes too."""
+        described = self.described_outputs((), -1)
+        for item in described:
+            if parts := self.outputs[item["name"]].parts:
+                item["parameters"] = {CLASSES: list(parts)}
+        return described
 
     @cached_property
     def datatypes(self) -> tuple[str, ...]:
@@ -108,11 +118,11 @@ class TensorSchema:
         """The outputs asked for, all of them where none is."""
         tensors, rows = [], len(batch)
         for name in requested or self.outputs:
-            column, datatype, sizes = self.outputs[name]
-            values = batch.columns[column]
-            if sizes:
+            output = self.outputs[name]
+            values = batch.columns[output.column]
+            if output.parts:
                 values = [value for parts in values for value in parts]
-            tensors.append(Tensor(name, datatype, (rows, *sizes), values))
+            tensors.append(Tensor(name, output.datatype, (rows, *output.sizes), values))
         return tensors
 
     def layout(self, inputs: Iterable[tuple[str, str, Sequence[int]]]) -> Layout:

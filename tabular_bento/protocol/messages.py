@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from json import dumps, loads
 from typing import Any, NamedTuple
 
 from tabular_bento.errors import RequestError
 from tabular_bento.features.columns import Row
 from tabular_bento.protocol import open_inference_pb2 as messages
-from tabular_bento.protocol.layout import Layout, TensorSchema
+from tabular_bento.protocol.layout import CLASSES, Layout, TensorSchema
 from tabular_bento.protocol.predictions import PredictionBatch
 from tabular_bento.protocol.tensors import encode, shown
 
@@ -122,6 +123,37 @@ class InferenceMessages:
         return _Head(
             self.schema.layout((tensor.name, tensor.datatype, tensor.shape) for tensor in request.inputs), outputs
         )
+
+
+def described_tensors(metadata: Sequence[dict[str, Any]]) -> list[Any]:
+    """Metadata of inputs or outputs as messages; lists among the parameters are JSON."""
+    tensors = []
+    for item in metadata:
+        tensor = messages.ModelMetadataResponse.TensorMetadata(
+            name=item["name"], datatype=item["datatype"], shape=item["shape"]
+        )
+        for name, value in item.get("parameters", {}).items():
+            tensor.parameters[name].string_param = dumps(value, ensure_ascii=False)
+        tensors.append(tensor)
+    return tensors
+
+
+def described_classes(tensor: Any) -> tuple[str, ...]:
+    """The names of an output's columns, as its metadata say; by number where they do not.
+
+    Raises
+    ------
+    ValueError
+        Where the metadata contradict themselves.
+    """
+    if len(tensor.shape) < 2:
+        return ()
+    if CLASSES not in tensor.parameters:
+        return tuple(map(str, range(tensor.shape[1])))
+    names = tuple(loads(tensor.parameters[CLASSES].string_param))
+    if len(names) != tensor.shape[1]:
+        raise ValueError(f"{tensor.name} has {tensor.shape[1]} columns and {len(names)} classes")
+    return names
 
 
 def _values(tensor: Any) -> Sequence[Any]:

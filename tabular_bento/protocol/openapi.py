@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from tabular_bento.problem import Problem, example_value
 from tabular_bento.protocol.requests import ErrorResponse, FeedbackReceipt, RequestSchema
 from tabular_bento.schema import Field
-from tabular_bento.tasks import Output
+from tabular_bento.tasks import Output, Task
 
 _ERRORS = {
     "400": "The body is not what the schema says; `error` names the row and field",
@@ -46,7 +46,7 @@ def openapi(document: dict[str, Any], schema: RequestSchema, problem: Problem) -
     _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
     document["openapi"] = "3.1.0"  # pydantic writes JSON Schema 2020-12, which 3.0 is not
     document["components"] = {"schemas": definitions["$defs"]}
-    label = {"prediction_id": _EXAMPLE_ID, problem.target.name: example_value(problem.target)}
+    label = {"prediction_id": _EXAMPLE_ID, problem.target.name: _label(problem.task)}
     document.setdefault("paths", {}).update(
         {
             "/predict": _post(
@@ -72,16 +72,22 @@ def openapi(document: dict[str, Any], schema: RequestSchema, problem: Problem) -
 
 def _prediction(problem: Problem) -> dict[str, Any]:
     own = {} if problem.identifier is None else {problem.identifier: problem.example.get(problem.identifier)}
-    outputs = {output.name: _output(output, problem.target) for output in problem.outputs}
+    outputs = {output.name: _output(output, problem.task) for output in problem.outputs}
     return {"prediction_id": _EXAMPLE_ID, **own, **outputs, "model": f"{problem.name}:{_EXAMPLE_VERSION}"}
 
 
-def _output(output: Output, target: Field) -> Any:
+def _output(output: Output, task: Task) -> Any:
     if output.parts:
-        return {part: round(1 / len(output.parts), 3) for part in output.parts}
-    if output.name == target.name and output.kind is target.kind:
-        return example_value(target)
+        share = round(1 / (len(output.parts) + 1), 3)
+        rest = round(1 - share * (len(output.parts) - 1), 3)
+        return dict.fromkeys(output.parts, share) | {output.parts[-1]: rest}
+    if output.name == task.target.name and output.kind is task.target.kind:
+        return _label(task)
     return example_value(Field(output.name, output.kind))
+
+
+def _label(task: Task) -> Any:
+    return task.classes[-1] if task.classes else example_value(task.target)
 
 
 def _post(summary: str, request: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:

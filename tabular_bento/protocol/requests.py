@@ -18,7 +18,7 @@ from tabular_bento.problem import Declaration
 from tabular_bento.protocol.columns import ColumnCheck, annotation
 from tabular_bento.protocol.values import FEW_ROWS, NAN, TIMES
 from tabular_bento.schema import Field, Kind
-from tabular_bento.tasks import Output
+from tabular_bento.tasks import Output, Task
 
 _SHOWN_ERRORS = 20
 _INFINITE = (math.inf, -math.inf)
@@ -88,7 +88,7 @@ class RequestSchema:
             "Label",
             __config__=_STRICT,
             prediction_id=Annotated[str, pydantic.Field(strict=True, min_length=1, max_length=64)],
-            **{target.name: annotation(target)},
+            **{target.name: _label_annotation(declaration.task)},
         )
         self.feedback_model: type[BaseModel] = _create_model(
             "FeedbackRequest",
@@ -227,6 +227,7 @@ def _prediction_fields(declaration: Declaration) -> dict[str, Any]:
         kind = str if declaration.field(declaration.identifier).kind is Kind.TEXT else int
         fields[declaration.identifier] = Annotated[kind | None, pydantic.Field(description="The caller's own id")]
     fields |= {output.name: _output_annotation(output) for output in declaration.outputs}
+    fields[declaration.target.name] = _among(declaration.task, fields[declaration.target.name])
     fields["model"] = Annotated[str, pydantic.Field(description="Tag of the model that made the prediction")]
     return fields
 
@@ -237,6 +238,29 @@ def _output_annotation(output: Output) -> Any:
         described = f"{output.description}, in {output.unit}" if output.unit else output.description
         return Annotated[kind, pydantic.Field(description=described or None)]
     return annotation(Field(output.name, output.kind, output.description, unit=output.unit))
+
+
+def _label_annotation(task: Task) -> Any:
+    """The type of a label: of the target's kind and, of a classification, one of the classes."""
+
+    def check(value: Any) -> Any:
+        try:
+            if value is not None:
+                task.label_code(value)
+        except ValueError as error:
+            text = str(error)
+            raise PydanticCustomError("unknown_label", "{message}", {"message": text[0].upper() + text[1:]}) from None
+        return value
+
+    kind = annotation(task.target)
+    return Annotated[_among(task, kind), pydantic.BeforeValidator(check)] if task.classes else kind
+
+
+def _among(task: Task, kind: Any) -> Any:
+    """The type of a label or an output, described as one of the classes where the task has some."""
+    if not task.classes:
+        return kind
+    return Annotated[kind, pydantic.Field(json_schema_extra={"enum": list(task.classes)})]
 
 
 def _row_maker(fields: Sequence[Field]) -> Callable[[dict[str, Any]], Row]:

@@ -88,6 +88,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("log_disk_free_bytes", "gauge", "Free space where the traffic log is", workers="livemax"),
     Metric("log_disk_size_bytes", "gauge", "Size of the file system that the traffic log is on", workers="livemax"),
     Metric("prediction", "histogram", "Predictions, in the target's unit; bins of the model's reference"),
+    Metric("predicted_class_rows", "counter", "Rows by the class that was predicted", ("class",)),
     Metric("feature_rows", "counter", "Rows whose features were checked for missing values"),
     Metric("feature_missing_rows", "counter", "Rows in which the feature was missing", ("feature",)),
     Metric(

@@ -88,6 +88,7 @@ class Sampler:
         self._in_progress = in_progress
         self._ready = ready
         self._features = declaration.feature_names
+        self._task = declaration.task
         self._output = declaration.outputs[0]
         self._package: ModelPackage | None = None
         self._pending: list[tuple[NDArray[np.float32], NDArray[Any] | None]] = []
@@ -95,10 +96,15 @@ class Sampler:
         self._lock = threading.Lock()
         self._process = psutil.Process()
         self._seen: dict[tuple[str, ...], float] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
         self._metrics = {name: metrics.make(name) for name in _SAMPLED}
-        bins = prediction_bins(service.model.current.profile, self._output)
-        self._metrics["prediction"] = metrics.make("prediction", bins)
+        if self._task.classes:
+            self._metrics["predicted_class_rows"] = metrics.make("predicted_class_rows")
+            for name in self._task.class_names:
+                self._metrics["predicted_class_rows"].labels(name)
+        else:
+            bins = prediction_bins(service.model.current.profile, self._output)
+            self._metrics["prediction"] = metrics.make("prediction", bins)
         self._metrics["workers"].set(1)
         self._metrics["queue_rows_limit"].set(settings.max_queue_rows)
         self._metrics["grpc_calls_limit"].set(settings.grpc_max_concurrent if settings.grpc_port else 0)
@@ -109,12 +115,12 @@ class Sampler:
 
     def start(self) -> None:
         """Sample every second from now on."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._running = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
         """Sample a last time."""
-        if self._task is not None:
-            self._task.cancel()
+        if self._running is not None:
+            self._running.cancel()
             self.sample()
 
     def add(self, features: NDArray[np.float32], outputs: Outputs) -> None:
@@ -156,7 +162,13 @@ class Sampler:
         for index in np.flatnonzero(missing).tolist():
             self._metrics["feature_missing_rows"].labels(self._features[index]).inc(int(missing[index]))
         self._metrics["feature_rows"].inc(len(features))
-        numbers = [values for _, values in pending if values is not None and values.dtype.kind in "fiub"]
+        predicted = [values for _, values in pending if values is not None]
+        if self._task.classes:
+            codes = self._task.encode(np.concatenate(predicted)).astype(np.int64)
+            for code, count in enumerate(np.bincount(codes).tolist()):
+                self._metrics["predicted_class_rows"].labels(self._task.class_names[code]).inc(count)
+            return
+        numbers = [values for values in predicted if values.dtype.kind in "fiub"]
         if numbers:
             observe_all(self._metrics["prediction"], np.concatenate(numbers).astype(np.float64, copy=False))
 

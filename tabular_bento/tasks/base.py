@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from tabular_bento.schema import Field, Kind
 from tabular_bento.tasks.calibration import Calibration
 
 Array = NDArray[np.float64]
+
+Label: TypeAlias = str | int | bool
+"""A class, in JSON's type."""
 
 RESERVED = ("prediction_id", "model", "probability", "explanation")
 """Names that a response has for itself."""
@@ -76,6 +79,16 @@ class Task(ABC):
     def raw_columns(self) -> int:
         """Columns of a runner's raw scores."""
         return 1
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The labels that there are; empty where a label is any number."""
+        return ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The text of each class."""
+        return ()
 
     @property
     def offset(self) -> str | None:

@@ -7,17 +7,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tabular_bento.schema import LARGEST_INTEGER, Field, Kind
 from tabular_bento.tasks.arithmetic import sigmoid, softmax
-from tabular_bento.tasks.base import Array, Output, Task
+from tabular_bento.tasks.base import Array, Label, Output, Task
 from tabular_bento.tasks.calibration import Calibration
-
-Label: TypeAlias = str | int | bool
 
 PROBABILITY = "probability"
 """The output that holds the probabilities, an object whose keys are the classes' text."""
@@ -97,7 +95,7 @@ class Classification(Task):
             found = np.where(self._sorted[0][places] == values, self._sorted[1][places], -1.0)
             found = np.where(np.isnan(values), np.nan, found)
         if (strange := found == -1).any():
-            raise ValueError(self._unknown(np.asarray(target)[strange][0]))
+            raise ValueError(self._unknown(self._plain(np.asarray(target)[strange][0])))
         return found
 
     def decode(
@@ -216,11 +214,14 @@ class Classification(Task):
         kind = type(value)
         return kind is _TYPES[self.target.kind] or (self.target.kind is Kind.BOOLEAN and kind is int)
 
+    @staticmethod
+    def _plain(value: Any) -> Any:
+        """A value of an array as Python has it, whole numbers without a point."""
+        value = value.item() if isinstance(value, np.generic) else value
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
     def _unknown(self, value: Any) -> str:
-        shown = value.item() if isinstance(value, np.generic) else value
-        if isinstance(shown, float) and shown.is_integer():
-            shown = bool(shown) if self.target.kind is Kind.BOOLEAN and shown in (0, 1) else int(shown)
-        text = repr(shown)
+        text = json_text(value) if isinstance(value, bool) else repr(value)
         return (
             f"the label {text if len(text) <= 60 else text[:60] + '...'} is no class of {self.target.name!r}; "
             f"the classes are {self.listed}"

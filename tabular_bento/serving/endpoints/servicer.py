@@ -13,7 +13,7 @@ import grpc
 from tabular_bento.errors import OverloadError
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
-from tabular_bento.protocol.messages import InferenceMessages, InferenceRequest
+from tabular_bento.protocol.messages import InferenceMessages, InferenceRequest, described_tensors
 from tabular_bento.protocol.predictions import PredictionBatch
 from tabular_bento.protocol.tensors import check_model, scored_by
 from tabular_bento.serving.endpoints.handler import REQUEST_ID, RequestHandler
@@ -74,8 +74,8 @@ class InferenceServicer(services.GRPCInferenceServiceServicer):
                 name=name,
                 versions=[version],
                 platform=package.runner.kind,
-                inputs=self._handler.tensors.input_metadata,
-                outputs=self._handler.tensors.output_metadata,
+                inputs=described_tensors(self._handler.tensors.input_metadata),
+                outputs=described_tensors(self._handler.tensors.output_metadata),
             )
 
         return await self._guarded(context, respond)

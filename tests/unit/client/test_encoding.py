@@ -16,7 +16,7 @@ from tabular_bento.errors import ClientError, ResponseError
 from tabular_bento.features.columns import columns_of
 from tabular_bento.protocol import PredictionBatch, RequestSchema, Tensor, TensorSchema
 from tabular_bento.protocol import open_inference_pb2 as messages
-from tabular_bento.protocol.messages import InferenceMessages
+from tabular_bento.protocol.messages import InferenceMessages, described_tensors
 from tabular_bento.protocol.tensors import encode
 from tests import monitored
 from tests.strategies import bits
@@ -144,7 +144,9 @@ def test_values_of_numpy_and_of_datetime_are_written() -> None:
 
 def test_an_interface_by_the_metadata_of_the_protocol() -> None:
     metadata = messages.ModelMetadataResponse(
-        name="rents", inputs=TENSORS.input_metadata, outputs=TENSORS.output_metadata
+        name="rents",
+        inputs=described_tensors(TENSORS.input_metadata),
+        outputs=described_tensors(TENSORS.output_metadata),
     )
     interface = Interface.of_metadata(metadata)
     assert [field.name for field in interface.fields] == list(RENTS.field_names)
@@ -153,7 +155,8 @@ def test_an_interface_by_the_metadata_of_the_protocol() -> None:
     response = InferenceMessages(TENSORS).write("rents:1", request, predictions(3))
     found = interface.grpc_predictions(response, OBJECTS, "a")
     assert found.column("rent") == predictions(3).column("rent")
-    assert found.column("rent_probability") == predictions(3).column("probability")
+    assert found.column("probability") == predictions(3).column("probability")
+    assert found[0]["probability"] == predictions(3)[0]["probability"]
 
 
 def test_ids_are_made_where_there_are_none_and_the_field_takes_them() -> None:

@@ -272,7 +272,12 @@ def test_the_metadata_have_an_input_for_each_field_and_the_declared_outputs() ->
     assert SCHEMA.output_metadata == [
         {"name": "rent", "datatype": "FP64", "shape": [-1]},
         {"name": "rent_upper", "datatype": "FP64", "shape": [-1]},
-        {"name": "rent_probability", "datatype": "FP64", "shape": [-1, 2]},
+        {
+            "name": "rent_probability",
+            "datatype": "FP64",
+            "shape": [-1, 2],
+            "parameters": {"classes": list(CLASSES)},
+        },
         {"name": "rooms", "datatype": "INT64", "shape": [-1]},
         {"name": "let", "datatype": "BOOL", "shape": [-1]},
         {"name": "city_name", "datatype": "BYTES", "shape": [-1]},

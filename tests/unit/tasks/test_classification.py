@@ -54,7 +54,7 @@ def test_codes_become_labels_in_the_type_of_the_target() -> None:
         (lambda: GRADE.encode(np.array([1, 7])), "label 7 is no class of 'grade'; the classes are 3, 1, 2"),
         (lambda: LATE.encode(np.array([2.0])), "label 2 is no class of 'late'; the classes are false, true"),
         (lambda: CHURN.label_code(1), "label 1 is no class"),
-        (lambda: GRADE.label_code(True), "label True is no class"),
+        (lambda: GRADE.label_code(True), "label true is no class"),
         (lambda: GRADE.label_code("3"), "label '3' is no class"),
         (lambda: LATE.label_code("true"), "label 'true' is no class"),
     ],
