@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.errors import CompareError
-from tabular_bento.evaluation.noninferiority import METRICS, Array, day_sums, differences, levels
+from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of, metric_title
+from tabular_bento.evaluation.noninferiority import Array, day_sums, differences, levels
 from tabular_bento.monitoring.comparison.models import PackageModel
 from tabular_bento.monitoring.comparison.predictions import SegmentRows, Worst, gather, segments_of
 from tabular_bento.monitoring.comparison.rows import Found, unseen_rows
@@ -28,9 +29,10 @@ class Grounds:
     """Errors of n rows of the test part, their days, and their segments: all of shape [n], in order of days.
 
     `baseline` and `candidate` are prediction less label, `naive` the error of the naive baseline: the offset, or where
-    there is none the mean of the labels.
+    there is none the mean of the labels. `evaluator` is that of the task, a regression.
     """
 
+    evaluator: Evaluator
     baseline: Array
     candidate: Array
     naive: Array
@@ -61,7 +63,7 @@ class Grounds:
         if not batches:
             raise CompareError(f"There is no test row that neither {baseline} nor {candidate} was trained on.")
         paired = gather(batches, *models, declaration, Worst(0, declaration))
-        labels, days = paired.labels, paired.days
+        labels, days, output = paired.labels, paired.days, declaration.outputs[0].name
         known = np.flatnonzero(~np.isnan(labels))
         order = known[np.argsort(days[known], kind="stable")]
         if declaration.offset is None:
@@ -69,20 +71,26 @@ class Grounds:
         else:
             naive = np.concatenate([np.asarray(batch.columns[declaration.offset], np.float64) for batch in batches])
         return cls(
-            (paired.baseline - labels)[order],
-            (paired.candidate - labels)[order],
+            evaluator_of(declaration.task),
+            (paired.baseline[output] - labels)[order],
+            (paired.candidate[output] - labels)[order],
             (naive - labels)[order],
             days[order],
             segments_of({name: values[order] for name, values in paired.segments.items()}),
         )
 
 
+def losses_of(errors: Array) -> Array:
+    """The two losses of n errors, shape [n, 2]: squared and absolute."""
+    return np.stack([errors**2, np.abs(errors)], axis=1)
+
+
 def harms(grounds: Grounds, margin: float, rng: np.random.Generator, worse: Grounds | None) -> dict[str, Array]:
     """Errors of candidates whose RMSE, or whose MAE, is worse by the margin exactly, by what was done to them."""
     candidate, baseline = grounds.candidate, grounds.baseline
     noise = rng.normal(size=len(candidate))
-    distinct, sums = day_sums(baseline, candidate, grounds.days)
-    storms = np.isin(grounds.days, distinct[np.argsort(-levels(sums)[:, 0, 0])[:_STORMS]])
+    distinct, sums = day_sums(losses_of(baseline), losses_of(candidate), grounds.days)
+    storms = np.isin(grounds.days, distinct[np.argsort(-levels(sums, grounds.evaluator.level)[:, 0, 0])[:_STORMS]])
     fifth = np.isin(grounds.days, rng.choice(distinct, len(distinct) // 5, replace=False))
     ways: dict[str, Way] = {
         "all errors larger": lambda s: candidate * (1 + s),
@@ -95,9 +103,9 @@ def harms(grounds: Grounds, margin: float, rng: np.random.Generator, worse: Grou
     if worse is not None:
         ways["mixed with a worse model"] = lambda s: baseline + s * (worse.candidate - baseline)
     return {
-        f"{name}, {metric.upper()}": _worse_by(way, grounds, margin, place)
+        f"{name}, {metric_title(metric)}": _worse_by(way, grounds, margin, place)
         for name, way in ways.items()
-        for place, metric in enumerate(METRICS)
+        for place, metric in enumerate(grounds.evaluator.losses)
     }
 
 
@@ -116,11 +124,12 @@ def biased(errors: Array, mask: NDArray[np.bool_], loss: float) -> Array:
 
 def _worse_by(way: Way, grounds: Grounds, margin: float, metric: int) -> Array:
     """What the way makes of the errors at the strength that loses the margin, by bisection."""
-    _, sums = day_sums(grounds.baseline, grounds.baseline, grounds.days)
-    target = margin * float(levels(sums.sum(axis=0))[0, metric])
+    level, ours = grounds.evaluator.level, losses_of(grounds.baseline)
+    target = margin * float(levels(day_sums(ours, ours, grounds.days)[1].sum(axis=0), level)[0, metric])
 
     def loss(strength: float) -> float:
-        return float(differences(day_sums(grounds.baseline, way(strength), grounds.days)[1].sum(axis=0))[metric])
+        sums = day_sums(ours, losses_of(way(strength)), grounds.days)[1]
+        return float(differences(sums.sum(axis=0), level)[metric])
 
     low, high = 0.0, 0.01
     while loss(high) < target:

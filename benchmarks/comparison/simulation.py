@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.comparison.candidates import Grounds, biased, equalled, harms
+from benchmarks.comparison.candidates import Grounds, biased, equalled, harms, losses_of
 from tabular_bento.evaluation.noninferiority import Array
-from tabular_bento.monitoring.comparison.decision import Evidence, judge_errors
-from tabular_bento.monitoring.comparison.predictions import ErrorSums, SegmentRows
+from tabular_bento.monitoring.comparison.decision import Evidence, judge_losses
+from tabular_bento.monitoring.comparison.predictions import LossSums, SegmentRows
 from tabular_bento.monitoring.comparison.result import Decision
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 
@@ -152,18 +152,22 @@ class Windows:
     def rate(self, name: str, errors: Array, days: int, rows: int | None, windows: int, hit: Hit) -> Rate:
         """How many of so many windows are a `hit`, of a candidate with these errors, [n]."""
         grounds = self._grounds
-        world = ErrorSums.of(grounds.baseline, errors, grounds.days, grounds.segments)
+        world = LossSums.of(
+            grounds.evaluator, losses_of(grounds.baseline), losses_of(errors), grounds.days, grounds.segments
+        )
         hits = 0
         for _ in range(windows):
             window = self._whole(world, days) if rows is None else self._thinned(errors, days, rows)
-            hits += hit(*judge_errors(window, self._settings, None))
+            hits += hit(*judge_losses(window, self._settings, None))
         return Rate(name, days, rows, hits, windows)
 
-    def _whole(self, world: ErrorSums, days: int) -> ErrorSums:
+    def _whole(self, world: LossSums, days: int) -> LossSums:
         chosen = self._rng.integers(len(world.days), size=days)
-        return ErrorSums(np.arange(days), world.total[chosen], world.segments, world.by_segment[:, chosen])
+        return LossSums(
+            world.evaluator, np.arange(days), world.total[chosen], world.segments, world.by_segment[:, chosen]
+        )
 
-    def _thinned(self, errors: Array, days: int, rows: int) -> ErrorSums:
+    def _thinned(self, errors: Array, days: int, rows: int) -> LossSums:
         """A window of which each row is kept at random, so that a day has so many of them on average."""
         grounds, rng = self._grounds, self._rng
         starts = np.flatnonzero(np.append(True, np.diff(grounds.days) > 0))
@@ -175,7 +179,8 @@ class Windows:
         kept = rng.random(len(places)) < rows * len(starts) / len(grounds.days)
         places, where = places[kept], np.repeat(np.arange(days), counts)[kept]
         segments = [replace(part, rows=part.rows[places]) for part in grounds.segments]
-        return ErrorSums.of(grounds.baseline[places], errors[places], where, segments)
+        losses = losses_of(grounds.baseline[places]), losses_of(errors[places])
+        return LossSums.of(grounds.evaluator, *losses, where, segments)
 
 
 def _sacrifices(grounds: Grounds, equal: Array, settings: CompareSettings) -> dict[str, Array]:

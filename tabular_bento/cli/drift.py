@@ -244,8 +244,11 @@ def _write_failure(textfile: Path) -> None:
 
 
 def _table(result: DriftResult) -> str:
+    from tabular_bento.evaluation.evaluators import metric_title
+    from tabular_bento.monitoring.drift.performance import decimals
+
     drifted = [f"{column.name} ({column.score:.2f})" for column in result.columns if column.drifted]
-    labels = result.labels
+    labels, title = result.labels, metric_title(result.metric or "")
     lines = [
         f"verdict  {result.verdict}{_alert(result)}",
         f"model    {result.model or 'none'}",
@@ -253,13 +256,20 @@ def _table(result: DriftResult) -> str:
         f"drifted  {', '.join(drifted) or 'no column'}",
     ]
     if labels.model and labels.ratio_to_naive_baseline is not None:
-        lines.append(
-            f"errors   RMSE {labels.model.rmse:.2f}, MAE {labels.model.mae:.2f}, bias {labels.model.bias:+.2f}; "
-            f"{labels.ratio_to_naive_baseline:.3f} of the naive baseline's RMSE; {labels.matched:,} labels"
+        metrics = ", ".join(
+            f"{metric_title(name)} {decimals(value)}"
+            for name in ("rmse", "mae", "log_loss", "brier")
+            if (value := labels.model.metric(name)) is not None
         )
-    if estimate := result.estimate:
-        low, high = estimate.rmse_interval
-        lines.append(f"expected RMSE {estimate.rmse:.2f} ({low:.2f} to {high:.2f}), estimated without labels")
+        lines.append(
+            f"errors   {metrics}, bias {decimals(labels.model.bias, sign=True)}; {labels.ratio_to_naive_baseline:.3f} "
+            f"of the naive baseline's {title}; {labels.matched:,} labels"
+        )
+    estimate = result.estimate
+    if estimate and result.metric and (interval := estimate.metric_interval(result.metric)):
+        low, high = (decimals(bound) for bound in interval)
+        expected = decimals(estimate.metric(result.metric))
+        lines.append(f"expected {title} {expected} ({low} to {high}), estimated without labels")
     shown = (f"{finding.severity:<8} {finding.text}" for finding in result.findings if finding.severity != "note")
     return "\n".join([*lines, *shown])
 
@@ -285,6 +295,7 @@ def _summary(result: DriftResult, out: Path) -> dict[str, object]:
         "labels": result.labels.matched,
         "ratio_to_naive_baseline": result.labels.ratio_to_naive_baseline,
         "estimated_rmse": result.estimate.rmse if result.estimate else None,
+        "estimated_log_loss": result.estimate.log_loss if result.estimate else None,
         "findings": [finding.text for finding in result.findings],
         "result": str(out / RESULT_FILE),
         "report": str(out / REPORT_FILE),

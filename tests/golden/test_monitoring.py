@@ -40,8 +40,15 @@ WORDS = (
 FREE = ("format", "made_at", "text", "look_at", "reason", "log", "examples", "declaration")
 """What may differ: words, and where the log is."""
 
-ADDED = ("histogram", "performance", "performance_band", "column_settings")
-"""What results did not have."""
+ADDED = (
+    "histogram",
+    "performance",
+    "performance_band",
+    "column_settings",
+    "metric",
+    *("log_loss", "log_loss_interval", "brier", "brier_interval", "accuracy", "accuracy_interval"),
+)
+"""What results did not have; metrics of classes are null in those of a regression."""
 
 MOVED = ("missing_limit",)
 """What has another value: gaps alarm from 5 points more on, where it was 10."""

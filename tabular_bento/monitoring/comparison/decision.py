@@ -1,8 +1,9 @@
 """The decision on a candidate: the same model rebuilt, or another one that is not worse.
 
-Equivalent is a candidate of which every prediction is within a tolerance. Not worse is one whose RMSE and MAE are
-within their margin by all of their intervals, of which no segment is shown to lose more than its own, and no cost is
-beyond its limit.
+Equivalent is a candidate of which every prediction is within a tolerance. Not worse is one whose metrics are within
+their margins by all of their intervals, of which no segment is shown to lose more than its own, and no cost is beyond
+its limit. The metrics are the means of the two losses of the task's evaluator: RMSE and MAE, or log loss and Brier
+score.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tabular_bento.errors import CompareError
+from tabular_bento.evaluation.evaluators import Evaluator, metric_title
 from tabular_bento.evaluation.noninferiority import (
     LEAST_DAYS,
-    METRICS,
     blocks_needed,
     differences,
     draw_days,
@@ -27,7 +29,7 @@ from tabular_bento.evaluation.noninferiority import (
     standard_errors,
     status_of,
 )
-from tabular_bento.monitoring.comparison.predictions import ErrorSums, PairedPredictions
+from tabular_bento.monitoring.comparison.predictions import LossSums, PairedPredictions
 from tabular_bento.monitoring.comparison.result import (
     Agreement,
     Cost,
@@ -43,7 +45,7 @@ from tabular_bento.monitoring.comparison.settings import CompareSettings
 
 Array = NDArray[np.float64]
 
-_UNIT = "of the target"
+_TARGET = "of the target"
 
 
 @dataclass(frozen=True)
@@ -60,29 +62,36 @@ def agreement(paired: PairedPredictions, settings: CompareSettings, worst: list[
     """How far the two agree; None for no rows."""
     if not len(paired):
         return None
-    distance = np.abs(paired.delta)
-    allowed = settings.absolute_tolerance + settings.relative_tolerance * np.abs(paired.baseline)
-    moved = int((distance > settings.moved_by).sum())
+    found = paired.distance
+    distance, elsewhere = np.abs(found.candidate - found.baseline), found.classes
+    allowed = settings.absolute_tolerance + settings.relative_tolerance * np.abs(found.baseline)
+    bits, beyond = (_bits(found.baseline) != _bits(found.candidate)).any(axis=1), (distance > allowed).any(axis=1)
+    if elsewhere is None:
+        moved = int((distance > settings.moved_by).any(axis=1).sum())
+    else:
+        bits, beyond, moved = bits | elsewhere, beyond | elsewhere, int(elsewhere.sum())
     return Agreement(
-        rows_differing=int((_bits(paired.baseline) != _bits(paired.candidate)).sum()),
-        rows_beyond=int((distance > allowed).sum()),
+        rows_differing=int(bits.sum()),
+        rows_beyond=int(beyond.sum()),
+        classes_differing=None if elsewhere is None else moved,
         largest=float(distance.max()),
-        largest_ulps=_ulps(paired),
-        mean=float(paired.delta.mean()),
+        largest_ulps=_ulps(found.baseline, found.candidate),
+        mean=float(found.delta.mean()),
         moved=moved,
         moved_share=moved / len(paired),
         worst=worst,
     )
 
 
-def judge_equivalence(found: Agreement | None, rows: int, settings: CompareSettings, unit: str | None) -> Decision:
-    """Whether every row agrees, on enough rows; `unit` is that of the target."""
-    decision, unit = Decision(), unit or _UNIT
+def judge_equivalence(found: Agreement | None, rows: int, settings: CompareSettings, unit: str) -> Decision:
+    """Whether every row agrees, on enough rows; `unit` is that of a prediction."""
+    decision = Decision()
     tolerance = f"{settings.absolute_tolerance:g} {unit} plus {settings.relative_tolerance:g} of the prediction"
     if found is not None and found.rows_beyond:
+        classes = f", {found.classes_differing:,} of them in the predicted class" if found.classes_differing else ""
         decision.refusals.append(
-            f"{found.rows_beyond:,} of {rows:,} predictions differ by more than {tolerance}; the largest difference is "
-            f"{found.largest:.6g} {unit}."
+            f"{found.rows_beyond:,} of {rows:,} predictions differ by more than {tolerance}{classes}; the largest "
+            f"difference is {found.largest:.6g} {unit}."
         )
     elif rows < settings.min_rows:
         decision.unclear.append(f"{rows:,} rows agree, and fewer than {settings.min_rows:,} prove nothing.")
@@ -92,21 +101,30 @@ def judge_equivalence(found: Agreement | None, rows: int, settings: CompareSetti
     return decision
 
 
-def judge_errors(sums: ErrorSums, settings: CompareSettings, unit: str | None) -> tuple[Decision, Evidence]:
-    """Whether the candidate's errors are no worse, overall and by segment; `unit` is that of the target."""
-    decision, labels, unit = Decision(), int(sums.total[:, 0].sum()), unit or _UNIT
+def judge_losses(sums: LossSums, settings: CompareSettings, unit: str | None) -> tuple[Decision, Evidence]:
+    """Whether the candidate is no worse, overall and by segment; `unit` is that of the target.
+
+    Raises
+    ------
+    CompareError
+        Where the settings name a metric that the task does not have.
+    """
+    decision, labels, evaluator = Decision(), int(sums.total[:, 0].sum()), sums.evaluator
+    decisive = _decisive(evaluator, settings)
     if not labels:
         decision.unclear.append("No row has a label: there is nothing to judge errors by.")
         return decision, Evidence([], [], [], None)
     drawn = draw_days(len(sums.days), settings.resamples, settings.seed)
-    metrics = _metrics(sums.total, drawn, settings)
-    segments = _segments(sums, drawn, settings)
+    metrics = _metrics(sums, drawn, decisive, settings)
+    segments = _segments(sums, drawn, decisive, settings)
     least_labels, least_days = settings.minima
     judged = labels >= least_labels and (not sums.dated or len(sums.days) >= least_days)
     if judged:
         for metric in metrics:
-            _decide_on(metric, settings, unit, decision)
-        decision.refusals += [_harm(segment, unit) for segment in segments if segment.status == "harmed"]
+            if metric.decides:
+                _decide_on(metric, settings, _unit(evaluator, unit), decision)
+        harmed = [segment for segment in segments if segment.status == "harmed"]
+        decision.refusals += [_harm(segment, decisive, _unit(evaluator, unit)) for segment in harmed]
     missing = None
     if not judged or (decision.unclear and not decision.refusals):
         missing = needed(sums, drawn, metrics, settings)
@@ -114,7 +132,22 @@ def judge_errors(sums: ErrorSums, settings: CompareSettings, unit: str | None) -
     return decision, Evidence(metrics, segments, _days(sums), missing)
 
 
-def needed(sums: ErrorSums, drawn: Array, metrics: list[Metric], settings: CompareSettings) -> Needed | None:
+def _decisive(evaluator: Evaluator, settings: CompareSettings) -> tuple[str, ...]:
+    """The metrics that the verdict rests on."""
+    if settings.metric is None:
+        return evaluator.losses
+    if settings.metric not in evaluator.losses:
+        known = " or ".join(repr(name) for name in evaluator.losses)
+        raise CompareError(f"[compare] metric: {settings.metric!r} is not compared for this task; name {known}.")
+    return (settings.metric,)
+
+
+def _unit(evaluator: Evaluator, unit: str | None) -> str:
+    """The unit of the metrics, after a space; nothing of losses that have none."""
+    return f" {unit or _TARGET}" if evaluator.in_target_unit else ""
+
+
+def needed(sums: LossSums, drawn: Array, metrics: list[Metric], settings: CompareSettings) -> Needed | None:
     """How much data would decide, at the spread of the differences between blocks; None where nobody can collect it.
 
     Decided is: a candidate that is as good as the baseline is accepted with probability `power`. Where there is that
@@ -123,8 +156,10 @@ def needed(sums: ErrorSums, drawn: Array, metrics: list[Metric], settings: Compa
     labels, blocks = float(sums.total[:, 0].sum()), len(sums.days)
     least_labels, least_days = settings.minima
     wanted = [least_days if sums.dated else 0, math.ceil(least_labels * blocks / labels)]
-    errors = standard_errors(sums.total, drawn) if blocks >= 2 else np.empty(0)
+    errors = standard_errors(sums.total, drawn, sums.evaluator.level) if blocks >= 2 else np.empty(0)
     for metric, error in zip(metrics, errors, strict=False):
+        if not metric.decides:
+            continue
         found = blocks_needed(float(error), blocks, metric.margin, settings.confidence, settings.power)
         if metric.status == "unclear" and found is not None and found <= blocks:
             distance = abs(metric.margin - metric.delta)
@@ -136,7 +171,7 @@ def needed(sums: ErrorSums, drawn: Array, metrics: list[Metric], settings: Compa
     return Needed(labels=math.ceil(most * labels / blocks), days=most if sums.dated else None, power=settings.power)
 
 
-def _not_enough(sums: ErrorSums, labels: int, missing: Needed | None, settings: CompareSettings) -> str:
+def _not_enough(sums: LossSums, labels: int, missing: Needed | None, settings: CompareSettings) -> str:
     there = f"{labels:,} labels" + (f" over {len(sums.days):,} days" if sums.dated else "")
     if missing is None:
         return f"Not enough data: {there}; at this spread no amount of data decides a margin of {settings.margin:.2g}."
@@ -154,15 +189,13 @@ def _rounded(count: int) -> int:
 
 
 def judge_costs(
-    found: Agreement | None, costs: list[Cost], settings: CompareSettings, unit: str | None, decision: Decision
+    found: Agreement | None, costs: list[Cost], settings: CompareSettings, unit: str, decision: Decision
 ) -> None:
-    """Add a refusal for each measure beyond its limit."""
+    """Add a refusal for each measure beyond its limit; `unit` is that of a prediction."""
     limit = settings.max_moved_share
     if found is not None and limit is not None and found.moved_share > limit:
-        decision.refusals.append(
-            f"{found.moved_share:.1%} of the predictions moved by more than {settings.moved_by:g} {unit or _UNIT}, "
-            f"and {limit:.1%} may."
-        )
+        far = f"by more than {settings.moved_by:g} {unit}" if found.classes_differing is None else "to another class"
+        decision.refusals.append(f"{found.moved_share:.1%} of the predictions moved {far}, and {limit:.1%} may.")
     for cost in costs:
         if cost.limit is not None and cost.ratio > cost.limit:
             what = cost.name.replace("_", " ")
@@ -172,13 +205,13 @@ def judge_costs(
             )
 
 
-def _metrics(sums: Array, drawn: Array, settings: CompareSettings) -> list[Metric]:
-    total = sums.sum(axis=0)
-    (ours, theirs), delta = levels(total), differences(total)
-    enough = len(sums) >= 2
-    bounds = interval(sums, drawn, settings.confidence) if enough else np.full((2, 2), np.nan)
+def _metrics(sums: LossSums, drawn: Array, decisive: tuple[str, ...], settings: CompareSettings) -> list[Metric]:
+    level, total = sums.evaluator.level, sums.total.sum(axis=0)
+    (ours, theirs), delta = levels(total, level), differences(total, level)
+    enough = len(sums.total) >= 2
+    bounds = interval(sums.total, drawn, settings.confidence, level) if enough else np.full((2, 2), np.nan)
     metrics = []
-    for place, name in enumerate(METRICS):
+    for place, name in enumerate(sums.evaluator.losses):
         low, high = (float(bound) for bound in bounds[place])
         margin = settings.margin * float(ours[place])
         metrics.append(
@@ -190,6 +223,7 @@ def _metrics(sums: Array, drawn: Array, settings: CompareSettings) -> list[Metri
                 interval=(low, high) if enough else None,
                 margin=margin,
                 status=status_of(low, high, margin) if enough else "unclear",
+                decides=name in decisive,
             )
         )
     return metrics
@@ -198,10 +232,11 @@ def _metrics(sums: Array, drawn: Array, settings: CompareSettings) -> list[Metri
 def _decide_on(metric: Metric, settings: CompareSettings, unit: str, decision: Decision) -> None:
     low, high = metric.interval or (0.0, 0.0)
     way = "higher" if metric.delta >= 0 else "lower"
+    digits = decimals(metric.margin)
     what = (
-        f"{metric.name.upper()} is {abs(metric.delta):.3f} {unit} {way} "
-        f"({settings.confidence:.0%} interval of the difference {low:+.3f} to {high:+.3f}), and {metric.margin:.3f}, "
-        f"{settings.margin:.1%} of {metric.baseline:.2f}, is allowed"
+        f"{_capital(metric_title(metric.name))} is {abs(metric.delta):.{digits}f}{unit} {way} "
+        f"({settings.confidence:.0%} interval of the difference {low:+.{digits}f} to {high:+.{digits}f}), and "
+        f"{metric.margin:.{digits}f}, {settings.margin:.1%} of {metric.baseline:.{digits - 1}f}, is allowed"
     )
     match metric.status:
         case "worse":
@@ -212,41 +247,50 @@ def _decide_on(metric: Metric, settings: CompareSettings, unit: str, decision: D
             decision.confirmed.append(f"{what}: not worse.")
 
 
-def _segments(sums: ErrorSums, drawn: Array, settings: CompareSettings) -> list[Segment]:
-    rows = sums.by_segment[:, :, 0]
+def decimals(margin: float) -> int:
+    """Decimals by which a margin is told from nothing; at least three."""
+    return 3 if margin <= 0 else max(3, 1 - math.floor(math.log10(margin)))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _segments(sums: LossSums, drawn: Array, decisive: tuple[str, ...], settings: CompareSettings) -> list[Segment]:
+    rows, level, names = sums.by_segment[:, :, 0], sums.evaluator.level, sums.evaluator.losses
     labels, days = rows.sum(axis=1), (rows > 0).sum(axis=1)
     enough = (labels >= settings.min_segment_labels) & (days >= LEAST_DAYS)
-    bounds = np.full((len(rows), len(METRICS), 2), np.nan)
+    bounds = np.full((len(rows), len(names), 2), np.nan)
     if enough.any():
-        bounds[enough] = simultaneous(sums.by_segment[enough], drawn)
+        bounds[enough] = simultaneous(sums.by_segment[enough], drawn, level)
     totals = sums.by_segment.sum(axis=1)
     found = []
     for place in np.flatnonzero(labels):
         name, value = sums.segments[place]
-        rmse, mae = _segment_metrics(totals[place], bounds[place], settings)
+        both = levels(totals[place], level)[0], differences(totals[place], level)
+        metrics = dict(zip(names, _segment_metrics(*both, bounds[place], settings), strict=True))
         found.append(
             Segment(
                 field=name,
                 value=value,
                 labels=int(labels[place]),
                 days=int(days[place]),
-                rmse=rmse,
-                mae=mae,
-                status=_segment_status([rmse, mae]),
+                **metrics,
+                status=_segment_status([metrics[name] for name in decisive]),
             )
         )
     return found
 
 
-def _segment_metrics(total: Array, bounds: Array, settings: CompareSettings) -> list[SegmentMetric]:
+def _segment_metrics(baseline: Array, delta: Array, bounds: Array, settings: CompareSettings) -> list[SegmentMetric]:
     return [
         SegmentMetric(
             baseline=float(ours),
-            delta=float(delta),
+            delta=float(more),
             interval=None if np.isnan(low) else (float(low), float(high)),
             margin=settings.segment_margin * float(ours),
         )
-        for ours, delta, (low, high) in zip(levels(total)[0], differences(total), bounds, strict=True)
+        for ours, more, (low, high) in zip(baseline, delta, bounds, strict=True)
     ]
 
 
@@ -260,37 +304,41 @@ def _segment_status(metrics: list[SegmentMetric]) -> Any:
     return "held" if all(bounds[1] <= metric.margin for metric, bounds in both) else "unclear"
 
 
-def _harm(segment: Segment, unit: str) -> str:
-    parts = [
-        f"{name.upper()} {metric.delta:+.3f} {unit} ({metric.interval[0]:+.3f} to {metric.interval[1]:+.3f}, "
-        f"{metric.margin:.3f} is allowed)"
-        for name, metric in (("rmse", segment.rmse), ("mae", segment.mae))
-        if metric.interval and metric.interval[0] > 0 and metric.delta > metric.margin
-    ]
+def _harm(segment: Segment, decisive: tuple[str, ...], unit: str) -> str:
+    parts = []
+    for name in decisive:
+        metric = segment.metric(name)
+        if metric.interval and metric.interval[0] > 0 and metric.delta > metric.margin:
+            digits = decimals(metric.margin)
+            low, high = metric.interval
+            parts.append(
+                f"{metric_title(name)} {metric.delta:+.{digits}f}{unit} ({low:+.{digits}f} to {high:+.{digits}f}, "
+                f"{metric.margin:.{digits}f} is allowed)"
+            )
     return f"{segment.field} {segment.value} is worse on its {segment.labels:,} labels: {' and '.join(parts)}."
 
 
-def _days(sums: ErrorSums) -> list[Day]:
+def _days(sums: LossSums) -> list[Day]:
     if not sums.dated:
         return []
+    first = sums.evaluator.losses[0]
     return [
         Day(
             day=date(1970, 1, 1) + timedelta(days=int(day)),
             labels=int(total[0]),
-            baseline_rmse=float(both[0, 0]),
-            candidate_rmse=float(both[1, 0]),
+            **{f"baseline_{first}": float(both[0, 0]), f"candidate_{first}": float(both[1, 0])},
         )
-        for day, total, both in zip(sums.days, sums.total, levels(sums.total), strict=True)
+        for day, total, both in zip(sums.days, sums.total, levels(sums.total, sums.evaluator.level), strict=True)
     ]
 
 
-def _ulps(paired: PairedPredictions) -> int:
-    """The most float64 that lie between two predictions of a row; from 2**53 on, it says 2**53."""
-    apart = np.abs(_bits(paired.candidate).astype(np.float64) - _bits(paired.baseline).astype(np.float64)).max()
+def _ulps(baseline: Array, candidate: Array) -> int:
+    """The most float64 that lie between two numbers of a prediction; from 2**53 on, it says 2**53."""
+    apart = np.abs(_bits(candidate).astype(np.float64) - _bits(baseline).astype(np.float64)).max()
     if apart >= 2**53:
         return 2**53
-    near = paired.candidate * paired.baseline >= 0
-    between = np.abs(_bits(paired.candidate[near]) - _bits(paired.baseline[near]))
+    near = candidate * baseline >= 0
+    between = np.abs(_bits(candidate[near]) - _bits(baseline[near]))
     return int(between.max()) if near.any() else int(apart)
 
 

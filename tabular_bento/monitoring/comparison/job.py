@@ -11,12 +11,13 @@ import numpy as np
 
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.errors import CompareError, PackageError, UnreadableModelError
+from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.monitoring.comparison.decision import (
     Evidence,
     agreement,
     judge_costs,
     judge_equivalence,
-    judge_errors,
+    judge_losses,
 )
 from tabular_bento.monitoring.comparison.models import (
     Model,
@@ -28,7 +29,7 @@ from tabular_bento.monitoring.comparison.models import (
     open_model,
 )
 from tabular_bento.monitoring.comparison.page import page
-from tabular_bento.monitoring.comparison.predictions import ErrorSums, PairedPredictions, Worst, gather
+from tabular_bento.monitoring.comparison.predictions import LossSums, PairedPredictions, Worst, gather
 from tabular_bento.monitoring.comparison.result import (
     EXIT_CODES,
     ComparedModel,
@@ -154,17 +155,13 @@ class _Comparison:
                     batches = logged(window_of(settings, declaration), declaration, models[0].model, None, found)
                 else:
                     unreadable, models = str(error), (_unread(self._baseline), theirs.described)
-        output = declaration.outputs[0]
-        if output.kind is not Kind.NUMBER or output.parts:
-            raise CompareError(
-                f"The first output, {output.name}, is no number: only predictions of numbers are compared."
-            )
+        evaluator = evaluator_of(declaration.task)
         worst = Worst(settings.worst_rows, declaration)
         paired = gather(batches, ours, theirs, declaration, worst)
         measured = costs(ours, theirs, paired.rows, settings) if ours and theirs and len(paired) else []
         found_agreement = agreement(paired, settings, worst.rows(ours, theirs))
-        unit = declaration.target.unit
-        decision, evidence = judge_errors(ErrorSums.of_paired(paired), settings, unit)
+        unit = _unit(declaration)
+        decision, evidence = judge_losses(LossSums.of_paired(paired), settings, declaration.target.unit)
         if unreadable is not None:
             decision = Decision(unclear=[unreadable])
         elif self._mode == "equivalent":
@@ -178,8 +175,9 @@ class _Comparison:
             exit_code=EXIT_CODES[decision.verdict],
             made_at=datetime.now(UTC),
             mode=self._mode,
-            target=output.name,
-            unit=unit,
+            target=declaration.target.name,
+            metric=evaluator.losses[0],
+            unit=declaration.target.unit,
             baseline=models[0],
             candidate=models[1],
             source=_source(self._source, paired, found),
@@ -225,6 +223,12 @@ class _Comparison:
                 raise CompareError("--on test reads the project's data: run the comparison in the project.")
             return unseen_rows(ours, theirs, self._dataset, self._settings, found)
         return parquet(Path(self._source), declaration, self._settings, found)
+
+
+def _unit(declaration: Declaration) -> str:
+    """The unit of the numbers of a prediction, for messages."""
+    (first, *_) = (output for output in declaration.outputs if output.kind is Kind.NUMBER)
+    return "of a probability" if first.parts else first.unit or "of the target"
 
 
 def _from_log(name: str) -> ComparedModel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,17 @@ from tabular_bento.features.columns import Columns
 from tabular_bento.monitoring.comparison.result import ComparedModel, Cost
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.problem import Declaration, Problem
+from tabular_bento.protocol.values import held
+from tabular_bento.schema import Field
 from tabular_bento.scoring.manifest import FILE as MANIFEST
 from tabular_bento.scoring.package import ModelPackage, read_declaration
 from tabular_bento.scoring.releases import ALIAS, Releases
 from tabular_bento.scoring.store import LocatedModel, find_model, store_home
+from tabular_bento.tasks import Output
 
 Role = Literal["baseline", "candidate"]
-Array = NDArray[np.float64]
+Outputs = Mapping[str, NDArray[Any]]
+"""Outputs of n predictions by name, of shape [n] or [n, parts]."""
 
 _ROUNDS = {1: 60, 1_000: 9}
 """Turns of each model, by rows of a request: the median of so many."""
@@ -42,8 +46,8 @@ class Model(Protocol):
     provenance: Mapping[str, Any]
     declaration: Declaration
 
-    def predict(self, columns: Columns) -> Array:
-        """The first output of n rows held as columns, shape [n]. Raises CompareError where there is none."""
+    def predict(self, columns: Columns) -> Outputs:
+        """The outputs of n rows held as columns. Raises CompareError where there are none."""
 
     def features(self, columns: Columns) -> NDArray[np.float32] | None:
         """Their features, shape [n, features]; None where it does not show them."""
@@ -121,8 +125,8 @@ class PackageModel:
                 "name it by its URL (--baseline URL), or compare on what it logged (--on shadow)."
             ) from error
 
-    def predict(self, columns: Columns) -> Array:
-        return np.asarray(self.package.predictor.predict_columns(columns).value, dtype=np.float64)
+    def predict(self, columns: Columns) -> Outputs:
+        return self.package.predictor.predict_columns(columns).outputs
 
     def features(self, columns: Columns) -> NDArray[np.float32] | None:
         return self.package.extractor.transform_columns(columns)
@@ -159,14 +163,15 @@ class ServerModel:
             self.close()
             raise
 
-    def predict(self, columns: Columns) -> Array:
+    def predict(self, columns: Columns) -> Outputs:
         return self._loop.run(self._predict(with_identifiers(columns, Interface.of(self.declaration), "compare")))
 
-    async def _predict(self, columns: Columns) -> Array:
-        size, count, name = self._settings.rows_per_request, count_of(columns), self.declaration.outputs[0].name
+    async def _predict(self, columns: Columns) -> Outputs:
+        size, count = self._settings.rows_per_request, count_of(columns)
         known = {field.name for field in self.declaration.fields}
         columns = {name: values for name, values in columns.items() if name in known}
-        predicted, refused = np.full(count, np.nan), 0
+        parts: dict[int, Any] = {}
+        refused = 0
         first: ClientError | None = None
 
         async def ask(number: int) -> None:
@@ -174,7 +179,7 @@ class ServerModel:
             part = slice(number * size, (number + 1) * size)
             rows = {name: values[part] for name, values in columns.items()}
             try:
-                predicted[part] = (await self._client.predict(rows, self._settings.protocol)).column(name)
+                parts[number] = await self._client.predict(rows, self._settings.protocol)
             except ClientError as error:
                 refused, first = refused + count_of(rows), first or error
 
@@ -186,7 +191,12 @@ class ServerModel:
                 f"{self.described.name} did not predict {refused:,} rows over {self._settings.protocol} ({status}: "
                 f"{first}): a comparison needs every row; mend that, or leave those rows out."
             ) from first
-        return predicted
+        return {
+            output.name: _held(
+                output, [value for number in sorted(parts) for value in parts[number].column(output.name)]
+            )
+            for output in self.declaration.outputs
+        }
 
     def features(self, columns: Columns) -> None:  # noqa: ARG002
         return None
@@ -194,6 +204,14 @@ class ServerModel:
     def close(self) -> None:
         self._loop.run(self._client.close())
         self._loop.close()
+
+
+def _held(output: Output, values: Sequence[Any]) -> NDArray[Any]:
+    """An output's JSON values as a package gives them, shape [n] or [n, parts]."""
+    if output.parts:
+        return np.array(values, dtype=np.float64).reshape(len(values), len(output.parts))
+    held_values = [held(output.kind, value) for value in values]
+    return np.array(held_values, dtype=Field(output.name, output.kind).dtype)
 
 
 def describe(url: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tabular_bento.evaluation.evaluators import metric_title
+from tabular_bento.monitoring.comparison.decision import decimals
 from tabular_bento.monitoring.comparison.predictions import PairedPredictions
 from tabular_bento.monitoring.comparison.result import (
     ComparedModel,
@@ -49,6 +51,9 @@ _SEGMENTS = 45
 
 _FEW_ULPS = 1_000_000
 
+_FAR = 0.1
+"""Of a probability, how far is shown as far."""
+
 
 def page(result: CompareResult, paired: PairedPredictions) -> str:
     """The whole page; without rows, when nothing was compared, the decision alone."""
@@ -63,6 +68,9 @@ def page(result: CompareResult, paired: PairedPredictions) -> str:
         what=_what(result),
         unit=result.unit or "",
         statuses=_STATUS,
+        titles={metric.name: metric_title(metric.name) for metric in result.metrics},
+        title=metric_title(result.metric),
+        digits=max((decimals(metric.margin) for metric in result.metrics), default=3),
         metrics=_metrics(result),
         points=_scatter(result, paired),
         moves=_moves(result, paired),
@@ -96,7 +104,7 @@ def _metrics(result: CompareResult) -> charts.Figure | None:
     """Both differences as shares of the baseline's metric, with their intervals and margins; a ring is not decided."""
     rows = [
         charts.Interval(
-            f"{metric.name.upper()} {metric.delta / metric.baseline:+.2%}",
+            f"{metric_title(metric.name)} {metric.delta / metric.baseline:+.2%}",
             metric.delta / metric.baseline,
             metric.interval[0] / metric.baseline,
             metric.interval[1] / metric.baseline,
@@ -110,19 +118,22 @@ def _metrics(result: CompareResult) -> charts.Figure | None:
 
 
 def _segments(result: CompareResult) -> charts.Figure | None:
-    """The same of the RMSE of each segment that is judged."""
-    rows = [
-        charts.Interval(
-            f"{part.field} {part.value}" + (" (loses)" if part.status == "harmed" else ""),
-            part.rmse.delta / part.rmse.baseline,
-            *_clipped(part.rmse),
-            part.rmse.margin / part.rmse.baseline,
-            part.status == "unclear",
-        )
-        for part in _ordered(result.segments)
-        if part.rmse.interval and part.rmse.baseline
-    ]
-    return _forest(rows[:_SEGMENTS], "RMSE, share of the baseline's; right of 0 is worse") if rows else None
+    """The same of the first metric of each segment that is judged."""
+    rows = []
+    for part in _ordered(result.segments):
+        metric = part.metric(result.metric)
+        if metric.interval and metric.baseline:
+            rows.append(
+                charts.Interval(
+                    f"{part.field} {part.value}" + (" (loses)" if part.status == "harmed" else ""),
+                    metric.delta / metric.baseline,
+                    *_clipped(metric),
+                    metric.margin / metric.baseline,
+                    part.status == "unclear",
+                )
+            )
+    title = f"{metric_title(result.metric)}, share of the baseline's; right of 0 is worse"
+    return _forest(rows[:_SEGMENTS], title) if rows else None
 
 
 def _forest(rows: list[charts.Interval], title: str) -> charts.Figure:
@@ -149,9 +160,10 @@ def _scatter(result: CompareResult, paired: PairedPredictions) -> charts.Figure 
         return None
     places = np.unique(np.linspace(0, len(paired) - 1, _POINTS).astype(np.int64))
     unit = f", {result.unit}" if result.unit else ""
+    found = paired.distance
     return charts.scatter(
-        [float(f"{value:.6g}") for value in paired.baseline[places]],
-        [float(f"{value:.6g}") for value in paired.candidate[places]],
+        [float(f"{value:.6g}") for value in found.before[places]],
+        [float(f"{value:.6g}") for value in found.after[places]],
         f"baseline{unit}",
         f"candidate{unit}",
         diagonal=True,
@@ -162,9 +174,11 @@ def _moves(result: CompareResult, paired: PairedPredictions) -> charts.Figure | 
     """Shares of the predictions by how far they moved, around what counts as moved."""
     if not len(paired):
         return None
-    by, unit = float(result.settings["moved_by"]), f" {result.unit}" if result.unit else ""
+    found = paired.distance
+    by = float(result.settings["moved_by"]) if found.classes is None else _FAR
+    unit = f" {result.unit}" if result.unit else ""
     edges = [0.0, *(by * share for share in (0.05, 0.2, 0.4, 1.0, 2.0)), np.inf]
-    distance = np.abs(paired.delta)
+    distance = np.abs(found.delta)
     moved = distance > 0
     names, shares = ["to the bit"], [float(np.mean(~moved))]
     for low, high in pairwise(edges):
@@ -178,11 +192,13 @@ def _daily(result: CompareResult) -> charts.Figure | None:
         return None
     days = [f"{day.day:%Y-%m-%d}" for day in result.days]
     labels = [f"({day.labels:,} labels)" for day in result.days]
+    before, after = zip(*(day.values(result.metric) for day in result.days), strict=True)
     lines = [
-        charts.Line("baseline", days, [day.baseline_rmse for day in result.days], colour=charts.REFERENCE, dash="dash"),
-        charts.Line("candidate", days, [day.candidate_rmse for day in result.days], text=labels),
+        charts.Line("baseline", days, list(before), colour=charts.REFERENCE, dash="dash"),
+        charts.Line("candidate", days, list(after), text=labels),
     ]
-    return charts.series(lines, title=f"RMSE, {result.unit}" if result.unit else "RMSE")
+    title = metric_title(result.metric)
+    return charts.series(lines, title=f"{title}, {result.unit}" if result.unit else title)
 
 
 def _daily_change(result: CompareResult) -> charts.Figure | None:
@@ -190,7 +206,7 @@ def _daily_change(result: CompareResult) -> charts.Figure | None:
     if len(result.days) < 2:
         return None
     days = [f"{day.day:%Y-%m-%d}" for day in result.days]
-    change = [day.candidate_rmse - day.baseline_rmse for day in result.days]
+    change = [after - before for before, after in (day.values(result.metric) for day in result.days)]
     figure = charts.series([charts.Line("difference", days, change)], title="difference")
     figure["layout"]["yaxis"] |= {"zeroline": True, "tickformat": "+~g"}
     return figure

@@ -1,4 +1,4 @@
-"""Both predictions of every row, the rows on which they differ most, and errors summed by day."""
+"""Both predictions of every row, the rows on which they differ most, and losses summed by day."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import heapq
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of
 from tabular_bento.evaluation.metrics import GROUPS, event_seconds
 from tabular_bento.evaluation.noninferiority import day_sums, segment_sums
 from tabular_bento.features.clock import DAY
 from tabular_bento.features.columns import Row, columns_of, rows_of
-from tabular_bento.monitoring.comparison.models import Model
+from tabular_bento.monitoring.comparison.models import Model, Outputs
 from tabular_bento.monitoring.comparison.result import WorstRow
 from tabular_bento.monitoring.comparison.rows import Batch
 from tabular_bento.problem import Declaration
@@ -35,10 +37,12 @@ class PairedPredictions:
 
     Parameters
     ----------
-    baseline, candidate : ndarray
-        Predictions of both.
+    declaration : Declaration
+        Of the problem.
+    baseline, candidate : mapping
+        Outputs of both by name, of shape [n] or [n, parts].
     labels : ndarray
-        NaN for none.
+        Labels as the evaluator reads them; NaN for none.
     event : ndarray, optional
         Event times in seconds; None where the problem has none.
     segments : mapping
@@ -47,17 +51,18 @@ class PairedPredictions:
         The first rows with all their fields.
     """
 
-    baseline: Array
-    candidate: Array
+    declaration: Declaration
+    baseline: Outputs
+    candidate: Outputs
     labels: Array
     event: NDArray[np.int64] | None
     segments: Mapping[str, NDArray[Any]]
     rows: Mapping[str, NDArray[Any]]
 
-    @property
-    def delta(self) -> Array:
-        """Candidate less baseline."""
-        return np.asarray(self.candidate - self.baseline)
+    @cached_property
+    def distance(self) -> Distance:
+        """How far the two are apart, row by row."""
+        return Distance.of(self.declaration, self.baseline, self.candidate)
 
     @property
     def days(self) -> NDArray[np.int64]:
@@ -65,7 +70,59 @@ class PairedPredictions:
         return np.arange(len(self)) % GROUPS if self.event is None else np.asarray(self.event // DAY)
 
     def __len__(self) -> int:
-        return len(self.baseline)
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far two predictions of n rows are apart: the number, or of several the one, by which they differ most.
+
+    Parameters
+    ----------
+    baseline, candidate : ndarray of shape [n, columns]
+        The numbers of all outputs.
+    columns : tuple of str
+        Their names, as in the log: `probability.yes`.
+    most : ndarray of shape [n]
+        The column by which each row differs most; of equal ones the last.
+    classes : ndarray of shape [n], optional
+        Whether the predicted classes differ; None where no class is predicted.
+    """
+
+    baseline: Array
+    candidate: Array
+    columns: tuple[str, ...]
+    most: NDArray[np.int64]
+    classes: NDArray[np.bool_] | None
+
+    @classmethod
+    def of(cls, declaration: Declaration, baseline: Outputs, candidate: Outputs) -> Self:
+        """That of the outputs of two models, by name."""
+        numbers = [output for output in declaration.outputs if output.kind is Kind.NUMBER]
+        ours, theirs = (
+            np.column_stack([np.asarray(outputs[output.name], dtype=np.float64) for output in numbers])
+            for outputs in (baseline, candidate)
+        )
+        columns = tuple(name for output in numbers for name in output.columns)
+        most = len(columns) - 1 - np.abs(theirs - ours)[:, ::-1].argmax(axis=1)
+        first = declaration.outputs[0]
+        classes = None if first in numbers else np.asarray(baseline[first.name] != candidate[first.name])
+        return cls(ours, theirs, columns, most, classes)
+
+    @cached_property
+    def before(self) -> Array:
+        """What the baseline has in the column by which each row differs most, shape [n]."""
+        return np.asarray(np.take_along_axis(self.baseline, self.most[:, None], axis=1)[:, 0])
+
+    @cached_property
+    def after(self) -> Array:
+        """What the candidate has there."""
+        return np.asarray(np.take_along_axis(self.candidate, self.most[:, None], axis=1)[:, 0])
+
+    @property
+    def delta(self) -> Array:
+        """The candidate's number less the baseline's, shape [n]."""
+        return np.asarray(self.after - self.before)
 
 
 class Worst:
@@ -74,18 +131,21 @@ class Worst:
     def __init__(self, size: int, declaration: Declaration) -> None:
         self._size = size
         self._declaration = declaration
-        self._kept: list[tuple[float, int, str, float, float, Row]] = []
+        self._kept: list[tuple[float, int, str, str, float, float, Row]] = []
         self._count = 0
 
-    def add(self, batch: Batch, baseline: Array, candidate: Array) -> None:
+    def add(self, batch: Batch, baseline: Outputs, candidate: Outputs) -> None:
         """Offer the rows of a batch."""
-        distance = np.abs(candidate - baseline)
+        found = Distance.of(self._declaration, baseline, candidate)
+        distance = np.abs(found.delta)
         for place in np.argsort(-distance, kind="stable")[: self._size]:
             self._count -= 1  # of equal distances, the first stays
             own = {name: values[place : place + 1] for name, values in batch.columns.items()}
             row = rows_of(own, self._declaration.field_names)[0]
-            values = float(baseline[place]), float(candidate[place])
-            heapq.heappush(self._kept, (float(distance[place]), self._count, batch.names[place], *values, row))
+            values = float(found.before[place]), float(found.after[place])
+            column = found.columns[found.most[place]]
+            entry = (float(distance[place]), self._count, batch.names[place], column, *values, row)
+            heapq.heappush(self._kept, entry)
             if len(self._kept) > self._size:
                 heapq.heappop(self._kept)
 
@@ -98,12 +158,13 @@ class Worst:
         columns = columns_of([entry[-1] for entry in kept], fields)
         ours, theirs = (model.features(columns) if model else None for model in (baseline, candidate))
         worst = []
-        for place, (_, _, name, before, after, row) in enumerate(kept):
+        for place, (_, _, name, column, before, after, row) in enumerate(kept):
             own = _named(ours[place], self._declaration) if ours is not None else None
             other = _named(theirs[place], self._declaration) if theirs is not None else None
             worst.append(
                 WorstRow(
                     row=name,
+                    output=column,
                     baseline=before,
                     candidate=after,
                     delta=after - before,
@@ -121,7 +182,7 @@ def gather(
     batches: Iterable[Batch], baseline: Model | None, candidate: Model | None, declaration: Declaration, worst: Worst
 ) -> PairedPredictions:
     """Ask both models for what the batches do not hold already. Raises what the source and the models raise."""
-    parts: list[tuple[Array, Array, Array]] = []
+    parts: list[tuple[Outputs, Outputs, Array]] = []
     events: list[NDArray[np.int64]] = []
     segments: dict[str, list[NDArray[Any]]] = {name: [] for name in declaration.segments}
     kept: dict[str, NDArray[Any]] = {}
@@ -136,15 +197,31 @@ def gather(
             for name, values in segments.items():
                 values.append(_texts(declaration.field(name), batch.columns[name]))
             kept = kept or {name: values[:_KEPT] for name, values in batch.columns.items()}
-            bar.update(len(ours))
+            bar.update(len(batch.labels))
     dated = declaration.event_time is not None
     if not parts:
-        none = np.empty(0)
-        texts = dict.fromkeys(segments, np.empty(0, object))
-        return PairedPredictions(none, none, none, np.empty(0, np.int64) if dated else None, texts, {})
-    ours, theirs, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        none, texts = no_outputs(declaration), dict.fromkeys(segments, np.empty(0, object))
+        return PairedPredictions(
+            declaration, none, none, np.empty(0), np.empty(0, np.int64) if dated else None, texts, {}
+        )
+    baselines, candidates, all_labels = zip(*parts, strict=True)
+    ours, theirs = (
+        {output.name: np.concatenate([one[output.name] for one in outputs]) for output in declaration.outputs}
+        for outputs in (baselines, candidates)
+    )
+    labels = np.concatenate(all_labels)
     texts = {name: np.concatenate(values) for name, values in segments.items()}
-    return PairedPredictions(ours, theirs, labels, np.concatenate(events) if dated else None, texts, kept)
+    event = np.concatenate(events) if dated else None
+    return PairedPredictions(declaration, ours, theirs, labels, event, texts, kept)
+
+
+def no_outputs(declaration: Declaration) -> Outputs:
+    """The outputs of no rows."""
+    empty = {True: np.empty(0, dtype=object), False: np.empty(0)}
+    return {
+        output.name: np.empty((0, len(output.parts))) if output.parts else empty[output.kind is Kind.TEXT]
+        for output in declaration.outputs
+    }
 
 
 @dataclass(frozen=True)
@@ -157,11 +234,13 @@ class SegmentRows:
 
 
 @dataclass(frozen=True)
-class ErrorSums:
-    """Errors of two models on the same rows, summed by day: all that a judgement on errors needs of the rows.
+class LossSums:
+    """Losses of two models on the same rows, summed by day: all that a judgement on them needs of the rows.
 
     Parameters
     ----------
+    evaluator : Evaluator
+        Whose losses they are.
     days : ndarray of shape [d]
         The days, counted from 1970, or the numbers of blocks.
     total : ndarray of shape [d, 5]
@@ -174,6 +253,7 @@ class ErrorSums:
         Whether `days` are days.
     """
 
+    evaluator: Evaluator
     days: NDArray[np.int64]
     total: Array
     segments: list[tuple[str, str]]
@@ -183,24 +263,28 @@ class ErrorSums:
     @classmethod
     def of(
         cls,
+        evaluator: Evaluator,
         baseline: Array,
         candidate: Array,
         days: NDArray[np.int64],
         segments: Sequence[SegmentRows],
         dated: bool = True,
     ) -> Self:
-        """The sums of both errors of n rows, arrays of shape [n]."""
+        """The sums of both models' losses of n rows, of shape [n, 2] each; `days` is of shape [n]."""
         distinct, total = day_sums(baseline, candidate, days)
         parts = segment_sums(baseline, candidate, days, [part.rows for part in segments])
-        return cls(distinct, total, [(part.field, part.value) for part in segments], parts, dated)
+        return cls(evaluator, distinct, total, [(part.field, part.value) for part in segments], parts, dated)
 
     @classmethod
     def of_paired(cls, paired: PairedPredictions) -> Self:
-        """The sums of the errors of the rows that have a label."""
-        known = ~np.isnan(paired.labels)
-        ours, theirs = (values[known] - paired.labels[known] for values in (paired.baseline, paired.candidate))
+        """The sums of the losses of the rows that have a label."""
+        evaluator, known = evaluator_of(paired.declaration.task), ~np.isnan(paired.labels)
+        ours, theirs = (
+            evaluator.row_losses({name: values[known] for name, values in outputs.items()}, paired.labels[known])
+            for outputs in (paired.baseline, paired.candidate)
+        )
         fields = {name: values[known] for name, values in paired.segments.items()}
-        return cls.of(ours, theirs, paired.days[known], segments_of(fields), paired.event is not None)
+        return cls.of(evaluator, ours, theirs, paired.days[known], segments_of(fields), paired.event is not None)
 
 
 def segments_of(fields: Mapping[str, NDArray[Any]]) -> list[SegmentRows]:
@@ -212,7 +296,7 @@ def segments_of(fields: Mapping[str, NDArray[Any]]) -> list[SegmentRows]:
     return found
 
 
-def _predict(model: Model | None, batch: Batch) -> Array:
+def _predict(model: Model | None, batch: Batch) -> Outputs:
     if model is None:
         raise ValueError("a batch without predictions needs a model to ask")
     return model.predict(batch.columns)

@@ -1,7 +1,8 @@
 """The verdict on a candidate and all that it rests on: the schema of `compare.json`.
 
 Strict JSON: no NaN, no Infinity; what does not apply or could not be measured is null. A delta is the candidate's less
-the baseline's, in the target's unit: above zero the candidate is worse. Intervals are [low, high].
+the baseline's: above zero the candidate is worse. RMSE and MAE are in the target's unit, log loss is in nats. Intervals
+are [low, high].
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tabular_bento.evaluation.noninferiority import MetricName, Status
+from tabular_bento.evaluation.noninferiority import Status
 
-FORMAT = 3
+FORMAT = 4
 
 Mode = Literal["equivalent", "not_worse"]
 Verdict = Literal["accepted", "refused", "cannot_tell"]
@@ -87,6 +88,7 @@ class WorstRow(_Part):
     """A row on which the two differ much."""
 
     row: Annotated[str, Field(description="Its prediction_id, or its place in the source")]
+    output: Annotated[str, Field(description="The number of the prediction by which the two differ most")]
     baseline: float
     candidate: float
     delta: float
@@ -98,14 +100,17 @@ class WorstRow(_Part):
 
 
 class Agreement(_Part):
-    """How far the two agree, row by row."""
+    """How far the two agree, row by row. Of several numbers, the one by which a row differs most counts."""
 
     rows_differing: Annotated[int, Field(description="Rows of which any bit differs")]
-    rows_beyond: Annotated[int, Field(description="Rows beyond absolute plus relative tolerance")]
+    rows_beyond: Annotated[int, Field(description="Rows beyond absolute plus relative tolerance, or of another class")]
+    classes_differing: Annotated[
+        int | None, Field(description="Rows of which the predicted class differs; null where no class is predicted")
+    ] = None
     largest: Annotated[float, Field(description="Largest difference, absolute")]
     largest_ulps: Annotated[int, Field(description="The same in units of the last place of float64")]
     mean: Annotated[float, Field(description="Mean difference, candidate less baseline")]
-    moved: Annotated[int, Field(description="Rows that moved by more than `moved_by`")]
+    moved: Annotated[int, Field(description="Rows that moved by more than `moved_by`, or to another class")]
     moved_share: float
     worst: list[WorstRow]
 
@@ -113,17 +118,18 @@ class Agreement(_Part):
 class Metric(_Part):
     """One metric of both."""
 
-    name: MetricName
+    name: Annotated[str, Field(description="Of the task's two losses: `rmse`, `mae`, `log_loss` or `brier`")]
     baseline: float
     candidate: float
     delta: float
     interval: Interval | None
     margin: Annotated[float, Field(description="The delta that is allowed")]
     status: Status
+    decides: Annotated[bool, Field(description="Whether the verdict rests on it")] = True
 
 
 class Needed(_Part):
-    """How much data would decide about RMSE and MAE, in all."""
+    """How much data would decide, in all."""
 
     labels: int
     days: Annotated[int | None, Field(description="Days with labels; null where there is no event time")]
@@ -140,27 +146,42 @@ class SegmentMetric(_Part):
 
 
 class Segment(_Part):
-    """The rows of one value of a field."""
+    """The rows of one value of a field; metrics that the task does not have are null."""
 
     field: str
     value: str
     labels: int
     days: int
-    rmse: SegmentMetric
-    mae: SegmentMetric
+    rmse: SegmentMetric | None = None
+    mae: SegmentMetric | None = None
+    log_loss: SegmentMetric | None = None
+    brier: SegmentMetric | None = None
     status: Annotated[
         Literal["harmed", "held", "unclear", "too_few"],
         Field(description="`harmed` is a refusal; `held` is within its margin by all of its interval"),
     ]
 
+    def metric(self, name: str) -> SegmentMetric:
+        """The metric of that name. Raises ValueError where the task does not have it."""
+        found = getattr(self, name, None)
+        if not isinstance(found, SegmentMetric):
+            raise ValueError(f"the segment has no {name!r}")
+        return found
+
 
 class Day(_Part):
-    """Both errors of one day."""
+    """The metric of both on one day; those that the task does not have are null."""
 
     day: date
     labels: int
-    baseline_rmse: float
-    candidate_rmse: float
+    baseline_rmse: float | None = None
+    candidate_rmse: float | None = None
+    baseline_log_loss: float | None = None
+    candidate_log_loss: float | None = None
+
+    def values(self, metric: str) -> tuple[float, float]:
+        """The metric of that name of the baseline, and of the candidate."""
+        return getattr(self, f"baseline_{metric}"), getattr(self, f"candidate_{metric}")
 
 
 class Cost(_Part):
@@ -182,6 +203,7 @@ class CompareResult(_Part):
     made_at: datetime
     mode: Mode
     target: Annotated[str, Field(description="The output that is compared")]
+    metric: Annotated[str, Field(description="The first metric of the task, which segments and days are shown by")]
     unit: Annotated[str | None, Field(description="Of its values")]
     baseline: ComparedModel
     candidate: ComparedModel

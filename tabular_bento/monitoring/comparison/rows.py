@@ -6,7 +6,7 @@ rows can be joined as they stream by; the second yields the rows. A row of the w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -25,11 +25,12 @@ from tabular_bento.data.splits import Split
 from tabular_bento.data.storage import path_of
 from tabular_bento.data.tables import TableSchema, check_table
 from tabular_bento.errors import CompareError
-from tabular_bento.monitoring.comparison.models import Model
+from tabular_bento.monitoring.comparison.models import Model, Outputs
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.monitoring.window.data import Query, whole
 from tabular_bento.monitoring.window.ids import Keys, contains, keys_of
 from tabular_bento.problem import Declaration
+from tabular_bento.schema import Field, Kind
 from tabular_bento.traffic.reader import EventLog, ScanCounts
 from tabular_bento.traffic.schema import (
     LABEL,
@@ -43,7 +44,6 @@ from tabular_bento.traffic.schema import (
 )
 
 Array = NDArray[np.float64]
-
 _BATCH = 65_536
 _FIRST, _LAST = datetime(1970, 1, 1), datetime(9999, 1, 1)
 
@@ -57,18 +57,18 @@ class Batch:
     columns : mapping
         The fields by name, arrays of shape [n].
     labels : ndarray of shape [n]
-        NaN for none.
+        Labels as the evaluator reads them; NaN for none.
     names : list of str
         What each row is called.
-    baseline, candidate : ndarray of shape [n], optional
-        Predictions that were logged; None where they are to be computed.
+    baseline, candidate : mapping, optional
+        Outputs that were logged; None where they are to be computed.
     """
 
     columns: Mapping[str, NDArray[Any]]
     labels: Array
     names: list[str]
-    baseline: Array | None = None
-    candidate: Array | None = None
+    baseline: Outputs | None = None
+    candidate: Outputs | None = None
 
 
 @dataclass
@@ -87,9 +87,36 @@ class Found:
             self.left_out[why] = self.left_out.get(why, 0) + rows
 
 
-def numbers(column: pa.ChunkedArray) -> Array:
-    """A column of numbers, missing is NaN."""
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+def label_codes(declaration: Declaration, labels: NDArray[Any]) -> Array:
+    """Labels as the evaluator reads them, shape [n]; NaN for those that are missing or that the task does not know."""
+    task = declaration.task
+    try:
+        return task.encode(labels, None)
+    except ValueError:
+        known = np.array([task.known(label) for label in labels.tolist()])
+        codes = np.full(len(labels), np.nan)
+        codes[known] = task.encode(labels[known], None)
+        return codes
+
+
+def outputs_of(table: pa.Table, declaration: Declaration) -> Outputs:
+    """The outputs that n rows of a log hold, none of them missing."""
+    found: dict[str, NDArray[Any]] = {}
+    for output in declaration.outputs:
+        kind = Kind.NUMBER if output.parts else output.kind
+        fields = [Field(output_column(name), kind) for name in output.columns]
+        columns = list(columns_of_table(table, fields).values())
+        found[output.name] = np.column_stack(columns) if output.parts else columns[0]
+    return found
+
+
+def _logged_outputs(declaration: Declaration) -> dict[str, Kind]:
+    """The columns of the outputs in the log, and their kinds."""
+    return {
+        output_column(name): Kind.NUMBER if output.parts else output.kind
+        for output in declaration.outputs
+        for name in output.columns
+    }
 
 
 def unseen_rows(
@@ -134,7 +161,7 @@ def unseen_rows(
     for start in range(0, len(places), _BATCH):
         part = places[start : start + _BATCH]
         rows = dataset.where(chosen[part])
-        labels = np.asarray(rows.target, dtype=np.float64)
+        labels = label_codes(candidate.declaration, rows.target)
         yield Batch(rows.columns, labels, [f"row {place}" for place in part])
 
 
@@ -176,7 +203,8 @@ def parquet(path: Path, declaration: Declaration, settings: CompareSettings, fou
         places_of_part = places[start : start + _BATCH]
         part = table.take(pa.array(places_of_part))
         names = [f"row {place}" for place in places_of_part]
-        yield Batch(columns_of_table(part, declaration.fields), numbers(part[target.name]), names)
+        labels = columns_of_table(part, [replace(target, optional=True)])[target.name]
+        yield Batch(columns_of_table(part, declaration.fields), label_codes(declaration, labels), names)
 
 
 def _read_parquet(path: Path, files: list[Path], found: Found) -> pa.Table:
@@ -251,22 +279,22 @@ def logged(
     cannot be read.
     """
     found.where = str(query.directory)
-    output = output_column(declaration.outputs[0].name)
+    outputs = list(_logged_outputs(declaration))
     batches = query.log.scan(query.start, query.end, [PREDICTION_ID, MODEL], query.column)
     parts = [keys_of(_counted(batch, model, None).column(PREDICTION_ID)) for batch in batches]
     keys = np.unique(np.concatenate([np.empty(0, np.uint64), *parts]))
     if not len(keys):
         found.notes.append(f"The window of the log under {query.directory} holds no rows to compare.")
-    theirs = _shadow(query, shadow_of, output, keys, found) if shadow_of is not None else None
-    labels = _labels(query, keys)
+    theirs = _shadow(query, declaration, shadow_of, keys, found) if shadow_of is not None else None
+    labels = _labels(query, declaration, keys)
     taken, lines = np.zeros(len(keys), dtype=np.bool_), ScanCounts()
     inputs = [input_column(name) for name in declaration.field_names]
-    names = [PREDICTION_ID, MODEL, *inputs, output]
+    names = [PREDICTION_ID, MODEL, *inputs, *outputs]
     for batch in query.log.scan(query.start, query.end, names, query.column, lines):
-        usable = _usable(_counted(batch, model, found), declaration, output if model is not None else None, found)
+        usable = _usable(_counted(batch, model, found), declaration, model is not None, found)
         table, places = _fresh(usable, keys, taken, found)
         if theirs is not None:
-            shadowed = ~np.isnan(theirs[places])
+            shadowed = theirs.where[places] >= 0
             found.leave_out("not in the shadow log", int((~shadowed).sum()))
             table, places = table.filter(pa.array(shadowed)), places[shadowed]
         if table.num_rows:
@@ -275,8 +303,8 @@ def logged(
                 columns_of_table(rows, declaration.fields),
                 labels[places],
                 table[PREDICTION_ID].to_pylist(),
-                numbers(table[output]) if model is not None else None,
-                theirs[places] if theirs is not None else None,
+                outputs_of(table, declaration) if model is not None else None,
+                outputs_of(theirs.of_keys(places), declaration) if theirs is not None else None,
             )
     found.leave_out("lines that cannot be read", lines.bad + lines.truncated)
 
@@ -293,15 +321,24 @@ def _counted(batch: pa.RecordBatch, model: str | None, found: Found | None) -> p
     return named
 
 
-def _usable(batch: pa.RecordBatch, declaration: Declaration, output: str | None, found: Found) -> pa.RecordBatch:
-    """The rows that can be predicted again and, where an output is named, that say what was predicted."""
+def _usable(batch: pa.RecordBatch, declaration: Declaration, predicted: bool, found: Found) -> pa.RecordBatch:
+    """The rows that can be predicted again and, where they must be `predicted`, that say what was predicted."""
     kept = whole(batch, declaration)
     found.leave_out("without a value that every request has", batch.num_rows - kept.num_rows)
-    if output is None:
+    if not predicted:
         return kept
-    predicted = kept.filter(pc.is_finite(kept.column(output).fill_null(np.nan)))
-    found.leave_out("without a prediction", kept.num_rows - predicted.num_rows)
-    return predicted
+    there = _complete(kept, _logged_outputs(declaration))
+    found.leave_out("without a prediction", kept.num_rows - there.num_rows)
+    return there
+
+
+def _complete(batch: pa.RecordBatch, kinds: Mapping[str, Kind]) -> pa.RecordBatch:
+    """The rows of a batch in which no column of these kinds is missing, and no number infinite."""
+    for name, kind in kinds.items():
+        column = batch.column(name)
+        there = pc.is_finite(column.fill_null(np.nan)) if kind is Kind.NUMBER else pc.is_valid(column)
+        batch = batch.filter(there)
+    return batch
 
 
 def _fresh(
@@ -322,37 +359,61 @@ def _fresh(
     return pa.Table.from_batches([batch.filter(pa.array(fresh))]), places[fresh]
 
 
-def _labels(query: Query, keys: Keys) -> Array:
+@dataclass(frozen=True)
+class _Latest:
+    """The latest row of a stream for each of n keys: where it is in a table, -1 for none."""
+
+    table: pa.Table
+    where: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, batches: Iterable[pa.RecordBatch], kinds: Mapping[str, Kind], keys: Keys) -> _Latest:
+        """That of batches that hold an id and a time beside complete columns of these kinds."""
+        tables, places, times = [], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for batch in batches:
+            dated = pc.and_(pc.is_valid(batch.column(PREDICTION_ID)), pc.is_valid(batch.column(TIME.name)))
+            batch = _complete(batch.filter(dated), kinds)
+            own = keys_of(batch.column(PREDICTION_ID))
+            known = contains(keys, own)
+            tables.append(pa.Table.from_batches([batch.select(list(kinds)).filter(pa.array(known))]))
+            places.append(np.searchsorted(keys, own[known]))
+            times.append(batch.column(TIME.name).cast(pa.int64()).to_numpy()[known])
+        place, time = np.concatenate(places), np.concatenate(times)
+        order = np.lexsort((time, place))
+        last = order[np.append(np.diff(place[order]) > 0, True)] if len(order) else order  # of equal times, the last
+        where = np.full(len(keys), -1, np.int64)
+        where[place[last]] = last
+        return cls(pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({}), where)
+
+    def of_keys(self, places: NDArray[np.int64]) -> pa.Table:
+        """The rows of the keys at these places, each of which has one."""
+        return self.table.take(pa.array(self.where[places]))
+
+
+def _labels(query: Query, declaration: Declaration, keys: Keys) -> Array:
     """The label of each key, by all labels of any time, the one received last; NaN for none."""
-    latest, received = np.full(len(keys), np.nan), np.full(len(keys), np.iinfo(np.int64).min)
-    for batch in query.labels.scan(columns=[PREDICTION_ID, TIME.name, LABEL]):
-        _keep_latest(batch, keys, latest, received)
-    return latest
+    target = declaration.target
+    latest = _Latest.of(query.labels.scan(columns=[PREDICTION_ID, TIME.name, LABEL]), {LABEL: target.kind}, keys)
+    labels, there = np.full(len(keys), np.nan), np.flatnonzero(latest.where >= 0)
+    if len(there):
+        values = columns_of_table(latest.of_keys(there), [Field(LABEL, target.kind)])[LABEL]
+        labels[there] = label_codes(declaration, values)
+    return labels
 
 
-def _keep_latest(batch: pa.RecordBatch, keys: Keys, latest: Array, received: NDArray[np.int64]) -> None:
-    dated = pc.and_(pc.is_valid(batch.column(0)), pc.is_valid(batch.column(1)))
-    values = batch.column(2).cast(pa.float64())
-    kept = pc.and_(dated, pc.is_finite(values.fill_null(np.nan)))
-    said = batch.filter(kept)
-    own = keys_of(said.column(0))
-    known = contains(keys, own)
-    place = np.searchsorted(keys, own[known])
-    time, value = said.column(1).cast(pa.int64()).to_numpy()[known], values.filter(kept).to_numpy()[known]
-    order = np.lexsort((time, place))
-    place, time, value = place[order], time[order], value[order]
-    newer = time >= received[place]
-    latest[place[newer]], received[place[newer]] = value[newer], time[newer]  # of equal places, the last one stays
+def _shadow(query: Query, declaration: Declaration, candidate: str, keys: Keys, found: Found) -> _Latest:
+    """What `candidate` predicted for each key in the shadow."""
+    others = own = 0
+    kinds = _logged_outputs(declaration)
 
+    def named() -> Iterator[pa.RecordBatch]:
+        nonlocal own, others
+        for batch in EventLog(query.directory / SHADOW).scan(columns=[PREDICTION_ID, TIME.name, *kinds, MODEL]):
+            of_it = batch.filter(pc.fill_null(pc.equal(batch.column(MODEL), pa.scalar(candidate)), False))
+            own, others = own + of_it.num_rows, others + batch.num_rows - of_it.num_rows
+            yield of_it
 
-def _shadow(query: Query, candidate: str, output: str, keys: Keys, found: Found) -> Array:
-    """What `candidate` predicted for each key in the shadow; NaN for none."""
-    predicted, others, own = np.full(len(keys), np.nan), 0, 0
-    received = np.full(len(keys), np.iinfo(np.int64).min)
-    for batch in EventLog(query.directory / SHADOW).scan(columns=[PREDICTION_ID, TIME.name, output, MODEL]):
-        named = batch.filter(pc.fill_null(pc.equal(batch.column(MODEL), pa.scalar(candidate)), False))
-        own, others = own + named.num_rows, others + batch.num_rows - named.num_rows
-        _keep_latest(named, keys, predicted, received)
+    predicted = _Latest.of(named(), kinds, keys)
     if others:
         found.notes.append(f"The shadow log holds {others:,} rows of other candidates.")
     if not own:

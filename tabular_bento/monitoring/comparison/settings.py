@@ -46,13 +46,16 @@ class CompareSettings(BaseSettings):
     min_rows: int = Field(100, ge=1, description="Equivalent: fewer rows that agree prove nothing.")
     worst_rows: int = Field(10, ge=0, description="Rows shown that differ most, with their features.")
 
-    margin: float = Field(
-        0.01, gt=0, description="Not worse: RMSE and MAE may be higher by this share of the baseline's."
+    metric: str | None = Field(
+        None,
+        description="Not worse: the metric that decides, `rmse` or `mae`, of classes `log_loss` or `brier`; by default "
+        "both of the task.",
     )
+    margin: float = Field(0.01, gt=0, description="Not worse: metrics may be higher by this share of the baseline's.")
     segment_margin: float = Field(
         0.03, gt=0, description="Not worse: a segment that is shown to lose more than this share is a refusal."
     )
-    confidence: float = Field(0.99, ge=0.8, lt=1, description="Not worse: of the intervals of RMSE and MAE, two-sided.")
+    confidence: float = Field(0.99, ge=0.8, lt=1, description="Not worse: of the metrics' intervals, two-sided.")
     power: float = Field(
         0.8,
         gt=0.5,
@@ -81,7 +84,10 @@ class CompareSettings(BaseSettings):
     seed: int = Field(20130101, ge=0, description="Of the bootstrap.")
 
     moved_by: float = Field(
-        5.0, gt=0, description="A prediction has moved when the two differ by more than this, in the target's unit."
+        5.0,
+        gt=0,
+        description="A prediction has moved when the two differ by more than this, in the target's unit; a class, when "
+        "it is another.",
     )
     max_moved_share: float | None = Field(None, ge=0, le=1, description="Refuse when a larger share has moved.")
     max_latency_ratio: float | None = Field(

@@ -39,18 +39,23 @@ class Entry(BaseModel):
     prediction: float | None
     """Score of the prediction in terms of its limit; of several outputs, the largest."""
     coverage: float | None
-    rmse: float | None
-    mae: float | None
+    metric: str | None = "rmse"
+    """What `value` and `estimated` give; lines that are older than classifications do not say."""
+    rmse: float | None = None
+    mae: float | None = None
+    log_loss: float | None = None
+    brier: float | None = None
     bias: float | None
     ratio_to_naive_baseline: float | None
-    estimated_rmse: float | None
+    estimated_rmse: float | None = None
+    estimated_log_loss: float | None = None
     scores: dict[str, float] = {}
     """Score of each column in terms of its limit."""
 
     @classmethod
     def of(cls, result: DriftResult) -> Self:
         """The line of a result."""
-        window, errors = result.window, result.labels.model
+        window, errors, estimate = result.window, result.labels.model, result.estimate
         scores = [
             column.excess for column in result.columns if column.role == "prediction" and column.excess is not None
         ]
@@ -69,13 +74,29 @@ class Entry(BaseModel):
             drifted_share=result.decision.drifted_share,
             prediction=max(scores, default=None),
             coverage=result.labels.coverage,
+            metric=result.metric,
             rmse=errors.rmse if errors else None,
             mae=errors.mae if errors else None,
+            log_loss=errors.log_loss if errors else None,
+            brier=errors.brier if errors else None,
             bias=errors.bias if errors else None,
             ratio_to_naive_baseline=result.labels.ratio_to_naive_baseline,
-            estimated_rmse=result.estimate.rmse if result.estimate else None,
+            estimated_rmse=estimate.rmse if estimate else None,
+            estimated_log_loss=estimate.log_loss if estimate else None,
             scores={column.name: round(column.excess, 4) for column in result.columns if column.excess is not None},
         )
+
+    @property
+    def value(self) -> float | None:
+        """The observed metric of the window."""
+        found: float | None = getattr(self, self.metric or "", None)
+        return found
+
+    @property
+    def estimated(self) -> float | None:
+        """The metric estimated without labels."""
+        found: float | None = getattr(self, f"estimated_{self.metric}", None)
+        return found
 
     @property
     def key(self) -> tuple[str | None, ...]:

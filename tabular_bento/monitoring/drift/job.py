@@ -16,7 +16,7 @@ from tabular_bento.evaluation.reference.estimate import Estimate
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.history import Entry, History
 from tabular_bento.monitoring.drift.page import page, site
-from tabular_bento.monitoring.drift.performance import due_from, summarize
+from tabular_bento.monitoring.drift.performance import due_from, measuring, summarize
 from tabular_bento.monitoring.drift.result import EXIT_CODES, FAILED, DriftResult, Finding
 from tabular_bento.monitoring.drift.scores import score, score_columns
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
@@ -168,7 +168,7 @@ def judge_window(
     query: Query, reference: Reference, data: WindowData, settings: DriftSettings, estimate: Estimate | None = None
 ) -> Judgement:
     """The verdict on what was read of a window."""
-    days, labels = data.days or UNDATED, summarize(data, settings)
+    days, labels = data.days or UNDATED, summarize(data, measuring(reference), settings)
     columns = score_columns(reference.columns, data, days, settings)
     if reference.label and labels.maturity and labels.maturity.judged and data.true is not None:
         tally = Tally(reference.label.bins)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from tabular_bento.evaluation.evaluators import metric_title
 from tabular_bento.monitoring.drift.checks import LONGEST
 from tabular_bento.monitoring.drift.history import Entry
 from tabular_bento.monitoring.drift.performance import duration
@@ -192,25 +193,28 @@ def _row(column: Column) -> dict[str, Any]:
 
 def _performance(result: DriftResult) -> charts.Figure | None:
     """The error by day or hour, or of the whole window where it has no time; None without labels."""
-    points = result.performance
+    points, metric = result.performance, result.metric
+    title = metric_title(metric or "error")
     if points:
-        intervals = [point.rmse_interval for point in points]
+        intervals = [point.metric_interval(metric) for point in points]
         line = charts.Line(
             "model",
             [point.start.isoformat() for point in points],
-            [point.rmse for point in points],
+            [point.metric(metric) for point in points],
             low=[interval and interval[0] for interval in intervals],
             high=[interval and interval[1] for interval in intervals],
             text=[f"of {point.n:,} rows" for point in points],
         )
-        return charts.series([line], band=result.performance_band, band_name="usual in the reference", title="RMSE")
+        return charts.series([line], band=result.performance_band, band_name="usual in the reference", title=title)
     rows = [
-        charts.Interval(name, errors.rmse, *(errors.rmse_interval or (None, None)))
+        charts.Interval(name, value, *(errors.metric_interval(metric) or (None, None)))
         for name, errors in _measured(result.labels)
+        if (value := errors.metric(metric)) is not None
     ]
-    if result.estimate:
-        rows.append(charts.Interval("estimate", result.estimate.rmse, *result.estimate.rmse_interval, hollow=True))
-    return charts.intervals(rows, title="RMSE") if rows else None
+    if result.estimate and (value := result.estimate.metric(metric or "")) is not None:
+        low, high = result.estimate.metric_interval(metric or "") or (None, None)
+        rows.append(charts.Interval("estimate", value, low, high, hollow=True))
+    return charts.intervals(rows, title=title) if rows else None
 
 
 def _no_performance(result: DriftResult) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of, metric_title
 from tabular_bento.evaluation.metrics import interval_of_blocks
 from tabular_bento.evaluation.reference.estimate import Interval
 from tabular_bento.evaluation.reference.package import Reference
@@ -41,6 +43,9 @@ Array = NDArray[np.float64]
 MIN_BLOCKS = 5
 """The bootstrap draws days from this many on, and hours of a shorter window; rows where they have no event time."""
 
+BAND = 0.05
+"""How often the metric of a window of unseen rows is outside of the band."""
+
 FEW_DAYS = 3
 """Windows of fewer days are shown by the hour."""
 
@@ -65,7 +70,12 @@ def due_from(data: WindowData, settings: DriftSettings) -> int | None:
     return usual_cell(data.joined.came, data.blocks.waiting(CELLS)) if data.blocks.matched.any() else None
 
 
-def summarize(data: WindowData, settings: DriftSettings) -> Labels:
+def measuring(reference: Reference) -> Evaluator | None:
+    """What measures the predictions of the reference's model; None where rows name none."""
+    return None if reference.declaration is None else evaluator_of(reference.declaration.task)
+
+
+def summarize(data: WindowData, evaluator: Evaluator | None, settings: DriftSettings) -> Labels:
     """How many labels there are, how many are due, and the errors of those."""
     joined, blocks, index = data.joined, data.blocks, due_from(data, settings)
     matched, rows = int(blocks.matched.sum()), int(blocks.rows.sum())
@@ -73,8 +83,8 @@ def summarize(data: WindowData, settings: DriftSettings) -> Labels:
     if index is not None and rows:
         mature = blocks.aged(index)
         maturity = _maturity(mature, rows, index, settings)
-        if maturity.matched:
-            measured = _measure(mature, data.dated, settings)
+        if maturity.matched and evaluator:
+            measured = _measure(mature, data.dated, evaluator, settings)
     return Labels(
         matched=matched,
         coverage=matched / rows if rows else None,
@@ -105,68 +115,79 @@ def _maturity(mature: Blocks, rows: int, index: int, settings: DriftSettings) ->
     )
 
 
-def _measure(mature: Blocks, dated: bool, settings: DriftSettings) -> dict[str, Any]:
+def _measure(mature: Blocks, dated: bool, evaluator: Evaluator, settings: DriftSettings) -> dict[str, Any]:
     kind: Literal["day", "hour", "row"] = "day" if dated else "row"
     counts, sums = mature.matched_by(DAY if dated else HOUR)
     if dated and len(counts) < MIN_BLOCKS:
         kind = "hour"
         counts, sums = mature.matched_by(HOUR)
-    ratio, interval = _ratio(sums, NAIVE, settings)
+    ratio, interval = _ratio(sums, NAIVE, evaluator, settings)
+    known = not np.isnan(sums[:, NAIVE]).any()
     measured: dict[str, Any] = {
-        "model": _errors(counts, sums, MODEL, settings),
-        "naive_baseline": None if np.isnan(sums[:, NAIVE]).any() else _errors(counts, sums, NAIVE, settings),
+        "model": _errors(counts, sums, MODEL, evaluator, settings),
+        "naive_baseline": _errors(counts, sums, NAIVE, evaluator, settings) if known else None,
         "ratio_to_naive_baseline": ratio,
         "ratio_interval": interval,
         "blocks": kind,
     }
     if not mature.historical.any():
         return dict(_NOT_MEASURED) | measured
-    ratio, interval = _ratio(sums, HISTORICAL, settings)
+    ratio, interval = _ratio(sums, HISTORICAL, evaluator, settings)
     return measured | {
-        "historical_baseline": _errors(counts, sums, HISTORICAL, settings),
+        "historical_baseline": _errors(counts, sums, HISTORICAL, evaluator, settings),
         "ratio_to_historical_baseline": ratio,
         "historical_ratio_interval": interval,
     }
 
 
-def _errors(counts: NDArray[np.int64], sums: Array, whose: int, settings: DriftSettings) -> Errors:
-    n = int(counts.sum())
+def first_metric(evaluator: Evaluator, means: Any) -> Any:
+    """The first metric of means of the first loss, of any shape."""
+    both = np.stack([means, np.zeros_like(means)], axis=-1)
+    return evaluator.level(both)[..., 0]
+
+
+def _errors(
+    counts: NDArray[np.int64], sums: Array, whose: int, evaluator: Evaluator, settings: DriftSettings
+) -> Errors:
+    n, (first, second) = int(counts.sum()), evaluator.losses
+    losses = sums[:, [whose + SQUARE, whose + ABSOLUTE]]
+    value, other = evaluator.level(losses.sum(axis=0) / n)
 
     def interval(index: int, statistic: Any = np.asarray) -> Interval | None:
         values = sums[:, whose + index]
         return interval_of_blocks(values, counts, statistic, settings.resamples, settings.seed)
 
-    return Errors(
-        n=n,
-        rmse=float(np.sqrt(sums[:, whose + SQUARE].sum() / n)),
-        rmse_interval=interval(SQUARE, np.sqrt),
-        mae=float(sums[:, whose + ABSOLUTE].sum() / n),
-        mae_interval=interval(ABSOLUTE),
-        bias=float(sums[:, whose + ERROR].sum() / n),
-        bias_interval=interval(ERROR),
-    )
+    metrics: dict[str, Any] = {
+        first: float(value),
+        f"{first}_interval": interval(SQUARE, partial(first_metric, evaluator)),
+        second: float(other),
+        f"{second}_interval": interval(ABSOLUTE),
+    }
+    return Errors(n=n, **metrics, bias=float(sums[:, whose + ERROR].sum() / n), bias_interval=interval(ERROR))
 
 
-def _ratio(sums: Array, whose: int, settings: DriftSettings) -> tuple[float | None, Interval | None]:
-    """The ratio of two RMSEs with its 95 % interval: both of the same drawn blocks."""
-    squares, theirs = sums[:, MODEL + SQUARE], sums[:, whose + SQUARE]
+def _ratio(
+    sums: Array, whose: int, evaluator: Evaluator, settings: DriftSettings
+) -> tuple[float | None, Interval | None]:
+    """The ratio of two first metrics with its 95 % interval: both of the same drawn blocks."""
+    losses, theirs = sums[:, MODEL + SQUARE], sums[:, whose + SQUARE]
     if np.isnan(theirs).any():
         return None, None
-    ratio = float(np.sqrt(squares.sum() / theirs.sum())) if theirs.any() else None
-    if len(squares) < 2:
+    ratio = float(first_metric(evaluator, losses.sum() / theirs.sum())) if theirs.any() else None
+    if len(losses) < 2:
         return ratio, None
-    drawn = np.random.default_rng(settings.seed).integers(len(squares), size=(settings.resamples, len(squares)))
-    ours, others = squares[drawn].sum(axis=1), theirs[drawn].sum(axis=1)
+    drawn = np.random.default_rng(settings.seed).integers(len(losses), size=(settings.resamples, len(losses)))
+    ours, others = losses[drawn].sum(axis=1), theirs[drawn].sum(axis=1)
     if not others.all():
         return ratio, None
-    low, high = np.quantile(np.sqrt(ours / others), [0.025, 0.975])
+    low, high = np.quantile(first_metric(evaluator, ours / others), [0.025, 0.975])
     return ratio, (float(low), float(high))
 
 
-def series(data: WindowData, settings: DriftSettings) -> list[PerformancePoint]:
+def series(data: WindowData, evaluator: Evaluator | None, settings: DriftSettings) -> list[PerformancePoint]:
     """The errors of mature predictions by the day, and of a window of fewer than three days by the hour."""
     index = due_from(data, settings)
-    if index is None or not data.dated:
+    if index is None or not data.dated or evaluator is None:
         return []
     mature = data.blocks.aged(index)
     some = mature.matched > 0
@@ -174,23 +195,22 @@ def series(data: WindowData, settings: DriftSettings) -> list[PerformancePoint]:
         return []
     hours, where = np.unique(mature.hour[some], return_inverse=True)
     counts = np.bincount(where, weights=mature.matched[some]).astype(np.int64)
-    squares = np.bincount(where, weights=mature.sums[some, MODEL + SQUARE]).astype(np.float64)
+    losses = np.bincount(where, weights=mature.sums[some, MODEL + SQUARE]).astype(np.float64)
     days = hours * HOUR // DAY
     by_hour = days[-1] - days[0] < FEW_DAYS - 1
     starts = np.flatnonzero(np.append(True, np.diff(hours if by_hour else days) > 0))
-    points = []
+    points, metric = [], evaluator.losses[0]
+    level = partial(first_metric, evaluator)
     ends = [*starts[1:].tolist(), len(hours)]
     for first, end in zip(starts.tolist(), ends, strict=True):
-        n, square = counts[first:end], squares[first:end]
+        n, loss = counts[first:end], losses[first:end]
         second = int(hours[first] * HOUR if by_hour else days[first] * DAY)
-        points.append(
-            PerformancePoint(
-                start=datetime.fromtimestamp(second, UTC).replace(tzinfo=None),
-                n=int(n.sum()),
-                rmse=float(np.sqrt(square.sum() / n.sum())),
-                rmse_interval=interval_of_blocks(square, n, np.sqrt, settings.resamples, settings.seed),
-            )
-        )
+        measured: dict[str, Any] = {
+            metric: float(level(loss.sum() / n.sum())),
+            f"{metric}_interval": interval_of_blocks(loss, n, level, settings.resamples, settings.seed),
+        }
+        start = datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
+        points.append(PerformancePoint(start=start, n=int(n.sum()), **measured))
     return points
 
 
@@ -213,19 +233,26 @@ def label_findings(labels: Labels, reference: Reference, days: float, settings: 
             "to come are not like the rest, so they are not measured"
         )
         yield note("no_mature_labels", text)
-    else:
-        yield from _error_findings(labels, labels.model, reference, days, settings)
+    elif evaluator := measuring(reference):
+        yield from _error_findings(labels, labels.model, evaluator, reference, days, settings)
     yield from _faults(labels)
 
 
 def _error_findings(
-    labels: Labels, model: Errors, reference: Reference, days: float, settings: DriftSettings
+    labels: Labels,
+    model: Errors,
+    evaluator: Evaluator,
+    reference: Reference,
+    days: float,
+    settings: DriftSettings,
 ) -> Iterator[Finding]:
     ratio, interval = labels.ratio_to_naive_baseline, labels.ratio_interval
     if ratio is None:
         return
+    title = metric_title(evaluator.losses[0])
     ranged = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-    text = f"RMSE {model.rmse:.2f} of {model.n:,} labels, {ratio:.3f}{ranged} of the naive baseline's"
+    text = f"{title} {decimals(model.metric(evaluator.losses[0]))} of {model.n:,} labels, "
+    text += f"{ratio:.3f}{ranged} of the naive baseline's"
     if trained := reference.error.get("ratio_to_naive_baseline"):
         text += f" ({trained:.3f} of the rows it was tested on)"
     limit = max(settings.max_error_ratio, reference.usual_ratio(days))
@@ -238,23 +265,37 @@ def _error_findings(
         )
     else:
         yield note("observed_performance_allowed", f"{text}, as is allowed")
-    yield from _bias_findings(model, reference, days, settings)
+    yield from _bias_findings(model, evaluator, reference, days, settings)
     history = labels.historical_ratio_interval
     if history and history[0] > 1:
         text = (
-            f"RMSE is {labels.ratio_to_historical_baseline:.3f} of that of the historical baseline: the look-up table "
-            "is better"
+            f"{title} is {labels.ratio_to_historical_baseline:.3f} of that of the historical baseline: the look-up "
+            "table is better"
         )
         yield _notice("worse_than_history", text)
 
 
+def decimals(value: float | None, *, sign: bool = False) -> str:
+    """A metric in two decimals, or in two digits where it is small."""
+    if value is None:
+        return "unknown"
+    small = 0 < abs(value) < 0.1
+    return format(value, ("+" if sign else "") + (".2g" if small else ".2f"))
+
+
 def band(labels: Labels, reference: Reference, days: float) -> Interval | None:
-    """The RMSE of windows like this one of rows that the model had not seen."""
-    known = reference.error_spread
-    return known.band(labels.model.n, days) if known and labels.model else None
+    """The first metric of windows like this one of rows that the model had not seen."""
+    known, evaluator = reference.error_spread, measuring(reference)
+    if not known or not labels.model or evaluator is None:
+        return None
+    mean, off = known.square.mean, known.square.limit(labels.model.n, days, BAND)
+    low, high = first_metric(evaluator, np.array([max(mean - off, 0.0), mean + off]))
+    return float(low), float(high)
 
 
-def _bias_findings(model: Errors, reference: Reference, days: float, settings: DriftSettings) -> Iterator[Finding]:
+def _bias_findings(
+    model: Errors, evaluator: Evaluator, reference: Reference, days: float, settings: DriftSettings
+) -> Iterator[Finding]:
     """Whether predictions are further off to one side than those of windows of unseen rows were.
 
     The mean of prediction less label is a paired difference: a shift of the labels by a part of their deviation, which
@@ -263,13 +304,15 @@ def _bias_findings(model: Errors, reference: Reference, days: float, settings: D
     known = reference.error_spread
     if known is None:
         return
-    limit = max(known.bias.limit(model.n, days, RARE), settings.bias_floor * known.rmse)
+    scale = evaluator.bias_scale(known.bias, known.square)
+    limit = max(known.bias.limit(model.n, days, RARE), settings.bias_floor * scale)
     off = model.bias - known.bias.mean
     if abs(off) > limit:
+        what, true = ("predictions", "the labels") if evaluator.in_target_unit else ("probabilities", "shares of labels")
         text = (
-            f"predictions are {abs(off):.2f} {'above' if off > 0 else 'below'} the labels on average, apart from the "
-            f"{known.bias.mean:+.2f} of rows that the model had not seen; windows of {days:.0f} days differ by up to "
-            f"{limit:.2f}"
+            f"{what} are {decimals(abs(off))} {'above' if off > 0 else 'below'} {true} on average, apart from the "
+            f"{decimals(known.bias.mean, sign=True)} of rows that the model had not seen; windows of {days:.0f} days "
+            f"differ by up to {decimals(limit)}"
         )
         level: Severity = "alarm" if abs(off) > (1 + settings.strong_drift) * limit else "warning"
         yield Finding(severity=level, kind="bias", column=None, text=text)

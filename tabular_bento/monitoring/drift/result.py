@@ -1,7 +1,10 @@
 """The verdict on a window and all that it rests on: the schema of `result.json`.
 
 Strict JSON: no NaN, no Infinity; what does not apply or could not be measured is null. Times are ISO 8601, shares are
-0 to 1, errors are prediction less label in the target's unit, and intervals are [low, high] at 95 %.
+0 to 1, and intervals are [low, high] at 95 %. Errors of numbers are prediction less label in the target's unit. Of
+classes there are log loss, in nats, and Brier score; the bias is the mean probability of the positive class, of more
+than two classes of the predicted one, less the share of rows where it is the label. `metric` names the metric that
+ratios, segments and performance over time are of; metrics that the task does not have are null.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tabular_bento.evaluation.reference.estimate import Estimate, Interval
 from tabular_bento.evaluation.reference.package import Role
 
-FORMAT = 5
+FORMAT = 6
 
 Verdict = Literal["no_drift", "warning", "drift", "not_enough_data", "invalid_data"]
 Severity = Literal["alarm", "warning", "notice", "note"]
@@ -108,14 +111,32 @@ class Column(_Part):
         return self.score / self.threshold if self.score is not None and self.threshold else None
 
 
-class Errors(_Part):
+class _Measured(_Part):
+    """A part that holds metrics by their names."""
+
+    def metric(self, name: str | None) -> float | None:
+        """The metric of that name; None where it is not there or was not measured."""
+        found: float | None = getattr(self, name or "", None)
+        return found
+
+    def metric_interval(self, name: str | None) -> Interval | None:
+        """Its interval."""
+        found: Interval | None = getattr(self, f"{name}_interval", None)
+        return found
+
+
+class Errors(_Measured):
     """Errors of n predictions. Intervals are null for too few blocks of time."""
 
     n: int
-    rmse: float
-    rmse_interval: Interval | None
-    mae: float
-    mae_interval: Interval | None
+    rmse: float | None = None
+    rmse_interval: Interval | None = None
+    mae: float | None = None
+    mae_interval: Interval | None = None
+    log_loss: float | None = None
+    log_loss_interval: Interval | None = None
+    brier: float | None = None
+    brier_interval: Interval | None = None
     bias: float
     bias_interval: Interval | None
 
@@ -152,28 +173,33 @@ class Labels(_Part):
     median_delay_hours: Annotated[float | None, Field(description="From prediction to latest label, within 2.5 %")]
     maturity: Maturity | None
     model: Annotated[Errors | None, Field(description="Of the mature predictions, where there are any")]
-    naive_baseline: Annotated[Errors | None, Field(description="Of the offset, or of the mean of the training labels")]
+    naive_baseline: Annotated[
+        Errors | None,
+        Field(description="Of the offset, or of the mean of the training labels; of classes, of their shares"),
+    ]
     historical_baseline: Annotated[
         Errors | None, Field(description="Of the feature that is a baseline, with the offset where there is one")
     ]
     ratio_to_naive_baseline: Annotated[
-        float | None, Field(description="RMSE of the model over that of the naive baseline")
+        float | None, Field(description="`metric` of the model over that of the naive baseline")
     ]
     ratio_interval: Interval | None
     ratio_to_historical_baseline: Annotated[
-        float | None, Field(description="RMSE of the model over the historical baseline's")
+        float | None, Field(description="`metric` of the model over the historical baseline's")
     ]
     historical_ratio_interval: Interval | None
     blocks: Annotated[Literal["day", "hour", "row"] | None, Field(description="What the bootstrap draws")]
 
 
-class PerformancePoint(_Part):
-    """The error of the mature predictions of one day, or hour."""
+class PerformancePoint(_Measured):
+    """The error of the mature predictions of one day, or hour. Intervals are by the hours of a day."""
 
     start: datetime
     n: int
-    rmse: float
-    rmse_interval: Annotated[Interval | None, Field(description="By the hours of the day; null for an hour")]
+    rmse: float | None = None
+    rmse_interval: Annotated[Interval | None, Field(description="Null for an hour")] = None
+    log_loss: float | None = None
+    log_loss_interval: Annotated[Interval | None, Field(description="Null for an hour")] = None
 
 
 class Finding(_Part):
@@ -213,7 +239,7 @@ class Decision(_Part):
     reasons: Annotated[list[str], Field(description="Kinds of the findings that made the verdict")]
 
 
-class Segment(_Part):
+class Segment(_Measured):
     """The rows of the window with one value of the field that it is broken down by. It points, and decides nothing."""
 
     value: Annotated[str, Field(description="`(others)` are all beyond the most frequent values, `(empty)` have none")]
@@ -223,7 +249,8 @@ class Segment(_Part):
     drifted: Annotated[list[str], Field(description="Columns that drifted against the reference's rows of this value")]
     drifted_share: Annotated[float | None, Field(description="Of the features, weighted by importance")]
     labels: Annotated[int, Field(description="Mature predictions with a label")]
-    rmse: float | None
+    rmse: float | None = None
+    log_loss: float | None = None
     ratio_to_naive_baseline: float | None
 
 
@@ -236,6 +263,7 @@ class DriftResult(_Part):
     exit_code: int
     made_at: datetime
     model: Annotated[str | None, Field(description="Tag of the model; null where no row names one")]
+    metric: Annotated[str | None, Field(description="`rmse`, of classes `log_loss`; null without a model")] = None
     window: Window
     rows: Rows
     decision: Decision
@@ -248,7 +276,7 @@ class DriftResult(_Part):
     ] = []
     performance_band: Annotated[
         Interval | None,
-        Field(description="RMSE of windows that the model had not seen; null if unknown"),
+        Field(description="`metric` of windows that the model had not seen; null if unknown"),
     ] = None
     estimate: Annotated[Estimate | None, Field(description="Null without rows or an error model")]
     by: Annotated[str | None, Field(description="The field that `segments` are the values of (--by)")] = None

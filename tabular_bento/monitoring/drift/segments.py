@@ -7,14 +7,14 @@ not calibrated, so a segment points at something and decides nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabular_bento.evaluation.reference.bins import contributions, numbers_of
 from tabular_bento.evaluation.reference.package import Reference, ReferenceColumn
-from tabular_bento.monitoring.drift.performance import due_from
+from tabular_bento.monitoring.drift.performance import due_from, first_metric, measuring
 from tabular_bento.monitoring.drift.result import Segment
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import MODEL, NAIVE, SQUARE, Blocks
@@ -50,7 +50,10 @@ def _result(
     index = due_from(data, settings)
     mature = segment.blocks.aged(index) if index is not None else Blocks.none()
     matched, sums = int(mature.matched.sum()), mature.sums.sum(axis=0)
-    naive = float(sums[NAIVE + SQUARE])
+    losses, naive = sums[MODEL + SQUARE], float(sums[NAIVE + SQUARE])
+    evaluator, metrics = measuring(reference), dict[str, Any]()
+    if matched and evaluator:
+        metrics[evaluator.losses[0]] = float(first_metric(evaluator, losses / matched))
     return Segment(
         value=segment.value,
         rows=rows,
@@ -59,8 +62,8 @@ def _result(
         drifted=drifted,
         drifted_share=share,
         labels=matched,
-        rmse=float(np.sqrt(sums[MODEL + SQUARE] / matched)) if matched else None,
-        ratio_to_naive_baseline=float(np.sqrt(sums[MODEL + SQUARE] / naive)) if naive > 0 else None,
+        **metrics,
+        ratio_to_naive_baseline=float(first_metric(evaluator, losses / naive)) if naive > 0 and evaluator else None,
     )
 
 

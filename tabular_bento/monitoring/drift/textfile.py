@@ -30,9 +30,12 @@ METRICS = {
     "mature_ratio": "Share of the predictions whose label is due",
     "rmse": "RMSE of mature predictions with a label",
     "mae": "MAE of mature predictions with a label",
-    "bias": "Mean of prediction less label",
-    "naive_baseline_ratio": "RMSE over that of the naive baseline",
+    "log_loss": "Log loss of mature predictions with a label",
+    "brier": "Brier score of mature predictions with a label",
+    "bias": "Mean of prediction, or of its probability, less label",
+    "naive_baseline_ratio": "RMSE, or log loss, over that of the naive baseline",
     "estimated_rmse": "RMSE to expect, estimated without labels",
+    "estimated_log_loss": "Log loss to expect, estimated without labels",
     "window_end_timestamp_seconds": "End of the window",
 }
 """What the file may hold, by name without `PREFIX`. What could not be measured has no sample.
@@ -94,9 +97,12 @@ def _values(result: DriftResult, exit_code: int) -> dict[str, float | None]:
         "mature_ratio": maturity.share if maturity else None,
         "rmse": errors.rmse if errors else None,
         "mae": errors.mae if errors else None,
+        "log_loss": errors.log_loss if errors else None,
+        "brier": errors.brier if errors else None,
         "bias": errors.bias if errors else None,
         "naive_baseline_ratio": labels.ratio_to_naive_baseline,
         "estimated_rmse": estimate.rmse if estimate else None,
+        "estimated_log_loss": Entry.of(result).estimated_log_loss,
         "window_end_timestamp_seconds": _seconds(result.window.end),
     }
 

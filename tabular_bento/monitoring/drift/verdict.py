@@ -16,10 +16,10 @@ The rules, first that holds:
    - of a column, whatever it weighs, more than `alarm_share` is new, out of range, or of a category that is gone; or
      its unit has changed (`drift.quality`),
    - predictions are off to one side by twice what chance and days explain,
-   - the observed performance is too bad: RMSE over that of the naive baseline above `max_error_ratio`, and above what
-     is usual for the span, by all of its 95 % interval, of at least `min_labels` mature predictions of which at least
-     `min_coverage` have a label. The ratio, not the RMSE: there are days that are hard for every model. An estimate of
-     the error decides nothing.
+   - the observed performance is too bad: RMSE, of classes log loss, over that of the naive baseline above
+     `max_error_ratio`, and above what is usual for the span, by all of its 95 % interval, of at least `min_labels`
+     mature predictions of which at least `min_coverage` have a label. The ratio, not the metric: there are days that
+     are hard for every model. An estimate of the error decides nothing.
 4. `warning` where a finding of `WARNING_KINDS` is a warning: the same rules with lower limits, the offset or the labels
    beyond their limits, and single columns far beyond theirs.
 5. `no_drift` otherwise; single drifted columns are findings still.
@@ -44,7 +44,7 @@ from tabular_bento.monitoring.drift.checks import (
     unjudged_finding,
     with_advice,
 )
-from tabular_bento.monitoring.drift.performance import band, label_findings, series
+from tabular_bento.monitoring.drift.performance import band, label_findings, measuring, series
 from tabular_bento.monitoring.drift.quality import column_findings, text_findings, unit_findings
 from tabular_bento.monitoring.drift.result import (
     EXIT_CODES,
@@ -165,20 +165,21 @@ def decide(
     )
     order = {kind: index for index, kind in enumerate(reasons)}
     findings.sort(key=lambda finding: (order.get(finding.kind, len(order)), _SEVERITIES.index(finding.severity)))
-    drifted = verdict == "drift"
+    drifted, evaluator = verdict == "drift", measuring(reference)
     return DriftResult(
         verdict=verdict,
         alert=Alert(alert=drifted, after=1, of=1, drifted=int(drifted), windows=1),
         exit_code=EXIT_CODES[verdict],
         made_at=datetime.now(UTC),
         model=reference.model,
+        metric=evaluator.losses[0] if evaluator else None,
         window=Window(start=query.start, end=query.end, on=query.on, log=str(query.directory)),
         rows=Rows(**vars(data.rows)),
         decision=decision,
         findings=[with_advice(finding, columns) for finding in findings],
         columns=columns,
         labels=labels,
-        performance=series(data, settings),
+        performance=series(data, evaluator, settings),
         performance_band=band(labels, reference, days),
         estimate=estimate,
         by=query.by,

@@ -33,11 +33,11 @@ PANELS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Prediction and the worst columns", "Score over limit: drift above 1", ("prediction", "worst")),
     (
         "Error",
-        "RMSE of mature predictions, of the naive baseline, and estimated without labels",
-        ("rmse", "naive_baseline", "estimated"),
+        "RMSE, or log loss, of mature predictions, of the naive baseline, and estimated without labels",
+        ("error", "naive_baseline", "estimated"),
     ),
-    ("RMSE over the naive baseline's", "Above 1 the model is worse than no model", ("ratio",)),
-    ("Bias", "Prediction less label", ("bias",)),
+    ("Error over the naive baseline's", "Above 1 the model is worse than no model", ("ratio",)),
+    ("Bias", "Prediction, or its probability, less label", ("bias",)),
     ("Rows", "Judged, and lines that could not be read", ("rows", "bad_lines")),
     ("Labels", "Share of the predictions that have one", ("coverage", "mature")),
 )
@@ -49,7 +49,7 @@ SCORES = "Each column's score over its limit"
 
 def metrics(result: DriftResult) -> dict[str, float]:
     """What is plotted of a window, by name; what could not be measured is left out."""
-    labels, maturity = result.labels, result.labels.maturity
+    labels, maturity, metric = result.labels, result.labels.maturity, result.metric
     scores = {_COLUMN + column.name: column.excess for column in result.columns if column.excess is not None}
     found: dict[str, float | None] = {
         "drift": _VERDICTS.get(result.verdict),
@@ -58,9 +58,9 @@ def metrics(result: DriftResult) -> dict[str, float]:
         "max_drifted_share": result.decision.max_drifted_share,
         "prediction": Entry.of(result).prediction,
         "worst": max(scores.values(), default=None),
-        "rmse": labels.model.rmse if labels.model else None,
-        "naive_baseline": labels.naive_baseline.rmse if labels.naive_baseline else None,
-        "estimated": result.estimate.rmse if result.estimate else None,
+        "error": labels.model.metric(metric) if labels.model else None,
+        "naive_baseline": labels.naive_baseline.metric(metric) if labels.naive_baseline else None,
+        "estimated": Entry.of(result).estimated,
         "ratio": labels.ratio_to_naive_baseline,
         "bias": labels.model.bias if labels.model else None,
         "rows": result.rows.scored,

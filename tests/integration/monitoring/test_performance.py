@@ -11,6 +11,8 @@ import pytest
 from markupsafe import escape
 from numpy.typing import NDArray
 
+from features.problem import PROBLEM
+from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.monitoring.drift.job import REPORT_FILE, judge, run
 from tabular_bento.monitoring.drift.performance import summarize
 from tabular_bento.monitoring.drift.result import Labels
@@ -41,9 +43,8 @@ def summary(age: Array, delay: Array, error: Array, gain: float = 0.0, **setting
     blocks = Blocks.of(event, cells_of(age, limits(chosen.maturity_hours)), errors, np.full(len(age), True))
     came = np.bincount(cells_of(delay[delay <= age]), minlength=CELLS)
     now = datetime.now(UTC)
-    return summarize(
-        WindowData(now, True, RowCounts(len(age)), {}, {}, blocks, Joined(came), None, pa.table({})), chosen
-    )
+    data = WindowData(now, True, RowCounts(len(age)), {}, {}, blocks, Joined(came), None, pa.table({}))
+    return summarize(data, evaluator_of(PROBLEM.task), chosen)
 
 
 def usual_delay(came: Array, waiting: Array) -> float:

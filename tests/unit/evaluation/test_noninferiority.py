@@ -26,22 +26,32 @@ BASELINE = RNG.normal(0, 10, ROWS)
 CANDIDATE = BASELINE + RNG.normal(0, 2, ROWS)
 
 
+def losses(errors: np.ndarray) -> np.ndarray:
+    """Squared and absolute errors."""
+    return np.stack([errors**2, np.abs(errors)], axis=1)
+
+
+def level(means: np.ndarray) -> np.ndarray:
+    """RMSE and MAE of mean losses."""
+    return np.stack([np.sqrt(means[..., 0]), means[..., 1]], axis=-1)
+
+
 def plain(baseline: np.ndarray, candidate: np.ndarray) -> list[float]:
     rmse = np.sqrt((candidate**2).mean()) - np.sqrt((baseline**2).mean())
     return [rmse, np.abs(candidate).mean() - np.abs(baseline).mean()]
 
 
 def test_the_differences_are_those_of_the_rows() -> None:
-    distinct, sums = day_sums(BASELINE, CANDIDATE, DAYS)
+    distinct, sums = day_sums(losses(BASELINE), losses(CANDIDATE), DAYS)
     assert distinct.tolist() == sorted(set(DAYS.tolist()))
-    assert differences(sums.sum(axis=0)) == pytest.approx(plain(BASELINE, CANDIDATE))
+    assert differences(sums.sum(axis=0), level) == pytest.approx(plain(BASELINE, CANDIDATE))
     day = distinct[7] == DAYS
-    assert differences(sums[7]) == pytest.approx(plain(BASELINE[day], CANDIDATE[day]))
-    assert levels(sums.sum(axis=0))[1, 1] == pytest.approx(np.abs(CANDIDATE).mean())
+    assert differences(sums[7], level) == pytest.approx(plain(BASELINE[day], CANDIDATE[day]))
+    assert levels(sums.sum(axis=0), level)[1, 1] == pytest.approx(np.abs(CANDIDATE).mean())
 
 
 def test_the_interval_is_that_of_whole_days_drawn_with_both_errors_together() -> None:
-    distinct, sums = day_sums(BASELINE, CANDIDATE, DAYS)
+    distinct, sums = day_sums(losses(BASELINE), losses(CANDIDATE), DAYS)
     drawn = draw_days(len(distinct), 400, 3)
     draws = []
     for counts in drawn.astype(int):
@@ -49,7 +59,7 @@ def test_the_interval_is_that_of_whole_days_drawn_with_both_errors_together() ->
         draws.append(plain(BASELINE[rows], CANDIDATE[rows]))
     tail = tail_share(len(distinct), 0.95)
     expected = np.quantile(draws, [tail, 1 - tail], axis=0).T
-    assert interval(sums, drawn, 0.95) == pytest.approx(expected)
+    assert interval(sums, drawn, 0.95, level) == pytest.approx(expected)
 
 
 def test_few_days_widen_the_interval_as_student_s_t_would() -> None:
@@ -62,15 +72,15 @@ def test_as_many_blocks_as_are_needed_accept_an_equal_candidate_with_the_power_a
     rng, rows = np.random.default_rng(4), 40
 
     def window(days: int) -> np.ndarray:
-        errors = rng.normal(0, 10, (2, days * rows))
-        return day_sums(*errors, np.repeat(np.arange(days), rows))[1]
+        ours, theirs = (losses(errors) for errors in rng.normal(0, 10, (2, days * rows)))
+        return day_sums(ours, theirs, np.repeat(np.arange(days), rows))[1]
 
     large = window(400)
-    error = standard_errors(large, draw_days(400, 2_000, 0))
+    error = standard_errors(large, draw_days(400, 2_000, 0), level)
     needed = blocks_needed(float(error[1]), 400, 0.5, 0.95, 0.8)
     assert needed is not None
     drawn = draw_days(needed, 800, 0)
-    accepted = [interval(window(needed), drawn, 0.95)[1, 1] <= 0.5 for _ in range(400)]
+    accepted = [interval(window(needed), drawn, 0.95, level)[1, 1] <= 0.5 for _ in range(400)]
     assert 0.72 <= np.mean(accepted) <= 0.88
 
 
@@ -84,9 +94,9 @@ def test_half_the_margin_needs_four_times_the_blocks() -> None:
 
 def test_segments_are_those_of_their_rows_and_an_empty_day_is_none() -> None:
     masks = [BASELINE > 0, np.arange(ROWS) == 5]
-    sums = segment_sums(BASELINE, CANDIDATE, DAYS, masks)
-    found = simultaneous(sums, draw_days(sums.shape[1], 300, 0))
-    delta = differences(sums.sum(axis=1))
+    sums = segment_sums(losses(BASELINE), losses(CANDIDATE), DAYS, masks)
+    found = simultaneous(sums, draw_days(sums.shape[1], 300, 0), level)
+    delta = differences(sums.sum(axis=1), level)
     assert delta[0] == pytest.approx(plain(BASELINE[masks[0]], CANDIDATE[masks[0]]))
     assert delta[1] == pytest.approx(plain(BASELINE[masks[1]], CANDIDATE[masks[1]]))
     assert (found[0, :, 0] < delta[0]).all()
@@ -101,8 +111,8 @@ def test_the_intervals_of_many_segments_hold_together() -> None:
         groups = rng.integers(0, 12, len(days))
         baseline = rng.normal(0, 10, len(days))
         candidate = rng.normal(0, 10, len(days))  # of the same distribution: every true difference is zero
-        sums = segment_sums(baseline, candidate, days, [groups == group for group in range(12)])
-        found = simultaneous(sums, draw_days(40, 1_000, 0))
+        sums = segment_sums(losses(baseline), losses(candidate), days, [groups == group for group in range(12)])
+        found = simultaneous(sums, draw_days(40, 1_000, 0), level)
         excluded = (found[..., 0] > 0) | (found[..., 1] < 0)
         missed += bool(excluded.any())
         alone += int(excluded.sum())

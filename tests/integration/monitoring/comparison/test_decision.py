@@ -14,27 +14,36 @@ from tabular_bento.monitoring.comparison.decision import (
     agreement,
     judge_costs,
     judge_equivalence,
-    judge_errors,
+    judge_losses,
 )
-from tabular_bento.monitoring.comparison.predictions import ErrorSums, PairedPredictions
+from tabular_bento.monitoring.comparison.predictions import LossSums, PairedPredictions
 from tabular_bento.monitoring.comparison.result import Cost, Decision
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tests.integration.monitoring.comparison.conftest import NO_LATENCY
 
 
 def altered(paired: PairedPredictions, candidate: np.ndarray[Any, Any]) -> PairedPredictions:
-    return PairedPredictions(paired.baseline, candidate, paired.labels, paired.event, paired.segments, paired.rows)
+    return replace(paired, candidate={"arrival_delay": candidate})
+
+
+def ours(paired: PairedPredictions) -> np.ndarray[Any, Any]:
+    return paired.baseline["arrival_delay"]
+
+
+def theirs_of(paired: PairedPredictions) -> np.ndarray[Any, Any]:
+    return paired.candidate["arrival_delay"]
 
 
 def judged(paired: PairedPredictions) -> tuple[Decision, Evidence]:
-    return judge_errors(ErrorSums.of_paired(paired), NO_LATENCY, "minutes")
+    return judge_losses(LossSums.of_paired(paired), NO_LATENCY, "minutes")
 
 
 def test_many_labels_of_few_days_are_too_few_to_tell(paired: PairedPredictions) -> None:
     week = paired.event < paired.event.min() + 7 * 86_400
     part = PairedPredictions(
-        paired.baseline[week],
-        paired.candidate[week],
+        paired.declaration,
+        {"arrival_delay": ours(paired)[week]},
+        {"arrival_delay": theirs_of(paired)[week]},
         paired.labels[week],
         paired.event[week],
         {name: values[week] for name, values in paired.segments.items()},
@@ -53,8 +62,8 @@ def test_many_labels_of_few_days_are_too_few_to_tell(paired: PairedPredictions) 
 
 def test_a_wide_interval_cannot_tell(paired: PairedPredictions) -> None:
     turns = np.where(paired.event // 86_400 % 2, 0.7, 1.3)
-    known = np.where(np.isnan(paired.labels), paired.baseline, paired.labels)
-    decision, evidence = judged(altered(paired, known + turns * (paired.baseline - known)))
+    known = np.where(np.isnan(paired.labels), ours(paired), paired.labels)
+    decision, evidence = judged(altered(paired, known + turns * (ours(paired) - known)))
     assert {metric.status for metric in evidence.metrics} == {"unclear"}
     assert decision.verdict == "cannot_tell"
     assert "too wide to tell" in decision.reasons[0]
@@ -64,9 +73,9 @@ def test_a_wide_interval_cannot_tell(paired: PairedPredictions) -> None:
 
 
 def test_data_that_decides_needs_no_more(paired: PairedPredictions) -> None:
-    _, evidence = judged(altered(paired, paired.baseline.copy()))
+    _, evidence = judged(altered(paired, ours(paired).copy()))
     assert evidence.needed is None
-    few = altered(paired, paired.baseline + np.random.default_rng(0).normal(0, 2, len(paired)))
+    few = altered(paired, ours(paired) + np.random.default_rng(0).normal(0, 2, len(paired)))
     kept = np.arange(len(paired)) % 500 == 0
     few = replace(few, labels=np.where(kept, paired.labels, np.nan))
     decision, scarce = judged(few)
@@ -78,7 +87,7 @@ def test_data_that_decides_needs_no_more(paired: PairedPredictions) -> None:
 def test_no_carrier_can_be_sacrificed_silently(paired: PairedPredictions) -> None:
     theirs = paired.segments["carrier"] == "FL"
     assert 500 < theirs.sum() < 1_000, "less than one flight in a hundred"
-    decision, evidence = judged(altered(paired, paired.candidate + 12.0 * theirs))
+    decision, evidence = judged(altered(paired, theirs_of(paired) + 12.0 * theirs))
     assert {metric.status for metric in evidence.metrics} == {"not_worse"}, "overall nobody would notice"
     assert decision.verdict == "refused"
     assert re.match(r"carrier FL is worse on its \d+ labels: RMSE \+", decision.reasons[0])
@@ -88,8 +97,8 @@ def test_no_carrier_can_be_sacrificed_silently(paired: PairedPredictions) -> Non
 
 def test_a_harmed_carrier_refuses_though_overall_it_cannot_be_told(paired: PairedPredictions) -> None:
     turns = np.where(paired.event // 86_400 % 2, 0.7, 1.3)
-    known = np.where(np.isnan(paired.labels), paired.baseline, paired.labels)
-    candidate = known + turns * (paired.baseline - known) + 30.0 * (paired.segments["carrier"] == "FL")
+    known = np.where(np.isnan(paired.labels), ours(paired), paired.labels)
+    candidate = known + turns * (ours(paired) - known) + 30.0 * (paired.segments["carrier"] == "FL")
     decision, evidence = judged(altered(paired, candidate))
     assert {metric.status for metric in evidence.metrics} == {"unclear"}
     assert decision.verdict == "refused"
@@ -100,7 +109,7 @@ def test_a_segment_of_few_days_is_shown_and_not_judged(paired: PairedPredictions
     theirs = paired.segments["carrier"] == "FL"
     early = paired.event < paired.event.min() + 10 * 86_400
     label = np.where(theirs & ~early, np.nan, paired.labels)
-    part = replace(altered(paired, paired.candidate + 60.0 * theirs), labels=label)
+    part = replace(altered(paired, theirs_of(paired) + 60.0 * theirs), labels=label)
     decision, evidence = judged(part)
     (found,) = (segment for segment in evidence.segments if segment.value == "FL")
     assert found.labels >= NO_LATENCY.min_segment_labels
@@ -110,16 +119,16 @@ def test_a_segment_of_few_days_is_shown_and_not_judged(paired: PairedPredictions
 
 
 def test_a_loss_that_no_segment_shows_by_itself_refuses_by_all_of_them(paired: PairedPredictions) -> None:
-    known = np.where(np.isnan(paired.labels), paired.baseline, paired.labels)
-    decision, evidence = judged(altered(paired, known + 1.02 * (paired.baseline - known)))
+    known = np.where(np.isnan(paired.labels), ours(paired), paired.labels)
+    decision, evidence = judged(altered(paired, known + 1.02 * (ours(paired) - known)))
     assert not [part for part in evidence.segments if part.status == "harmed"]
     assert {metric.status for metric in evidence.metrics} == {"worse"}
     assert [reason.split()[0] for reason in decision.reasons] == ["RMSE", "MAE"]
 
 
 def test_a_better_candidate_is_accepted(paired: PairedPredictions) -> None:
-    known = np.where(np.isnan(paired.labels), paired.candidate, paired.labels)
-    decision, evidence = judged(altered(paired, 0.9 * paired.candidate + 0.1 * known))
+    known = np.where(np.isnan(paired.labels), theirs_of(paired), paired.labels)
+    decision, evidence = judged(altered(paired, 0.9 * theirs_of(paired) + 0.1 * known))
     assert decision.verdict == "accepted"
     assert all(metric.delta < 0 for metric in evidence.metrics)
 
@@ -139,7 +148,7 @@ def test_a_measure_beyond_its_limit_refuses(paired: PairedPredictions, cost: Cos
 
 
 def test_too_many_moved_predictions_refuse_when_that_is_asked_for(paired: PairedPredictions) -> None:
-    shifted = altered(paired, paired.candidate + 20.0 * (np.arange(len(paired)) % 50 == 0))
+    shifted = altered(paired, theirs_of(paired) + 20.0 * (np.arange(len(paired)) % 50 == 0))
     found = agreement(shifted, NO_LATENCY, [])
     assert found is not None
     assert found.moved_share == pytest.approx(0.02, abs=1e-3)
@@ -150,9 +159,9 @@ def test_too_many_moved_predictions_refuse_when_that_is_asked_for(paired: Paired
 
 
 def test_one_row_beyond_tolerance_is_enough(paired: PairedPredictions) -> None:
-    nearly = paired.baseline + 5e-5
+    nearly = ours(paired) + 5e-5
     nearly[3] += 0.01
-    for candidate, beyond in ((paired.baseline + 5e-5, 0), (nearly, 1)):
+    for candidate, beyond in ((ours(paired) + 5e-5, 0), (nearly, 1)):
         found = agreement(altered(paired, candidate), NO_LATENCY, [])
         assert found is not None
         assert (found.rows_beyond, found.rows_differing) == (beyond, len(paired))
@@ -162,7 +171,7 @@ def test_one_row_beyond_tolerance_is_enough(paired: PairedPredictions) -> None:
 
 
 def test_neighbouring_numbers_are_one_unit_in_the_last_place_apart(paired: PairedPredictions) -> None:
-    candidate = paired.baseline.copy()
+    candidate = ours(paired).copy()
     candidate[7] = np.nextafter(candidate[7], np.inf)
     found = agreement(altered(paired, candidate), NO_LATENCY, [])
     assert found is not None

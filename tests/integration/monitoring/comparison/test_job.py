@@ -110,7 +110,9 @@ def test_a_harmed_segment_is_named_where_there_is_too_little_to_judge(
     variants: Variants, flights: Flights, paired: PairedPredictions, tmp_path: Path
 ) -> None:
     table = flights.between(date(2013, 9, 1), date(2013, 9, 15))
-    as_predicted = np.where(paired.segments["carrier"] == "EV", paired.baseline, paired.labels)[: table.num_rows]
+    as_predicted = np.where(paired.segments["carrier"] == "EV", paired.baseline["arrival_delay"], paired.labels)[
+        : table.num_rows
+    ]
     pq.write_table(table.append_column("label", pa.array(as_predicted, from_pandas=True)), tmp_path / "weeks.parquet")
     result = compare(variants, variants.near, "not_worse", tmp_path, str(tmp_path / "weeks.parquet"))
     assert (result.verdict, result.exit_code) == ("cannot_tell", 2)

@@ -145,7 +145,7 @@ def test_the_shadow_s_predictions_are_joined_by_prediction_id_without_any_model(
 ) -> None:
     candidate = PackageModel.load(variants.near, PROBLEM)
     columns = columns_of_table(drawn(flights, JULY, AUGUST, COUNT), [f for f in PROBLEM.fields if f.name != "id"])
-    predicted = candidate.predict({**columns, "id": np.full(COUNT, None)}).tolist()
+    predicted = candidate.predict({**columns, "id": np.full(COUNT, None)})[TARGET].tolist()
     pairs = list(zip((prediction["prediction_id"] for prediction in predictions), predicted, strict=True))
     shadow(tmp_path, pairs[100:][::-1], "flights:candidate")
     shadow(tmp_path, [(key, 1e6) for key, _ in pairs[:50]], "flights:third")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.comparison.candidates import Grounds, biased, equalled, harms
+from benchmarks.comparison.candidates import Grounds, biased, equalled, harms, losses_of
 from benchmarks.comparison.command import MARKS, main, tables
 from benchmarks.comparison.simulation import Sizes, Windows, run
 from features.problem import PROBLEM
 from tabular_bento.data.dataset import Dataset
-from tabular_bento.evaluation.noninferiority import METRICS, day_sums, differences, levels
+from tabular_bento.evaluation.noninferiority import day_sums, differences, levels
 from tabular_bento.monitoring.comparison.decision import Evidence
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tests.conftest import train
@@ -57,9 +57,12 @@ def test_each_candidate_is_worse_by_the_margin_exactly(grounds: Grounds, worse: 
     found = harms(grounds, 0.01, np.random.default_rng(0), worse)
     assert len(found) == 14
     for name, errors in found.items():
-        total = day_sums(grounds.baseline, errors, grounds.days)[1].sum(axis=0)
-        metric = METRICS.index("rmse" if name.endswith("RMSE") else "mae")
-        assert differences(total)[metric] / levels(total)[0, metric] == pytest.approx(0.01, rel=1e-6), name
+        total = day_sums(losses_of(grounds.baseline), losses_of(errors), grounds.days)[1].sum(axis=0)
+        metric = ("RMSE", "MAE").index(name.split()[-1])
+        level = grounds.evaluator.level
+        assert differences(total, level)[metric] / levels(total, level)[0, metric] == pytest.approx(0.01, rel=1e-6), (
+            name
+        )
 
 
 def test_an_equal_candidate_is_another_model_of_the_same_rmse(grounds: Grounds) -> None:
