@@ -113,6 +113,7 @@ class Dataset:
             rows = rows.append_column(identifier, pa.nulls(rows.num_rows, pa.string()))
         schema = TableSchema("rows", declared_fields(problem, fit_columns))
         checked = check_table(rows, schema)
+        _check_labels(problem, checked)
         if in_order:
             checked = _sorted(checked, problem)
         others = {name: arrow_table(other) for name, other in (tables or {}).items()}
@@ -260,6 +261,22 @@ def _sorted(table: pa.Table, problem: Problem | Declaration) -> pa.Table:
     first = [name for name in (problem.event_time, problem.identifier) if name is not None]
     keys = dict.fromkeys([*first, *table.column_names])
     return table.take(pc.sort_indices(table, sort_keys=[(name, "ascending") for name in keys]))
+
+
+def _check_labels(problem: Problem | Declaration, rows: pa.Table) -> None:
+    """Refuse labels that are none of the classes, where the task has some."""
+    if not problem.task.classes:
+        return
+    labels = rows[problem.target.name]
+    known = pc.is_in(labels, value_set=pa.array(problem.task.classes, labels.type))
+    refuse(
+        "rows",
+        problem.target.name,
+        labels,
+        pc.and_(pc.is_valid(labels), pc.invert(known)),
+        f"are none of the classes {problem.task.listed}",
+        "Declare the class, or leave its rows out",
+    )
 
 
 def arrow_table(table: Any) -> pa.Table:

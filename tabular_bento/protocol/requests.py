@@ -245,7 +245,7 @@ def _label_annotation(task: Task) -> Any:
 
     def check(value: Any) -> Any:
         try:
-            if value is not None:
+            if value is not None or not task.target.optional:
                 task.label_code(value)
         except ValueError as error:
             text = str(error)

@@ -151,7 +151,11 @@ class ModelPackage:
         return self.predictor.outputs(raw, rows)
 
     def describe(self) -> dict[str, Any]:
-        """What the package is, as plain JSON values: tag, fingerprints, metrics, when and from what it was trained."""
+        """What the package is, as plain JSON values: tag, fingerprints, metrics, when and from what it was trained.
+
+        Of a classification also the calibration with the decision threshold.
+        """
+        calibration = self.predictor.calibration
         return {
             "tag": self.tag,
             "fingerprint": self.fingerprint,
@@ -160,6 +164,7 @@ class ModelPackage:
             "extractor_fingerprint": self.extractor.state.fingerprint,
             "runner": self.runner.kind,
             "parity_rows": self.parity_rows,
+            **({} if calibration is None else {"calibration": calibration.to_dict()}),
             "provenance": self.provenance,
             "metrics": self.metrics,
         }

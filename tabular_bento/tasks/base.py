@@ -17,6 +17,8 @@ Array = NDArray[np.float64]
 Label: TypeAlias = str | int | bool
 """A class, in JSON's type."""
 
+_LISTED = 12
+
 RESERVED = ("prediction_id", "model", "probability", "explanation")
 """Names that a response has for itself."""
 
@@ -89,6 +91,13 @@ class Task(ABC):
     def class_names(self) -> tuple[str, ...]:
         """The text of each class."""
         return ()
+
+    @property
+    def listed(self) -> str:
+        """The classes for a message, the first of them where there are many."""
+        shown = ", ".join(json_text(label) for label in self.classes[:_LISTED])
+        more = len(self.classes) - _LISTED
+        return f"{shown} and {more} more" if more > 0 else shown
 
     @property
     def offset(self) -> str | None:
@@ -196,3 +205,15 @@ class Task(ABC):
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """The task as plain JSON values, with its `kind`."""
+
+
+def class_name(label: Any) -> str:
+    """The text of a class, a key in JSON: `true` and `false` for booleans."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def json_text(label: Any) -> str:
+    """A label as messages show it: texts in quotes, booleans and nothing as in JSON."""
+    if label is None:
+        return "null"
+    return repr(label) if isinstance(label, str) else class_name(label)

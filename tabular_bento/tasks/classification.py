@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tabular_bento.schema import LARGEST_INTEGER, Field, Kind
 from tabular_bento.tasks.arithmetic import sigmoid, softmax
-from tabular_bento.tasks.base import Array, Label, Output, Task
+from tabular_bento.tasks.base import Array, Label, Output, Task, class_name, json_text
 from tabular_bento.tasks.calibration import Calibration
 
 PROBABILITY = "probability"
@@ -23,7 +23,6 @@ PROBABILITY = "probability"
 MOST_CLASSES = 250
 """Each class is a column of every log row and, in boosting, a tree of every round."""
 
-_LISTED = 12
 _TYPES: dict[Kind, type] = {Kind.TEXT: str, Kind.INTEGER: int, Kind.BOOLEAN: bool}
 _NAMES = {str: "text", int: "integer", bool: "boolean"}
 
@@ -221,18 +220,11 @@ class Classification(Task):
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
     def _unknown(self, value: Any) -> str:
-        text = json_text(value) if isinstance(value, bool) else repr(value)
+        text = json_text(value) if value is None or isinstance(value, bool) else repr(value)
         return (
             f"the label {text if len(text) <= 60 else text[:60] + '...'} is no class of {self.target.name!r}; "
             f"the classes are {self.listed}"
         )
-
-    @property
-    def listed(self) -> str:
-        """The classes for a message, the first of them where there are many."""
-        shown = ", ".join(json_text(label) for label in self.classes[:_LISTED])
-        more = len(self.classes) - _LISTED
-        return f"{shown} and {more} more" if more > 0 else shown
 
     @cached_property
     def _codes(self) -> dict[Any, int]:
@@ -339,16 +331,6 @@ class Multiclass(Classification):
             listed = f": {self.listed}" if count else ""
             found.append(f"a Multiclass has three or more, and {count} are declared{listed}{hint}")
         return found
-
-
-def class_name(label: Any) -> str:
-    """The text of a class, a key in JSON: `true` and `false` for booleans."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
-
-
-def json_text(label: Label) -> str:
-    """A class as messages show it: texts in quotes, booleans as in JSON."""
-    return repr(label) if isinstance(label, str) else class_name(label)
 
 
 def _labels(classes: Iterable[Label]) -> tuple[Label, ...]:

@@ -308,7 +308,9 @@ def _bias_findings(
     limit = max(known.bias.limit(model.n, days, RARE), settings.bias_floor * scale)
     off = model.bias - known.bias.mean
     if abs(off) > limit:
-        what, true = ("predictions", "the labels") if evaluator.in_target_unit else ("probabilities", "shares of labels")
+        what, true = (
+            ("predictions", "the labels") if evaluator.in_target_unit else ("probabilities", "shares of labels")
+        )
         text = (
             f"{what} are {decimals(abs(off))} {'above' if off > 0 else 'below'} {true} on average, apart from the "
             f"{decimals(known.bias.mean, sign=True)} of rows that the model had not seen; windows of {days:.0f} days "

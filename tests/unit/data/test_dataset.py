@@ -172,3 +172,16 @@ def test_what_is_learnt_is_the_target_less_the_offset() -> None:
     assert plain.offset is None
     assert np.array_equal(plain.residual, plain.target, equal_nan=True)
     assert set(dataset.fit_data.fit_columns) == {"target", "residual"}
+
+
+def test_a_label_that_is_no_class_is_refused_with_its_row_and_the_classes() -> None:
+    from tests.unit.classes import LATE, RETURNED, ZONES
+
+    row = {"weight": [1.0, 2.0], "pieces": [1, 2], "kind": ["box", None]}
+    with pytest.raises(TableError, match=r"rows\.zone: 1 of 2 rows are none of the classes 30, 10, 20, .* 40 in row 1"):
+        Dataset.of_table(ZONES, {**row, "zone": [30, 40]})
+    with pytest.raises(TableError, match=r"rows\.returned: 1 of 2 rows are none of the classes 'no', 'yes, at once'"):
+        Dataset.of_table(RETURNED, {**row, "order": ["a", "b"], "returned": ["No", None]})
+    dataset = Dataset.of_table(LATE, {**row, "late": np.array([True, None], dtype=object)})
+    assert dataset.labelled.tolist() == [True, False]
+    assert dataset.residual.tolist()[0] == 1

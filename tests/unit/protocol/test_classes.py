@@ -19,7 +19,7 @@ from tabular_bento.protocol.requests import RequestSchema, explain
 from tests.unit import classes
 from tests.unit.classes import LATE, PROBLEMS, RETURNED, ZONES
 
-OTHERS = {"returned": ("No", 1, True), "zones": (40, "10", 10.5, True), "late": ("true", 1.0, 2)}
+OTHERS = {"returned": ("No", 1, True), "zones": (40, "10", 10.5, None), "late": ("true", 1.0, 2)}
 """What is no label of a problem."""
 
 
@@ -52,7 +52,7 @@ def test_an_unknown_label_is_refused_by_name_with_the_classes(name: str) -> None
         (detail,) = explain(refused.value).detail
         assert detail.loc == f"labels.1.{target}"
         assert detail.type == "unknown_label"
-        shown = "true" if other is True else repr(other)
+        shown = json.dumps(other) if other is None or other is True else repr(other)
         assert f"The label {shown} is no class of {target!r}; the classes are " in detail.msg
         assert all(text in detail.msg for text in problem.task.class_names)
 

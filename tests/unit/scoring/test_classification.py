@@ -39,6 +39,8 @@ def test_a_package_keeps_the_classes_and_the_calibration(folder: Path, name: str
     assert read_declaration(folder).task == PROBLEMS[name].task
     assert package.predictor.calibration == CALIBRATIONS[name]
     assert package.parity_rows == 40
+    described, calibration = package.describe(), CALIBRATIONS[name]
+    assert described.get("calibration") == (None if calibration is None else calibration.to_dict())
 
 
 def test_labels_and_probabilities_are_the_same_bits_alone_and_in_batches(folder: Path, name: str) -> None:
