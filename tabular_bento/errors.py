@@ -31,6 +31,10 @@ class TableError(DataError):
     """A table breaks its schema: a missing column, a wrong type, a duplicate key, a value out of range."""
 
 
+class SnapshotError(DataError):
+    """The data are not those that a package was trained on; the message lists what differs."""
+
+
 class LogError(DataError):
     """The traffic log cannot be written, read or sealed."""
 
@@ -75,6 +79,10 @@ class TrainingError(TabularBentoError):
 
 class ConfigError(TrainingError):
     """The configuration cannot be read or holds a setting that means nothing."""
+
+
+class MemoryLimitError(TrainingError):
+    """There is less memory than a training needs; it was not begun."""
 
 
 class GateError(TrainingError):

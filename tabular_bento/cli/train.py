@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tabular_bento.cli.common import Json, on_a_terminal, project
+from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, on_a_terminal, project
 
 if TYPE_CHECKING:
+    from tabular_bento.data import Dataset
+    from tabular_bento.problem import Problem
+    from tabular_bento.project import Project
+    from tabular_bento.training.config import TrainingConfig
     from tabular_bento.training.pipeline import TrainedModel
+    from tabular_bento.training.repeating import PastTraining
 
 _STEPS = 6
 
@@ -27,12 +32,23 @@ def train(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(metavar="URI", help="What the project's source reads: a folder or file, s3://..., gs://..."),
+        typer.Option(
+            metavar="URI", help="What the project's source reads: a folder, a file or a database, without a password."
+        ),
     ] = None,
     runner: Annotated[str | None, typer.Option(metavar="KIND", help="The kind of model, such as xgboost.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="The same seed, data and machine give the same model, byte for byte.")
     ] = None,
+    from_package: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG", help="Repeat the training of this model: its settings, source and seed, on the same data."
+        ),
+    ] = None,
+    allow_other_data: Annotated[
+        bool, typer.Option("--allow-other-data", help="With --from-package, train where the data differ too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model, measure it beside its baselines, and save it into the BentoML model store if it passes the gate.
@@ -40,20 +56,27 @@ def train(
     The settings are those of the project's training file, which pyproject.toml names under [tool.tabular-bento];
     options come before them. The model serves once it is released: `tabular-bento release latest`.
 
-    Exit codes: 0 saved; 1 refused by the gate; 2 the settings or the arguments are wrong; 3 the data or the store is.
-    """
-    from tabular_bento.training.config import load_config
-    from tabular_bento.training.pipeline import train as train_model
+    A source that knows its size is asked first: a training that there is no memory for is not begun. The limit is that
+    of the machine or the container, or TABULAR_BENTO_MEMORY_LIMIT, such as `4 GB`.
 
+    With --from-package the rows are compared with those that the model was trained on, by part and by column; where
+    they differ nothing is trained, and what differs is listed.
+
+    Exit codes: 0 saved; 1 refused by the gate; 2 the settings or the arguments are wrong; 3 the data or the store is,
+    or there is too little memory.
+    """
     here = project()
     problem = here.load_problem()
-    given = {"source": source, "runner": runner, "seed": seed}
-    overrides = {name: value for name, value in given.items() if value is not None}
-    files = [path for path in (here.training, config) if path is not None]
-    settings = load_config(*files, problem=problem, **overrides)
+    past = _past_training(problem, from_package, config, runner, seed)
+    settings = _settings(here, problem, past, config, {"source": source, "runner": runner, "seed": seed})
+    differences: list[str] = []
     with closing(_Progress()) as progress:
         progress("reading the data")
-        dataset = here.load_source().load(settings.source)
+        dataset = _read(here, problem, settings)
+        if past is not None:
+            differences = _compared(past, dataset, allow_other_data)
+        from tabular_bento.training.pipeline import train as train_model
+
         model = train_model(problem, dataset, settings, progress)
         progress("writing the package")
         with warnings.catch_warnings():
@@ -61,12 +84,93 @@ def train(
             from tabular_bento.training.publishing import publish
 
             tag, fingerprint = publish(model, here.root)
+    print(_rows(model))
     print(_table(model))
     for warning in model.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"saved {tag}")
+    document = {"tag": tag, "fingerprint": fingerprint, **_measured(model)}
+    if past is not None:
+        document["from_package"] = _repeated(past, fingerprint, differences, past.notes(problem, here.root))
     if as_json:
-        print(json.dumps({"tag": tag, "fingerprint": fingerprint, **_measured(model)}, allow_nan=False))
+        print(json.dumps(document, allow_nan=False))
+
+
+def _past_training(
+    problem: Problem, tag: str | None, config: Path | None, runner: str | None, seed: int | None
+) -> PastTraining | None:
+    if tag is None:
+        return None
+    given = {"--config": config, "--runner": runner, "--seed": seed}
+    if names := [name for name, value in given.items() if value is not None]:
+        raise fail(f"{names[0]}: --from-package takes the settings of the model {tag}; leave it out.", WRONG_ARGUMENTS)
+    from tabular_bento.training.repeating import PastTraining
+
+    return PastTraining.read(tag, problem)
+
+
+def _settings(
+    here: Project, problem: Problem, past: PastTraining | None, config: Path | None, given: dict[str, Any]
+) -> TrainingConfig:
+    from tabular_bento.training.config import load_config
+
+    overrides = {name: value for name, value in given.items() if value is not None}
+    if past is not None:
+        return load_config(problem=problem, **{**past.config.model_dump(), **overrides})
+    files = [path for path in (here.training, config) if path is not None]
+    return load_config(*files, problem=problem, **overrides)
+
+
+def _read(here: Project, problem: Problem, settings: TrainingConfig) -> Dataset:
+    """The data set, once it is known that there is memory for training on it."""
+    from tabular_bento.training.memory import check_memory
+
+    source = here.load_source()
+    if hasattr(source, "size"):
+        check_memory(problem, source.size(settings.source))
+    dataset: Dataset = source.load(settings.source)
+    return dataset
+
+
+def _compared(past: PastTraining, dataset: Dataset, allow_other_data: bool) -> list[str]:
+    """What the data have otherwise than those of the past training, where that is allowed."""
+    from tabular_bento.errors import SnapshotError
+
+    try:
+        past.check_data(dataset)
+    except SnapshotError as error:
+        if not allow_other_data:
+            raise SnapshotError(
+                f"{error}\nNothing was trained. --allow-other-data trains on them as they are."
+            ) from error
+        print(f"warning: {error}", file=sys.stderr)
+        return [line.removeprefix("- ") for line in str(error).splitlines()[1:]]
+    return []
+
+
+def _repeated(past: PastTraining, fingerprint: str, differences: list[str], notes: list[str]) -> dict[str, Any]:
+    """Report whether it is the same model again; the same as plain JSON values."""
+    same = fingerprint == past.fingerprint
+    if same:
+        print(f"It is {past.tag} again, byte for byte.")
+    else:
+        data = "other data" if differences else "the same data"
+        print(f"It is another model than {past.tag}, of {data}.")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return {"tag": past.tag, "same": same, "differences": differences, "notes": notes}
+
+
+def _rows(model: TrainedModel) -> str:
+    """How many rows there were, and how many of them could not be used."""
+    dataset, used = model.dataset, sum(map(len, model.parts.values()))
+    without = len(dataset) - int(dataset.labelled.sum())
+    lines = [f"{len(dataset):,} rows"]
+    if without:
+        lines.append(f"{without:,} without {dataset.problem.target.name} are left out")
+    if unused := len(dataset) - without - used:
+        lines.append(f"{unused:,} are in no part of the split")
+    return "; ".join(lines)
 
 
 class _Progress:

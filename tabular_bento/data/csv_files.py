@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from contextlib import suppress
 
 import pyarrow as pa
@@ -43,10 +44,11 @@ def read_csv(content: bytes, schema: TableSchema) -> pa.Table:
         For what is no such file; the message names the line.
     """
     names, delimiter = _header(content, schema)
-    types = {field.name: ARROW_TYPES[field.kind] for field in schema.fields if field.name in set(names)}
-    repeated = len(set(names)) < len(names) and any(names.count(name) > 1 for name in types)
+    times = Counter(names)
+    types = {field.name: ARROW_TYPES[field.kind] for field in schema.fields if field.name in times}
+    repeated = any(times[name] > 1 for name in types)
     parser = _Parser(content, delimiter)
-    sound = len(types) == len(schema.fields) and not repeated
+    sound = not repeated and len(types) == len({field.name for field in schema.fields})
     if sound:
         with suppress(pa.ArrowInvalid):
             return parser.parse(types, list(types))
@@ -116,7 +118,7 @@ class _Parser:
     """Arrow's parser of one file."""
 
     def __init__(self, content: bytes, delimiter: str) -> None:
-        self._content = content
+        self._content = content if b"\n" in content else content + b"\n"
         self._format = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in content)
         header = content.find(b"\n") + 1
         self._block = max(_BLOCK, _LINES_A_BLOCK * header)

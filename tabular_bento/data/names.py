@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tabular_bento.data.dataset import declared_fields
@@ -21,15 +22,15 @@ def checked_columns(
     SourceError
         Where a key is no field, or two fields have one column.
     """
-    names = [field.name for field in declared_fields(problem, fit_columns)]
+    names = list(dict.fromkeys(field.name for field in declared_fields(problem, fit_columns)))
     found = dict(columns or {})
     if unknown := [name for name in found if name not in names]:
         raise SourceError(
             f"columns: {unknown[0]!r} is neither a field nor the target. The keys are the names of fields, "
             f"{', '.join(names)}; the values are the table's own."
         )
-    wanted = [found.get(name, name) for name in names]
-    if repeated := [name for name in wanted if wanted.count(name) > 1]:
+    wanted = Counter(found.get(name, name) for name in names)
+    if repeated := [name for name, times in wanted.items() if times > 1]:
         raise SourceError(
             f"columns: two fields are read from the column {repeated[0]!r}; each has a column of its own."
         )

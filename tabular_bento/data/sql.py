@@ -69,7 +69,7 @@ class SQLSource:
     Raises
     ------
     SourceError
-        Where the URI holds a password, or `columns` names what is no field.
+        Where the URI holds a password, the query is empty, or `columns` names what is no field.
     """
 
     def __init__(
@@ -86,6 +86,8 @@ class SQLSource:
     ) -> None:
         if uri is not None:
             check_uri(uri)
+        if not clean(query):
+            raise SourceError("The query is empty: it is one SELECT.")
         self.problem = problem
         self.query = query
         self.uri = uri

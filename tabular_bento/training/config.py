@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tabular_bento.data.splits import Split
-from tabular_bento.errors import ConfigError
+from tabular_bento.data.uris import check_uri
+from tabular_bento.errors import ConfigError, SourceError
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.runners import Parameters, kinds, runner_class
 from tabular_bento.tasks import Classification
@@ -22,10 +23,10 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class TrainingConfig(BaseModel):
     """The whole configuration; in a file `split`, `gate` and the parameters of each runner are tables."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     source: str | None = None
-    """URI that the project's source reads; by default its own."""
+    """URI that the project's source reads, without a password; by default its own."""
     runner: str = "xgboost"
     """The kind of model; its parameters are in the table of that name."""
     seed: int = 0
@@ -57,6 +58,15 @@ class TrainingConfig(BaseModel):
     """Limits of metrics on the test part, such as `max_rmse`; a model that misses one is not saved."""
     parameters: dict[str, dict[str, Any]] = {}
     """Parameters by kind of runner."""
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, source: str | None) -> str | None:
+        try:
+            check_uri(source or "")
+        except SourceError as error:
+            raise ValueError(str(error)) from None
+        return source
 
     @field_validator("runner")
     @classmethod

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tabular_bento import __version__
+from tabular_bento.data.snapshot import Snapshot
 from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.calibration import error_spread, usual_ratios
@@ -179,6 +180,7 @@ def _provenance(model: TrainedModel, folder: Path | None) -> dict[str, Any]:
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "data_fingerprint": model.dataset.fingerprint,
         "data": model.dataset.description,
+        "snapshot": Snapshot.of(model.dataset).to_dict(),
         "rows": len(model.dataset),
         "rows_without_label": len(model.dataset) - labelled,
         "rows_in_no_part": labelled - sum(map(len, used.values())),
