@@ -6,16 +6,19 @@ joins both, and adds up what `row_values` gives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tabular_bento.evaluation.evaluators import HISTORICAL as HISTORY
+from tabular_bento.evaluation.evaluators import Outputs, evaluator_of
 from tabular_bento.evaluation.reference.bins import numbers_of
 from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.tasks import Task
 from tabular_bento.traffic.schema import feature_column, input_column, output_column
 
 Array = NDArray[np.float64]
@@ -151,11 +154,96 @@ class RegressionErrors:
         return RowValues(values, known)
 
 
+@dataclass(frozen=True)
+class ClassificationErrors:
+    """The residual, the Brier score and the log loss of predicted probabilities, see the task's evaluator.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    probabilities : tuple of str
+        The columns of the probabilities, in the order of the classes.
+    naive : sequence of float, optional
+        The share of each class, which is the naive baseline; None where it is not known.
+    historical : str, optional
+        The column of the feature that is a baseline.
+    """
+
+    task: Task
+    probabilities: tuple[str, ...]
+    naive: tuple[float, ...] | None = None
+    historical: str | None = None
+
+    @classmethod
+    def of(cls, reference: Reference) -> Self:
+        """Those of the problem that the reference was made for."""
+        declaration, naive = reference.declaration, reference.naive_baseline
+        assert declaration is not None
+        (output,) = (each for each in declaration.outputs if each.parts)
+        has_history = HISTORY in evaluator_of(declaration.task).baseline_names(declaration)
+        return cls(
+            declaration.task,
+            tuple(map(output_column, output.columns)),
+            tuple(naive) if isinstance(naive, list | tuple) else None,
+            feature_column(str(declaration.baseline)) if has_history and declaration.baseline else None,
+        )
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.probabilities
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.required if self.historical is None else (*self.required, self.historical)
+
+    @property
+    def scales(self) -> tuple[float, float, float]:
+        return 1.0, 1.0, 1.0
+
+    def codes(self, labels: pa.Array) -> Array:
+        """The numbers of the labels' classes; NaN for a label that is no class."""
+        found = labels.dictionary_encode()
+        codes = np.array([*(self._code(value) for value in found.dictionary.to_pylist()), np.nan])
+        return np.asarray(codes[found.indices.fill_null(len(codes) - 1).to_numpy()])
+
+    def _code(self, value: Any) -> float:
+        try:
+            return float(self.task.encode(np.array([value], dtype=object if isinstance(value, str) else float))[0])
+        except (TypeError, ValueError):
+            return float("nan")
+
+    def row_values(self, columns: Mapping[str, Array], label: Array) -> RowValues:
+        """Of the probabilities, the shares of the classes, and the feature that is a baseline."""
+        n, evaluator = len(label), evaluator_of(self.task)
+        values, known = np.full((VALUES, n), np.nan), np.zeros(n, dtype=np.bool_)
+        of: list[tuple[int, Outputs]] = [
+            (MODEL, {"probability": np.column_stack([columns[name] for name in self.probabilities])})
+        ]
+        if self.naive is not None:
+            of.append((NAIVE, evaluator.naive_outputs(self.naive, n)))
+            history = np.full(n, np.nan) if self.historical is None else columns[self.historical]
+            known = measurable(history)
+            if known.any():
+                history = np.where(known, history, np.nan)
+                of.append((HISTORICAL, evaluator.historical_outputs(history, self.naive)))
+            else:
+                of.append((HISTORICAL, of[-1][1]))
+        for first, outputs in of:
+            values[first + ERROR] = evaluator.residual(outputs, label)
+            values[first + SQUARE], values[first + ABSOLUTE] = evaluator.row_losses(outputs, label).T
+        return RowValues(values, known)
+
+
 def errors_of(reference: Reference) -> RowErrors | None:
     """How the rows of the reference's problem are measured; None where they name no model."""
     if reference.declaration is None:
         return None
-    makers = {"regression": RegressionErrors.of}
+    makers: dict[str, Callable[[Reference], RowErrors]] = {
+        "regression": RegressionErrors.of,
+        "binary": ClassificationErrors.of,
+        "multiclass": ClassificationErrors.of,
+    }
     return makers[reference.declaration.task.evaluator](reference)
 
 
