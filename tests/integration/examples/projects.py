@@ -38,10 +38,10 @@ class Project:
         assert result.returncode == expect, result.stdout + result.stderr
         return result
 
-    def demo(self) -> dict[str, Any]:
-        """What `tabular-bento demo --json` says."""
+    def demo(self, *arguments: str) -> dict[str, Any]:
+        """What `tabular-bento demo --json ARGUMENTS` says."""
         ports = ("--port", str(free_port()), "--grpc-port", str(free_port()))
-        result = self.run("demo", "--json", "--folder", str(self.out), *ports)
+        result = self.run("demo", "--json", "--folder", str(self.out), *ports, *arguments)
         document: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
         return document
 
