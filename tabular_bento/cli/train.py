@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tabular_bento.training.pipeline import TrainedModel
     from tabular_bento.training.repeating import PastTraining
 
+_MOST_METRICS = 5
+"""Columns of the table of metrics, so that it fits a terminal."""
+
 _STEPS = 6
 
 
@@ -204,34 +207,35 @@ def _measured(model: TrainedModel) -> dict[str, Any]:
 
 def _table(model: TrainedModel) -> str:
     """Metrics of each evaluated part: the model's, then the baselines'."""
-    document = model.document()
-    shown = [name for name in ("rmse", "mae", "r2", "bias", "within") if _known(document["metrics"]["test"].get(name))]
+    from tabular_bento.evaluation.evaluators import evaluator_of, metric_title
+
+    evaluator, document = evaluator_of(model.problem.task), model.document()
+    primary = evaluator.primary
+    known = [name for name in evaluator.metrics if name != "n" and _known(document["metrics"]["test"].get(name))]
+    heads = {name: f"{_head(metric_title(name), model):>10}  " for name in known[:_MOST_METRICS]}
     lines = []
     for part, metrics in document["metrics"].items():
         rows = {"model": metrics} | {name: parts[part] for name, parts in document["baselines"].items()}
         label = f"{part}, {metrics['n']:,} rows"
-        heads = "".join(f"{_head(name, model):>12}" for name in shown)
-        lines.append(f"{label:<28}{heads}  RMSE, 95 % interval")
-        lines += [f"  {name.replace('_', ' '):<26}{_cells(values, shown)}" for name, values in rows.items()]
+        lines.append(f"{label:<26}{''.join(heads.values())}{metric_title(primary)}, 95 % interval")
+        lines += [f"  {name.replace('_', ' '):<24}{_cells(values, heads, primary)}" for name, values in rows.items()]
     return "\n".join(lines)
 
 
-def _head(name: str, model: TrainedModel) -> str:
-    if name == "within":
-        return f"within {model.config.within:g}"
-    return name.upper() if name in ("rmse", "mae", "r2") else name
+def _head(title: str, model: TrainedModel) -> str:
+    return f"within {model.config.within:g}" if title == "within" else title
 
 
-def _cells(metrics: dict[str, Any], shown: list[str]) -> str:
-    cells = "".join(f"{_cell(name, metrics.get(name)):>12}" for name in shown)
-    interval = metrics.get("rmse_interval")
-    return cells + (f"  {interval[0]:.4g} to {interval[1]:.4g}" if interval else "  -")
+def _cells(metrics: dict[str, Any], heads: dict[str, str], primary: str) -> str:
+    cells = "".join(f"{_cell(name, metrics.get(name)):>{len(head) - 2}}  " for name, head in heads.items())
+    interval = metrics.get(f"{primary}_interval")
+    return cells + (f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else "-")
 
 
 def _cell(name: str, value: float | None) -> str:
-    if not _known(value):
+    if value is None or not _known(value):
         return "-"
-    return f"{value:.1%}" if name == "within" else f"{value:+.4g}" if name == "bias" else f"{value:.4g}"
+    return f"{value:.1%}" if name in ("within", "accuracy") else f"{value:+.4g}" if name == "bias" else f"{value:.4g}"
 
 
 def _known(value: float | None) -> bool:
