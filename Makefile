@@ -165,6 +165,8 @@ lock: $(DEV)  ## Lock all requirements again, with hashes
 	$(COMPILE) pyproject.toml --extra serving --extra sklearn --constraint requirements/dev.txt -o $(IMAGE)/sklearn.txt
 	$(COMPILE) --group image --constraint requirements/dev.txt -o $(IMAGE)/installer.txt
 	$(COMPILE) pyproject.toml --extra monitoring --group flights --constraint requirements/dev.txt -o requirements/jobs.txt
+	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra sql --group project \
+		--constraint requirements/dev.txt -o tabular_bento/template/requirements.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) --group scan -o requirements/scan.txt
 	$(COMPILE) --group workflows -o requirements/workflows.txt

@@ -15,6 +15,10 @@ class ProjectError(TabularBentoError):
     """There is no project, or its table in pyproject.toml does not say what is needed."""
 
 
+class ScaffoldError(TabularBentoError):
+    """No sensible project can be made of a table."""
+
+
 class DataError(TabularBentoError):
     """Base of every error of the data layer."""
 

@@ -1,0 +1,110 @@
+"""`tabular-bento new`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, failing
+
+if TYPE_CHECKING:
+    from tabular_bento.scaffold.choices import Choices
+
+_SHOWN_FIELDS = 40
+
+
+def new(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The project's folder, which is made; it names the model.")
+    ],
+    table: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="TABLE",
+            help="A CSV or Parquet file, a folder of Parquet files, a URI such as s3://bucket/rows.parquet, a query that "
+            "begins with SELECT, or a file of one that ends with .sql; TABULAR_BENTO_DATABASE names a query's database.",
+        ),
+    ],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="What is predicted.")],
+    time: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="What dates a row: parts, windows and intervals then go by it."),
+    ] = None,
+    identifier: Annotated[
+        str | None,
+        typer.Option("--id", metavar="COLUMN", help="What names a row; it is returned with the prediction."),
+    ] = None,
+    task: Annotated[
+        Literal["regression", "binary", "multiclass"] | None,
+        typer.Option(help="Where it is not the one that the target suggests."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a project from a table, with its own environment, tests, service, monitoring and workflows.
+
+    Kinds, ranges, optional fields, the task and segments follow from the table; each choice is a comment in
+    features/problem.py, to be read and changed. Identifiers and constant columns are left out. Columns that give the
+    target away and rows that are there twice are warned of.
+
+    Then `make demo` in the folder trains, serves, sends the test part with its labels, and reports drift.
+
+    Exit codes: 0 made; 2 wrong arguments, or no sensible project can be made of the table; 3 it cannot be read or
+    written.
+    """
+    from tabular_bento.errors import ScaffoldError
+    from tabular_bento.scaffold.choices import choose
+    from tabular_bento.scaffold.declaring import example_of
+    from tabular_bento.scaffold.reading import TableInput
+    from tabular_bento.scaffold.summary import summarise
+    from tabular_bento.scaffold.suspicions import duplicates, suspected_leaks
+    from tabular_bento.scaffold.writing import check_folder, write_project
+
+    with failing({ScaffoldError: WRONG_ARGUMENTS}):
+        check_folder(folder.absolute())
+        given = TableInput.of(table)
+        with given.batches() as batches:
+            summary = summarise(batches, typed=not given.is_csv)
+        choices = choose(summary, target, time, identifier, task)
+        choices = choices.warn([*suspected_leaks(summary, choices), *duplicates(summary)])
+        first = summary.sample.slice(0, 1).to_pylist()[0]
+        made = write_project(folder, given, choices, example_of(first, choices))
+    print(_table(choices))
+    for warning in choices.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"\nmade {made}\n\nnext: cd {folder} && make demo")
+    if as_json:
+        print(json.dumps(_document(made, choices)))
+
+
+def _table(choices: Choices) -> str:
+    """What was chosen, in lines."""
+    lines = [f"target  {choices.target.name}: {choices.task}, for {choices.task_why}", "fields"]
+    for item in choices.fields[:_SHOWN_FIELDS]:
+        role = {choices.identifier: ", identifier", choices.event_time: ", event time"}.get(item.name, "")
+        optional = ", optional" if item.field.optional else ""
+        named = item.name if item.name == item.column else f"{item.name} ({item.column!r})"
+        lines.append(f"  {named:<32} {item.field.kind.value}{optional}{role}")
+    if len(choices.fields) > _SHOWN_FIELDS:
+        lines.append(f"  and {len(choices.fields) - _SHOWN_FIELDS} more")
+    if choices.left_out:
+        lines += ["left out", *(f"  {name:<32} {reason}" for name, reason in choices.left_out[:_SHOWN_FIELDS])]
+    return "\n".join(lines)
+
+
+def _document(folder: Path, choices: Choices) -> dict[str, object]:
+    return {
+        "folder": str(folder),
+        "task": choices.task,
+        "target": choices.target.name,
+        "classes": list(choices.classes),
+        "fields": {item.name: item.field.kind.value for item in choices.fields},
+        "left_out": dict(choices.left_out),
+        "rows": choices.rows,
+        "labelled": choices.labelled,
+        "warnings": list(choices.warnings),
+    }

@@ -1,0 +1,1 @@
+"""A project from a table: what its columns are, what the project declares of them, and its files."""

@@ -1,0 +1,75 @@
+"""Names that Python, requests and the model store allow, made of those of a table or a folder."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+
+from pydantic import BaseModel
+
+from tabular_bento.tasks.base import RESERVED
+
+_LONGEST = 60
+
+
+def field_names(columns: Iterable[str]) -> dict[str, str]:
+    """A field's name for each column of a table, the same one where it will do.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        Distinct names.
+
+    Returns
+    -------
+    dict
+        Distinct identifiers by column.
+    """
+    columns = list(columns)
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for column in columns:
+        if _allowed(column) and column.lower() not in taken:  # DuckDB tells no names apart by case
+            found[column] = column
+            taken.add(column.lower())
+    for number, column in enumerate(columns, start=1):
+        if column in found:
+            continue
+        base = name = _identifier(column, f"column_{number}")
+        count = 1
+        while name.lower() in taken or not _allowed(name):
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name.lower())
+        found[column] = name
+    return {column: found[column] for column in columns}
+
+
+def problem_name(folder: str) -> str:
+    """The name of a problem whose project is in a folder of this name: lower case, as a tag of BentoML."""
+    name = re.sub(r"[^a-z0-9-]+", "-", folder.lower()).strip("-")[:_LONGEST].rstrip("-")
+    return name or "project"
+
+
+def _allowed(name: str) -> bool:
+    return (
+        name.isidentifier()
+        and name.isascii()
+        and not name.startswith("_")
+        and not keyword.iskeyword(name)
+        and name not in RESERVED
+        and not hasattr(BaseModel, name)
+        and not name.startswith("model_")
+        and len(name) <= _LONGEST
+    )
+
+
+def _identifier(column: str, otherwise: str) -> str:
+    name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_").lower()
+    if not name:
+        return otherwise
+    if name[0].isdigit():
+        name = f"n_{name}"
+    name = name[: _LONGEST - 4].rstrip("_")
+    return name if _allowed(name) else f"{name}_value" if not name.startswith("model_") else f"the_{name}"

@@ -1,0 +1,230 @@
+"""Reading a table that nothing is known of, batch by batch: a CSV or Parquet file, a folder of them, or a query."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from tabular_bento.data.storage import filesystem
+from tabular_bento.errors import SourceError, StorageError
+
+CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".txt")
+SUFFIXES = (*CSV_SUFFIXES, ".parquet")
+DELIMITERS = (",", ";", "\t", "|")
+_HEAD = 64 << 10
+_QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TableInput:
+    """Where a table is.
+
+    Parameters
+    ----------
+    location : str
+        A path, a URI, or the text of a query.
+    query : bool
+        Whether it is a query.
+    delimiter : str
+        What separates the values of a CSV file.
+    """
+
+    location: str
+    query: bool = False
+    delimiter: str = ","
+
+    @classmethod
+    def of(cls, text: str) -> TableInput:
+        """The table that `--from` names: a query begins with SELECT or WITH, or is in a file that ends with `.sql`.
+
+        Raises
+        ------
+        SourceError
+            Where there is no such file, or it is of another format.
+        """
+        if text.endswith(".sql") and "://" not in text:
+            text = _text_of(Path(text))
+        if _QUERY.match(text):
+            return cls(text.strip().rstrip(";"), query=True)
+        table = cls(text if "://" in text else str(Path(text).expanduser().absolute()))
+        if not table.is_csv:
+            return table
+        with table._csv() as file:
+            head = file.read(_HEAD)
+        if not head.strip():
+            raise SourceError(f"{text}: the file is empty.")
+        return cls(table.location, delimiter=_delimiter(head))
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether its values are texts, whose kinds are to be found out."""
+        return not self.query and self.location.lower().endswith(CSV_SUFFIXES)
+
+    @property
+    def path(self) -> Path | None:
+        """The file or folder, where it is one of this machine."""
+        return None if self.query or "://" in self.location else Path(self.location)
+
+    @contextmanager
+    def batches(self) -> Iterator[Iterator[pa.RecordBatch]]:
+        """The rows, in batches; only one is held at a time.
+
+        Raises
+        ------
+        SourceError
+            Where the table cannot be read, has no columns, or has two of one name.
+        """
+        try:
+            if self.query:
+                with _rows_of_query(self.location) as reader:
+                    check_names(reader.schema.names, "the query")
+                    yield iter(reader)
+            elif self.is_csv:
+                with self._csv() as file:
+                    yield self._csv_batches(file)
+            else:
+                yield self._parquet_batches()
+        except (pa.ArrowException, UnicodeDecodeError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile) as error:
+            raise SourceError(self._unreadable(error)) from error
+
+    @contextmanager
+    def _csv(self) -> Iterator[Any]:
+        """The bytes of a CSV file, unpacked."""
+        with self._open(self.location) as file:
+            lower = self.location.lower()
+            if lower.endswith(".gz"):
+                with gzip.open(file) as unpacked:
+                    yield unpacked
+            elif lower.endswith(".zip"):
+                with zipfile.ZipFile(file) as archive:
+                    names = [name for name in archive.namelist() if name.lower().endswith(CSV_SUFFIXES)]
+                    if len(names) != 1:
+                        raise SourceError(f"{self.location}: the archive holds {len(names)} CSV files; give it one.")
+                    with archive.open(names[0]) as unpacked:
+                        yield unpacked
+            else:
+                yield file
+
+    def _csv_batches(self, file: Any) -> Iterator[pa.RecordBatch]:
+        buffered = io.BufferedReader(file) if not isinstance(file, io.BufferedIOBase) else file
+        names = self._header()
+        check_names(names, self.location)
+        convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+        options = pa.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
+        read = pa.csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False)
+        try:
+            reader = pa.csv.open_csv(buffered, read_options=read, convert_options=convert, parse_options=options)
+        except pa.ArrowInvalid as error:
+            if "Empty CSV file" in str(error):
+                return
+            raise
+        with reader:
+            yield from reader
+
+    def _header(self) -> list[str]:
+        with self._csv() as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            return next(csv.reader(text, delimiter=self.delimiter), [])
+
+    def _parquet_batches(self) -> Iterator[pa.RecordBatch]:
+        for path in self._files():
+            with self._open(path) as file, pa.parquet.ParquetFile(file) as table:
+                check_names(table.schema_arrow.names, path)
+                yield from table.iter_batches()
+
+    def _files(self) -> list[str]:
+        system, root = _filesystem(self.location)
+        try:
+            if not system.isdir(root):
+                files = [root]
+            else:
+                files = sorted(path for path in system.find(root) if path.endswith(".parquet"))
+        except Exception as error:  # each driver has errors of its own
+            raise SourceError(f"{self.location}: it cannot be listed: {error}") from error
+        if not files or not files[0].endswith(".parquet"):
+            raise SourceError(f"{self.location}: it ends with none of {', '.join(SUFFIXES)}, so its format is unknown.")
+        return [str(system.unstrip_protocol(path)) if "://" in self.location else path for path in files]
+
+    @contextmanager
+    def _open(self, location: str) -> Iterator[Any]:
+        system, path = _filesystem(location)
+        try:
+            file = system.open(path, "rb")
+        except FileNotFoundError:
+            raise SourceError(f"{location}: there is no such file.") from None
+        except Exception as error:  # each driver has errors of its own
+            raise SourceError(f"{location}: it cannot be opened: {error}") from error
+        with file:
+            yield file
+
+    def _unreadable(self, error: Exception) -> str:
+        text = str(error)
+        if isinstance(error, UnicodeDecodeError) or "UTF8" in text or "utf-8" in text:
+            name = Path(self.location).name
+            return (
+                f"{self.location}: the text is not UTF-8. Convert it first, for example with "
+                f"`iconv -f WINDOWS-1252 -t UTF-8 {name} > utf8-{name}`."
+            )
+        return f"{self.location}: the table cannot be read: {text}"
+
+
+def check_names(names: list[str], where: str) -> None:
+    """Refuse a table without columns, or with two of one name.
+
+    Raises
+    ------
+    SourceError
+        Naming the columns.
+    """
+    if not names:
+        raise SourceError(f"{where}: the table has no columns.")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        shown = ", ".join(f"{name!r} ({names.count(name)} times)" for name in repeated[:5])
+        raise SourceError(f"{where}: columns have the same name: {shown}. Rename or drop all but one of each.")
+
+
+def _delimiter(head: bytes) -> str:
+    """The one of `DELIMITERS` that cuts the first lines into the most columns, as many in each."""
+    lines = head.decode("utf-8", errors="replace").splitlines()[:20]
+    if len(lines) > 1 and len(head) == _HEAD:
+        lines = lines[:-1]
+
+    def columns(delimiter: str) -> int:
+        counts = {len(row) for row in csv.reader(lines, delimiter=delimiter) if row}
+        return counts.pop() if len(counts) == 1 else 1
+
+    return max(DELIMITERS, key=columns)
+
+
+def _filesystem(location: str) -> tuple[Any, str]:
+    try:
+        return filesystem(location)
+    except StorageError as error:
+        raise SourceError(str(error)) from error
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: the query cannot be read: {error}") from error
+
+
+@contextmanager
+def _rows_of_query(query: str) -> Iterator[Any]:
+    raise SourceError("Queries are read by the extra `sql`, which is not installed.")
+    yield query
