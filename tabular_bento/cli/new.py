@@ -26,8 +26,9 @@ def new(
         typer.Option(
             "--from",
             metavar="TABLE",
-            help="A CSV or Parquet file, a folder of Parquet files, a URI such as s3://bucket/rows.parquet, a query that "
-            "begins with SELECT, or a file of one that ends with .sql; TABULAR_BENTO_DATABASE names a query's database.",
+            help="A CSV or Parquet file, a folder of Parquet files, a URI such as s3://bucket/rows.parquet, a query "
+            "that begins with SELECT, or a file of one that ends with .sql. TABULAR_BENTO_DATABASE names the database "
+            "of a query.",
         ),
     ],
     target: Annotated[str, typer.Option(metavar="COLUMN", help="What is predicted.")],

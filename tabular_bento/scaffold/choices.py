@@ -254,8 +254,8 @@ def choose(
     labelled = table.columns[target].known - sum(table.columns[target].odd[t] for t in _other(table.columns[target]))
     if labelled < FEWEST_ROWS:
         raise ScaffoldError(
-            f"{labelled} of {table.rows:,} rows have a value of {target!r}, and a project needs at least {FEWEST_ROWS}: "
-            "the rows are divided into those to learn from, to choose by and to measure on."
+            f"{labelled} of {table.rows:,} rows have a value of {target!r}, and a project needs at least "
+            f"{FEWEST_ROWS}: the rows are divided into those to learn from, to choose by and to measure on."
         )
     draft = _Draft(missing=set(_other(table.columns[target])))
     if labelled < table.rows:
@@ -343,7 +343,8 @@ def _reason_to_leave_out(summary: ColumnSummary) -> str:
                 "clean it to use it"
             )
         if summary.many or (summary.distinct > 20 and summary.distinct >= _FREE_TEXT * summary.known):
-            return f"{'more than ' * summary.many}{summary.distinct:,} texts in {summary.known:,} rows name rows, such as {example}"
+            texts = f"{'more than ' * summary.many}{summary.distinct:,} texts"
+            return f"{texts} in {summary.known:,} rows name rows, such as {example}"
     return ""
 
 
@@ -398,7 +399,7 @@ def bounds(low: float, high: float, kind: Kind) -> tuple[float, float]:
     span = (high - low) or abs(high) or 1.0
     step = 10.0 ** math.floor(math.log10(span))
     lower, upper = math.floor((low - span) / step) * step, math.ceil((high + span) / step) * step
-    lower, upper = max(0.0, lower) if low >= 0 else lower, min(0.0, upper) if high <= 0 else upper
+    lower, upper = max(0.0, lower) if low >= 0 else lower, min(0.0, upper) if low < 0 and high <= 0 else upper
     digits = max(0, -math.floor(math.log10(step)))
     lower, upper = round(lower, digits), round(upper, digits)
     if kind is Kind.INTEGER:
@@ -420,7 +421,7 @@ def _target(
         )
     if kind.is_time or summary.type:
         raise ScaffoldError(
-            f"{where} holds values of {kind.value if not summary.type else summary.type}; numbers or classes are predicted."
+            f"{where} holds values of {summary.type or kind.value}; numbers or classes are predicted."
         )
     distinct = len(counts)
     whole = kind is Kind.INTEGER or (kind is Kind.NUMBER and summary.whole)

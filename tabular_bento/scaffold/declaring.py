@@ -91,7 +91,7 @@ def source_of(table: TableInput, choices: Choices, copied: str | None) -> dict[s
             "The table is read from where it is: a project elsewhere needs it there, or another place here."
         )
     else:
-        place = "Path(__file__).parents[1] / " + " / ".join(_string(part) for part in copied.split("/"))
+        place = f"str(Path(__file__).parents[1] / {' / '.join(map(_string, copied.split('/')))})"
     given = ["PROBLEM", place, *settings]
     one_line = ", ".join(given)
     name = "SQLSource" if table.query else "TableSource"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from pydantic import BaseModel
@@ -60,16 +61,17 @@ def _allowed(name: str) -> bool:
         and not keyword.iskeyword(name)
         and name not in RESERVED
         and not hasattr(BaseModel, name)
-        and not name.startswith("model_")
+        and not name.startswith(("model_dump", "model_validate"))  # pydantic's own
         and len(name) <= _LONGEST
     )
 
 
 def _identifier(column: str, otherwise: str) -> str:
-    name = re.sub(r"\W+", "_", column, flags=re.ASCII).strip("_").lower()
+    plain = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()  # é without its accent
+    name = re.sub(r"\W+", "_", plain).strip("_").lower()
     if not name:
         return otherwise
     if name[0].isdigit():
         name = f"n_{name}"
     name = name[: _LONGEST - 4].rstrip("_")
-    return name if _allowed(name) else f"{name}_value" if not name.startswith("model_") else f"the_{name}"
+    return name if _allowed(name) else f"the_{name}"

@@ -119,14 +119,13 @@ class TableInput:
                 yield file
 
     def _csv_batches(self, file: Any) -> Iterator[pa.RecordBatch]:
-        buffered = io.BufferedReader(file) if not isinstance(file, io.BufferedIOBase) else file
         names = self._header()
         check_names(names, self.location)
         convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
         options = pa.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
         read = pa.csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False)
         try:
-            reader = pa.csv.open_csv(buffered, read_options=read, convert_options=convert, parse_options=options)
+            reader = pa.csv.open_csv(file, read_options=read, convert_options=convert, parse_options=options)
         except pa.ArrowInvalid as error:
             if "Empty CSV file" in str(error):
                 return
@@ -167,8 +166,8 @@ class TableInput:
             raise SourceError(f"{location}: there is no such file.") from None
         except Exception as error:  # each driver has errors of its own
             raise SourceError(f"{location}: it cannot be opened: {error}") from error
-        with file:
-            yield file
+        with file as opened:
+            yield opened
 
     def _unreadable(self, error: Exception) -> str:
         text = str(error)

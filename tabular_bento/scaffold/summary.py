@@ -209,7 +209,8 @@ class ColumnSummary:
 
     @property
     def _too_large(self) -> bool:
-        return any(isinstance(end, float | int) and abs(end) >= LARGEST_INTEGER for end in (self.low, self.high))
+        ends = [end for end in (self.low, self.high) if not isinstance(end, str)]
+        return any(abs(end) >= LARGEST_INTEGER for end in ends if end is not None)
 
 
 @dataclass

@@ -101,7 +101,7 @@ def _fill(draft: Path, title: str, table: TableInput, choices: Choices, example:
 
 
 _LOCK_HEAD = (
-    "# The library, and everything that it and the project need, by hash. No package index is named: pip takes its own.\n",
+    "# The library, and everything that it and the project need, by hash. No index is named: pip takes its own.\n",
 )
 
 
