@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ _BLOCK = 1 << 20
 _LINES_A_BLOCK = 64
 
 
-def read_csv(content: bytes, schema: TableSchema) -> pa.Table:
+def read_csv(content: bytes, schema: TableSchema, missing: Sequence[str] = MISSING) -> pa.Table:
     """The columns of a schema that a CSV file has.
 
     Where a value does not fit its column's type they are read as text, so that `check_table` can name the column and
@@ -37,6 +38,8 @@ def read_csv(content: bytes, schema: TableSchema) -> pa.Table:
         The file, in UTF-8, with a header.
     schema : TableSchema
         The columns.
+    missing : sequence of str
+        Texts that stand for a missing value.
 
     Raises
     ------
@@ -47,7 +50,7 @@ def read_csv(content: bytes, schema: TableSchema) -> pa.Table:
     times = Counter(names)
     types = {field.name: ARROW_TYPES[field.kind] for field in schema.fields if field.name in times}
     repeated = any(times[name] > 1 for name in types)
-    parser = _Parser(content, delimiter)
+    parser = _Parser(content, delimiter, missing)
     sound = not repeated and len(types) == len({field.name for field in schema.fields})
     if sound:
         with suppress(pa.ArrowInvalid):
@@ -117,7 +120,8 @@ def _first_record(head: str, delimiter: str) -> list[str]:
 class _Parser:
     """Arrow's parser of one file."""
 
-    def __init__(self, content: bytes, delimiter: str) -> None:
+    def __init__(self, content: bytes, delimiter: str, missing: Sequence[str]) -> None:
+        self._missing = list(missing)
         self._content = content if b"\n" in content else content + b"\n"
         self._format = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in content)
         header = content.find(b"\n") + 1
@@ -126,7 +130,7 @@ class _Parser:
     def parse(self, types: dict[str, pa.DataType], columns: list[str], threads: bool = True) -> pa.Table:
         """The columns of those names in those types; all of them, in types that Arrow infers, where none is named."""
         convert = pa.csv.ConvertOptions(
-            column_types=types, include_columns=columns, null_values=MISSING, strings_can_be_null=True
+            column_types=types, include_columns=columns, null_values=self._missing, strings_can_be_null=True
         )
         try:
             return self._read(convert, self._block, threads)

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from tabular_bento.data.csv_files import MISSING
 from tabular_bento.data.dataset import Dataset, arrow_table, declared_fields
 from tabular_bento.data.names import checked_columns, present_fields
 from tabular_bento.data.raw import fetch_file
@@ -51,6 +52,8 @@ class TableSource:
         By name of a table beside the rows: its `TableSchema` and URI.
     description : str, optional
         What the rows are, in one line.
+    missing : sequence of str, optional
+        Texts by which a CSV file says that a value is missing.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class TableSource:
         fit_columns: Sequence[str | Field] = (),
         tables: Mapping[str, tuple[TableSchema, str]] | None = None,
         description: str = "",
+        missing: Sequence[str] = MISSING,
     ) -> None:
         check_uri(uri)
         self.problem = problem
@@ -74,6 +78,7 @@ class TableSource:
         self.fit_columns = tuple(fit_columns)
         self.tables = dict(tables or {})
         self.description = description
+        self.missing = tuple(missing)
 
     def load(self, uri: str | None = None) -> Dataset:
         """The data set of the table, from `uri` where one is given.
@@ -88,7 +93,7 @@ class TableSource:
         place = uri or self.uri
         fields = declared_fields(self.problem, self.fit_columns)
         there = TableSchema("rows", tuple(replace(f, name=self.columns.get(f.name, f.name)) for f in fields))
-        table = fetch_file(place).read(there)
+        table = fetch_file(place).read(there, self.missing)
         present = present_fields(self.problem, self.fit_columns, table.column_names, self.columns)
         rows = pa.table({field.name: table[self.columns.get(field.name, field.name)] for field in present})
         tables = {

@@ -420,9 +420,7 @@ def _target(
             f"{where} is {_text(next(iter(counts)))} in every row that has a value: nothing is to be predicted."
         )
     if kind.is_time or summary.type:
-        raise ScaffoldError(
-            f"{where} holds values of {summary.type or kind.value}; numbers or classes are predicted."
-        )
+        raise ScaffoldError(f"{where} holds values of {summary.type or kind.value}; numbers or classes are predicted.")
     distinct = len(counts)
     whole = kind is Kind.INTEGER or (kind is Kind.NUMBER and summary.whole)
     found, why = _task(kind, distinct, whole, summary)
@@ -486,11 +484,8 @@ def _negative_first(ordered: list[Any], rows: dict[Any, int]) -> tuple[list[Any]
         return ordered, f"{str(second).lower()} is the positive class"
     words = [str(value).strip().lower() for value in ordered]
     for one, other in ((0, 1), (1, 0)):
-        if (
-            words[other] in _POSITIVE
-            and words[one] not in _POSITIVE
-            or words[one] in _NEGATIVE
-            and words[other] not in _NEGATIVE
+        if (words[other] in _POSITIVE and words[one] not in _POSITIVE) or (
+            words[one] in _NEGATIVE and words[other] not in _NEGATIVE
         ):
             return [ordered[one], ordered[other]], f"{ordered[other]} is the positive class, by its name"
     rarer = min(ordered, key=lambda value: rows[value])

@@ -6,6 +6,7 @@ import json
 from datetime import date
 from typing import Any
 
+from tabular_bento.data.csv_files import MISSING
 from tabular_bento.scaffold.choices import Choices, Chosen
 from tabular_bento.scaffold.reading import TableInput
 from tabular_bento.schema import Field, Kind
@@ -74,11 +75,8 @@ def source_of(table: TableInput, choices: Choices, copied: str | None) -> dict[s
         The path of their copy within the project.
     """
     settings = [f"columns={_dict(choices.renamed)}"] if choices.renamed else []
-    if not table.query and table.is_csv:
-        if table.delimiter != ",":
-            settings.append(f"delimiter={_string(table.delimiter)}")
-        if choices.missing:
-            settings.append(f"missing={_tuple(('', 'NA', *choices.missing))}")
+    if choices.missing and table.is_csv:
+        settings.append(f"missing={_tuple((*MISSING, *choices.missing))}")
     comments = []
     if table.query:
         place = _string(table.location) if len(table.location) < _LINE else f'"""{table.location}"""'
@@ -133,7 +131,7 @@ def example_of(row: dict[str, Any], choices: Choices) -> dict[str, Any]:
 
 
 def _json(value: Any, kind: Kind, missing: tuple[str, ...]) -> Any:
-    if value is None or value != value or (isinstance(value, str) and value.strip() in ("", "NA", *missing)):
+    if value is None or value != value or (isinstance(value, str) and value.strip() in (*MISSING, *missing)):
         return None
     match kind:
         case Kind.TEXT:

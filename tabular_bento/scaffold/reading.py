@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from tabular_bento.data.csv_files import DELIMITERS
+from tabular_bento.data.database import database
 from tabular_bento.data.storage import filesystem
 from tabular_bento.errors import SourceError, StorageError
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".txt")
 SUFFIXES = (*CSV_SUFFIXES, ".parquet")
-DELIMITERS = (",", ";", "\t", "|")
 _HEAD = 64 << 10
 _QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 
@@ -89,9 +90,8 @@ class TableInput:
         """
         try:
             if self.query:
-                with _rows_of_query(self.location) as reader:
-                    check_names(reader.schema.names, "the query")
-                    yield iter(reader)
+                with database().reading() as session:
+                    yield _named_alike(session.batches(self.location), "the query")
             elif self.is_csv:
                 with self._csv() as file:
                     yield self._csv_batches(file)
@@ -196,6 +196,13 @@ def check_names(names: list[str], where: str) -> None:
         raise SourceError(f"{where}: columns have the same name: {shown}. Rename or drop all but one of each.")
 
 
+def _named_alike(batches: Iterator[pa.RecordBatch], where: str) -> Iterator[pa.RecordBatch]:
+    for number, batch in enumerate(batches):
+        if not number:
+            check_names(batch.schema.names, where)
+        yield batch
+
+
 def _delimiter(head: bytes) -> str:
     """The one of `DELIMITERS` that cuts the first lines into the most columns, as many in each."""
     lines = head.decode("utf-8", errors="replace").splitlines()[:20]
@@ -221,9 +228,3 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path}: the query cannot be read: {error}") from error
-
-
-@contextmanager
-def _rows_of_query(query: str) -> Iterator[Any]:
-    raise SourceError("Queries are read by the extra `sql`, which is not installed.")
-    yield query

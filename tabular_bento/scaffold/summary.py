@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tabular_bento.data.csv_files import MISSING
 from tabular_bento.schema import LARGEST_INTEGER, Kind
 
 SAMPLE_ROWS = 20_000
@@ -21,9 +22,6 @@ SAMPLE_ROWS = 20_000
 
 MOST_DISTINCT = 50_000
 """Distinct values of a column that are counted one by one; beyond, only that there are more is known."""
-
-MISSING = ("", "NA")
-"""How a CSV file writes a missing value, unless its source is told of other ways."""
 
 OTHER_MISSING = frozenset(
     ("NaN", "nan", "NAN", "null", "NULL", "None", "N/A", "n/a", "#N/A", "<NA>", "NaT", "?", "-", ".")
@@ -210,7 +208,7 @@ class ColumnSummary:
     @property
     def _too_large(self) -> bool:
         ends = [end for end in (self.low, self.high) if not isinstance(end, str)]
-        return any(abs(end) >= LARGEST_INTEGER for end in ends if end is not None)
+        return any(end is not None and abs(end) >= LARGEST_INTEGER for end in ends)
 
 
 @dataclass

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tabular_bento.data.csv_files import MISSING
 from tabular_bento.scaffold.choices import Choices, Chosen
-from tabular_bento.scaffold.summary import MISSING, TableSummary
+from tabular_bento.scaffold.summary import TableSummary
 from tabular_bento.schema import Kind
 
 LEAK = 0.98

@@ -33,8 +33,7 @@ def chosen(tmp_path: Path) -> Callable[..., Choices]:
 
 def csv_of(path: Path, rows: int, columns: dict[str, Any]) -> Path:
     """A CSV file of columns, each a function of the row's number or a value."""
-    lines = [",".join(columns)]
-    for row in range(rows):
-        lines.append(",".join(str(value(row) if callable(value) else value) for value in columns.values()))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    given = [value if callable(value) else lambda _, value=value: value for value in columns.values()]
+    lines = [",".join(str(value(row)) for value in given) for row in range(rows)]
+    path.write_text("\n".join([",".join(columns), *lines]) + "\n", encoding="utf-8")
     return path

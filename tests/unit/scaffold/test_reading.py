@@ -1,0 +1,113 @@
+"""Files and queries as they come: damaged ones are refused with a message, the others are read batch by batch."""
+
+from __future__ import annotations
+
+import gzip
+import sqlite3
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tabular_bento.errors import SourceError
+from tabular_bento.scaffold.reading import TableInput
+from tabular_bento.scaffold.summary import SAMPLE_ROWS, TableSummary, summarise
+from tabular_bento.schema import Kind
+from tests.unit.scaffold.conftest import csv_of, summary_of
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"a,b,a\n1,2,3\n", "columns have the same name: 'a' (2 times). Rename or drop all but one of each."),
+        ("a,b\n1,é\n".encode("latin-1"), "the text is not UTF-8. Convert it first, for example with `iconv"),
+        ("é,b\n1,2\n".encode("latin-1"), "the text is not UTF-8. Convert it first"),
+        (b"a,b\n1,2\n1,2,3\n", "the table cannot be read: CSV parse error: Row #3: Expected 2 columns, got 3"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(SourceError) as error:
+        summary_of(path)
+    assert str(path) in str(error.value)
+    assert message in str(error.value)
+
+
+def test_a_file_that_is_not_there_and_one_of_another_format(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"nope\.csv: there is no such file"):
+        summary_of(tmp_path / "nope.csv")
+    with pytest.raises(SourceError, match=r"nope\.parquet: there is no such file"):
+        summary_of(tmp_path / "nope.parquet")
+    with pytest.raises(SourceError, match=r"it ends with none of \.csv"):
+        summary_of(tmp_path / "t.xlsx")
+    (tmp_path / "t.parquet").write_text("a,b\n")
+    with pytest.raises(SourceError, match=r"t\.parquet: the table cannot be read"):
+        summary_of(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_out(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(delimiter.join(row) for row in [("a", "b", "c"), ("1", "x y", "2"), ("3", "z", "4")]))
+    assert list(summary_of(path).columns) == ["a", "b", "c"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
+    assert list(summary_of(path).columns) == ["a", "b"]
+
+
+def test_packed_files_and_folders(tmp_path: Path) -> None:
+    plain = csv_of(tmp_path / "t.csv", 30, {"a": lambda row: row % 7, "b": "x"})
+    packed, archive, folder = tmp_path / "t.csv.gz", tmp_path / "t.csv.zip", tmp_path / "parts"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(plain, "inner.csv")
+    folder.mkdir()
+    for part in range(2):
+        pd.read_csv(plain).to_parquet(folder / f"{part}.parquet")
+    found = [summary_of(path) for path in (plain, packed, archive, folder)]
+    assert [summary.rows for summary in found] == [30, 30, 30, 60]
+    assert {summary.columns["a"].kind for summary in found} == {Kind.INTEGER}
+
+
+def query(text: str) -> TableSummary:
+    table = TableInput.of(text)
+    with table.batches() as batches:
+        return summarise(batches, typed=not table.is_csv)
+
+
+def test_a_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("create table orders (price real, city text, number integer)")
+        database.executemany("insert into orders values (?, ?, ?)", [(i / 7, "ab"[i % 2], i % 5) for i in range(90)])
+    database.close()
+    monkeypatch.setenv("TABULAR_BENTO_DATABASE", f"sqlite:///{tmp_path / 'shop.db'}")
+    found = query("SELECT price, city, number FROM orders")
+    assert found.rows == 90
+    assert [column.kind for column in found.columns.values()] == [Kind.NUMBER, Kind.TEXT, Kind.INTEGER]
+    (tmp_path / "q.sql").write_text("select city from orders;\n")
+    assert list(query(str(tmp_path / "q.sql")).columns) == ["city"]
+    with pytest.raises(SourceError, match="nothing"):
+        query("select nothing from orders")
+    monkeypatch.delenv("TABULAR_BENTO_DATABASE")
+    with pytest.raises(SourceError, match="TABULAR_BENTO_DATABASE"):
+        query("select city from orders")
+
+
+def test_of_a_large_table_only_a_sample_is_held_and_counts_are_of_all_rows(tmp_path: Path) -> None:
+    rows = 5 * SAMPLE_ROWS
+    path = csv_of(tmp_path / "t.csv", rows, {"a": lambda row: row, "b": lambda row: "" if row % 2 else row / 3})
+    found = summary_of(path)
+    assert found.rows == rows
+    assert SAMPLE_ROWS / 4 < found.sample.num_rows <= 2 * SAMPLE_ROWS
+    assert found.sampled
+    assert (found.columns["a"].low, found.columns["a"].high) == (0, rows - 1)
+    assert found.columns["b"].missing == rows / 2
+    sampled = [int(value) for value in found.sample["a"].to_pylist()]
+    assert sampled[0] < rows / 50
+    assert sampled[-1] > rows * 0.98
