@@ -235,7 +235,7 @@ class TableSummary:
     @property
     def sampled(self) -> bool:
         """Whether the sample is not all rows."""
-        return self.sample.num_rows < self.rows
+        return bool(self.sample.num_rows < self.rows)
 
 
 def summarise(batches: Iterable[pa.RecordBatch], typed: bool, sample_rows: int = SAMPLE_ROWS) -> TableSummary:
