@@ -127,12 +127,13 @@ def learn_confidence(
         scale = fit_scale(probability[~held_out], true[~held_out])
         expected[:, held_out], variance[:, held_out] = _moments(costs[:, held_out], scale.apply(probability[held_out]))
     index = None if days is None else np.unique(days, return_inverse=True)[1]
-    return {
-        "scale": asdict(fit_scale(probability, true)),
-        "threshold": threshold,
-        "off": {name: spread_of(observed[i] - expected[i], index) for i, name in enumerate(METRICS)},
-        "variance": {name: _rounded(variance[i].mean()) for i, name in enumerate(METRICS)},
-    }
+    off, usual = {}, {}
+    for i, name in enumerate(METRICS):
+        usual[name] = _rounded(variance[i].mean())
+        off[name] = spread_of(observed[i] - expected[i], index)
+        # A model that happened to be right on few rows is not therefore right on all.
+        off[name]["row_sd"] = max(off[name]["row_sd"], _rounded(usual[name] ** 0.5))
+    return {"scale": asdict(fit_scale(probability, true)), "threshold": threshold, "off": off, "variance": usual}
 
 
 class ConfidenceModel:

@@ -1,0 +1,151 @@
+"""Metrics of classifications estimated from probabilities, without labels."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tabular_bento import Binary, Field, Kind, Multiclass
+from tabular_bento.evaluation.evaluators import evaluator_of
+from tabular_bento.evaluation.reference.confidence import (
+    METRICS,
+    ConfidenceModel,
+    Scale,
+    fit_scale,
+    learn_confidence,
+    losses,
+)
+from tabular_bento.evaluation.reference.estimate import Estimate
+
+TASKS: dict[int, Any] = {
+    2: Binary(Field("y", Kind.INTEGER), classes=[0, 1]),
+    3: Multiclass(Field("y", Kind.INTEGER), classes=[0, 1, 2]),
+}
+COLUMNS = {k: tuple(f"output.probability.{label}" for label in range(k)) for k in TASKS}
+
+
+def drawn(k: int, n: int, rng: np.random.Generator, sharp: float = 1.0, spread: float = 1.0) -> tuple[Any, Any]:
+    """Probabilities, and labels; `sharp` of 2 claims more than is known, `spread` of 2 are easier rows."""
+    raw = spread * rng.normal(size=(n, TASKS[k].raw_columns))
+    codes = (rng.random(n)[:, None] > TASKS[k].probabilities(raw).cumsum(axis=1)[:, :-1]).sum(axis=1)
+    return TASKS[k].probabilities(sharp * raw), codes
+
+
+def observed(k: int, probability: Any, codes: Any) -> dict[str, float]:
+    outputs = {"y": TASKS[k].labels(TASKS[k].decide(probability)), "probability": probability}
+    found = evaluator_of(TASKS[k]).measure(outputs, codes.astype(np.float64), np.arange(len(codes)), 2, 0).to_dict()
+    return {name: found[name] for name in METRICS}
+
+
+def learnt(k: int, probability: Any, codes: Any, days: Any = None) -> ConfidenceModel:
+    entry = learn_confidence(probability, codes.astype(np.float64), days, 0.5, 0)
+    return ConfidenceModel(json.loads(json.dumps(entry, allow_nan=False)), COLUMNS[k])
+
+
+def estimated(model: ConfidenceModel, probability: Any, days: float = 1.0) -> Estimate:
+    found = model.estimate(probability, days)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("k", TASKS)
+def test_costs_are_those_that_the_evaluator_measures(k: int) -> None:
+    probability, codes = drawn(k, 100, np.random.default_rng(0))
+    costs = losses(probability, 0.5)[:, np.arange(100), codes]
+    assert dict(zip(METRICS, costs.mean(axis=1), strict=True)) == pytest.approx(observed(k, probability, codes))
+
+
+@pytest.mark.parametrize("k", TASKS)
+def test_a_recalibration_undoes_what_is_claimed_too_much(k: int) -> None:
+    rng = np.random.default_rng(0)
+    probability, codes = drawn(k, 5_000, rng, sharp=2.0)
+    scale = fit_scale(probability, codes)
+    assert scale.slope == pytest.approx(0.5, abs=0.08)
+    assert scale.apply(probability).sum(axis=1) == pytest.approx(1.0)
+    right, _ = drawn(k, 5_000, np.random.default_rng(0))
+    assert np.abs(scale.apply(probability) - right).max() < 0.06
+
+
+def test_few_rows_do_not_change_much() -> None:
+    probability = np.array([[0.9, 0.1], [0.2, 0.8]])
+    assert fit_scale(probability, np.array([0, 1])).slope < 1.5
+    assert np.isfinite(fit_scale(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 1])).intercepts).all()
+    assert Scale(1.0, (0.0, 0.0)).apply(probability) == pytest.approx(probability)
+
+
+@pytest.mark.parametrize("sharp", [1.0, 2.0])
+@pytest.mark.parametrize("k", TASKS)
+def test_intervals_cover_what_is_observed_and_are_no_wider_than_need_be(k: int, sharp: float) -> None:
+    rng = np.random.default_rng(k)
+    covered = dict.fromkeys(METRICS, 0)
+    width, labelled = dict.fromkeys(METRICS, 0.0), dict.fromkeys(METRICS, 0.0)
+    trials = 60
+    for _ in range(trials):
+        model = learnt(k, *drawn(k, 400, rng, sharp))
+        probability, codes = drawn(k, 200, rng, sharp, spread=rng.uniform(0.7, 1.5))
+        estimate, truth = estimated(model, probability), observed(k, probability, codes)
+        errors = losses(probability, 0.5)[:, np.arange(200), codes].std(axis=1) / np.sqrt(200)
+        for name, error in zip(METRICS, errors.tolist(), strict=True):
+            interval = estimate.metric_interval(name)
+            assert interval is not None
+            covered[name] += interval[0] <= truth[name] <= interval[1]
+            width[name] += interval[1] - interval[0]
+            labelled[name] += 2 * 1.645 * error
+    for name in METRICS:
+        assert covered[name] >= 0.8 * trials, (name, covered)  # 90 % is meant: 80 % would be met once in 200 by chance
+        assert width[name] <= 2 * labelled[name], name
+
+
+def test_it_knows_that_rows_near_the_boundary_are_harder() -> None:
+    rng = np.random.default_rng(0)
+    model = learnt(2, *drawn(2, 2_000, rng))
+    hard, easy = (estimated(model, drawn(2, 500, rng, spread=spread)[0]) for spread in (0.3, 3.0))
+    for name in ("log_loss", "brier"):
+        assert (hard.metric(name) or 0) > 1.5 * (easy.metric(name) or 0)
+    assert (hard.accuracy or 0) < (easy.accuracy or 0)
+
+
+def test_days_that_differ_make_it_less_sure() -> None:
+    rng = np.random.default_rng(0)
+    probability, codes = drawn(2, 6_000, rng)
+    days = np.repeat(np.arange(60), 100)
+    stormy = np.where((days % 5 == 0) & (rng.random(6_000) < 0.5), 1 - codes, codes)
+    calm, rough = (learnt(2, probability, labels, days) for labels in (codes, stormy))
+    widths = []
+    for model in (calm, rough):
+        day, month = (estimated(model, probability[:500], days).log_loss_interval for days in (1.0, 30.0))
+        assert day is not None
+        assert month is not None
+        widths.append((day[1] - day[0], month[1] - month[0]))
+    assert widths[1][0] > 2 * widths[0][0]
+    assert widths[1][1] < widths[1][0] / 2
+
+
+def test_a_model_that_was_never_wrong_may_be() -> None:
+    probability = np.tile([[0.9, 0.1], [0.1, 0.9]], (15, 1))
+    found = estimated(learnt(2, probability, np.tile([0, 1], 15)), probability)
+    assert found.accuracy_interval is not None
+    assert found.accuracy_interval[0] < 0.97
+    assert found.accuracy_interval[1] == 1.0
+
+
+def test_few_rows_and_rows_without_labels_teach_nothing() -> None:
+    probability, codes = drawn(2, 60, np.random.default_rng(0))
+    assert learn_confidence(probability[:19], codes[:19].astype(np.float64), None, 0.5, 0) == {}
+    gaps = np.where(np.arange(60) < 45, np.nan, codes)
+    assert learn_confidence(probability, gaps, None, 0.5, 0) == {}
+
+
+def test_it_reads_the_probabilities_that_were_logged() -> None:
+    probability, codes = drawn(3, 300, np.random.default_rng(0))
+    model = learnt(3, probability, codes)
+    sample = pa.table(dict(zip(COLUMNS[3], probability.T, strict=True)))
+    found = model.estimate_sample(sample, None, 1.0, 100, 0)
+    assert found == model.estimate(probability, 1.0)
+    assert (found.rmse, found.metric("rmse"), found.metric_interval("mae")) == (None, None, None)
+    assert model.estimate_sample(sample.drop_columns([COLUMNS[3][0]]), None, 1.0, 100, 0) is None
+    assert model.estimate_sample(sample.slice(0, 0), None, 1.0, 100, 0) is None
