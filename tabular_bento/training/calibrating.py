@@ -46,13 +46,13 @@ def fit_calibration(probability: Array, codes: Array, method: Method, threshold:
     return Calibration(method, {name: [curve[name] for curve in curves] for name in curves[0]}, threshold)
 
 
-def _platt(probability: Array, came_true: Array) -> dict[str, Any]:
+def _platt(probability: Array, is_label: Array) -> dict[str, Any]:
     from sklearn.linear_model import LogisticRegression
 
     # Platt's targets, away from 0 and 1: each row counts in both classes, by how likely it is in each.
-    positive = came_true.sum()
-    high, low = (positive + 1) / (positive + 2), 1 / (len(came_true) - positive + 2)
-    target = np.where(came_true == 1, high, low)
+    positive = is_label.sum()
+    high, low = (positive + 1) / (positive + 2), 1 / (len(is_label) - positive + 2)
+    target = np.where(is_label == 1, high, low)
     odds = np.log(np.maximum(probability, _SMALLEST)) - np.log(np.maximum(1 - probability, _SMALLEST))
     model = LogisticRegression(C=np.inf, max_iter=1000)
     model.fit(
@@ -63,9 +63,9 @@ def _platt(probability: Array, came_true: Array) -> dict[str, Any]:
     return {"slope": float(model.coef_[0, 0]), "intercept": float(model.intercept_[0])}
 
 
-def _isotonic(probability: Array, came_true: Array) -> dict[str, Any]:
+def _isotonic(probability: Array, is_label: Array) -> dict[str, Any]:
     from sklearn.isotonic import IsotonicRegression
 
-    least = 1 / (len(came_true) + 2)  # no share of so many rows says that a class never occurs
-    model = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip").fit(probability, came_true)
+    least = 1 / (len(is_label) + 2)  # no share of so many rows says that a class never occurs
+    model = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip").fit(probability, is_label)
     return {"x": model.X_thresholds_.tolist(), "y": model.y_thresholds_.tolist()}

@@ -55,8 +55,8 @@ class ClassificationMetrics:
     log_loss : float
         Mean of the negative logarithm of the probability of the label.
     brier : float
-        Mean squared difference of the probability of the positive class and what came true; of more than two classes
-        the sum of those of all classes.
+        Mean squared difference of the probability of the positive class and 1 where it is the label, else 0; of more
+        than two classes the sum of those of all classes.
     roc_auc, average_precision : float
         Of the probability of the positive class.
     calibration_error : float
@@ -155,7 +155,7 @@ class ClassificationEvaluator:
         return means
 
     def bias_scale(self, bias: Spread, first: Spread) -> float:  # noqa: ARG002
-        """The variance of what came true about the probabilities: small of a rare class, as its bias is."""
+        """The variance of labels about the probabilities: small of a rare class, as its bias is."""
         return float(bias.row_sd**2)
 
     def measure(

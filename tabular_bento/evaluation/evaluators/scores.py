@@ -134,7 +134,7 @@ def average_precision(counts: Array) -> Array:
 
 
 def calibration_error(sums: Array) -> Array:
-    """The expected calibration error, of sums [..., bins, 3] of rows, their probabilities and what came true.
+    """The expected calibration error, of sums [..., bins, 3] of rows, of their probabilities and of labels.
 
     Naeini, Cooper and Hauskrecht, Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015; bins hold
     equal numbers of rows, so that each counts as much.
