@@ -64,8 +64,8 @@ _CONTRAST = """(() => {
 
 _OVERFLOW = """(() => {
   const scrolls = (node) => node && (["auto", "scroll", "hidden"].includes(getComputedStyle(node).overflowX)
-    || node.closest("svg") || scrolls(node.parentElement));
-  return [...document.body.querySelectorAll("*")].filter((node) => {
+    || scrolls(node.parentElement));
+  return [...document.body.querySelectorAll("*:not(svg *)")].filter((node) => {
     const box = node.getBoundingClientRect();
     return box.width && node.checkVisibility() && !node.matches(".skip, .hidden, .hidden *, #js-plotly-tester")
       && (box.right > innerWidth + 0.5 || box.left < -0.5) && !scrolls(node.parentElement);

@@ -8,7 +8,7 @@ log that someone has touched. Rows stream by; memory does not grow with the wind
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from tabular_bento.errors import PackageError, SkewError
 from tabular_bento.monitoring.files import write_whole
 from tabular_bento.monitoring.window.data import Query, whole
 from tabular_bento.pages import charts, render
+from tabular_bento.pages.missing import undeclared
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.schema import Field as SchemaField
 from tabular_bento.schema import Kind
@@ -36,8 +37,7 @@ from tabular_bento.traffic.schema import MODEL, PREDICTION_ID, TIME, feature_col
 
 RESULT_FILE = "skew.json"
 REPORT_FILE = "skew.html"
-EXAMPLES = 20
-BATCH_ROWS = 16_384
+EXAMPLES, BATCH_ROWS = 20, 16_384
 
 _DECISIONS = {
     "no_skew": ("No skew.", "All {checked:,} rows come out to the bit.", "good"),
@@ -48,7 +48,6 @@ _DECISIONS = {
 _DRAWN = 12  # columns; the table has all
 
 Array = NDArray[np.float64]
-
 
 FORMAT = 1
 
@@ -275,12 +274,12 @@ def run(query: Query, out: Path, problem: Problem, model: str | None = None) -> 
     tally.others = Counter({name: count for name, count in models.items() if name != tag})
     result = _result(query, package, tally, lines)
     write_whole(out / RESULT_FILE, result.to_json())
-    write_whole(out / REPORT_FILE, page(result))
+    write_whole(out / REPORT_FILE, page(result, undeclared(problem, "skew")))
     return result
 
 
-def page(result: SkewResult) -> str:
-    """The page for people: which columns differ, in how many rows, and the first values."""
+def page(result: SkewResult, missing: Sequence[str] = ()) -> str:
+    """The page for people: which columns differ, in how many rows, and the first values; `missing` is what it lacks."""
     decision, message, tone = _DECISIONS[result.verdict]
     drawn = result.columns[:_DRAWN]
     return render(
@@ -292,6 +291,7 @@ def page(result: SkewResult) -> str:
         columns=charts.bars([one.name for one in drawn], [one.rows for one in drawn], "rows") if drawn else None,
         height=70 + 26 * max(len(drawn), 3),
         counts=result.counts,
+        missing=missing,
     )
 
 

@@ -52,7 +52,7 @@ def precision_recall_curve(curves: Sequence[Line], base_rate: float | None = Non
     figure = _curves(curves, "recall", "precision", diagonal=False)
     if base_rate is not None:
         figure["layout"]["shapes"].append(drawing.level(base_rate))
-        figure["layout"]["annotations"] = [drawing.note(f"share of the class {base_rate:.3g}", base_rate)]
+        figure["layout"]["annotations"] = [drawing.note(f"share of the class {base_rate:.3g}", base_rate, "left")]
     return figure
 
 

@@ -44,9 +44,16 @@ def line(where: dict[str, Any], dash: str) -> dict[str, Any]:
     return {"type": "line", **where, "line": {"color": LIMIT, "width": 1.5, "dash": dash}}
 
 
-def note(text: str, height: float) -> dict[str, Any]:
-    """A word at the right end of a level."""
-    place = {"xref": "paper", "x": 1, "xanchor": "right", "y": height, "yanchor": "bottom", "showarrow": False}
+def note(text: str, height: float, side: str = "right") -> dict[str, Any]:
+    """A word at the right or left end of a level."""
+    place = {
+        "xref": "paper",
+        "x": int(side == "right"),
+        "xanchor": side,
+        "y": height,
+        "yanchor": "bottom",
+        "showarrow": False,
+    }
     return {"text": text, **place, "font": {"size": 11, "color": LIMIT}}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tabular_bento.pages.drawing import REFERENCE, WINDOW, Figure, plain, short
 
-_LONGEST_LABEL = 14
+_LONGEST_LABEL, _SHORT_LABEL = 14, 6
 
 _VISIBLE = 0.005
 """Share below which a bin that is no part of the scale is left out."""
@@ -83,7 +83,8 @@ def _bars(labels: Sequence[str], shares: Sequence[Sequence[float]], names: tuple
         }
         for name, values, style, width in zip(names, shares, _styles(), (0.86, 0.56), strict=True)
     ]
-    step = max(1, math.ceil(len(labels) / 10))
+    room = 10 if max(map(len, labels), default=0) <= _SHORT_LABEL else 5
+    step = max(1, math.ceil(len(labels) / room))
     shown = positions[::step]
     axis = {
         "tickmode": "array",

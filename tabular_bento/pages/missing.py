@@ -42,6 +42,8 @@ _SEGMENTS: Mapping[Report, str] = MappingProxyType(
 def undeclared(declaration: Declaration | Problem, report: Report) -> list[str]:
     """What the report lacks because the problem does not declare it, a sentence each.
 
+    A kind of task that can have no offset does not lack one.
+
     Parameters
     ----------
     declaration : Declaration or Problem
@@ -49,7 +51,8 @@ def undeclared(declaration: Declaration | Problem, report: Report) -> list[str]:
     report : str
         Which report.
     """
-    offset = declaration.task.offset
+    task = declaration.task
+    offset = task.offset or "offset" not in task.to_dict()
     wanted = (
         ("event time", declaration.event_time, _EVENT_TIME),
         ("offset", offset, _OFFSET),

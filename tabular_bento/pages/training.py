@@ -52,6 +52,8 @@ class Table:
         Cells by row.
     numbers_from, numbers_to : int, optional
         The columns whose cells are numbers: from the one to before the other.
+    note : str, optional
+        What it is of, beside the heading.
     """
 
     title: str
@@ -59,6 +61,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     numbers_from: int = 1
     numbers_to: int = 99
+    note: str = ""
 
 
 @dataclass(frozen=True)

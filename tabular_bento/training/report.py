@@ -32,6 +32,9 @@ _IMPORTANT = 10
 _SEGMENTS = 7
 """Values of each segment in the chart, those of the most rows."""
 
+_NOTHING = 1e-12
+"""What rounding leaves of 0."""
+
 _LISTED = 30
 """Values of each segment in the table."""
 
@@ -70,7 +73,7 @@ def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingP
     """
     problem, evaluator = model.problem, evaluator_of(model.problem.task)
     document = model.document()
-    measured, title = document["metrics"][TEST], metric_title(evaluator.primary)
+    measured, title = document["metrics"][TEST], _title(evaluator.primary)
     value, ratio = measured[evaluator.primary], document[RATIO + NAIVE]
     unit = f" {problem.task.target.unit}" if evaluator.in_target_unit and problem.task.target.unit else ""
     interval = measured.get(f"{evaluator.primary}_interval")
@@ -95,7 +98,7 @@ def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingP
         importance=_importance_chart(importance),
         segments=_segments_chart(segments, title, unit, value),
         tables=[
-            _metrics(evaluator, document),
+            *_metrics(evaluator, document),
             *_segments_tables(segments, title),
             _parts(model),
             _settings(model),
@@ -105,6 +108,12 @@ def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingP
         plots=plots,
         made_at=datetime.now(UTC),
     )
+
+
+def _title(metric: str) -> str:
+    """A metric's name where a heading begins with it."""
+    title = metric_title(metric)
+    return title[:1].upper() + title[1:]
 
 
 def _about(model: TrainedModel) -> str:
@@ -133,7 +142,7 @@ def _baselines(evaluator: Evaluator, document: Mapping[str, Any], unit: str) -> 
         low, high = values.get(f"{metric}_interval") or (None, None)
         if values[metric] is not None:
             rows.append(charts.Interval(name, values[metric], low, high, hollow=name != "model"))
-    title = metric_title(metric)
+    title = _title(metric)
     shown = ", ".join(f"{row.name} {row.value:.4g}" for row in rows)
     order = "more" if higher_is_better(metric) else "less"
     return Chart(
@@ -220,30 +229,31 @@ def _segments_tables(segments: list[tuple[str, list[tuple[str, int, charts.Inter
         yield Table(f"By {field}", [field, "rows", title, "95 %"], rows)
 
 
-def _metrics(evaluator: Evaluator, document: Mapping[str, Any]) -> Table:
-    """Metrics of each evaluated part: the model's, then the baselines'."""
-    rows = [
-        (f"{name.replace('_', ' ')}, {part}", values)
-        for part, measured in sorted(document["metrics"].items())
-        for name, values in {
-            "model": measured,
-            **{baseline: parts[part] for baseline, parts in document["baselines"].items()},
-        }.items()
-    ]
-    names = [
-        name for name in evaluator.metrics if name != "n" and any(values.get(name) is not None for _, values in rows)
-    ]
-    cells = [
-        [heading, f"{values['n']:,}", *(_cell(values.get(name), values.get(f"{name}_interval")) for name in names)]
-        for heading, values in rows
-    ]
-    return Table("Metrics, with 95 % intervals", ["", "rows", *map(metric_title, names)], cells)
+def _metrics(evaluator: Evaluator, document: Mapping[str, Any]) -> Iterator[Table]:
+    """Metrics of each evaluated part, the model's beside the baselines'."""
+    for part in sorted(document["metrics"]):
+        columns = {"model": document["metrics"][part]}
+        columns |= {name.replace("_", " "): parts[part] for name, parts in document["baselines"].items()}
+        rows = [
+            [
+                metric_title(name),
+                *(_cell(values.get(name), values.get(f"{name}_interval")) for values in columns.values()),
+            ]
+            for name in evaluator.metrics
+            if name != "n" and any(values.get(name) is not None for values in columns.values())
+        ]
+        measured = f"{columns['model']['n']:,} rows, with 95 % intervals"
+        yield Table(f"Metrics of the {part} part", ["metric", *columns], rows, note=measured)
 
 
 def _cell(value: float | None, interval: list[float] | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" + (f" ({interval[0]:.4g} to {interval[1]:.4g})" if interval else "")
+    return _number(value) + (f" ({_number(interval[0])} to {_number(interval[1])})" if interval else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if abs(value) > _NOTHING else "0"
 
 
 def _parts(model: TrainedModel) -> Table:

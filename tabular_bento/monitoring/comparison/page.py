@@ -66,7 +66,7 @@ def page(result: CompareResult, paired: PairedPredictions) -> str:
         decision=decision,
         message=text.format(**named),
         what=_what(result),
-        unit=result.unit or "",
+        unit=f" {result.unit}" if result.unit else "",
         statuses=_STATUS,
         titles={metric.name: metric_title(metric.name) for metric in result.metrics},
         title=metric_title(result.metric),

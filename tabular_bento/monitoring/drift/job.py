@@ -27,6 +27,7 @@ from tabular_bento.monitoring.window.first_look import models_in
 from tabular_bento.monitoring.window.records import Measured
 from tabular_bento.monitoring.window.scan import ExecutionOptions, read_window
 from tabular_bento.monitoring.window.tally import Tally
+from tabular_bento.pages.missing import Report, undeclared
 
 RESULT_FILE = "result.json"
 REPORT_FILE = "report.html"
@@ -122,7 +123,7 @@ def run(
         done.attempt(
             "page_failed",
             "the report is not among those of past runs",
-            lambda: _keep(out, done.result, history, outputs.keep_runs),
+            lambda: _keep(out, done.result, history, outputs.keep_runs, _missing(judgement, "runs")),
         )
     if done.complaints and done.written:  # the verdict is there; what is missing are the complaints
         done.attempt("result_failed", f"{RESULT_FILE} does not tell of what failed", lambda: _write_result(out, done))
@@ -195,7 +196,7 @@ def _write_report(out: Path, done: Run, judgement: Judgement, history: History) 
         trend[:] = history.trend(trend[0], TREND)
 
     def write(drawn: str | None) -> None:
-        write_whole(out / REPORT_FILE, page(done.result, drawn, trend))
+        write_whole(out / REPORT_FILE, page(done.result, drawn, trend, _missing(judgement, "drift")))
 
     done.attempt("page_failed", "the page lacks Evidently's plots", draw)
     done.attempt("trend_failed", "the page lacks the windows before this one", look_back)
@@ -206,13 +207,19 @@ def _write_report(out: Path, done: Run, judgement: Judgement, history: History) 
     )
 
 
+def _missing(judgement: Judgement, report: Report) -> list[str]:
+    """What a page lacks because the problem does not declare it."""
+    declaration = judgement.reference.declaration
+    return undeclared(declaration, report) if declaration else []
+
+
 def run_folder(entry: Entry) -> str:
     """The name of the folder in `runs/` of a window; names are in order of the windows' beginnings."""
     known = hashlib.sha256("\n".join(map(str, entry.key)).encode()).hexdigest()[:8]
     return f"{entry.start:%Y-%m-%dT%H%M%S}_{entry.end:%Y-%m-%dT%H%M%S}_{known}"
 
 
-def _keep(out: Path, result: DriftResult, history: History, most: int) -> None:
+def _keep(out: Path, result: DriftResult, history: History, most: int, missing: list[str]) -> None:
     """Keep the result and the report of the window, remove those of the earliest windows beyond `most`, list all."""
     entry = Entry.of(result)
     entries = history.entries() or [entry]
@@ -229,7 +236,7 @@ def _keep(out: Path, result: DriftResult, history: History, most: int) -> None:
             for one in entries
             if (out / RUNS / run_folder(one) / REPORT_FILE).exists()
         }
-        write_whole(out / INDEX_FILE, site(entries, reports, REPORT_FILE))
+        write_whole(out / INDEX_FILE, site(entries, reports, REPORT_FILE, missing))
 
 
 def _post(url: str, out: Path, done: Run, outputs: OutputSettings) -> None:

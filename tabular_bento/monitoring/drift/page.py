@@ -38,7 +38,7 @@ ASIDE = 2
 """Bins of a histogram that are no part of its scale: missing values, and those out of range."""
 
 
-def page(result: DriftResult, plots: str | None, history: Sequence[Entry]) -> str:
+def page(result: DriftResult, plots: str | None, history: Sequence[Entry], missing: Sequence[str] = ()) -> str:
     """The whole page.
 
     Parameters
@@ -49,6 +49,8 @@ def page(result: DriftResult, plots: str | None, history: Sequence[Entry]) -> st
         Evidently's page, None where there is none.
     history : sequence of Entry
         The last windows, this one the last.
+    missing : sequence of str
+        What the page lacks because the problem does not declare it, see `undeclared`.
     """
     findings = result.findings
     asking = [finding for finding in findings if finding.severity != "note"]
@@ -78,10 +80,16 @@ def page(result: DriftResult, plots: str | None, history: Sequence[Entry]) -> st
         trend=_trend(history, result.decision.max_drifted_share, result.settings.get("max_error_ratio") or 1.0),
         windows=[_window(entry) for entry in history],
         plots=compressed(plots) if plots else None,
+        missing=missing,
     )
 
 
-def site(history: Sequence[Entry], reports: Mapping[tuple[str | None, ...], str], latest: str | None) -> str:
+def site(
+    history: Sequence[Entry],
+    reports: Mapping[tuple[str | None, ...], str],
+    latest: str | None,
+    missing: Sequence[str] = (),
+) -> str:
     """The page that lists past runs.
 
     Parameters
@@ -92,6 +100,8 @@ def site(history: Sequence[Entry], reports: Mapping[tuple[str | None, ...], str]
         Where the report of a window is kept, relative to the page, by the window's key.
     latest : str, optional
         Where the report of the last run is.
+    missing : sequence of str
+        As of `page`.
     """
     groups: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in history:
@@ -100,6 +110,7 @@ def site(history: Sequence[Entry], reports: Mapping[tuple[str | None, ...], str]
     return render(
         "runs.html",
         latest=latest,
+        missing=missing,
         count=len(history),
         newest=max(history, key=lambda entry: entry.made_at, default=None),
         tones=TONES,

@@ -28,7 +28,7 @@ from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSetting
 from tabular_bento.monitoring.files import write_whole
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.scoring.package import ModelPackage
-from tests.browser import LAPTOP, PHONE, SCHEMES, Page, browser, embedded
+from tests.browser import LAPTOP, PHONE, SCHEMES, Page, browser, embedded, faults
 from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, year
 from tests.integration.monitoring.test_history import windowed
 from tests.integration.monitoring.verdicts import kinds, strict
@@ -123,6 +123,12 @@ def test_it_can_be_read_by_keyboard(out: Path) -> None:
         page.press("Enter")
         page.wait_for("location.hash === '#content'")
         assert page.value("[...document.querySelectorAll('.scroll')].every((one) => one.tabIndex === 0)")
+
+
+def test_it_has_contrast_and_every_control_is_reached_by_keyboard(out: Path) -> None:
+    with browser() as opened:
+        assert faults(opened, out / REPORT_FILE) == []
+        assert faults(opened, out / INDEX_FILE) == []
 
 
 def test_evidently_s_report_opens_without_a_network(out: Path) -> None:
