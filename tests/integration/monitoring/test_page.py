@@ -231,7 +231,7 @@ def test_the_folder_of_runs_is_a_site(july_log: Path, tmp_path: Path) -> None:
     links = re.findall(r'<th scope="row" class="window"><a href="([^"]+)"', text)
     assert links == [f"{RUNS}/{name}/{REPORT_FILE}" for name in reversed(folders)]
     assert (out / links[0]).read_text() == (out / REPORT_FILE).read_text()
-    assert strict((out / links[0]).with_name(RESULT_FILE).read_text())["format"] == 5
+    assert strict((out / links[0]).with_name(RESULT_FILE).read_text())["format"] == 6
     assert text.count('<tr><th scope="row" class="window">') == 3, "a window whose report is gone is listed"
     with browser() as opened:
         for size in (LAPTOP, PHONE):
