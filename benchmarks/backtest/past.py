@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.evaluation.reference.profile import monitored, profile, reference_rows
+from tabular_bento.evaluation.reference.profile import arrow_column, monitored, profile, reference_rows
 from tabular_bento.evaluation.reference.vocabulary import NewValues
 from tabular_bento.monitoring.drift.job import judge_window
 from tabular_bento.monitoring.drift.result import DriftResult
@@ -24,6 +24,7 @@ from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, Windo
 from tabular_bento.monitoring.window.tally import Tally, finite_range
 from tabular_bento.problem import Declaration
 from tabular_bento.scoring.predictor import Predictor
+from tabular_bento.traffic.schema import LABEL, TIME, feature_column, input_column, output_column
 
 SAMPLE = 5_000
 """Rows that a reference keeps."""
@@ -130,7 +131,7 @@ def judge_past(past: Past, reference: Reference, settings: DriftSettings, estima
 
 
 def window_of(past: Past, reference: Reference) -> WindowData:
-    """What a pass over the log of these rows finds where every label came at once; no sample is drawn."""
+    """What a pass over the log of these rows finds where every label came at once."""
     columns, declaration, labels = past.monitored(), past.declaration, past.labels
     known = ~np.isnan(labels)
     tallies = {}
@@ -160,8 +161,28 @@ def window_of(past: Past, reference: Reference) -> WindowData:
         blocks=Blocks.of(past.event, age, errors, ~np.isnan(gain)),
         joined=Joined(came),
         true=true,
-        sample=pa.table({}),
+        sample=_sample_of(past),
         texts=texts_of(past, reference),
+    )
+
+
+def _sample_of(past: Past) -> pa.Table:
+    """Some of the rows with the columns that a shift of all segments is measured by."""
+    declaration = past.declaration
+    step = max(len(past) / SAMPLE, 1.0)
+    part = past.where(np.arange(0, len(past), step).astype(np.int64))
+    known = ~np.isnan(part.labels)
+    fields = (*declaration.segments, str(declaration.offset))
+    columns = {input_column(name): arrow_column(part.columns[name], declaration.field(name)) for name in fields}
+    baseline = declaration.feature_names.index(str(declaration.baseline))
+    return pa.table(
+        {
+            **columns,
+            output_column(declaration.outputs[0].columns[0]): pa.array(part.predicted),
+            feature_column(str(declaration.baseline)): pa.array(part.features[:, baseline].astype(np.float64)),
+            TIME.name: pa.array(np.zeros(len(part), dtype=np.int64)).cast(pa.timestamp("us", tz="UTC")),
+            LABEL: pa.array(part.labels, mask=~known),
+        }
     )
 
 

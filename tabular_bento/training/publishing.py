@@ -17,6 +17,7 @@ from tabular_bento.data.snapshot import Snapshot
 from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.calibration import error_spread, usual_ratios
+from tabular_bento.evaluation.reference.common_shift import common_shift
 from tabular_bento.evaluation.reference.estimators import Unseen, learn_estimate
 from tabular_bento.evaluation.reference.profile import importance, profile, reference_rows
 from tabular_bento.features import Row
@@ -142,6 +143,7 @@ def _error(directory: Path, model: TrainedModel) -> dict[str, Any]:
     plain = declaration.task.decode(evaluator.naive_raw(naive, len(train)), train.offset)
     ours, theirs = (evaluator.row_losses(outputs, codes)[:, 0] for outputs in (predictions.outputs, plain))
     error |= usual_ratios(ours, theirs, event_seconds(declaration, train.columns), partial(_level, evaluator))
+    error["shift"] = _shift(model, evaluator.residual(predictions.outputs, codes), error)
     unseen = _unseen(model)
     residual = evaluator.residual(unseen.outputs, unseen.codes)
     seconds = None if unseen.days is None else unseen.days * DAY
@@ -149,6 +151,15 @@ def _error(directory: Path, model: TrainedModel) -> dict[str, Any]:
     calibration, seed = model.predictor.calibration, model.config.seed
     error["estimate"] = learn_estimate(directory, declaration, unseen, calibration, seed)
     return error
+
+
+def _shift(model: TrainedModel, residual: NDArray[np.float64], error: dict[str, Any]) -> dict[str, Any]:
+    """How a shift of all segments alike is measured; limits allow for how much better the model is on rows it saw."""
+    declaration, columns = model.problem.declaration, model.parts["train"].columns
+    segments = {name: columns[name] for name in declaration.segments if declaration.field(name).kind is Kind.TEXT}
+    seen = next(reversed(error["usual_ratio"]), 0.0)
+    optimism = error["ratio_to_naive_baseline"] / seen if seen else 1.0
+    return common_shift(residual, segments, event_seconds(declaration, columns), optimism)
 
 
 def _level(evaluator: Evaluator, means: NDArray[np.float64]) -> NDArray[np.float64]:

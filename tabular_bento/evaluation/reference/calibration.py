@@ -51,6 +51,12 @@ SPLITS = 64
 STRATUM = 28
 """Consecutive days of which each split takes half, so that both halves are of all seasons."""
 
+RUNS = (1, 7, 14, 28)
+"""Days in a row that a split keeps together: days, weeks, fortnights and months, as far as there are enough of them."""
+
+LEAST_RUNS = 6
+"""Runs of a length, below which the splits by that length are too few to tell how far apart two sets of days are."""
+
 DIGITS = 6
 
 
@@ -275,29 +281,44 @@ def _far_quantile(index: Array, columns: int) -> float:
     return mean / freedom * float(stats.chi2.ppf(1 - CHANCE / columns, freedom))
 
 
-def _splits(days: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Which days are in the first half, shape [SPLITS, days]: half of each `STRATUM` consecutive ones."""
-    order = rng.random((SPLITS, days))
-    first = np.zeros((SPLITS, days), dtype=np.bool_)
-    for start in range(0, days, STRATUM):
-        part = order[:, start : start + STRATUM]
-        first[:, start : start + STRATUM] = part < np.median(part, axis=1, keepdims=True)
-    return first
+def _splits(days: int, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
+    """Which days are in the first half, shape [SPLITS, days]: for each length of runs, half of the runs of a stratum.
+
+    Days in a row resemble each other, so that halves which share every week are nearer than halves which share none.
+    Each stratum is of two runs, or of `STRATUM` days.
+    """
+    found = []
+    for run in RUNS:
+        if run > 1 and days // run < LEAST_RUNS:
+            break
+        runs = -(-days // run)
+        order = rng.random((SPLITS, runs))
+        first = np.zeros((SPLITS, runs), dtype=np.bool_)
+        size = STRATUM if run == 1 else 2
+        for start in range(0, runs, size):
+            part = order[:, start : start + size]
+            first[:, start : start + size] = part < np.median(part, axis=1, keepdims=True)
+        found.append(np.repeat(first, run, axis=1)[:, :days])
+    return found
 
 
-def _between(daily: Counts, splits: NDArray[np.bool_], columns: int) -> float:
+def _between(daily: Counts, splits: list[NDArray[np.bool_]], columns: int) -> float:
     """What days differ by: times (1/d + 1/D), the index of d days against D others, as chance exceeds it.
 
-    Rows of one day resemble each other, so that days count and not rows: the design effect
-    of cluster samples (Kish, Survey Sampling, 1965, chapter 5).
+    Rows of one day resemble each other, and so do days in a row: the design effect of cluster samples (Kish, Survey
+    Sampling, 1965, chapter 5). Of the lengths of runs, that counts by which halves are furthest apart.
     """
-    days = len(daily)
-    if days < 4:
+    if len(daily) < 4:
         return 0.0
-    one = splits.astype(np.int64) @ daily
+    return max(_apart(daily, halves, columns) for halves in splits)
+
+
+def _apart(daily: Counts, halves: NDArray[np.bool_], columns: int) -> float:
+    one = halves.astype(np.int64) @ daily
     two = daily.sum(axis=0) - one
     index = np.maximum(contributions(two, one).sum(axis=-1) - noise(two, one), 0.0)
-    return _far_quantile(index, columns) / (4 / days)
+    in_one = halves.sum(axis=1)
+    return _far_quantile(index / (1 / in_one + 1 / (len(daily) - in_one)), columns)
 
 
 def _missing_between(daily: Counts) -> float:

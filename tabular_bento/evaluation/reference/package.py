@@ -36,7 +36,7 @@ class ReferenceColumn:
     name, log_name : str
         Its name in reports, and in the log.
     role : Role
-        `input` is of a problem without features.
+        `input` is of a problem without features, or the offset where no feature has its name.
     kind : Kind
         What the log declares it as.
     unit : str
@@ -217,10 +217,10 @@ def _columns(declaration: Declaration, profile: dict[str, Any]) -> list[Referenc
 
 def _declared(declaration: Declaration) -> dict[str, tuple[Role, Kind, str]]:
     """Role, kind and unit of each column that may be monitored, by its name in the log."""
-    inputs: Role = "segment" if declaration.features else "input"
-    found: dict[str, tuple[Role, Kind, str]] = {
-        input_column(item.name): (inputs, item.kind, item.unit or "") for item in declaration.fields
-    }
+    found: dict[str, tuple[Role, Kind, str]] = {}
+    for item in declaration.fields:
+        role: Role = "segment" if declaration.features and item.name != declaration.offset else "input"
+        found[input_column(item.name)] = (role, item.kind, item.unit or "")
     for feature in declaration.features:
         found[feature_column(feature.name)] = ("feature", Kind.NUMBER, "" if feature.unit == "code" else feature.unit)
     for output in declaration.outputs:

@@ -11,6 +11,7 @@
 | | `ratio_to_naive_baseline` of the first |
 | error: days, usual_ratio | that ratio by span, as nearly all windows of the training part stayed below it |
 | error: unseen | on unseen rows, of residual (`bias`) and first loss (`square`): `reference.thresholds.Spread` |
+| error: shift | how a shift of all segments alike is measured, and its limits: `reference.common_shift` |
 | error: estimate | by span, how far the error model was off: root mean square of ln(observed / estimated); or, of a |
 | | classification, what `reference.confidence` estimates by |
 
@@ -65,12 +66,13 @@ def naive_baseline(declaration: Declaration, labels: NDArray[Any]) -> float | li
 
 def monitored_inputs(declaration: Declaration) -> tuple[Field, ...]:
     """The fields that drift is looked for in: of a problem without features all but the identifier and the event time,
-    else the segments that no feature has the name of.
+    else the offset and the segments, as far as no feature has their name.
     """
     if not declaration.features:
         apart = (declaration.identifier, declaration.event_time)
         return tuple(item for item in declaration.fields if item.name not in apart)
-    return tuple(declaration.field(name) for name in declaration.segments if name not in declaration.feature_names)
+    names = dict.fromkeys((declaration.offset, *declaration.segments))
+    return tuple(declaration.field(name) for name in names if name and name not in declaration.feature_names)
 
 
 def output_columns(declaration: Declaration, outputs: Outputs) -> dict[str, NDArray[Any]]:

@@ -37,6 +37,7 @@ ADVICE = {
     "far_drift": "the source of {column} and its plot; it weighs little in this model, and may weigh more in the next",
     "offset_drift": "the source of {column}; whatever is wrong with it is wrong with the prediction by as much",
     "bias": "whether all segments have it; then the labels' source and clock, then train again",
+    "common_shift": "the clock and unit of the labels; then what has changed for all segments, and train again",
     "column_infinite": "the division or the parser that makes {column}",
     "prediction_drift": "the features below that drifted, {worst} first; if none did, the mix of traffic has changed",
     "strong_drift": "{worst}: its units, codes or look-up table, against the source; then its plot below",

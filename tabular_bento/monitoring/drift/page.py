@@ -143,7 +143,7 @@ def _lead(result: DriftResult) -> str:
     if small := next((SMALL_KINDS[one.kind] for one in result.findings if one.kind in SMALL_KINDS), None):
         parts.append(f"{small.capitalize()} any column.")
     if decision.features_scored:
-        weighed = "inputs" if any(column.role == "input" for column in result.columns) else "features"
+        weighed = "features" if any(column.role == "feature" for column in result.columns) else "inputs"
         parts.append(
             f"{decision.features_drifted} of {decision.features_scored} {weighed} drifted "
             f"({decision.drifted_share or 0:.0%} by importance; the limit is {decision.max_drifted_share:.0%})."

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of, metric_title
 from tabular_bento.evaluation.metrics import interval_of_blocks
+from tabular_bento.evaluation.reference.bins import numbers_of, seconds_of
+from tabular_bento.evaluation.reference.common_shift import CommonShift
 from tabular_bento.evaluation.reference.estimate import Interval
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.thresholds import HOUR, RARE
@@ -36,7 +38,10 @@ from tabular_bento.monitoring.window.blocks import (
     usual_cell,
 )
 from tabular_bento.monitoring.window.data import WindowData
+from tabular_bento.monitoring.window.errors import errors_of, measurable
+from tabular_bento.monitoring.window.reading import texts_of
 from tabular_bento.monitoring.window.scan import limits
+from tabular_bento.traffic.schema import LABEL, TIME, input_column
 
 Array = NDArray[np.float64]
 
@@ -48,6 +53,9 @@ BAND = 0.05
 
 FEW_DAYS = 3
 """Windows of fewer days are shown by the hour."""
+
+SHIFT_ERRORS = 3.3
+"""Standard errors by which a shift of all segments may be further off in a window of fewer rows than training had."""
 
 _NOT_MEASURED = dict.fromkeys(
     (
@@ -308,9 +316,7 @@ def _bias_findings(
     limit = max(known.bias.limit(model.n, days, RARE), settings.bias_floor * scale)
     off = model.bias - known.bias.mean
     if abs(off) > limit:
-        what, true = (
-            ("predictions", "the labels") if evaluator.in_target_unit else ("probabilities", "shares of labels")
-        )
+        what, true = _compared(evaluator)
         text = (
             f"{what} are {decimals(abs(off))} {'above' if off > 0 else 'below'} {true} on average, apart from the "
             f"{decimals(known.bias.mean, sign=True)} of rows that the model had not seen; windows of {days:.0f} days "
@@ -318,6 +324,42 @@ def _bias_findings(
         )
         level: Severity = "alarm" if abs(off) > (1 + settings.strong_drift) * limit else "warning"
         yield Finding(severity=level, kind="bias", column=None, text=text)
+
+
+def _compared(evaluator: Evaluator) -> tuple[str, str]:
+    return ("predictions", "the labels") if evaluator.in_target_unit else ("probabilities", "shares of labels")
+
+
+def shift_findings(
+    labels: Labels, data: WindowData, reference: Reference, days: float, settings: DriftSettings
+) -> Iterator[Finding]:
+    """Whether all segments are off by the same, further than windows of training were; of the window's sample."""
+    known, errors, evaluator = CommonShift.from_profile(reference.error), errors_of(reference), measuring(reference)
+    if known is None or errors is None or evaluator is None or not (labels.maturity and labels.maturity.judged):
+        return
+    segment, sample = input_column(known.by), data.sample
+    if not {segment, LABEL, TIME.name, *errors.required} <= set(sample.column_names):
+        return
+    missing = np.full(sample.num_rows, np.nan)
+    columns = {name: numbers_of(sample[name]) if name in sample.column_names else missing for name in errors.columns}
+    off = errors.row_values(columns, numbers_of(sample[LABEL])).values[MODEL + ERROR]
+    due = data.now.timestamp() - seconds_of(sample[TIME.name]) >= labels.maturity.hours * HOUR
+    usable = due & np.all([measurable(columns[name]) for name in errors.required], axis=0)
+    found = known.measure(np.where(usable, off, np.nan), np.array(texts_of(sample[segment]).to_pylist(), dtype=object))
+    if found is None:
+        return
+    shift, rows = found
+    limit = known.limit(rows, days, SHIFT_ERRORS)
+    if spread := reference.error_spread:
+        limit = max(limit, settings.bias_floor * evaluator.bias_scale(spread.bias, spread.square))
+    if abs(shift) > limit:
+        what, true = _compared(evaluator)
+        text = (
+            f"{what} are {decimals(abs(shift))} {'above' if shift > 0 else 'below'} {true} in all segments of "
+            f"{known.by} alike, apart from what the segments differ by; windows of {days:.0f} days of training stayed "
+            f"within {decimals(limit)}"
+        )
+        yield Finding(severity="warning", kind="common_shift", column=None, text=text)
 
 
 def _faults(labels: Labels) -> Iterator[Finding]:

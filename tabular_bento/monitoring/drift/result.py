@@ -102,7 +102,7 @@ class Column(_Part):
 
     @property
     def weighs(self) -> bool:
-        """Whether it is a feature, or an input of a problem without features."""
+        """Whether it is a feature, an input of a problem without features, or the offset."""
         return self.role in ("feature", "input")
 
     @property

@@ -21,7 +21,7 @@ The rules, first that holds:
      mature predictions of which at least `min_coverage` have a label. The ratio, not the metric: there are days that
      are hard for every model. An estimate of the error decides nothing.
 4. `warning` where a finding of `WARNING_KINDS` is a warning: the same rules with lower limits, the offset or the labels
-   beyond their limits, and single columns far beyond theirs.
+   beyond their limits, single columns far beyond theirs, and predictions that are off by the same in all segments.
 5. `no_drift` otherwise; single drifted columns are findings still.
 
 A column drifts above its own limit, calibrated at training for windows of as many days and rows
@@ -44,7 +44,7 @@ from tabular_bento.monitoring.drift.checks import (
     unjudged_finding,
     with_advice,
 )
-from tabular_bento.monitoring.drift.performance import band, label_findings, measuring, series
+from tabular_bento.monitoring.drift.performance import band, label_findings, measuring, series, shift_findings
 from tabular_bento.monitoring.drift.quality import column_findings, text_findings, unit_findings
 from tabular_bento.monitoring.drift.result import (
     EXIT_CODES,
@@ -89,6 +89,7 @@ WARNING_KINDS = (
     "offset_drift",
     "far_drift",
     "bias",
+    "common_shift",
     "label_drift",
 )
 """Findings that make the verdict `warning` as warnings, where nothing makes another."""
@@ -143,6 +144,7 @@ def decide(
         *_offset_findings(columns, offset),
         *unit_findings(columns, reference, data, settings),
         *label_findings(labels, reference, days, settings),
+        *shift_findings(labels, data, reference, days, settings),
         *(
             finding
             for column in columns
@@ -233,7 +235,7 @@ def _share_findings(features: list[Column], share: float | None, settings: Drift
 
 
 def _what(features: list[Column]) -> str:
-    return "inputs" if any(column.role == "input" for column in features) else "features"
+    return "inputs" if all(column.role == "input" for column in features) else "features"
 
 
 def _strong_findings(features: list[Column], offset: str | None, settings: DriftSettings) -> Iterator[Finding]:

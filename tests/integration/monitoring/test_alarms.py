@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tabular_bento.errors import ConfigError
 from tabular_bento.evaluation.reference.calibration import error_spread
+from tabular_bento.evaluation.reference.common_shift import common_shift
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.job import names_of, run
 from tabular_bento.monitoring.drift.result import DriftResult
@@ -144,6 +145,24 @@ def test_labels_that_moved(tmp_path: Path, reference: Reference, step: float, se
     assert found == ([severity] if severity else [])
     if severity:
         assert result.verdict == {"alarm": "drift", "warning": "warning"}[severity]
+
+
+@pytest.mark.parametrize(("step", "direction"), [(0.0, None), (2.0, "below"), (-2.0, "above")])
+def test_labels_that_moved_in_all_segments(
+    tmp_path: Path, reference: Reference, step: float, direction: str | None
+) -> None:
+    columns, labels = patients(3_000, 7)
+    shift = common_shift(predicted(columns) - labels, {"ward": columns["ward"]}, columns["visit"] * 86_400, 1.0)
+    known = replace(reference, error=reference.error | {"shift": shift})
+    columns, labels = _patients()
+    log_rows(tmp_path, DATED, columns, labels + step)
+    found = [one for one in judged(tmp_path, known, on="visit").findings if one.kind == "common_shift"]
+    assert [one.severity for one in found] == (["warning"] if direction else [])
+    if direction:
+        assert f"{direction} the labels in all segments of ward alike" in found[0].text
+        assert found[0].look_at
+    too_young = DriftSettings(min_labels=ROWS + 1)
+    assert "common_shift" not in kinds(judged(tmp_path, known, too_young, on="visit"))
 
 
 def test_a_far_column_is_a_warning_whatever_it_weighs(tmp_path: Path, reference: Reference) -> None:

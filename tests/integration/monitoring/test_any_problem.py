@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tabular_bento import Problem
+from tabular_bento import Problem, Regression
 from tabular_bento.cli import main
 from tabular_bento.errors import WindowError
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.profile import profile, reference_rows
+from tabular_bento.features import FeatureSet
 from tabular_bento.features.columns import ColumnRows
 from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE, run
 from tabular_bento.monitoring.drift.result import DriftResult
@@ -101,6 +102,25 @@ def test_without_features_the_inputs_are_monitored(tmp_path: Path, references: d
     assert "-" in drifted["born"], "bins of dates are named by dates"
     assert "2 of 7 inputs drifted" in " ".join(finding.text for finding in result.findings)
     assert "column_constant" in kinds(result)
+
+
+def test_an_offset_that_no_feature_carries_is_monitored(tmp_path: Path) -> None:
+    problem = Problem(
+        name="aging",
+        fields=small.FIELDS,
+        task=Regression(small.TARGET, offset="age"),
+        features=FeatureSet((small.body_mass, small.treated)),
+    )
+    reference = small.reference_of(problem)
+    assert {column.name: column.role for column in reference.columns}["age"] == "input"
+    result = small.judged(logged(tmp_path / "log", problem), reference)
+    assert (result.verdict, result.decision.features_scored) == ("no_drift", 3)
+    columns, _ = small.patients(ROWS, 5)
+    columns["age"] = columns["age"] * 3 // 2
+    small.write_log(tmp_path / "other", problem, columns)
+    result = small.judged(tmp_path / "other", reference)
+    assert result.verdict == "drift"
+    assert {"strong_drift", "offset_drift"} <= kinds(result)
 
 
 def test_too_few_rows_are_told(tmp_path: Path, references: dict[str, Reference], monkeypatch: Any) -> None:

@@ -64,6 +64,17 @@ def test_days_that_are_alike_inside_count_as_days() -> None:
     assert steady.index(len(other), DAYS, MATERIAL) < index < clustered.index(len(other), DAYS, MATERIAL)
 
 
+def test_weeks_that_are_alike_inside_count_as_weeks() -> None:
+    """Halves that share every week do not show that weeks differ; those that share none do."""
+    days = 84
+    event = np.repeat(np.arange(days), A_DAY) * DAY
+    weekly, daily = np.repeat(RNG.normal(size=days // 7), 7 * A_DAY), np.repeat(RNG.normal(size=days), A_DAY)
+    noisy = {name: values + RNG.normal(size=len(event)) / 3 for name, values in (("weekly", weekly), ("daily", daily))}
+    found = calibrate(noisy, profile_columns(noisy), event, seed=1)
+    by_week, by_day = (Thresholds.from_profile(found, name) for name in noisy)
+    assert by_week.between > 3 * by_day.between
+
+
 @pytest.mark.parametrize("rows", [500, 1_500, 20_000])
 def test_chance_is_hardly_ever_exceeded(rows: int) -> None:
     bins, reference = Bins(PROFILES["steady"]), np.array(PROFILES["steady"]["counts"])
