@@ -18,6 +18,7 @@ from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.runners import runner_class
+from tabular_bento.scoring.runners.base import Validation
 from tabular_bento.training.classes import (
     absent_classes,
     calibrated,
@@ -135,7 +136,9 @@ def train(
     step(f"fitting {config.runner}")
     shown = without(X, problem.feature_names, config.withheld)
     weights = class_weights(config.class_weight, problem.task, y)
-    given = {} if weights is None else {"weights": weights}
+    given: dict[str, Any] = {} if weights is None else {"weights": weights}
+    if parameters.needs_validation:
+        given["validation"] = _validation(config, extractor, parts["validation"])
     runner = runner_type.fit(shown, y, parameters, problem.task, config.seed, **given)
     predictor = calibrated(Predictor(problem, extractor, runner), parts["calibration"], config)
 
@@ -199,6 +202,13 @@ def _learnt(parts: Mapping[str, Dataset]) -> NDArray[np.float64]:
     except ValueError as error:
         raise TrainingError(f"The training part cannot be learnt from: {error}.") from error
     return encoded["train"]
+
+
+def _validation(config: TrainingConfig, extractor: Extractor, part: Dataset) -> Validation:
+    """The validation part as a runner chooses by it."""
+    codes = part.residual
+    weights = class_weights(config.class_weight, part.problem.task, codes)
+    return Validation(extractor.transform_columns(part.columns), codes, weights)
 
 
 def _decoded(config: TrainingConfig, part: Dataset, raw: NDArray[np.float64]) -> Outputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -17,6 +18,30 @@ class Parameters(BaseModel):
     """Base of a runner's parameters: each has a default, and a name that is not known is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether `fit` is to be given rows of the validation part, to choose by how much it learns."""
+        return False
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Rows that a runner may choose by, but not learn from.
+
+    Parameters
+    ----------
+    X : ndarray of shape [n, features]
+        The feature matrix.
+    y : ndarray of shape [n]
+        The encoded target.
+    weights : ndarray of shape [n], optional
+        What each row counts.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
 
 
 class Runner(Protocol):
@@ -64,6 +89,8 @@ class Runner(Protocol):
             The same seed and data give the same model.
         weights : ndarray of shape [n], optional
             What each row counts in the loss; by default all count 1.
+
+        A runner whose parameters may say `needs_validation` takes ``validation: Validation | None = None`` as well.
 
         Raises
         ------

@@ -20,23 +20,41 @@ OBJECTIVES = {
 }
 
 
+LEAST_WEIGHT = {"squared_error": 10.0, "log_loss": 0.5, "multiclass_log_loss": 0.5}
+"""The weight of a leaf by default. A row of a class counts p (1 - p): a quarter at most, and less the surer it is."""
+
+ROUNDS = 120
+"""Rounds where neither a number nor a validation part is given."""
+
+MOST_ROUNDS = 1_000
+MOST_TREES = 10_000
+PATIENCE = 30
+"""Rounds without a smaller loss on the validation part, after which the smallest is taken to be found."""
+
+
 class XGBoostParameters(base.Parameters):
     """Parameters of `xgboost.train`."""
 
-    rounds: int = Field(default=120, ge=1)
-    """Trees."""
+    rounds: int | None = Field(default=None, ge=1)
+    """Trees, of several classes for each class. By default as many as make the loss on the validation part smallest, at
+    most 1,000, or 10,000 over all of many classes."""
     max_depth: int = Field(default=6, ge=1)
     """Depth of a tree."""
     learning_rate: float = Field(default=0.08, gt=0)
     """What each tree's correction is multiplied by."""
-    min_child_weight: float = Field(default=10.0, ge=0)
-    """Fewest rows of a leaf, with squared error; of a classification, each counts p (1 - p)."""
+    min_child_weight: float | None = Field(default=None, ge=0)
+    """Fewest rows of a leaf, with squared error; of a classification, each counts p (1 - p). By default 10, and 0.5 of
+    a classification."""
     reg_lambda: float = Field(default=1.0, ge=0)
     """L2 regularisation of leaves."""
     subsample: float = Field(default=0.8, gt=0, le=1)
     """Share of rows drawn for each tree."""
     colsample_bytree: float = Field(default=0.8, gt=0, le=1)
     """Share of features drawn for each tree."""
+
+    @property
+    def needs_validation(self) -> bool:
+        return self.rounds is None
 
 
 class XGBoostRunner:
@@ -68,15 +86,30 @@ class XGBoostRunner:
         task: Task,
         seed: int,
         weights: NDArray[np.float64] | None = None,
+        validation: base.Validation | None = None,
     ) -> Self:
         xgboost = _xgboost()
         settings = parameters.model_dump()
         rounds = settings.pop("rounds")
         objective = base.objective_of(task, OBJECTIVES, cls.kind, y)
         given = {"tree_method": "hist", "objective": objective, "seed": seed, **settings}
+        if given["min_child_weight"] is None:
+            given["min_child_weight"] = LEAST_WEIGHT[task.loss]
         if task.raw_columns > 1:
             given["num_class"] = task.raw_columns
-        return cls(xgboost.train(given, xgboost.DMatrix(X, y, weight=weights), rounds))
+        rows = xgboost.DMatrix(X, y, weight=weights)
+        if rounds is not None or validation is None:
+            return cls(xgboost.train(given, rows, rounds or ROUNDS))
+        unseen = xgboost.DMatrix(validation.X, validation.y, weight=validation.weights)
+        booster = xgboost.train(
+            given,
+            rows,
+            min(MOST_ROUNDS, max(MOST_TREES // task.raw_columns, ROUNDS)),
+            evals=[(unseen, "validation")],
+            early_stopping_rounds=PATIENCE,
+            verbose_eval=False,
+        )
+        return cls(booster[: booster.best_iteration + 1])
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         scores: NDArray[np.float32] = self.booster.inplace_predict(X, predict_type="margin", validate_features=False)

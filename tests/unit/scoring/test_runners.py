@@ -9,6 +9,8 @@ import pytest
 from tabular_bento import Binary, Field, Kind, Multiclass, Regression
 from tabular_bento.errors import TrainingError
 from tabular_bento.scoring.runners import load_runner, runner_class
+from tabular_bento.scoring.runners.base import Validation
+from tabular_bento.scoring.runners.xgboost import XGBoostParameters, XGBoostRunner
 from tabular_bento.tasks import Task
 
 REGRESSION = Regression(Field("cost", Kind.NUMBER))
@@ -112,3 +114,46 @@ def test_equal_models_are_stored_in_equal_bytes(kind: str, tmp_path: Path) -> No
         fitted(kind, MULTICLASS, X, y).save(tmp_path / name)
     (one,), (two,) = ((tmp_path / name).iterdir() for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_without_a_number_of_rounds_the_validation_part_says_how_many_help() -> None:
+    X, y = data(MULTICLASS)
+    noise = np.random.default_rng(1).permutation(y)
+    free = XGBoostParameters(learning_rate=0.3)
+    assert free.needs_validation
+    assert not XGBoostParameters(rounds=7).needs_validation
+    few, many, fixed = (
+        XGBoostRunner.fit(X, y, parameters, MULTICLASS, 0, validation=Validation(X, labels))
+        for parameters, labels in ((free, noise), (free, y), (XGBoostParameters(rounds=7), noise))
+    )
+    rounds = [runner.booster.num_boosted_rounds() for runner in (few, many, fixed)]
+    assert rounds[0] < 20 < rounds[1]
+    assert rounds[2] == 7
+    assert XGBoostRunner.fit(X, y, free, MULTICLASS, 0).booster.num_boosted_rounds() == 120
+
+
+def test_rounds_beyond_the_best_are_not_kept() -> None:
+    X, y = data(BINARY)
+    noise = Validation(X, np.random.default_rng(1).permutation(y))
+    chosen = XGBoostRunner.fit(X, y, XGBoostParameters(), BINARY, 0, validation=noise)
+    rounds = chosen.booster.num_boosted_rounds()
+    given = XGBoostRunner.fit(X, y, XGBoostParameters(rounds=rounds), BINARY, 0)
+    assert chosen.predict(X).tobytes() == given.predict(X).tobytes()
+
+
+def test_weights_count_in_the_validation_part_too() -> None:
+    X, y = data(BINARY)
+    weights = np.where(y == 1, 50.0, 1.0)
+    found = [
+        XGBoostRunner.fit(X, y, XGBoostParameters(), BINARY, 0, weights, Validation(X, y, each))
+        for each in (weights, None)
+    ]
+    rounds = [runner.booster.num_boosted_rounds() for runner in found]
+    assert rounds[0] > rounds[1]
+
+
+def test_small_tables_of_classes_have_leaves() -> None:
+    X, y = data(MULTICLASS)
+    runner = XGBoostRunner.fit(X[:60], y[:60], XGBoostParameters(rounds=20), MULTICLASS, 0)
+    probability = MULTICLASS.probabilities(runner.predict(X[:60]))
+    assert -np.log(probability[np.arange(60), y[:60].astype(int)]).mean() < 0.7
