@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -309,12 +310,14 @@ def _arrow_column(name: str, values: NDArray[Any]) -> pa.Array:
         if values.dtype != object:
             raise
         kinds = np.array(["" if _missing(value) else type(value).__name__ for value in values.tolist()])
-        found, counts = np.unique(kinds[kinds != ""], return_counts=True)
-        if len(found) < 2:
+        counts = Counter(sorted(kinds[kinds != ""].tolist(), key=lambda kind: kind != "str"))
+        if len(counts) < 2:
             raise
-        most = str(found[counts.argmax()])
+        most = counts.most_common(1)[0][0]
         other = pa.array((kinds != most) & (kinds != ""))
-        refuse("rows", name, pa.array([repr(value) for value in values.tolist()]), other, f"are not of type {most}")
+        refuse(
+            "rows", name, pa.array(list(map(str, values.tolist()))), other, f"are not of type {most}, as the others are"
+        )
         raise
 
 

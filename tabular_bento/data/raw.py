@@ -64,7 +64,9 @@ class RawTable:
             self._check_columns(parts)
             return pa.concat_tables(parts.values(), promote_options="permissive" if len(parts) > 1 else "none")
         except _DAMAGED as error:
-            raise SourceError(f"{shown(self.folder)}: table {self.name!r} cannot be read: {error}") from error
+            raise SourceError(
+                f"{shown(self.folder)}: table {self.name!r} cannot be read: {' '.join(str(error).split())}"
+            ) from error
 
     def _check_columns(self, parts: dict[str, pa.Table]) -> None:
         first, *others = parts

@@ -102,6 +102,9 @@ class Split(BaseModel):
             Where a part that must not be empty has no row with a label.
         """
         labelled = np.flatnonzero(dataset.labelled)
+        if not len(labelled):
+            name = dataset.problem.target.name
+            raise DataError(f"No row has a label: {name} is missing in all {len(dataset):,} rows of the data set.")
         if self.by_months:
             found = self._of_months(dataset, labelled)
         elif dataset.event_days is not None:
@@ -110,9 +113,10 @@ class Split(BaseModel):
             found = self._by_seed(dataset, labelled)
         for name in PARTS:
             if not len(found[name]) and name != "calibration":
+                rows = f"{len(labelled):,} row{'' if len(labelled) == 1 else 's'}"
                 raise DataError(
-                    f"No row with a label is in the part {name!r} ({self._shown(name)}): check `split`; "
-                    f"the data set has {len(labelled):,} rows with a label."
+                    f"No row with a label is in the part {name!r} ({self._shown(name)}): check `split`; the data set "
+                    f"has {rows} with a label, and training, validation and test need some each."
                 )
         return found
 

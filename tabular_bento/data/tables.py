@@ -169,8 +169,10 @@ def _cast(table_name: str, field: Field, column: pa.ChunkedArray) -> pa.ChunkedA
         distinct = column.unique()
         misfits = distinct.filter(pa.array([not _castable(value, target) for value in distinct]))
         bad = pc.is_in(column, value_set=misfits)
-        first = next((value for value in misfits.to_pylist() if isinstance(value, str)), None)
-        hint = "" if first is None else hint_of_text(field.kind, first)
+        first = next(iter(misfits.to_pylist()), None)
+        hint = (
+            hint_of_text(field.kind, first) if isinstance(first, str) else NOT_UTF8 if isinstance(first, bytes) else ""
+        )
         refuse(table_name, field.name, column, bad, f"cannot be read as {target} without loss", hint)
         raise
 
