@@ -39,15 +39,12 @@ def exp(values: Any) -> Array:
     ndarray
         Of the same shape; NaN where the value is NaN.
     """
-    x = np.clip(np.asarray(values, dtype=np.float64), _LOWEST, _HIGHEST)
+    x = np.minimum(np.maximum(np.asarray(values, dtype=np.float64), _LOWEST), _HIGHEST)
     power = np.rint(x * _PER_LOG2)
     rest = (x - power * _LOG2_HIGH) - power * _LOG2_LOW
-    total = np.full(x.shape, _EXP_TERMS[0])
-    for term in _EXP_TERMS[1:]:
-        total = total * rest + term
-    whole = np.where(np.isnan(power), 0.0, power).astype(np.int32)
-    with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(np.ldexp(total, whole))
+    total = _polynomial(_EXP_TERMS, rest)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return np.asarray(np.ldexp(total, power.astype(np.int32)))
 
 
 def log(values: Any) -> Array:
@@ -74,9 +71,7 @@ def log(values: Any) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = (mantissa - 1) / (mantissa + 1)
         square = ratio * ratio
-        total = np.full(x.shape, _LOG_TERMS[0])
-        for term in _LOG_TERMS[1:]:
-            total = total * square + term
+        total = _polynomial(_LOG_TERMS, square)
         result = power * _LOG2_HIGH + (power * _LOG2_LOW + 2 * ratio * total)
     result = np.where(x == 0, -np.inf, result)
     result = np.where(x == np.inf, np.inf, result)
@@ -135,3 +130,12 @@ def normalised(weights: Array) -> Array:
     total = np.cumsum(weights, axis=1)[:, -1:]
     empty = total == 0
     return np.where(empty, 1 / weights.shape[1], weights / np.where(empty, 1.0, total))
+
+
+def _polynomial(terms: tuple[float, ...], values: Array) -> Array:
+    """The polynomial of `terms`, the highest power first, at `values`."""
+    total = np.full(values.shape, terms[0])
+    for term in terms[1:]:
+        total *= values
+        total += term
+    return total
