@@ -256,13 +256,10 @@ def _table(result: DriftResult) -> str:
         f"drifted  {', '.join(drifted) or 'no column'}",
     ]
     if labels.model and labels.ratio_to_naive_baseline is not None:
-        metrics = ", ".join(
-            f"{metric_title(name)} {decimals(value)}"
-            for name in ("rmse", "mae", "log_loss", "brier")
-            if (value := labels.model.metric(name)) is not None
-        )
+        model = labels.model
+        metrics = ", ".join(f"{metric_title(name)} {decimals(model.metric(name))}" for name in model.metrics)
         lines.append(
-            f"errors   {metrics}, bias {decimals(labels.model.bias, sign=True)}; {labels.ratio_to_naive_baseline:.3f} "
+            f"errors   {metrics}, bias {decimals(model.bias, sign=True)}; {labels.ratio_to_naive_baseline:.3f} "
             f"of the naive baseline's {title}; {labels.matched:,} labels"
         )
     estimate = result.estimate

@@ -8,6 +8,8 @@ pandas: nothing is imported before it is needed.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ from tabular_bento.evaluation.reference.package import Reference, ReferenceColum
 from tabular_bento.monitoring.drift.result import Column, DriftResult
 from tabular_bento.monitoring.window.data import WindowData
 from tabular_bento.monitoring.window.records import Measured
+from tabular_bento.tasks import Task
 from tabular_bento.traffic.schema import LABEL, TIME, output_column
 
 if TYPE_CHECKING:
@@ -52,10 +55,11 @@ def plot(result: DriftResult, reference: Reference, data: WindowData) -> str | N
     drawn = [column.model_copy(update={"name": _drawn(column, reference, names)}) for column in columns]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        now = _frame(data.sample.sort_by(event or TIME.name), names)
-        before = _frame(reference.rows, names)
+        task = reference.declaration.task if reference.declaration else None
+        now = _named(_frame(data.sample.sort_by(event or TIME.name), names), task, coded=True)
+        before = _named(_frame(reference.rows, names), task, coded=False)
         drawn = [column for column in drawn if column.name in before and before[column.name].notna().any()]
-        html: str = _snapshot(drawn, _within(now, before), before).get_html_str(as_iframe=False)
+        html: str = _snapshot(drawn, _within(now, before), before, task).get_html_str(as_iframe=False)
         return html
 
 
@@ -84,6 +88,17 @@ def _frame(rows: pa.Table, names: dict[str, str]) -> pd.DataFrame:
     )
 
 
+def _named(frame: pd.DataFrame, task: Task | None, *, coded: bool) -> pd.DataFrame:
+    """The frame with the classes' texts for labels, which may be `coded` already, and predictions."""
+    if task is None or not task.class_names:
+        return frame
+    for name in {LABEL, PREDICTION} & set(frame.columns):
+        values = frame[name].to_numpy()
+        codes = values if coded and name == LABEL else task.encode(values, None)
+        frame[name] = [None if code != code else task.class_names[int(code)] for code in codes.tolist()]
+    return frame
+
+
 def _within(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     numbers = before.select_dtypes("number").columns
     span = (before[numbers].max() - before[numbers].min()) * _STRETCH
@@ -92,27 +107,64 @@ def _within(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
     return clipped
 
 
-def _snapshot(columns: list[Column], now: pd.DataFrame, before: pd.DataFrame) -> Any:
-    from evidently import DataDefinition, Dataset, Regression, Report
+def _snapshot(columns: list[Column], now: pd.DataFrame, before: pd.DataFrame, task: Task | None) -> Any:
+    from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
-    from evidently.presets import RegressionPreset
 
     _register({column.name: column for column in columns})
     first = [column for column in columns if column.drifted or not column.weighs]
     ordered = [*first, *(column for column in columns if column not in first)]
     metrics: list[Any] = [ValueDrift(column=c.name, method=_TEST, threshold=c.threshold) for c in ordered]
-    regression = []
-    if PREDICTION in now and min(frame[LABEL].notna().sum() for frame in (now, before)) >= MIN_PLOTTED:
-        metrics.insert(len(first), RegressionPreset())
-        regression = [Regression(target=LABEL, prediction=PREDICTION)]
+    measured: dict[str, Any] = {}
+    labelled = PREDICTION in now and min(frame[LABEL].notna().sum() for frame in (now, before)) >= MIN_PLOTTED
+    if labelled and task is not None and task.evaluator in PRESETS:
+        measured, preset = PRESETS[task.evaluator](task, set(now.columns))
+        metrics.insert(len(first), preset)
+        if task.class_names:  # a class that is not known cannot be drawn
+            now, before = (frame[frame[LABEL].notna()] for frame in (now, before))
     numbers = [name for name in now if now[name].dtype.kind in "fi"]
     definition = DataDefinition(
-        regression=regression,
+        **measured,
         numerical_columns=numbers,
         categorical_columns=[name for name in now if name not in numbers],
     )
     datasets = (Dataset.from_pandas(frame, definition) for frame in (now, before))
     return Report(metrics).run(*datasets)
+
+
+def _of_numbers(_: Task, __: set[str]) -> tuple[dict[str, Any], Any]:
+    from evidently import Regression
+    from evidently.presets import RegressionPreset
+
+    return {"regression": [Regression(target=LABEL, prediction=PREDICTION)]}, RegressionPreset()
+
+
+def _of_two_classes(task: Task, columns: set[str]) -> tuple[dict[str, Any], Any]:
+    from evidently import BinaryClassification
+    from evidently.presets import ClassificationPreset
+
+    positive = task.class_names[-1]
+    found = BinaryClassification(
+        target=LABEL,
+        prediction_labels=PREDICTION,
+        prediction_probas=f"probability.{positive}" if f"probability.{positive}" in columns else None,
+        pos_label=positive,
+    )
+    return {"classification": [found]}, ClassificationPreset()
+
+
+def _of_classes(_: Task, __: set[str]) -> tuple[dict[str, Any], Any]:
+    from evidently import MulticlassClassification
+    from evidently.presets import ClassificationPreset
+
+    found = MulticlassClassification(target=LABEL, prediction_labels=PREDICTION, prediction_probas=None)
+    return {"classification": [found]}, ClassificationPreset()
+
+
+PRESETS: Mapping[str, Callable[[Task, set[str]], tuple[dict[str, Any], Any]]] = MappingProxyType(
+    {"regression": _of_numbers, "binary": _of_two_classes, "multiclass": _of_classes}
+)
+"""What Evidently is told of the columns, and its preset, by the name of the evaluator."""
 
 
 def _register(columns: dict[str, Column]) -> None:

@@ -6,6 +6,7 @@ that they rest on follows, and Evidently's own report is folded up at the end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,8 +14,8 @@ from typing import Any
 from tabular_bento.evaluation.evaluators import metric_title
 from tabular_bento.monitoring.drift.checks import LONGEST
 from tabular_bento.monitoring.drift.history import Entry
-from tabular_bento.monitoring.drift.performance import duration
-from tabular_bento.monitoring.drift.result import Column, DriftResult, Errors, Labels, Verdict
+from tabular_bento.monitoring.drift.performance import decimals, duration
+from tabular_bento.monitoring.drift.result import METRICS, Column, DriftResult, Errors, Labels, Verdict
 from tabular_bento.monitoring.drift.verdict import SMALL_KINDS
 from tabular_bento.pages import charts, compressed, render
 from tabular_bento.pages.histograms import histograms
@@ -71,9 +72,12 @@ def page(result: DriftResult, plots: str | None, history: Sequence[Entry], missi
         notes=[finding for finding in findings if finding.severity == "note"],
         columns=[_row(column) for column in result.columns],
         limits=_limits(result),
+        title=_title(result),
+        digits=_digits(_value(result)),
+        heads=[head for name in (*_metrics(result), "bias") for head in (metric_title(name), "95 %")],
         errors=_errors(result),
         labels=_labels(result.labels),
-        ratios=_ratios(result.labels),
+        ratios=_ratios(result),
         calibration=_calibration(result, history),
         segments=[segment.model_copy(update={"value": segment.value[:LONGEST]}) for segment in result.segments],
         segment_errors=_segment_errors(result),
@@ -120,6 +124,8 @@ def site(
                 "length": duration(group[0].length / timedelta(hours=1)),
                 "on": group[0].on,
                 "windows": [_window(entry) for entry in group],
+                "title": _of_entries(group),
+                "digits": _digits(max((entry.value for entry in group if entry.value is not None), default=None)),
                 "trend": _trend(group, None, None),
                 "scores": _scores(group),
                 "runs": [(entry, reports.get(entry.key)) for entry in reversed(group)],
@@ -151,8 +157,30 @@ def _lead(result: DriftResult) -> str:
         parts.append("The prediction drifted." if decision.prediction_drifted else "The prediction did not drift.")
     if result.labels.model and result.labels.ratio_to_naive_baseline is not None:
         ratio = result.labels.ratio_to_naive_baseline
-        parts.append(f"RMSE {result.labels.model.rmse:.2f}, {ratio:.3f} of the naive baseline's.")
+        value = decimals(result.labels.model.metric(result.metric))
+        parts.append(f"{_sentence(_title(result))} {value}, {ratio:.3f} of the naive baseline's.")
     return " ".join(parts)
+
+
+def _title(result: DriftResult) -> str:
+    """What the metric of the result is called."""
+    return metric_title(result.metric or "error")
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
+def _value(result: DriftResult) -> float | None:
+    """The metric of the model, observed or estimated."""
+    measured = result.labels.model or result.estimate
+    return measured.metric(result.metric) if measured and result.metric else None
+
+
+def _digits(value: float | None) -> int:
+    """Decimals of errors about as large as the value: at least two, and three digits of a small one."""
+    return 2 if not value else max(2, 2 - math.floor(math.log10(value)))
 
 
 def _size(result: DriftResult) -> str:
@@ -205,7 +233,7 @@ def _row(column: Column) -> dict[str, Any]:
 def _performance(result: DriftResult) -> charts.Figure | None:
     """The error by day or hour, or of the whole window where it has no time; None without labels."""
     points, metric = result.performance, result.metric
-    title = metric_title(metric or "error")
+    title = _title(result)
     if points:
         intervals = [point.metric_interval(metric) for point in points]
         line = charts.Line(
@@ -250,23 +278,28 @@ def _measured(labels: Labels) -> list[tuple[str, Errors]]:
 
 def _errors(result: DriftResult) -> list[dict[str, Any]]:
     """Rows of the table of errors."""
+    metrics = _metrics(result)
     rows: list[dict[str, Any]] = [
         {
             "name": name,
             "guess": False,
             "n": errors.n,
-            "cells": [
-                (errors.rmse, errors.rmse_interval),
-                (errors.mae, errors.mae_interval),
-                (errors.bias, errors.bias_interval),
-            ],
+            "cells": [(errors.metric(one), errors.metric_interval(one)) for one in (*metrics, "bias")],
         }
         for name, errors in _measured(result.labels)
     ]
     if estimate := result.estimate:
-        cells = [(estimate.rmse, estimate.rmse_interval), (estimate.mae, estimate.mae_interval), (None, None)]
+        cells = [*((estimate.metric(one), estimate.metric_interval(one)) for one in metrics), (None, None)]
         rows.append({"name": "model, estimated without labels", "guess": True, "n": estimate.n, "cells": cells})
     return rows
+
+
+def _metrics(result: DriftResult) -> tuple[str, ...]:
+    """The metrics of the model that were observed or estimated."""
+    model, estimate = result.labels.model, result.estimate
+    if model:
+        return model.metrics
+    return tuple(name for name in METRICS if estimate and estimate.metric(name) is not None)
 
 
 def _labels(labels: Labels) -> str:
@@ -285,7 +318,8 @@ def _labels(labels: Labels) -> str:
     return " ".join(parts)
 
 
-def _ratios(labels: Labels) -> str:
+def _ratios(result: DriftResult) -> str:
+    labels = result.labels
     pairs = (
         ("the naive baseline", labels.ratio_to_naive_baseline, labels.ratio_interval),
         ("the historical baseline", labels.ratio_to_historical_baseline, labels.historical_ratio_interval),
@@ -296,19 +330,23 @@ def _ratios(labels: Labels) -> str:
         if ratio
     ]
     judged = labels.maturity is None or labels.maturity.judged
-    return f"RMSE is {' and '.join(found)}{'' if judged else ': too little to judge'}." if found else ""
+    if not found:
+        return ""
+    return f"{_sentence(_title(result))} is {' and '.join(found)}{'' if judged else ': too little to judge'}."
 
 
 def _calibration(result: DriftResult, history: Sequence[Entry]) -> charts.Figure | None:
     """The error estimated without labels against the observed one, by window; None with fewer than two windows."""
-    known = [entry for entry in history if entry.rmse is not None and entry.estimated_rmse is not None]
+    title = _title(result)
+    known = [entry for entry in history if entry.metric == result.metric]
+    known = [entry for entry in known if entry.value is not None and entry.estimated is not None]
     if len(known) < 2:
         return None
     return charts.scatter(
-        [entry.estimated_rmse for entry in known],
-        [entry.rmse for entry in known],
-        x_title="RMSE estimated without labels",
-        y_title="RMSE observed",
+        [entry.estimated for entry in known],
+        [entry.value for entry in known],
+        x_title=f"{title} estimated without labels",
+        y_title=f"{title} observed",
         diagonal=True,
         text=[f"{entry.start:%Y-%m-%d}" for entry in known],
         last=known[-1].key == Entry.of(result).key,
@@ -316,25 +354,25 @@ def _calibration(result: DriftResult, history: Sequence[Entry]) -> charts.Figure
 
 
 def _segment_errors(result: DriftResult) -> charts.Figure | None:
-    measured = [segment for segment in result.segments if segment.rmse is not None][:12]
-    if not measured:
+    values = {segment.value[:LONGEST]: segment.metric(result.metric) for segment in result.segments}
+    known = [(name, value) for name, value in values.items() if value is not None][:12]
+    if not known:
         return None
-    return charts.bars(
-        [segment.value[:LONGEST] for segment in measured], [segment.rmse or 0.0 for segment in measured], title="RMSE"
-    )
+    return charts.bars([name for name, _ in known], [value for _, value in known], title=_title(result))
 
 
 def _trend(history: Sequence[Entry], share: float | None, ratio: float | None) -> list[dict[str, Any]]:
     """The charts of windows in order of time: those that have two points or more."""
     x = [entry.start.isoformat() for entry in history]
-    rmse = charts.Line("of due labels", x, [entry.rmse for entry in history])
+    observed = charts.Line("of due labels", x, [entry.value for entry in history])
     estimated = charts.Line(
-        "estimated without labels", x, [entry.estimated_rmse for entry in history], colour=charts.THIRD, dash="dash"
+        "estimated without labels", x, [entry.estimated for entry in history], colour=charts.THIRD, dash="dash"
     )
+    title = _of_entries(history)
     wanted: list[tuple[str, list[charts.Line], float | None, bool]] = [
-        ("RMSE", [rmse, estimated], None, False),
+        (title, [observed, estimated], None, False),
         (
-            "RMSE over the naive baseline's",
+            f"{title} over the naive baseline's",
             [charts.Line("ratio", x, [entry.ratio_to_naive_baseline for entry in history])],
             ratio,
             False,
@@ -349,12 +387,17 @@ def _trend(history: Sequence[Entry], share: float | None, ratio: float | None) -
         ("Predictions with a label", [charts.Line("share", x, [entry.coverage for entry in history])], None, True),
     ]
     shown = []
-    for title, lines, limit, percent in wanted:
+    for name, lines, limit, percent in wanted:
         known = [line for line in lines if sum(value is not None for value in line.y) > 1]
         if known:
             figure = charts.series(known, limit=limit, percent=percent)
-            shown.append({"title": title, "figure": figure})
+            shown.append({"title": _sentence(name), "figure": figure})
     return shown
+
+
+def _of_entries(history: Sequence[Entry]) -> str:
+    """What the metric of the last window that names one is called."""
+    return metric_title(next((entry.metric for entry in reversed(history) if entry.metric), "error"))
 
 
 def _scores(history: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -284,11 +284,11 @@ def _error_findings(
 
 
 def decimals(value: float | None, *, sign: bool = False) -> str:
-    """A metric in two decimals, or in two digits where it is small."""
+    """A metric in two decimals, or in three digits where it is small."""
     if value is None:
         return "unknown"
-    small = 0 < abs(value) < 0.1
-    return format(value, ("+" if sign else "") + (".2g" if small else ".2f"))
+    small = 0 < abs(value) < 1
+    return format(value, ("+" if sign else "") + (".3g" if small else ".2f"))
 
 
 def band(labels: Labels, reference: Reference, days: float) -> Interval | None:

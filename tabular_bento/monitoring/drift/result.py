@@ -125,6 +125,10 @@ class _Measured(_Part):
         return found
 
 
+METRICS = ("rmse", "mae", "log_loss", "brier")
+"""The metrics that errors may have."""
+
+
 class Errors(_Measured):
     """Errors of n predictions. Intervals are null for too few blocks of time."""
 
@@ -139,6 +143,11 @@ class Errors(_Measured):
     brier_interval: Interval | None = None
     bias: float
     bias_interval: Interval | None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that the task has."""
+        return tuple(name for name in METRICS if self.metric(name) is not None)
 
 
 class Maturity(_Part):
