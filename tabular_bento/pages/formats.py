@@ -6,12 +6,20 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from tabular_bento.evaluation.evaluators import metric_title
+
 NOTHING = "-"
 
 
 def number(value: float | None, digits: int = 2) -> str:
     """A number with so many digits after the point, thousands apart."""
     return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def title(metric: str) -> str:
+    """A metric's name where a heading begins with it."""
+    found = metric_title(metric)
+    return found[:1].upper() + found[1:]
 
 
 def share(value: float | None, digits: int = 0) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tabular_bento.data import Dataset
 from tabular_bento.evaluation.evaluators import NAIVE, Evaluator, evaluator_of, higher_is_better, metric_title
 from tabular_bento.evaluation.metrics import block_bootstrap, blocks_of
-from tabular_bento.pages import charts
+from tabular_bento.pages import charts, formats
 from tabular_bento.pages.missing import undeclared
 from tabular_bento.pages.training import Chart, Table, Tone, TrainingPage
 from tabular_bento.scoring.package import PROFILE_FILE
@@ -73,7 +73,7 @@ def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingP
     """
     problem, evaluator = model.problem, evaluator_of(model.problem.task)
     document = model.document()
-    measured, title = document["metrics"][TEST], _title(evaluator.primary)
+    measured, title = document["metrics"][TEST], formats.title(evaluator.primary)
     value, ratio = measured[evaluator.primary], document[RATIO + NAIVE]
     unit = f" {problem.task.target.unit}" if evaluator.in_target_unit and problem.task.target.unit else ""
     interval = measured.get(f"{evaluator.primary}_interval")
@@ -110,12 +110,6 @@ def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingP
     )
 
 
-def _title(metric: str) -> str:
-    """A metric's name where a heading begins with it."""
-    title = metric_title(metric)
-    return title[:1].upper() + title[1:]
-
-
 def _about(model: TrainedModel) -> str:
     features = len(model.problem.feature_names) - len(model.config.withheld)
     train, test = model.parts["train"], model.parts[TEST]
@@ -142,7 +136,7 @@ def _baselines(evaluator: Evaluator, document: Mapping[str, Any], unit: str) -> 
         low, high = values.get(f"{metric}_interval") or (None, None)
         if values[metric] is not None:
             rows.append(charts.Interval(name, values[metric], low, high, hollow=name != "model"))
-    title = _title(metric)
+    title = formats.title(metric)
     shown = ", ".join(f"{row.name} {row.value:.4g}" for row in rows)
     order = "more" if higher_is_better(metric) else "less"
     return Chart(
