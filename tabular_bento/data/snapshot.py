@@ -121,7 +121,7 @@ class Snapshot:
             if new != old
         ]
         found += _names("columns", _columns(self), _columns(now)) + _names("tables", self.tables, now.tables)
-        for name in dict.fromkeys([*self.parts, *now.parts]):
+        for name in dict.fromkeys([*now.parts, *self.parts]):
             found += _of_part(name.replace("_", " "), self.parts.get(name), now.parts.get(name))
         found += [
             f"table {name}: the values differ" for name, old in self.tables.items() if now.tables.get(name, old) != old
