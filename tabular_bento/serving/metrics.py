@@ -87,7 +87,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("log_last_write_timestamp_seconds", "gauge", "When the last line was written", ("stream",), "max"),
     Metric("log_disk_free_bytes", "gauge", "Free space where the traffic log is", workers="livemax"),
     Metric("log_disk_size_bytes", "gauge", "Size of the file system that the traffic log is on", workers="livemax"),
-    Metric("prediction", "histogram", "Predictions, in the target's unit; bins of the model's reference"),
+    Metric(
+        "prediction",
+        "histogram",
+        "Predictions, in the target's unit, in bins of the model's reference; of classes the probability of the "
+        "positive or, of more than two, of the predicted one",
+    ),
     Metric("predicted_class_rows", "counter", "Rows by the class that was predicted", ("class",)),
     Metric("feature_rows", "counter", "Rows whose features were checked for missing values"),
     Metric("feature_missing_rows", "counter", "Rows in which the feature was missing", ("feature",)),

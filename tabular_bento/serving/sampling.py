@@ -27,7 +27,6 @@ from tabular_bento.serving.batching import AdaptiveBatcher
 from tabular_bento.serving.metrics import ENDPOINTS, Metrics
 from tabular_bento.serving.service import PredictionService
 from tabular_bento.serving.settings import ServingSettings
-from tabular_bento.tasks import Output
 from tabular_bento.traffic.log import Outputs
 from tabular_bento.traffic.schema import feature_column, output_column
 
@@ -36,6 +35,9 @@ logger = logging.getLogger("bentoml.endpoints")
 EVERY_SECONDS = 1.0
 PENDING_ROWS = 20_000
 """Predictions of this many rows are counted without waiting for the second to end, which bounds the memory."""
+
+PROBABILITIES = tuple(step / 20 for step in range(1, 21))
+"""Upper bounds for the histogram of probabilities."""
 
 _LOG_COUNTS = {
     "log_lines": "lines",
@@ -89,9 +91,8 @@ class Sampler:
         self._ready = ready
         self._features = declaration.feature_names
         self._task = declaration.task
-        self._output = declaration.outputs[0]
         self._package: ModelPackage | None = None
-        self._pending: list[tuple[NDArray[np.float32], NDArray[Any] | None]] = []
+        self._pending: list[tuple[NDArray[np.float32], Outputs]] = []
         self._pending_rows = 0
         self._lock = threading.Lock()
         self._process = psutil.Process()
@@ -102,9 +103,8 @@ class Sampler:
             self._metrics["predicted_class_rows"] = metrics.make("predicted_class_rows")
             for name in self._task.class_names:
                 self._metrics["predicted_class_rows"].labels(name)
-        else:
-            bins = prediction_bins(service.model.current.profile, self._output)
-            self._metrics["prediction"] = metrics.make("prediction", bins)
+        bins = PROBABILITIES if self._task.classes else prediction_bins(service.model.current.profile, declaration)
+        self._metrics["prediction"] = metrics.make("prediction", bins)
         self._metrics["workers"].set(1)
         self._metrics["queue_rows_limit"].set(settings.max_queue_rows)
         self._metrics["grpc_calls_limit"].set(settings.grpc_max_concurrent if settings.grpc_port else 0)
@@ -125,9 +125,8 @@ class Sampler:
 
     def add(self, features: NDArray[np.float32], outputs: Outputs) -> None:
         """Keep predictions until they are counted. Thread-safe."""
-        values = None if self._output.parts else outputs[self._output.name]
         with self._lock:
-            self._pending.append((features, values))
+            self._pending.append((features, outputs))
             self._pending_rows += len(features)
         if self._pending_rows > PENDING_ROWS:
             self._count_predictions()
@@ -162,15 +161,11 @@ class Sampler:
         for index in np.flatnonzero(missing).tolist():
             self._metrics["feature_missing_rows"].labels(self._features[index]).inc(int(missing[index]))
         self._metrics["feature_rows"].inc(len(features))
-        predicted = [values for _, values in pending if values is not None]
+        observe_all(self._metrics["prediction"], np.concatenate([self._task.summary(given) for _, given in pending]))
         if self._task.classes:
-            codes = self._task.encode(np.concatenate(predicted)).astype(np.int64)
-            for code, count in enumerate(np.bincount(codes).tolist()):
+            labels = np.concatenate([given[self._task.target.name] for _, given in pending])
+            for code, count in enumerate(np.bincount(self._task.encode(labels).astype(np.int64)).tolist()):
                 self._metrics["predicted_class_rows"].labels(self._task.class_names[code]).inc(count)
-            return
-        numbers = [values for values in predicted if values.dtype.kind in "fiub"]
-        if numbers:
-            observe_all(self._metrics["prediction"], np.concatenate(numbers).astype(np.float64, copy=False))
 
     def _look_at_log(self) -> None:
         for stream, writer in self._service.log.streams.items():
@@ -223,9 +218,9 @@ _SAMPLED = (
 )
 
 
-def prediction_bins(profile: Mapping[str, Any], output: Output) -> list[float]:
+def prediction_bins(profile: Mapping[str, Any], declaration: Declaration) -> list[float]:
     """Upper bounds for the predictions' histogram: the reference's bins, to two digits, which retraining keeps."""
-    column = profile.get("columns", {}).get(output_column(output.name), {})
+    column = profile.get("columns", {}).get(output_column(declaration.outputs[0].name), {})
     edges = column.get("edges") or column.get("values") or [0.0]
     return sorted({float(f"{edge:.2g}") for edge in edges})
 

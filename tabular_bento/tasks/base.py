@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -145,6 +146,19 @@ class Task(ABC):
         dict
             An array for each of `outputs`, of shape [n], or [n, parts].
         """
+
+    def summary(self, outputs: Mapping[str, NDArray[Any]]) -> Array:
+        """One number for each of n predictions, whose distribution is worth a look, shape [n].
+
+        A regression has the prediction itself, a binary task the probability of the positive class, and a multiclass
+        one that of the predicted class.
+
+        Parameters
+        ----------
+        outputs : mapping
+            What `decode` gives.
+        """
+        return np.asarray(outputs[self.target.name], dtype=np.float64)
 
     def check_calibration(self, calibration: Calibration) -> None:
         """Make sure that a calibration is one of this task.

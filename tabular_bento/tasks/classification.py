@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -271,6 +271,9 @@ class Binary(Classification):
     def probabilities(self, raw: Array) -> Array:
         return sigmoid(raw[:, 0])
 
+    def summary(self, outputs: Mapping[str, NDArray[Any]]) -> Array:
+        return np.asarray(outputs[PROBABILITY][:, 1])
+
     def decide(self, probability: Array, threshold: float = 0.5) -> NDArray[np.int64]:
         return (probability[:, 1] >= threshold).astype(np.int64)
 
@@ -313,6 +316,9 @@ class Multiclass(Classification):
 
     def probabilities(self, raw: Array) -> Array:
         return softmax(raw)
+
+    def summary(self, outputs: Mapping[str, NDArray[Any]]) -> Array:
+        return np.asarray(outputs[PROBABILITY].max(axis=1, initial=0))
 
     def decide(self, probability: Array, threshold: float = 0.5) -> NDArray[np.int64]:  # noqa: ARG002
         codes: NDArray[np.int64] = probability.argmax(axis=1)

@@ -217,4 +217,6 @@ def test_predicted_classes_are_counted(served: Served) -> None:
         } == added
 
     eventually(risen, lambda: (added, served.metric("predicted_class_rows_total")), 30)
-    assert not served.metric("prediction_bucket")
+    buckets = served.metric("prediction_bucket")
+    assert {"0.05", "1.0"} <= set(buckets)
+    assert buckets["+Inf"] == buckets["1.0"] == sum(served.metric("predicted_class_rows_total").values())

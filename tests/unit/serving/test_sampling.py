@@ -30,12 +30,11 @@ def test_values_observed_at_once_are_counted_as_the_client_counts_them_one_by_on
 
 
 def test_predictions_fall_into_the_bins_of_the_reference(package: ModelPackage) -> None:
-    output = PROBLEM.declaration.outputs[0]
-    bins = prediction_bins(package.profile, output)
+    bins = prediction_bins(package.profile, PROBLEM.declaration)
     assert bins == sorted(set(bins))
     assert 10 < len(bins) < 40
     assert min(bins) < 0 < max(bins)
-    assert prediction_bins({}, output) == [0.0]
+    assert prediction_bins({}, PROBLEM.declaration) == [0.0]
 
 
 def test_the_reference_says_how_often_each_feature_is_missing(package: ModelPackage) -> None:

@@ -146,3 +146,10 @@ def test_faults_of_a_declaration_are_named(task: Task, fault: str) -> None:
 
 def test_sound_declarations_have_no_faults() -> None:
     assert [task.faults({}) for task in (CHURN, LATE, GRADE)] == [[], [], []]
+
+
+def test_the_summary_of_a_prediction_is_a_probability() -> None:
+    assert CHURN.summary(CHURN.decode(np.array([[np.log(3)]]))) == pytest.approx([0.75])
+    outputs = GRADE.decode(np.array([[0.0, np.log(2), 0.0]]))
+    assert GRADE.summary(outputs) == pytest.approx([0.5])
+    assert GRADE.summary(GRADE.decode(np.empty((0, 3)))).shape == (0,)

@@ -34,3 +34,8 @@ def test_an_unknown_task_is_named() -> None:
 def test_its_one_output_is_the_target() -> None:
     (output,) = Regression(PRICE).outputs
     assert (output.name, output.columns, output.tensor_name, output.unit) == ("price", ("price",), "price", "EUR")
+
+
+def test_the_summary_of_a_prediction_is_the_prediction() -> None:
+    task = Regression(PRICE)
+    assert task.summary(task.decode(np.array([[2.5]]))).tolist() == [2.5]
