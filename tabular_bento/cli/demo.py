@@ -164,6 +164,8 @@ def _window(declaration: Declaration, replayed: Sequence[Mapping[str, Any]]) -> 
 
 
 def _table(declaration: Declaration, found: Mapping[str, Any]) -> str:
+    from tabular_bento.evaluation.evaluators import evaluator_of, metric_title
+
     replayed, drift, comparison, skew = found["replay"], found["drift"], found["compare"], found["skew"]
 
     def mean(metric: str, power: int = 1) -> float | None:
@@ -172,17 +174,21 @@ def _table(declaration: Declaration, found: Mapping[str, Any]) -> str:
         count = sum(labels for labels, _ in parts)
         return (sum(labels * value**power for labels, value in parts) / count) ** (1 / power) if count else None
 
-    target = declaration.target
-    unit = f" {target.unit}" if target.unit else ""
-    rmse, mae, naive = mean("rmse", 2), mean("mae"), mean("naive_rmse", 2)
+    evaluator = evaluator_of(declaration.task)
+    unit = f" {declaration.target.unit}" if declaration.target.unit and evaluator.in_target_unit else ""
+    first, second = evaluator.losses
+    power = 2 if evaluator.in_target_unit else 1  # squared errors have a mean, their root has not
+    model, other, naive = mean(first, power), mean(second), mean(f"naive_{first}", power)
     rows = [
         ("rows served", f"{sum(part['rows_served'] for part in replayed):,}, over {len(replayed)} protocols"),
         ("errors", f"{sum(part['errors'] for part in replayed):,}"),
     ]
-    if rmse is not None and mae is not None:
-        rows += [("RMSE, model", f"{rmse:.4g}{unit}"), ("MAE, model", f"{mae:.4g}{unit}")]
-    if rmse is not None and naive:
-        rows += [("RMSE, offset alone", f"{naive:.4g}{unit}"), ("RMSE, ratio", f"{rmse / naive:.3f}")]
+    title = metric_title(first)
+    if model is not None and other is not None:
+        rows += [(f"{title}, model", f"{model:.4g}{unit}"), (f"{metric_title(second)}, model", f"{other:.4g}{unit}")]
+    if model is not None and naive:
+        baseline = "offset alone" if declaration.offset else "class shares"
+        rows += [(f"{title}, {baseline}", f"{naive:.4g}{unit}"), (f"{title}, ratio", f"{model / naive:.3f}")]
     rows += [
         ("drift", drift["verdict"].replace("_", " ")),
         ("report", drift["report"]),

@@ -25,13 +25,14 @@ from tabular_bento.client.encoding import with_identifiers
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.data.splits import month_range
 from tabular_bento.errors import ClientError, RefusedError, ReplayError, ResponseError
+from tabular_bento.evaluation.evaluators import evaluator_of, metric_title
+from tabular_bento.monitoring.outputs import held_output
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.protocol.values import json_values
-from tabular_bento.schema import Kind
 
 LABELS_PER_REQUEST = 1_000
 
-Array = NDArray[np.float64]
+_METRICS = ("rmse", "mae", "log_loss", "brier")
 
 
 class ReplayConfig(BaseModel):
@@ -107,7 +108,7 @@ def _days(months: str) -> tuple[date, date]:
 
 
 class ReplayResult(BaseModel):
-    """What happened. Errors are of rows that have a label, in the target's unit; None where there are none."""
+    """What happened. Metrics are of rows that have a label; None where there are none, or the task has others."""
 
     protocol: Protocol
     rows: int = Field(description="Rows to be sent.")
@@ -121,11 +122,16 @@ class ReplayResult(BaseModel):
     labels_failed: int
     seconds: float = Field(description="Of the predictions, without the labels.")
     rows_per_second: float
-    rmse: float | None
-    mae: float | None
-    naive_rmse: float | None = Field(description="Of the offset by itself; null for a problem without offset.")
-    naive_mae: float | None
-    ratio_to_naive_baseline: float | None = Field(description="RMSE over that of the offset by itself.")
+    metric: str = Field(description="The first metric of the task: `rmse`, or of classes `log_loss`.")
+    rmse: float | None = None
+    mae: float | None = None
+    log_loss: float | None = None
+    brier: float | None = None
+    naive_rmse: float | None = Field(None, description="Of the offset by itself; null for a problem without offset.")
+    naive_mae: float | None = None
+    naive_log_loss: float | None = Field(None, description="Of the classes' shares in the training part.")
+    naive_brier: float | None = None
+    ratio_to_naive_baseline: float | None = Field(None, description="`metric` over that of the naive baseline.")
     first_event: str | None = Field(description="Event time of the first row served.")
     last_event: str | None
 
@@ -142,9 +148,10 @@ class ReplayResult(BaseModel):
             ("errors", f"{self.errors:,}"),
             ("labels sent", f"{self.labels_sent:,}"),
             ("seconds", f"{self.seconds:.1f} ({self.rows_per_second:,.0f} rows/s)"),
-            ("RMSE", _against(self.rmse, self.naive_rmse)),
-            ("MAE", _against(self.mae, self.naive_mae)),
+            *((metric_title(name), self._against(name)) for name in _METRICS if getattr(self, name) is not None),
         ]
+        if getattr(self, self.metric) is None:
+            lines.append((metric_title(self.metric), "no labels"))
         if self.first_event:
             lines.append(("events", f"{self.first_event} to {self.last_event}"))
         if self.first_error:
@@ -152,13 +159,17 @@ class ReplayResult(BaseModel):
             lines += [("not served", by_status), ("first error", self.first_error)]
         return "\n".join(f"{name:<16} {value}" for name, value in lines)
 
+    def _against(self, name: str) -> str:
+        ours, naive = getattr(self, name), getattr(self, f"naive_{name}")
+        return f"{ours:.4g}" if naive is None else f"{ours:.4g} against {naive:.4g} of the naive baseline"
+
 
 @dataclass
 class _Progress:
-    """Prediction ids and predictions by row, None where it was not served; and what failed, by status."""
+    """Prediction ids and outputs by row, None where it was not served; and what failed, by status."""
 
     ids: list[str | None]
-    predicted: list[Any]
+    outputs: dict[str, list[Any]]
     seconds: float = 0.0
     sent: int = 0
     errors: int = 0
@@ -198,7 +209,7 @@ def replay(problem: Problem | Declaration, dataset: Dataset, config: ReplayConfi
     declaration = problem.declaration if isinstance(problem, Problem) else problem
     rows = _chosen(declaration, dataset, config)
     progress = asyncio.run(_send(declaration, rows, config))
-    return _result(declaration, rows, progress, config.protocol)
+    return _result(declaration, rows, progress, config.protocol, _shares(declaration, dataset))
 
 
 def _chosen(declaration: Declaration, dataset: Dataset, config: ReplayConfig) -> Dataset:
@@ -245,8 +256,8 @@ def _named(declaration: Declaration, rows: Dataset) -> Dataset:
 
 
 async def _send(declaration: Declaration, rows: Dataset, config: ReplayConfig) -> _Progress:
-    progress = _Progress([None] * len(rows), [None] * len(rows))
-    output = declaration.outputs[0].name
+    names = [output.name for output in declaration.outputs]
+    progress = _Progress([None] * len(rows), {name: [None] * len(rows) for name in names})
     client = AsyncClient(
         config.url, config.grpc_address, timeout=config.timeout, resend=True, connections=config.concurrency
     )
@@ -263,7 +274,8 @@ async def _send(declaration: Declaration, rows: Dataset, config: ReplayConfig) -
                 try:
                     predictions = await client.predict(sent, config.protocol)
                     progress.ids[part] = predictions.column("prediction_id")
-                    progress.predicted[part] = predictions.column(output)
+                    for name in names:
+                        progress.outputs[name][part] = predictions.column(name)
                 except ClientError as error:
                     progress.fail(error, size)
                     progress.errors += size
@@ -309,16 +321,10 @@ def _bar(what: str, total: int) -> tqdm[Any]:
     return tqdm(total=total, desc=what, unit="row", disable=not sys.stderr.isatty())
 
 
-def _result(declaration: Declaration, rows: Dataset, progress: _Progress, protocol: Protocol) -> ReplayResult:
+def _result(
+    declaration: Declaration, rows: Dataset, progress: _Progress, protocol: Protocol, shares: Any
+) -> ReplayResult:
     served = [place for place, prediction_id in enumerate(progress.ids) if prediction_id is not None]
-    rmse = mae = naive_rmse = naive_mae = None
-    if declaration.outputs[0].kind is Kind.NUMBER:
-        predicted = np.array([np.nan if value is None else value for value in progress.predicted], dtype=np.float64)
-        labels = np.asarray(rows.target, dtype=np.float64)
-        judged = ~np.isnan(predicted) & ~np.isnan(labels)
-        rmse, mae = _errors(predicted[judged] - labels[judged])
-        if rows.offset is not None:
-            naive_rmse, naive_mae = _errors(rows.offset[judged] - labels[judged])
     first, last = _events(declaration, rows.columns, served)
     return ReplayResult(
         protocol=protocol,
@@ -331,14 +337,45 @@ def _result(declaration: Declaration, rows: Dataset, progress: _Progress, protoc
         labels_failed=progress.labels_failed,
         seconds=round(progress.seconds, 3),
         rows_per_second=round(len(served) / max(progress.seconds, 1e-9), 1),
-        rmse=rmse,
-        mae=mae,
-        naive_rmse=naive_rmse,
-        naive_mae=naive_mae,
-        ratio_to_naive_baseline=rmse / naive_rmse if rmse is not None and naive_rmse else None,
+        **_measured(declaration, rows.where(np.array(served, dtype=np.int64)), progress, served, shares),
         first_event=first,
         last_event=last,
     )
+
+
+def _measured(
+    declaration: Declaration, rows: Dataset, progress: _Progress, served: list[int], shares: Any
+) -> dict[str, Any]:
+    """The metrics of the rows that were served, and those of the naive baseline where it is known."""
+    evaluator = evaluator_of(declaration.task)
+    found: dict[str, Any] = {"metric": evaluator.losses[0]}
+    codes = evaluator.codes(rows.target)
+    known = ~np.isnan(codes)
+    if not known.any():
+        return found
+    outputs = {
+        output.name: held_output(output, [progress.outputs[output.name][place] for place in served])
+        for output in declaration.outputs
+    }
+    naive: Any = None
+    if rows.offset is not None:
+        naive = {declaration.outputs[0].name: rows.offset}
+    elif shares is not None:
+        naive = evaluator.naive_outputs(shares, len(rows))
+    of = {"": outputs} | ({} if naive is None else {"naive_": naive})
+    for whose, predicted in of.items():
+        levels = evaluator.level(evaluator.row_losses(predicted, codes)[known].mean(axis=0))
+        found |= {f"{whose}{name}": float(level) for name, level in zip(evaluator.losses, levels, strict=True)}
+    ours, theirs = found[found["metric"]], found.get(f"naive_{found['metric']}")
+    return found | {"ratio_to_naive_baseline": ours / theirs if theirs else None}
+
+
+def _shares(declaration: Declaration, dataset: Dataset) -> Any:
+    """The classes' shares in the training part; None of a regression, or of rows that were not split."""
+    if not declaration.task.class_names or "train" not in dataset.parts:
+        return None
+    evaluator = evaluator_of(declaration.task)
+    return evaluator.naive(evaluator.codes(dataset.part("train").target))
 
 
 def _events(
@@ -350,18 +387,6 @@ def _events(
     values = columns[declaration.event_time][[served[0], served[-1]]]
     first, last = json_values(declaration.field(declaration.event_time).kind, values)
     return first, last
-
-
-def _errors(error: Array) -> tuple[float | None, float | None]:
-    if not len(error):
-        return None, None
-    return float(np.sqrt((error**2).mean())), float(np.abs(error).mean())
-
-
-def _against(ours: float | None, naive: float | None) -> str:
-    if ours is None:
-        return "no labels"
-    return f"{ours:.2f}" if naive is None else f"{ours:.2f} against {naive:.2f} of the naive baseline"
 
 
 def _status(error: ClientError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,12 @@ from tabular_bento.errors import ClientError, CompareError, PackageError, Unreac
 from tabular_bento.features.columns import Columns
 from tabular_bento.monitoring.comparison.result import ComparedModel, Cost
 from tabular_bento.monitoring.comparison.settings import CompareSettings
+from tabular_bento.monitoring.outputs import held_output
 from tabular_bento.problem import Declaration, Problem
-from tabular_bento.protocol.values import held
-from tabular_bento.schema import Field
 from tabular_bento.scoring.manifest import FILE as MANIFEST
 from tabular_bento.scoring.package import ModelPackage, read_declaration
 from tabular_bento.scoring.releases import ALIAS, Releases
 from tabular_bento.scoring.store import LocatedModel, find_model, store_home
-from tabular_bento.tasks import Output
 
 Role = Literal["baseline", "candidate"]
 Outputs = Mapping[str, NDArray[Any]]
@@ -192,7 +190,7 @@ class ServerModel:
                 f"{first}): a comparison needs every row; mend that, or leave those rows out."
             ) from first
         return {
-            output.name: _held(
+            output.name: held_output(
                 output, [value for number in sorted(parts) for value in parts[number].column(output.name)]
             )
             for output in self.declaration.outputs
@@ -204,14 +202,6 @@ class ServerModel:
     def close(self) -> None:
         self._loop.run(self._client.close())
         self._loop.close()
-
-
-def _held(output: Output, values: Sequence[Any]) -> NDArray[Any]:
-    """An output's JSON values as a package gives them, shape [n] or [n, parts]."""
-    if output.parts:
-        return np.array(values, dtype=np.float64).reshape(len(values), len(output.parts))
-    held_values = [held(output.kind, value) for value in values]
-    return np.array(held_values, dtype=Field(output.name, output.kind).dtype)
 
 
 def describe(url: str) -> dict[str, Any]:

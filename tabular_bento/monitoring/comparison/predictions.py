@@ -27,6 +27,9 @@ from tabular_bento.schema import Field, Kind
 
 Array = NDArray[np.float64]
 
+_EQUAL = 1e-9
+"""Differences that are apart by less than this share of themselves are equal, as those of two probabilities are."""
+
 _KEPT = 1_000
 """Rows kept whole, to measure the time of a prediction with."""
 
@@ -104,7 +107,9 @@ class Distance:
             for outputs in (baseline, candidate)
         )
         columns = tuple(name for output in numbers for name in output.columns)
-        most = len(columns) - 1 - np.abs(theirs - ours)[:, ::-1].argmax(axis=1)
+        distance = np.abs(theirs - ours)
+        largest = distance >= distance.max(axis=1, initial=0.0, keepdims=True) * (1 - _EQUAL)
+        most = len(columns) - 1 - largest[:, ::-1].argmax(axis=1)
         first = declaration.outputs[0]
         classes = None if first in numbers else np.asarray(baseline[first.name] != candidate[first.name])
         return cls(ours, theirs, columns, most, classes)
