@@ -6,8 +6,10 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -220,3 +222,46 @@ def test_predicted_classes_are_counted(served: Served) -> None:
     buckets = served.metric("prediction_bucket")
     assert {"0.05", "1.0"} <= set(buckets)
     assert buckets["+Inf"] == buckets["1.0"] == sum(served.metric("predicted_class_rows_total").values())
+
+
+TRITON = """
+import json, sys
+import numpy as np
+from tritonclient import grpc, http
+
+asked = json.load(sys.stdin)
+found = {}
+for name, library in (("grpc", grpc), ("http", http)):
+    client, inputs = library.InferenceServerClient(asked[name]), []
+    for field, datatype, values in asked["inputs"]:
+        inputs.append(library.InferInput(field, [len(values)], datatype))
+        kind = {"BYTES": object, "FP64": np.float64, "INT64": np.int64}[datatype]
+        inputs[-1].set_data_from_numpy(np.array(values, dtype=kind))
+    client.get_model_metadata(asked["model"])
+    result = client.infer(asked["model"], inputs)
+    labels, shares = (result.as_numpy(output) for output in (asked["target"], asked["target"] + "_probability"))
+    labels = [label.decode() if isinstance(label, bytes) else label for label in labels.tolist()]
+    found[name] = {"labels": labels, "shares": shares.tolist()}
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_tritons_client_gets_labels_in_their_type(served: Served, triton: Path) -> None:
+    target, rows = served.problem.target.name, [row for row in classes.requests(served.name) if "kind" in row]
+    datatypes = {"weight": "FP64", "pieces": "INT64", "kind": "BYTES"}
+    asked = {
+        "grpc": served.grpc,
+        "http": served.url.removeprefix("http://"),
+        "model": served.name,
+        "target": target,
+        "inputs": [[name, datatype, [row[name] for row in rows]] for name, datatype in datatypes.items()],
+    }
+    command = [str(triton), "-c", TRITON]
+    result = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    with Client(served.url) as client:
+        batch = client.predict(rows)
+    for found in json.loads(result.stdout).values():
+        assert found["labels"] == batch.column(target)
+        assert found["shares"] == [list(one["probability"].values()) for one in batch]
