@@ -1,4 +1,4 @@
-"""The page for people, and the site of the runs: what the templates `drift.html` and `runs.html` show.
+"""The page for people: what the template `drift.html` shows.
 
 The first screen has the verdict, the columns that drifted most, the error over time and what to look at first; all
 that they rest on follows, and Evidently's own report is folded up at the end.
@@ -6,28 +6,18 @@ that they rest on follows, and Evidently's own report is folded up at the end.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Any
 
 from tabular_bento.evaluation.evaluators import metric_title
 from tabular_bento.monitoring.drift.checks import LONGEST
 from tabular_bento.monitoring.drift.history import Entry
 from tabular_bento.monitoring.drift.performance import decimals, duration
-from tabular_bento.monitoring.drift.result import METRICS, Column, DriftResult, Errors, Labels, Verdict
+from tabular_bento.monitoring.drift.result import METRICS, Column, DriftResult, Errors, Labels
+from tabular_bento.monitoring.drift.runs import TONES, digits, sentence, trend, window
 from tabular_bento.monitoring.drift.verdict import SMALL_KINDS
 from tabular_bento.pages import charts, compressed, render
 from tabular_bento.pages.histograms import histograms
-
-TONES: dict[Verdict, str] = {
-    "no_drift": "good",
-    "warning": "warning",
-    "drift": "alarm",
-    "not_enough_data": "neutral",
-    "invalid_data": "alarm",
-}
-"""The class of the page's style that a verdict has."""
 
 SHOWN = 3
 """Columns of the first screen."""
@@ -73,7 +63,7 @@ def page(result: DriftResult, plots: str | None, history: Sequence[Entry], missi
         columns=[_row(column) for column in result.columns],
         limits=_limits(result),
         title=_title(result),
-        digits=_digits(_value(result)),
+        digits=digits(_value(result)),
         heads=[head for name in (*_metrics(result), "bias") for head in (metric_title(name), "95 %")],
         errors=_errors(result),
         labels=_labels(result.labels),
@@ -81,57 +71,10 @@ def page(result: DriftResult, plots: str | None, history: Sequence[Entry], missi
         calibration=_calibration(result, history),
         segments=[segment.model_copy(update={"value": segment.value[:LONGEST]}) for segment in result.segments],
         segment_errors=_segment_errors(result),
-        trend=_trend(history, result.decision.max_drifted_share, result.settings.get("max_error_ratio") or 1.0),
-        windows=[_window(entry) for entry in history],
+        trend=trend(history, result.decision.max_drifted_share, result.settings.get("max_error_ratio") or 1.0),
+        windows=[window(entry) for entry in history],
         plots=compressed(plots) if plots else None,
         missing=missing,
-    )
-
-
-def site(
-    history: Sequence[Entry],
-    reports: Mapping[tuple[str | None, ...], str],
-    latest: str | None,
-    missing: Sequence[str] = (),
-) -> str:
-    """The page that lists past runs.
-
-    Parameters
-    ----------
-    history : sequence of Entry
-        All windows, the last one last.
-    reports : mapping
-        Where the report of a window is kept, relative to the page, by the window's key.
-    latest : str, optional
-        Where the report of the last run is.
-    missing : sequence of str
-        As of `page`.
-    """
-    groups: dict[tuple[Any, ...], list[Entry]] = {}
-    for entry in history:
-        groups.setdefault((entry.model, entry.on, round(entry.length / timedelta(hours=1))), []).append(entry)
-    ordered = sorted(groups.values(), key=lambda group: max(entry.made_at for entry in group), reverse=True)
-    return render(
-        "runs.html",
-        latest=latest,
-        missing=missing,
-        count=len(history),
-        newest=max(history, key=lambda entry: entry.made_at, default=None),
-        tones=TONES,
-        groups=[
-            {
-                "model": group[0].model or "no model",
-                "length": duration(group[0].length / timedelta(hours=1)),
-                "on": group[0].on,
-                "windows": [_window(entry) for entry in group],
-                "title": _of_entries(group),
-                "digits": _digits(max((entry.value for entry in group if entry.value is not None), default=None)),
-                "trend": _trend(group, None, None),
-                "scores": _scores(group),
-                "runs": [(entry, reports.get(entry.key)) for entry in reversed(group)],
-            }
-            for group in ordered
-        ],
     )
 
 
@@ -158,7 +101,7 @@ def _lead(result: DriftResult) -> str:
     if result.labels.model and result.labels.ratio_to_naive_baseline is not None:
         ratio = result.labels.ratio_to_naive_baseline
         value = decimals(result.labels.model.metric(result.metric))
-        parts.append(f"{_sentence(_title(result))} {value}, {ratio:.3f} of the naive baseline's.")
+        parts.append(f"{sentence(_title(result))} {value}, {ratio:.3f} of the naive baseline's.")
     return " ".join(parts)
 
 
@@ -167,20 +110,10 @@ def _title(result: DriftResult) -> str:
     return metric_title(result.metric or "error")
 
 
-def _sentence(text: str) -> str:
-    """With a capital letter."""
-    return text[:1].upper() + text[1:]
-
-
 def _value(result: DriftResult) -> float | None:
     """The metric of the model, observed or estimated."""
     measured = result.labels.model or result.estimate
     return measured.metric(result.metric) if measured and result.metric else None
-
-
-def _digits(value: float | None) -> int:
-    """Decimals of errors about as large as the value: at least two, and three digits of a small one."""
-    return 2 if not value else max(2, 2 - math.floor(math.log10(value)))
 
 
 def _size(result: DriftResult) -> str:
@@ -332,7 +265,7 @@ def _ratios(result: DriftResult) -> str:
     judged = labels.maturity is None or labels.maturity.judged
     if not found:
         return ""
-    return f"{_sentence(_title(result))} is {' and '.join(found)}{'' if judged else ': too little to judge'}."
+    return f"{sentence(_title(result))} is {' and '.join(found)}{'' if judged else ': too little to judge'}."
 
 
 def _calibration(result: DriftResult, history: Sequence[Entry]) -> charts.Figure | None:
@@ -359,62 +292,3 @@ def _segment_errors(result: DriftResult) -> charts.Figure | None:
     if not known:
         return None
     return charts.bars([name for name, _ in known], [value for _, value in known], title=_title(result))
-
-
-def _trend(history: Sequence[Entry], share: float | None, ratio: float | None) -> list[dict[str, Any]]:
-    """The charts of windows in order of time: those that have two points or more."""
-    x = [entry.start.isoformat() for entry in history]
-    observed = charts.Line("of due labels", x, [entry.value for entry in history])
-    estimated = charts.Line(
-        "estimated without labels", x, [entry.estimated for entry in history], colour=charts.THIRD, dash="dash"
-    )
-    title = _of_entries(history)
-    wanted: list[tuple[str, list[charts.Line], float | None, bool]] = [
-        (title, [observed, estimated], None, False),
-        (
-            f"{title} over the naive baseline's",
-            [charts.Line("ratio", x, [entry.ratio_to_naive_baseline for entry in history])],
-            ratio,
-            False,
-        ),
-        (
-            "Features drifted, by importance",
-            [charts.Line("share", x, [entry.drifted_share for entry in history])],
-            share,
-            True,
-        ),
-        ("Prediction's score over its limit", [charts.Line("score", x, [e.prediction for e in history])], 1.0, False),
-        ("Predictions with a label", [charts.Line("share", x, [entry.coverage for entry in history])], None, True),
-    ]
-    shown = []
-    for name, lines, limit, percent in wanted:
-        known = [line for line in lines if sum(value is not None for value in line.y) > 1]
-        if known:
-            figure = charts.series(known, limit=limit, percent=percent)
-            shown.append({"title": _sentence(name), "figure": figure})
-    return shown
-
-
-def _of_entries(history: Sequence[Entry]) -> str:
-    """What the metric of the last window that names one is called."""
-    return metric_title(next((entry.metric for entry in reversed(history) if entry.metric), "error"))
-
-
-def _scores(history: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Each column's score over its limit, by window, the highest of the last window first."""
-    names = {name for entry in history for name in entry.scores}
-    rows = [{"name": name, "values": [entry.scores.get(name) for entry in history]} for name in sorted(names)]
-    return sorted(rows, key=lambda row: -(row["values"][-1] or 0.0))
-
-
-def _window(entry: Entry) -> dict[str, str]:
-    """A window's square in the strip of verdicts."""
-    marks: dict[Verdict, str] = {
-        "no_drift": "✓",
-        "warning": "W",
-        "drift": "D",
-        "not_enough_data": "?",
-        "invalid_data": "!",
-    }
-    words = f"{entry.start:%Y-%m-%d %H:%M}: {entry.verdict.replace('_', ' ')}{', alert' if entry.alert else ''}"
-    return {"mark": marks[entry.verdict], "tone": TONES[entry.verdict], "words": words, "alert": str(entry.alert)}

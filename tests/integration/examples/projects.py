@@ -15,6 +15,7 @@ from typing import Any
 from tabular_bento.client import Client
 from tabular_bento.serving.ports import free_port
 from tabular_bento.serving.process import ServerProcess
+from tests.browser import Browser, faults
 from tests.models import ROOT, run_command
 
 
@@ -53,6 +54,16 @@ class Project:
         (latest,) = (self.store / "bentos").glob("*/latest")  # what is printed has emoji in the place of some names
         return f"{latest.parent.name}:{latest.read_text().strip()}"
 
+    def pages(self, demo: dict[str, Any]) -> dict[str, Path]:
+        """Every page that the demo made, by kind."""
+        return {
+            "training": self.package(demo["model"]) / "training_report.html",
+            "drift": Path(demo["drift"]["report"]),
+            "runs": Path(demo["drift"]["report"]).with_name("index.html"),
+            "comparison": Path(demo["compare"]["report"]),
+            "skew": Path(demo["skew"]["report"]),
+        }
+
     def package(self, tag: str) -> Path:
         """The folder of a model."""
         return self.store / "models" / tag.replace(":", "/")
@@ -77,6 +88,13 @@ class Project:
             Client(server.url, grpc=f"127.0.0.1:{grpc_port}") as client,
         ):
             yield client
+
+
+def shown(opened: Browser, page: Path) -> str:
+    """The text of a page, in one line; fails where something is wrong with it in any size of window or scheme."""
+    assert faults(opened, page) == []
+    text: str = opened.open(page).value("document.body.innerText")
+    return " ".join(text.split())
 
 
 def run_tests(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -13,9 +13,10 @@ import pytest
 from deploy.container import Container
 from deploy.smoke import check_protocols
 from tabular_bento.client import PROTOCOLS
+from tests.browser import browser
 from tests.environments import environment
 from tests.integration.container.engine import stand_in
-from tests.integration.examples.projects import Project, run_tests
+from tests.integration.examples.projects import Project, run_tests, shown
 from tests.models import ROOT, run_command
 
 FOLDER = ROOT / "examples" / "diabetes"
@@ -68,6 +69,26 @@ def test_its_reports_say_what_so_few_rows_cannot_show(demo: dict[str, Any]) -> N
     assert "no event time" in comparison
     notes = json.loads(Path(demo["compare"]["result"]).read_text())["notes"]
     assert any("declares no segments" in note for note in notes)
+
+
+@pytest.mark.slow
+def test_every_page_opens_in_a_browser_and_says_what_is_missing(project: Project, demo: dict[str, Any]) -> None:
+    """In windows of a laptop and a phone, light and dark: nothing is fetched, no error occurs, all is drawn and read."""
+    pages = project.pages(demo)
+    with browser() as opened:
+        texts = {kind: shown(opened, page) for kind, page in pages.items()}
+    missing = {
+        "training": ("No event time: ", "No offset: ", "No historical baseline: ", "No segments: "),
+        "drift": ("No event time: ", "No offset: ", "No historical baseline: ", "No segments: ", "500 are needed"),
+        "runs": ("No event time: ",),
+        "comparison": ("no event time", "declares no segments"),
+        "skew": ("No event time: ",),
+    }
+    for kind, sentences in missing.items():
+        for sentence in sentences:
+            assert sentence in texts[kind], kind
+    result = project.run("report", "--dir", str(project.out), "--path")
+    assert Path(result.stdout.strip()) == pages["skew"].resolve()
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tabular_bento.client import PROTOCOLS
+from tests.browser import browser
 from tests.environments import environment
-from tests.integration.examples.projects import Project, run_tests
+from tests.integration.examples.projects import Project, run_tests, shown
 from tests.models import ROOT
 
 pytestmark = pytest.mark.slow
@@ -50,6 +51,15 @@ def test_its_reports_say_what_so_few_rows_cannot_show(demo: dict[str, Any]) -> N
     page = re.sub(r"<script.*?</script>", "", Path(demo["drift"]["report"]).read_text(), flags=re.DOTALL)
     assert "log loss" in page
     assert "RMSE" not in page
+
+
+def test_every_page_opens_in_a_browser(project: Project, demo: dict[str, Any]) -> None:
+    with browser() as opened:
+        texts = {kind: shown(opened, page) for kind, page in project.pages(demo).items()}
+    for chart in ("Calibration", "Confusion matrix", "ROC curve", "Precision and recall"):
+        assert chart in texts["training"]
+    for kind in ("training", "drift", "runs", "skew"):
+        assert "No event time: " in texts[kind], kind
 
 
 def test_its_bento_returns_a_species_and_a_probability_of_each_over_every_protocol(
