@@ -73,7 +73,7 @@ def test_its_reports_say_what_so_few_rows_cannot_show(demo: dict[str, Any]) -> N
 
 @pytest.mark.slow
 def test_every_page_opens_in_a_browser_and_says_what_is_missing(project: Project, demo: dict[str, Any]) -> None:
-    """In windows of a laptop and a phone, light and dark: nothing is fetched, no error occurs, all is drawn and read."""
+    """In windows of a laptop and a phone, light and dark, without a network."""
     pages = project.pages(demo)
     with browser() as opened:
         texts = {kind: shown(opened, page) for kind, page in pages.items()}
