@@ -19,9 +19,9 @@ VARIABLE = "TABULAR_BENTO_MEMORY_LIMIT"
 """The environment variable that sets the memory a training may take, such as `4 GB`."""
 
 _BASE = 300 << 20
-_ROW, _NUMBER, _TEXT, _FEATURE = 160, 32, 130, 28
-"""Bytes of a row, of each of its values and of each of its features at the peak of a training, measured from 100,000 to
-300,000 rows: tables of Arrow, arrays, parts, matrices and predictions together."""
+_ROW, _NUMBER, _TEXT, _FEATURE, _SCORE = 160, 32, 130, 28, 220
+"""Bytes of a row, its values, its features and its scores beyond the first at the peak of a training, measured from
+100,000 to 300,000 rows: tables of Arrow, arrays, parts, matrices and predictions together."""
 
 _UNITS = "BKMGT"
 """Each a thousand times the one before."""
@@ -56,6 +56,7 @@ def needed(problem: Problem, size: Size) -> int:
     columns = (*problem.fields, problem.target)
     texts = sum(field.kind is Kind.TEXT for field in columns)
     row = _ROW + _NUMBER * (len(columns) - texts) + _TEXT * texts + _FEATURE * len(problem.feature_names)
+    row += _SCORE * (problem.task.raw_columns - 1)
     return _BASE + size.rows * row + size.held
 
 

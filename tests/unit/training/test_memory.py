@@ -9,13 +9,15 @@ import pytest
 from tabular_bento.data.sizes import Size
 from tabular_bento.errors import ConfigError, MemoryLimitError
 from tabular_bento.training.memory import Memory, available, check_memory, needed
+from tests.unit.classes import LATE, ZONES
 from tests.unit.models import DATED, PARCELS
 
 
-def test_what_is_needed_grows_with_rows_fields_and_files() -> None:
+def test_what_is_needed_grows_with_rows_fields_classes_and_files() -> None:
     one, ten = needed(PARCELS, Size(1_000_000)), needed(PARCELS, Size(10_000_000))
     assert 5 * one < ten < 10 * one
     assert needed(DATED, Size(1_000_000)) > one
+    assert needed(ZONES, Size(1_000_000)) > needed(LATE, Size(1_000_000)) + 400 * 1_000_000
     assert needed(PARCELS, Size(1_000_000, held=10**9)) == one + 10**9
 
 
