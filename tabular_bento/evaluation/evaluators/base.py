@@ -86,6 +86,10 @@ class Evaluator(Protocol):
     def in_target_unit(self) -> bool:
         """Whether the metrics `losses` have the unit of the target."""
 
+    @property
+    def has_bounded_residuals(self) -> bool:
+        """Whether no residual is beyond 1, so that no few rows can move their mean far."""
+
     def row_losses(self, outputs: Outputs, codes: Array) -> Array:
         """What each of n predictions costs by each of `losses`, shape [n, 2]; NaN where there is no label."""
 

@@ -119,6 +119,7 @@ class ClassificationEvaluator:
     primary = "log_loss"
     losses = ("log_loss", "brier")
     in_target_unit = False
+    has_bounded_residuals = True
 
     def __init__(self, task: Classification) -> None:
         self._task = task

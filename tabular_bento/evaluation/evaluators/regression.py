@@ -90,6 +90,7 @@ class RegressionEvaluator:
     primary = "rmse"
     losses = ("rmse", "mae")
     in_target_unit = True
+    has_bounded_residuals = False
     metrics = ("n", "rmse", "mae", "r2", "bias", "within")
 
     def __init__(self, task: Task) -> None:

@@ -48,6 +48,9 @@ Array = NDArray[np.float64]
 MIN_BLOCKS = 5
 """The bootstrap draws days from this many on, and hours of a shorter window; rows where they have no event time."""
 
+RARER = 1e-5
+"""How often chance may make a bias of bounded residuals an alarm; of others, days of huge errors make chance larger."""
+
 BAND = 0.05
 """How often the metric of a window of unseen rows is outside of the band."""
 
@@ -312,8 +315,11 @@ def _bias_findings(
     known = reference.error_spread
     if known is None:
         return
-    scale = evaluator.bias_scale(known.bias, known.square)
-    limit = max(known.bias.limit(model.n, days, RARE), settings.bias_floor * scale)
+    floor = settings.bias_floor * evaluator.bias_scale(known.bias, known.square)
+    limit = max(known.bias.limit(model.n, days, RARE), floor)
+    strong = (1 + settings.strong_drift) * limit
+    if evaluator.has_bounded_residuals:
+        strong = min(strong, max(known.bias.limit(model.n, days, RARER), floor))
     off = model.bias - known.bias.mean
     if abs(off) > limit:
         what, true = _compared(evaluator)
@@ -322,7 +328,7 @@ def _bias_findings(
             f"{decimals(known.bias.mean, sign=True)} of rows that the model had not seen; windows of {days:.0f} days "
             f"differ by up to {decimals(limit)}"
         )
-        level: Severity = "alarm" if abs(off) > (1 + settings.strong_drift) * limit else "warning"
+        level: Severity = "alarm" if abs(off) > strong else "warning"
         yield Finding(severity=level, kind="bias", column=None, text=text)
 
 
