@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.result import Column, Finding
 from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.columns import label_columns, needed_columns
 from tabular_bento.monitoring.window.data import Query, RowCounts, WindowData
-from tabular_bento.monitoring.window.records import LABEL_COLUMNS, needed_columns
 from tabular_bento.traffic.schema import feature_column
 
 _ONE_DAY, _MOST = 1.5, 0.8
@@ -107,7 +107,8 @@ def size_finding(data: WindowData, reference: Reference, query: Query, settings:
 
 def broken_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
     """Columns without which no row is read, or no label."""
-    kinds = {column.name: column.kind for column in (*needed_columns(reference.declaration), *LABEL_COLUMNS)}
+    declaration = reference.declaration
+    kinds = {column.name: column.kind for column in (*needed_columns(declaration), *label_columns(declaration))}
     for name, why in data.broken.items():
         text = f"{name}: {UNREADABLE[why].format(kind=kinds[name])}; no row can be judged without it"
         yield Finding(severity="alarm", kind=UNREADABLE_KINDS[why], column=name, text=text)

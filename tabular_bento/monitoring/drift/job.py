@@ -23,11 +23,11 @@ from tabular_bento.monitoring.drift.scores import score, score_columns
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.monitoring.drift.verdict import UNDATED, decide
 from tabular_bento.monitoring.files import locked, write_whole
+from tabular_bento.monitoring.window.columns import event_column
+from tabular_bento.monitoring.window.counts import Tally
 from tabular_bento.monitoring.window.data import Query, WindowData
 from tabular_bento.monitoring.window.first_look import models_in
-from tabular_bento.monitoring.window.records import Measured
 from tabular_bento.monitoring.window.scan import ExecutionOptions, read_window
-from tabular_bento.monitoring.window.tally import Tally
 from tabular_bento.pages.missing import Report, undeclared
 
 RESULT_FILE = "result.json"
@@ -153,7 +153,7 @@ def judge(
     )
     estimate = None
     if reference.error_model and reference.declaration and data.sample.num_rows:
-        event = Measured.of(reference.declaration, None).event
+        event = event_column(reference.declaration)
         estimate = reference.error_model.estimate_sample(
             data.sample, event, data.days or UNDATED, settings.resamples, settings.seed
         )
