@@ -22,6 +22,7 @@ _FAULTY = re.compile(r": ([\w.]+) is (?:not of kind|-?NaN|-?Infinity)")
 """The column at fault, as `tabular_bento.traffic.lines` tells it."""
 
 ADVICE = {
+    "file_damaged": "the disk, or what copied the log, and whether other files of that day are whole",
     "bad_lines": "the lines named: which process wrote them, and what was deployed there since the last good window",
     "column_absent": "which server wrote the rows (their `model` and `declaration`), and what it was built from",
     "column_wrong_type": "the log's schemas/ folder: the newest one shows who changed the declaration",
@@ -103,6 +104,13 @@ def size_finding(data: WindowData, reference: Reference, query: Query, settings:
         )
         return Finding(severity="alarm", kind="few_hours", column=None, text=text)
     return None
+
+
+def damaged_findings(data: WindowData) -> Iterator[Finding]:
+    """Files of the log that cannot be read."""
+    for path, why in data.damaged.items():
+        text = f"{path} cannot be read: {why}; all else was read: restore this file from a copy of the log"
+        yield Finding(severity="alarm", kind="file_damaged", column=None, text=text)
 
 
 def broken_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:

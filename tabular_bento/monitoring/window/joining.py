@@ -184,8 +184,7 @@ def join_partitions(join: Join, partitions: range) -> JoinSums:
                 run.register("labels", labels)
                 _first_rows(run, rows, join, sums)
                 _last_labels(run, labels, sums)
-                joined = run.sql(JOINED).to_arrow_table()
-                _add_up(join, {name: joined[name].to_numpy() for name in joined.column_names}, sums)
+                _add_up(join, _joined(run), sums)
             total.add(sums)
     return total
 
@@ -257,6 +256,12 @@ def _last_labels(run: duckdb.DuckDBPyConnection, labels: pa.Table, sums: JoinSum
     run.execute(LATEST)
     sums.matched, sums.repeated, sums.contradictory = _numbers(run, KNOWN_SEVERAL)
     run.execute(ONCE.format("labels", columns="k0, k1, time, value, bin", several="latest"))
+
+
+def _joined(run: duckdb.DuckDBPyConnection) -> dict[str, NDArray[Any]]:
+    """The columns of the rows that are there once, each with its latest label."""
+    found = run.sql(JOINED).to_arrow_table()
+    return {name: found[name].to_numpy() for name in found.column_names}
 
 
 def _add_up(join: Join, rows: dict[str, NDArray[Any]], sums: JoinSums) -> None:

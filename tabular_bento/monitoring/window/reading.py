@@ -154,6 +154,7 @@ def read_rows(plan: Plan, projection: Projection, chunk: Chunk) -> RowsRead:
                 writer.add(columns)
                 sample.add(columns["k0"], batch)
     read.spilled = writer.names
+    pa.default_memory_pool().release_unused()
     return read
 
 

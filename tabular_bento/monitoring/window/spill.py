@@ -6,6 +6,7 @@ a partition maps just its rows into memory, and leaves there what no query asks 
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 import shutil
@@ -26,7 +27,7 @@ from tabular_bento.errors import SpillError
 KEYS = ("k0", "k1")
 """The two halves of a key; the first decides on the partition."""
 
-PARTITION_BYTES = 24 * 1024 * 1024
+PARTITION_BYTES = 16 * 1024 * 1024
 """Bytes of the log that make one partition, as long as they are not more than MOST_PARTITIONS."""
 
 MOST_PARTITIONS = 128
@@ -53,9 +54,11 @@ class Spill:
 
     def open(self, names: Iterable[str]) -> Files:
         """The files of these names."""
-        with self.reported():
-            opened = [pa.ipc.open_file(pa.memory_map(str(self.folder / name))) for name in names]
-        return Files(opened, self.partitions)
+        maps = []
+        for name in names:
+            with self.reported(), (self.folder / name).open("rb") as file:
+                maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return Files([(each, pa.ipc.open_file(pa.py_buffer(each))) for each in maps], self.partitions)
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -81,16 +84,16 @@ class Spill:
 class Files:
     """Files that were written into the same number of partitions."""
 
-    files: list[pa.ipc.RecordBatchFileReader]
+    files: list[tuple[mmap.mmap, pa.ipc.RecordBatchFileReader]]
     partitions: int
 
     def read(self, partition: int, nothing: pa.Table) -> pa.Table:
-        """The rows of a partition; `nothing` where there are no files."""
-        batches = [
-            file.get_batch(index)
-            for file in self.files
-            for index in range(partition, file.num_record_batches, self.partitions)
-        ]
+        """The rows of a partition; `nothing` where there are no files. What was read before leaves memory."""
+        batches = []
+        for mapped, file in self.files:
+            if hasattr(mapped, "madvise"):
+                mapped.madvise(mmap.MADV_DONTNEED)
+            batches += (file.get_batch(i) for i in range(partition, file.num_record_batches, self.partitions))
         return pa.Table.from_batches(batches) if batches else nothing
 
 
