@@ -100,6 +100,7 @@ def run(
     if result.verdict == "warning" and outputs.exit_on == "warning":
         result = result.model_copy(update={"exit_code": EXIT_CODES["drift"]})
     done, history = Run(result), History(outputs.history or out / HISTORY_FILE)
+    done.complaints += (f"{path} cannot be read: {why}" for path, why in judgement.data.damaged.items())
 
     def record() -> None:
         done.result = history.record(done.result, outputs.alert_after, outputs.windows)

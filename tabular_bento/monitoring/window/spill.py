@@ -89,7 +89,7 @@ class Files:
 
     def read(self, partition: int, nothing: pa.Table) -> pa.Table:
         """The rows of a partition; `nothing` where there are no files. What was read before leaves memory."""
-        batches = []
+        batches: list[pa.RecordBatch] = []
         for mapped, file in self.files:
             if hasattr(mapped, "madvise"):
                 mapped.madvise(mmap.MADV_DONTNEED)
