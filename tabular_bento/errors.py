@@ -43,6 +43,26 @@ class LogError(DataError):
     """The traffic log cannot be written, read or sealed."""
 
 
+class DamagedFileError(LogError):
+    """A sealed file of the traffic log cannot be read.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    why : str
+        What is wrong with it.
+    """
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, why)
+        self.path = path
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read: {self.why}. If it is damaged, restore it from a copy of the log."
+
+
 class ScoringError(TabularBentoError):
     """Base of every error of the scoring layer."""
 
@@ -110,7 +130,7 @@ class WindowError(MonitoringError):
 
 
 class SpillError(MonitoringError):
-    """The folder for what a pass sets aside is full, or cannot be reached."""
+    """The folder that a pass spills rows to is full, or cannot be reached."""
 
 
 class ClusterError(MonitoringError):

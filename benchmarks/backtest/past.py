@@ -20,8 +20,9 @@ from tabular_bento.monitoring.drift.job import judge_window
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import CELLS, Blocks
+from tabular_bento.monitoring.window.counts import Tally, finite_range
 from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, WindowData
-from tabular_bento.monitoring.window.tally import Tally, finite_range
+from tabular_bento.monitoring.window.errors import RowValues
 from tabular_bento.problem import Declaration
 from tabular_bento.scoring.predictor import Predictor
 from tabular_bento.traffic.schema import LABEL, TIME, feature_column, input_column, output_column
@@ -145,6 +146,7 @@ def window_of(past: Past, reference: Reference) -> WindowData:
     naive = np.asarray(past.columns[str(declaration.offset)], dtype=np.float64)
     gain = past.features[:, declaration.feature_names.index(str(declaration.baseline))].astype(np.float64)
     errors = (past.predicted - labels, naive - labels, naive + np.nan_to_num(gain) - labels)
+    values = RowValues.of_errors(*(error[known] for error in errors), ~np.isnan(gain[known]))
     age = np.full(len(past), CELLS - 1, dtype=np.int64)
     came = np.zeros(CELLS, dtype=np.int64)
     came[0] = known.sum()
@@ -158,7 +160,7 @@ def window_of(past: Past, reference: Reference) -> WindowData:
         rows=RowCounts(scored=len(past)),
         tallies=tallies,
         unreadable={},
-        blocks=Blocks.of(past.event, age, errors, ~np.isnan(gain)),
+        blocks=Blocks.of(past.event, age, known, values),
         joined=Joined(came),
         true=true,
         sample=_sample_of(past),

@@ -103,7 +103,7 @@ Spill = Annotated[
     typer.Option(
         "--spill",
         metavar="DIR",
-        help="Folder or URI for what is spilled, some 80 bytes a row, removed at the end; by default TMPDIR.",
+        help="Folder for what is spilled, some 100 bytes a row, removed at the end; by default TMPDIR.",
     ),
 ]
 AsOf = Annotated[

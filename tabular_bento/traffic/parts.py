@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tabular_bento.data.storage import AnyPath, RemotePath, size_of
-from tabular_bento.errors import LogError
+from tabular_bento.errors import DamagedFileError
 from tabular_bento.traffic.lines import read_lines, rejected_lines
 from tabular_bento.traffic.rejected import Rejects, ScanCounts
 from tabular_bento.traffic.schema import TIME
@@ -78,7 +78,7 @@ def log_file_part(path: AnyPath) -> Part | None:
 def sealed_parts(path: AnyPath, window: Window | None) -> list[Part]:
     """A sealed file as one part, or, if it is large, as parts of some row groups; none if retention removed it.
 
-    Raises LogError for a large one that is damaged; a smaller one is not looked into here.
+    A damaged one is one part: whoever reads it finds out.
     """
     try:
         if (size := size_of(path)) <= PART_BYTES:
@@ -87,6 +87,8 @@ def sealed_parts(path: AnyPath, window: Window | None) -> list[Part]:
             return [Part(path, None, groups, PART_BYTES) for groups in _groups(_parquet(path, file), window)]
     except FileNotFoundError:
         return []
+    except DamagedFileError:
+        return [Part(path, None, None, size)]
 
 
 def rejected_part(path: AnyPath) -> Part | None:
@@ -118,7 +120,7 @@ def read_part(part: Part, projection: Projection, counts: ScanCounts) -> Iterato
     Raises
     ------
     LogError
-        For a log file whose schema is missing, and a sealed file that is damaged.
+        For a log file whose schema is missing; DamagedFileError for a sealed file that is damaged.
     """
     try:
         file = part.path.open("rb")
@@ -182,14 +184,13 @@ def _read_sealed(part: Part, file: BinaryIO, projection: Projection) -> Iterator
 
 @contextmanager
 def _undamaged(path: AnyPath) -> Iterator[None]:
-    """What Arrow finds wrong with a sealed file, as a LogError."""
+    """What Arrow finds wrong with a sealed file, as a DamagedFileError."""
     try:
         yield
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
-        why = " ".join(str(error).split()).rstrip(".")
-        raise LogError(f"{path} cannot be read: {why}. If it is damaged, restore it from a copy of the log.") from error
+        raise DamagedFileError(str(path), " ".join(str(error).split()).rstrip(".")) from error
 
 
 def _parquet(path: AnyPath, file: BinaryIO) -> pq.ParquetFile:

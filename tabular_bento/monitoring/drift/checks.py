@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.result import Column, Finding
 from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.columns import label_columns, needed_columns
 from tabular_bento.monitoring.window.data import Query, RowCounts, WindowData
-from tabular_bento.monitoring.window.records import LABEL_COLUMNS, needed_columns
 from tabular_bento.traffic.schema import feature_column
 
 _ONE_DAY, _MOST = 1.5, 0.8
@@ -22,6 +22,7 @@ _FAULTY = re.compile(r": ([\w.]+) is (?:not of kind|-?NaN|-?Infinity)")
 """The column at fault, as `tabular_bento.traffic.lines` tells it."""
 
 ADVICE = {
+    "file_damaged": "the disk, or what copied the log, and whether other files of that day are whole",
     "bad_lines": "the lines named: which process wrote them, and what was deployed there since the last good window",
     "column_absent": "which server wrote the rows (their `model` and `declaration`), and what it was built from",
     "column_wrong_type": "the log's schemas/ folder: the newest one shows who changed the declaration",
@@ -105,9 +106,17 @@ def size_finding(data: WindowData, reference: Reference, query: Query, settings:
     return None
 
 
+def damaged_findings(data: WindowData) -> Iterator[Finding]:
+    """Files of the log that cannot be read."""
+    for path, why in data.damaged.items():
+        text = f"{path} cannot be read: {why}; all else was read: restore this file from a copy of the log"
+        yield Finding(severity="alarm", kind="file_damaged", column=None, text=text)
+
+
 def broken_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
     """Columns without which no row is read, or no label."""
-    kinds = {column.name: column.kind for column in (*needed_columns(reference.declaration), *LABEL_COLUMNS)}
+    declaration = reference.declaration
+    kinds = {column.name: column.kind for column in (*needed_columns(declaration), *label_columns(declaration))}
     for name, why in data.broken.items():
         text = f"{name}: {UNREADABLE[why].format(kind=kinds[name])}; no row can be judged without it"
         yield Finding(severity="alarm", kind=UNREADABLE_KINDS[why], column=name, text=text)

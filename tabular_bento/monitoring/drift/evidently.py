@@ -17,8 +17,8 @@ import pyarrow as pa
 from tabular_bento.evaluation.reference.bins import numbers_of
 from tabular_bento.evaluation.reference.package import Reference, ReferenceColumn
 from tabular_bento.monitoring.drift.result import Column, DriftResult
+from tabular_bento.monitoring.window.columns import event_column
 from tabular_bento.monitoring.window.data import WindowData
-from tabular_bento.monitoring.window.records import Measured
 from tabular_bento.tasks import Task
 from tabular_bento.traffic.schema import LABEL, TIME, output_column
 
@@ -51,7 +51,7 @@ def plot(result: DriftResult, reference: Reference, data: WindowData) -> str | N
         for column in reference.columns
         if column.name in wanted
     }
-    event = Measured.of(reference.declaration, None).event
+    event = event_column(reference.declaration)
     drawn = [column.model_copy(update={"name": _drawn(column, reference, names)}) for column in columns]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

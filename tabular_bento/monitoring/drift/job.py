@@ -23,11 +23,11 @@ from tabular_bento.monitoring.drift.scores import score, score_columns
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.monitoring.drift.verdict import UNDATED, decide
 from tabular_bento.monitoring.files import locked, write_whole
+from tabular_bento.monitoring.window.columns import event_column
+from tabular_bento.monitoring.window.counts import Tally
 from tabular_bento.monitoring.window.data import Query, WindowData
 from tabular_bento.monitoring.window.first_look import models_in
-from tabular_bento.monitoring.window.records import Measured
 from tabular_bento.monitoring.window.scan import ExecutionOptions, read_window
-from tabular_bento.monitoring.window.tally import Tally
 from tabular_bento.pages.missing import Report, undeclared
 
 RESULT_FILE = "result.json"
@@ -100,6 +100,7 @@ def run(
     if result.verdict == "warning" and outputs.exit_on == "warning":
         result = result.model_copy(update={"exit_code": EXIT_CODES["drift"]})
     done, history = Run(result), History(outputs.history or out / HISTORY_FILE)
+    done.complaints += (f"{path} cannot be read: {why}" for path, why in judgement.data.damaged.items())
 
     def record() -> None:
         done.result = history.record(done.result, outputs.alert_after, outputs.windows)
@@ -153,7 +154,7 @@ def judge(
     )
     estimate = None
     if reference.error_model and reference.declaration and data.sample.num_rows:
-        event = Measured.of(reference.declaration, None).event
+        event = event_column(reference.declaration)
         estimate = reference.error_model.estimate_sample(
             data.sample, event, data.days or UNDATED, settings.resamples, settings.seed
         )

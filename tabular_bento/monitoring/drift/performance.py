@@ -37,9 +37,9 @@ from tabular_bento.monitoring.window.blocks import (
     median_hours,
     usual_cell,
 )
+from tabular_bento.monitoring.window.columns import texts_of
 from tabular_bento.monitoring.window.data import WindowData
 from tabular_bento.monitoring.window.errors import errors_of, measurable
-from tabular_bento.monitoring.window.reading import texts_of
 from tabular_bento.monitoring.window.scan import limits
 from tabular_bento.traffic.schema import LABEL, TIME, input_column
 

@@ -19,8 +19,8 @@ from tabular_bento.evaluation.reference.vocabulary import NewValues, Vocabulary
 from tabular_bento.monitoring.drift.checks import LONGEST, UNREADABLE, UNREADABLE_KINDS
 from tabular_bento.monitoring.drift.result import Column, Finding, Severity
 from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.counts import Tally
 from tabular_bento.monitoring.window.data import WindowData
-from tabular_bento.monitoring.window.tally import Tally
 from tabular_bento.schema import Kind
 from tabular_bento.traffic.schema import feature_column, input_column
 

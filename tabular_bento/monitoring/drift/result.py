@@ -28,7 +28,7 @@ to.
 """
 
 FAILED = 3
-"""What it ends with where there is no verdict, or no `result.json` holds it."""
+"""What it ends with where there is no verdict, no `result.json` holds it, or a file of the log cannot be read."""
 
 
 class _Part(BaseModel):
@@ -297,8 +297,9 @@ class DriftResult(_Part):
 
     def with_alert(self, alert: Alert) -> Self:
         """The same with another decision on the alert, and the exit code that follows from it."""
-        calm = self.verdict == "drift" and not alert.alert
-        code = self.exit_code if self.verdict == "warning" else 0 if calm else EXIT_CODES[self.verdict]
+        code = self.exit_code
+        if self.verdict == "drift":
+            code = EXIT_CODES[self.verdict] if alert.alert else 0
         return self.model_copy(update={"alert": alert, "exit_code": code})
 
     def with_finding(self, finding: Finding) -> Self:

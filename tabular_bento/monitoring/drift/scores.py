@@ -9,8 +9,8 @@ from tabular_bento.evaluation.reference.package import ReferenceColumn
 from tabular_bento.monitoring.drift.checks import UNREADABLE
 from tabular_bento.monitoring.drift.result import Column, Histogram
 from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.counts import Tally
 from tabular_bento.monitoring.window.data import WindowData
-from tabular_bento.monitoring.window.tally import Tally
 
 METHOD = "psi"
 

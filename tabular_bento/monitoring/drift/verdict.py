@@ -38,6 +38,7 @@ from tabular_bento.evaluation.reference.estimate import Estimate
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.checks import (
     broken_findings,
+    damaged_findings,
     line_findings,
     row_findings,
     size_finding,
@@ -48,6 +49,7 @@ from tabular_bento.monitoring.drift.performance import band, label_findings, mea
 from tabular_bento.monitoring.drift.quality import column_findings, text_findings, unit_findings
 from tabular_bento.monitoring.drift.result import (
     EXIT_CODES,
+    FAILED,
     Alert,
     Column,
     Decision,
@@ -94,7 +96,7 @@ WARNING_KINDS = (
 )
 """Findings that make the verdict `warning` as warnings, where nothing makes another."""
 
-INVALID_KINDS = ("bad_lines", "column_absent", "column_wrong_type")
+INVALID_KINDS = ("file_damaged", "bad_lines", "column_absent", "column_wrong_type")
 """Findings that make the verdict `invalid_data`."""
 
 SMALL_KINDS = {"few_rows": "too few rows to judge", "few_hours": "too few hours of the day to judge"}
@@ -134,6 +136,7 @@ def decide(
     offset = reference.declaration.offset if reference.declaration else None
     references = {column.name: column for column in reference.columns}
     findings = [
+        *damaged_findings(data),
         *line_findings(data.rows, settings),
         *broken_findings(data, reference),
         *row_findings(data, reference),
@@ -171,7 +174,7 @@ def decide(
     return DriftResult(
         verdict=verdict,
         alert=Alert(alert=drifted, after=1, of=1, drifted=int(drifted), windows=1),
-        exit_code=EXIT_CODES[verdict],
+        exit_code=FAILED if data.damaged else EXIT_CODES[verdict],
         made_at=datetime.now(UTC),
         model=reference.model,
         metric=evaluator.losses[0] if evaluator else None,

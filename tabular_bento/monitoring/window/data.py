@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
@@ -13,18 +12,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabular_bento.data.storage import AnyPath
-from tabular_bento.evaluation.reference.bins import FIRST, OTHER, Counts
+from tabular_bento.evaluation.reference.bins import Counts
 from tabular_bento.evaluation.reference.vocabulary import NewValues
 from tabular_bento.monitoring.window.blocks import Blocks
-from tabular_bento.monitoring.window.ranges import RangeSums
-from tabular_bento.monitoring.window.reading import RowsRead
-from tabular_bento.monitoring.window.records import Watched
-from tabular_bento.monitoring.window.tally import Tally
+from tabular_bento.monitoring.window.counts import Tally
 from tabular_bento.problem import Declaration
 from tabular_bento.traffic.reader import EventLog
 from tabular_bento.traffic.schema import LABELS, PREDICTIONS, TIME, input_column
-
-OTHERS, EMPTY = "(others)", "(empty)"
 
 
 @dataclass(frozen=True)
@@ -112,20 +106,6 @@ class Joined:
     truncated: int = 0
     bad: int = 0
 
-    @classmethod
-    def of(cls, sums: RangeSums, read: RowsRead, unknown: int) -> Joined:
-        """What the pass met: `unknown` labels are of predictions that the log does not hold."""
-        return cls(
-            sums.came,
-            repeated=sums.repeated,
-            contradictory=sums.contradictory,
-            elsewhere=sums.unmatched - unknown,
-            unknown=unknown,
-            before=sums.before,
-            truncated=read.lines.truncated,
-            bad=read.bad + read.lines.bad,
-        )
-
 
 @dataclass(frozen=True)
 class SegmentData:
@@ -166,6 +146,8 @@ class WindowData:
         The columns without which no row is read, and why; the same of the labels' log.
     segments : list of SegmentData
         The rows by the values of the field that the window is broken down by.
+    damaged : dict
+        Files of the log that cannot be read, or not to their end, and why.
     """
 
     now: datetime
@@ -182,37 +164,9 @@ class WindowData:
     broken: dict[str, str] = field(default_factory=dict)
     labels_broken: dict[str, str] = field(default_factory=dict)
     segments: list[SegmentData] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
 
     @property
     def days(self) -> float | None:
         """Over how many days the rows are spread; None where they have no event time."""
         return self.blocks.days if self.dated else None
-
-
-def tallies_of(
-    watched: Sequence[Watched], sums: RangeSums, finite: Mapping[str, tuple[float, float]]
-) -> dict[str, Tally]:
-    """The tallies of the columns, which are the first of the codes; `finite` has the range of columns of numbers."""
-    tallies = {}
-    for index, column in enumerate(watched):
-        tallies[column.name] = tally = Tally(column.bins)
-        tally.add_counts(sums.counts[index], int(sums.infinite[index]))
-        tally.widen(*finite.get(column.name, (np.inf, -np.inf)))
-    return tallies
-
-
-def segments_of(column: Watched | None, watched: Sequence[Watched], sums: RangeSums) -> list[SegmentData]:
-    """The segments that have rows, from the most to the fewest; others and empty ones come last."""
-    if column is None or sums.by_segment is None:
-        return []
-    found = []
-    values = [EMPTY, OTHERS, *(column.bins.category(code) for code in range(FIRST, column.bins.size))]
-    for code in [*range(FIRST, column.bins.size), OTHER, OTHER - 1]:
-        if code not in sums.segment_blocks:
-            continue
-        tallies = {}
-        for index, each in enumerate(watched):
-            tallies[each.name] = tally = Tally(each.bins)
-            tally.add_counts(sums.by_segment[index][code])
-        found.append(SegmentData(values[code], tallies, sums.segment_blocks[code]))
-    return found

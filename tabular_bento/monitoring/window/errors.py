@@ -51,6 +51,16 @@ class RowValues:
     values: Array
     historical: NDArray[np.bool_]
 
+    @classmethod
+    def of_errors(cls, model: Array, naive: Array, historical: Array, known: NDArray[np.bool_]) -> Self:
+        """Errors of the three, prediction less label, with their absolute values and squares."""
+        values = np.empty((VALUES, len(model)))
+        for first, error in ((MODEL, model), (NAIVE, naive), (HISTORICAL, historical)):
+            values[first + ERROR] = error
+            np.abs(error, out=values[first + ABSOLUTE])
+            np.square(error, out=values[first + SQUARE])
+        return cls(values, known)
+
 
 class RowErrors(Protocol):
     """How the rows of one problem are measured.
@@ -89,8 +99,8 @@ class RegressionErrors:
 
     Parameters
     ----------
-    predicted : str
-        The column of the prediction.
+    predicted : str, optional
+        The column of the prediction; None of rows that name no model, of which nothing is known.
     offset : str, optional
         The column of the offset, which is the naive baseline.
     naive : float
@@ -101,7 +111,7 @@ class RegressionErrors:
         The usual size of an error.
     """
 
-    predicted: str
+    predicted: str | None = None
     offset: str | None = None
     naive: float = float("nan")
     historical: str | None = None
@@ -111,7 +121,8 @@ class RegressionErrors:
     def of(cls, reference: Reference) -> Self:
         """Those of the problem that the reference was made for."""
         declaration, naive = reference.declaration, reference.naive_baseline
-        assert declaration is not None
+        if declaration is None:
+            return cls()
         offset, baseline = declaration.offset, declaration.baseline
         bounds = reference.label.bins.bounds if reference.label else None
         return cls(
@@ -124,7 +135,7 @@ class RegressionErrors:
 
     @property
     def required(self) -> tuple[str, ...]:
-        return (self.predicted,) if self.offset is None else (self.predicted, self.offset)
+        return tuple(name for name in (self.predicted, self.offset) if name is not None)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -141,17 +152,16 @@ class RegressionErrors:
 
     def row_values(self, columns: Mapping[str, Array], label: Array) -> RowValues:
         """The error, its absolute value and its square, of model, naive baseline and historical baseline."""
-        naive = np.full(len(label), self.naive) if self.offset is None else columns[self.offset]
-        gain = np.full(len(label), np.nan) if self.historical is None else columns[self.historical]
+
+        def column(name: str | None, otherwise: float) -> Array:
+            return np.full(len(label), otherwise) if name is None else columns[name]
+
+        naive, gain = column(self.offset, self.naive), column(self.historical, np.nan)
         known = measurable(gain)
         gain = np.where(known, gain, 0.0).astype(np.float32).astype(np.float64)
         historical = gain + naive if self.offset is not None else np.where(known, gain, naive)
-        values = np.empty((VALUES, len(label)))
-        for first, guess in ((MODEL, columns[self.predicted]), (NAIVE, naive), (HISTORICAL, historical)):
-            np.subtract(guess, label, out=values[first + ERROR])
-            np.abs(values[first + ERROR], out=values[first + ABSOLUTE])
-            np.square(values[first + ERROR], out=values[first + SQUARE])
-        return RowValues(values, known)
+        predicted = column(self.predicted, np.nan)
+        return RowValues.of_errors(predicted - label, naive - label, historical - label, known)
 
 
 @dataclass(frozen=True)
@@ -235,10 +245,10 @@ class ClassificationErrors:
         return RowValues(values, known)
 
 
-def errors_of(reference: Reference) -> RowErrors | None:
-    """How the rows of the reference's problem are measured; None where they name no model."""
+def errors_of(reference: Reference) -> RowErrors:
+    """How the rows of the reference's problem are measured."""
     if reference.declaration is None:
-        return None
+        return RegressionErrors()
     makers: dict[str, Callable[[Reference], RowErrors]] = {
         "regression": RegressionErrors.of,
         "binary": ClassificationErrors.of,

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from tabular_bento.evaluation.reference.bins import Bins
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.vocabulary import NewValues, Vocabulary
+from tabular_bento.monitoring.window.columns import ENVELOPE, Kinds, Watched, texts_of, unreadable
 from tabular_bento.monitoring.window.data import Query
-from tabular_bento.monitoring.window.reading import Chunk, RowsRead, batches_of, over_log, texts_of
-from tabular_bento.monitoring.window.records import ENVELOPE, Kinds, Watched, unreadable
+from tabular_bento.monitoring.window.reading import Chunk, RowsRead, batches_of, over_log
 from tabular_bento.monitoring.window.workers import Workers
 from tabular_bento.traffic.parts import Projection
 from tabular_bento.traffic.schema import input_column

@@ -1,4 +1,4 @@
-"""Prediction ids as 64-bit numbers, eight bytes each, and a sample of rows that is drawn by them."""
+"""Prediction ids as numbers, and a sample of rows that is drawn by them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from numpy.typing import NDArray
 Keys = NDArray[np.uint64]
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+_ODD = 0xBF58476D1CE4E5B9
 
 
 def keys_of(ids: pa.Array) -> Keys:
     """The key of each of n ids, strings without nulls; shape [n].
 
     The same in every process and in every order. Two of ten million different ids share a key with a probability of
-    3 in a million, and then count as one.
+    3 in a million, so rows are joined by twice as many bits (`key_pairs`).
     """
-    texts = _texts(ids)
-    width = texts.shape[1]
-    words = texts.view(np.uint64).reshape(len(texts), width // 8)
-    keys = np.zeros(len(texts), dtype=np.uint64)
+    return _first_half(_words(ids))
+
+
+def key_pairs(ids: pa.Array) -> tuple[Keys, Keys]:
+    """Each id as 128 bits, of which the first half is its key; shape [n] each."""
+    words = _words(ids)
+    second = np.zeros(len(words), dtype=np.uint64)
+    for index in range(words.shape[1]):  # like the first half, it does not depend on zeros after the id
+        mixed = words[:, index] * np.uint64(_ODD + 2 * index)
+        second += (mixed ^ (mixed >> np.uint64(29))) * _STEP
+    return _first_half(words), second
+
+
+def _first_half(words: Keys) -> Keys:
+    keys = np.zeros(len(words), dtype=np.uint64)
     for index in range(words.shape[1]):
         word = words[:, index]
         keys += np.where(word == 0, np.uint64(0), scramble(word, index + 1))
@@ -80,6 +92,12 @@ class Sample:
         self._ranks, first = np.unique(ranks, return_index=True)
         self._ranks = self._ranks[: self._size]
         self._rows = table.take(pa.array(first[: self._size])).combine_chunks()
+
+
+def _words(ids: pa.Array) -> Keys:
+    """The bytes of n texts as numbers of eight bytes, shape [n, words]."""
+    texts = _texts(ids)
+    return texts.view(np.uint64).reshape(len(texts), texts.shape[1] // 8)
 
 
 def _texts(ids: pa.Array) -> NDArray[np.uint8]:

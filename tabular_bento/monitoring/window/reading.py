@@ -1,13 +1,14 @@
-"""The first half of a pass: read the log in chunks, and spill what is needed of each row, by the key of its id.
+"""The first half of a pass: read the log in chunks, count its rows, and spill what is needed to join them with labels.
 
-A row becomes some 80 bytes: its key, times, prediction, baseline, and the bin of each column. Which rows repeat an id
-is known only when all rows of its key are together, so nothing is counted here that a repeated row must not count in.
+Every row is counted at once. Which rows repeat an id is known only when all rows of its key are together, so their
+codes are spilled too, and the second half takes those out again that must not count.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -17,22 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tabular_bento.errors import DamagedFileError
 from tabular_bento.evaluation.metrics import GROUPS
-from tabular_bento.evaluation.reference.bins import numbers_of, seconds_of
+from tabular_bento.evaluation.reference.bins import Bins, numbers_of, seconds_of
 from tabular_bento.evaluation.reference.thresholds import HOUR
 from tabular_bento.evaluation.reference.vocabulary import NewValues
-from tabular_bento.monitoring.window.ids import Keys, Sample, keys_of
-from tabular_bento.monitoring.window.records import (
-    INFINITE,
-    KEY_KIND,
-    LABEL_KIND,
-    Measured,
-    Watched,
-    measurable,
-    record_kind,
-)
-from tabular_bento.monitoring.window.spill import Records, Run, Spill, Writer
-from tabular_bento.monitoring.window.tally import finite_range
+from tabular_bento.monitoring.window.columns import Watched, texts_of
+from tabular_bento.monitoring.window.counts import INFINITE, ColumnCounts
+from tabular_bento.monitoring.window.errors import RowErrors
+from tabular_bento.monitoring.window.ids import Sample, key_pairs
+from tabular_bento.monitoring.window.spill import Spill
 from tabular_bento.monitoring.window.workers import Workers
 from tabular_bento.traffic.parts import PART_BYTES, Part, Projection, read_part
 from tabular_bento.traffic.reader import EventLog, ScanCounts
@@ -57,29 +52,31 @@ class Plan:
     """What to do with each chunk of predictions.
 
     `texts` are fields of categories, with their columns and the values that are known, and `segment` is the field that
-    rows are grouped by.
+    rows are grouped by. `event` is the column of the event time. `errors` are measured by the columns of it that the
+    log holds, `measured`.
     """
 
-    projection: Projection
     model: str | None
     columns: tuple[Watched, ...]
     texts: tuple[tuple[str, str, frozenset[str]], ...]
-    measured: Measured
+    event: str | None
+    measured: tuple[str, ...]
     segment: Watched | None
     sample: int
     seed: int
     spill: Spill
 
-    @property
-    def kind(self) -> np.dtype[Any]:
-        """The type of a row that is spilled."""
-        return record_kind(self.columns, len(self.texts) + (self.segment is not None))
+    def counts(self) -> ColumnCounts:
+        """No rows yet, by columns and then texts."""
+        return ColumnCounts(len(self.columns) + len(self.texts), self.segment.bins.size if self.segment else 0)
 
 
 @dataclass
 class RowsRead:
-    """What was met in a chunk of predictions, and the runs that hold its rows. `ranges` has a column's finite range,
-    and `named` how many rows hold each value of the one that was asked for.
+    """What was met in a chunk of predictions or labels, and the names of the files that hold its rows.
+
+    `named` has how many rows hold each value of the column that was asked for, and `damaged` the files that cannot be
+    read, or not to their end, and why.
     """
 
     stems: set[str] = field(default_factory=set)
@@ -88,10 +85,26 @@ class RowsRead:
     other_models: int = 0
     without_id: int = 0
     bad: int = 0
-    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    counts: ColumnCounts = field(default_factory=lambda: ColumnCounts(0))
     texts: dict[str, NewValues] = field(default_factory=dict)
     sample: Sample | None = None
-    runs: list[Run] = field(default_factory=list)
+    spilled: list[str] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
+
+    def merge(self, read: RowsRead) -> None:
+        """Add what was met in the next chunk."""
+        self.lines.merge(read.lines)
+        self.named += read.named
+        self.other_models += read.other_models
+        self.without_id += read.without_id
+        self.bad += read.bad
+        self.counts.merge(read.counts)
+        for name, values in read.texts.items():
+            self.texts[name].merge(values)
+        if self.sample is not None and read.sample is not None:
+            self.sample.merge(read.sample)
+        self.spilled += read.spilled
+        self.damaged |= read.damaged
 
 
 def over_log(
@@ -105,11 +118,13 @@ def over_log(
     """Apply `function` to all of the log in chunks: to `files`, and then to what is sealed but for those."""
     done: set[str] = set()
     live = chunks(files)
-    for read in workers.map(function, live, what, len(live)):
-        done |= read.stems
-        yield read
+    with closing(workers.map(function, live, what, len(live))) as reads:
+        for read in reads:
+            done |= read.stems
+            yield read
     sealed = chunks(log.sealed(projection.window, done))
-    yield from workers.map(function, sealed, what, len(sealed))
+    with closing(workers.map(function, sealed, what, len(sealed))) as reads:
+        yield from reads
 
 
 def chunks(parts: Iterable[Part]) -> list[Chunk]:
@@ -126,64 +141,74 @@ def chunks(parts: Iterable[Part]) -> list[Chunk]:
     return [tuple(chunk) for chunk in found]
 
 
-def read_rows(plan: Plan, chunk: Chunk) -> RowsRead:
-    """Spill the rows of the chunk that the model predicted. Raises LogError and SpillError."""
-    sample = Sample(plan.sample, plan.seed)
+def read_rows(plan: Plan, projection: Projection, chunk: Chunk) -> RowsRead:
+    """Count and spill the rows of the chunk that the model predicted. Raises LogError and SpillError."""
     texts = {name: NewValues(known) for name, _, known in plan.texts}
-    read, writer = RowsRead(texts=texts, sample=sample), Writer(plan.spill, plan.kind)
-    for batch in batches_of(chunk, plan.projection, read):
-        batch = _of_model(batch, plan.model, read)
-        if batch.num_rows:
-            keys = keys_of(batch.column("prediction_id"))
-            writer.add(_records(plan, keys, batch, read))
-            sample.add(keys, batch)
-    read.runs = writer.flush()
+    sample = Sample(plan.sample, plan.seed)
+    read = RowsRead(counts=plan.counts(), texts=texts, sample=sample)
+    with plan.spill.writer() as writer:
+        for batch in batches_of(chunk, projection, read):
+            batch = _of_model(batch, plan.model, read)
+            if batch.num_rows:
+                columns = _rows(plan, batch, read)
+                writer.add(columns)
+                sample.add(columns["k0"], batch)
+    read.spilled = writer.names
+    pa.default_memory_pool().release_unused()
     return read
 
 
-def read_labels(projection: Projection, spill: Spill, chunk: Chunk) -> RowsRead:
-    """Spill the labels of the chunk. Raises LogError and SpillError."""
-    read, writer = RowsRead(), Writer(spill, LABEL_KIND)
-    for batch in batches_of(chunk, projection, read):
-        whole = pc.and_(pc.is_valid(batch.column(0)), pa.array(measurable(numbers_of(batch.column(2)))))
-        read.bad += batch.num_rows - whole.true_count
-        batch = batch.filter(whole)
-        rows = np.empty(batch.num_rows, LABEL_KIND)
-        rows["key"] = keys_of(batch.column(0))
-        rows["time"] = batch.column(1).cast(pa.int64()).to_numpy()
-        rows["value"] = numbers_of(batch.column(2))
-        writer.add(rows)
-    read.runs = writer.flush()
+def read_labels(projection: Projection, errors: RowErrors, bins: Bins | None, spill: Spill, chunk: Chunk) -> RowsRead:
+    """Spill the labels of the chunk, with their bins. Raises LogError and SpillError."""
+    read = RowsRead()
+    with spill.writer() as writer:
+        for batch in batches_of(chunk, projection, read):
+            codes = errors.codes(batch.column(2))
+            whole = pc.and_(pc.is_valid(batch.column(0)), pa.array(~np.isnan(codes)))
+            read.bad += batch.num_rows - whole.true_count
+            chosen = whole.to_numpy(zero_copy_only=False)
+            batch, codes = batch.filter(whole), codes[chosen]
+            if batch.num_rows:
+                first, second = key_pairs(batch.column(0))
+                time = batch.column(1).cast(pa.int64()).to_numpy()
+                bin_of = np.zeros(len(codes), np.int64) if bins is None else _label_bins(bins, batch.column(2))
+                writer.add({"k0": first, "k1": second, "time": time, "value": codes, "bin": bin_of.astype(np.uint8)})
+    read.spilled = writer.names
     return read
 
 
 def read_keys(projection: Projection, spill: Spill, chunk: Chunk) -> RowsRead:
     """Spill the keys of all predictions of the chunk. Raises LogError and SpillError."""
-    read, writer = RowsRead(), Writer(spill, KEY_KIND)
-    for batch in batches_of(chunk, projection, read):
-        writer.add(keys_of(batch.column("prediction_id").drop_null()).view(KEY_KIND))
-    read.runs = writer.flush()
+    read = RowsRead()
+    with spill.writer() as writer:
+        for batch in batches_of(chunk, projection, read):
+            first, second = key_pairs(batch.column("prediction_id").drop_null())
+            if len(first):
+                writer.add({"k0": first, "k1": second})
+    read.spilled = writer.names
     return read
 
 
-def all_keys(log: EventLog, spill: Spill, workers: Workers) -> list[Run]:
+def all_keys(log: EventLog, spill: Spill, workers: Workers) -> RowsRead:
     """The keys of all predictions of the log, spilled."""
-    files, projection = log.log_files(), log.projection(columns=["prediction_id"])
-    if projection is None:
-        return []
-    reads = over_log(
-        log, files, projection, workers, partial(read_keys, projection, spill), "looking up unmatched labels"
-    )
-    return [run for read in reads for run in read.runs]
+    found, files, projection = RowsRead(), log.log_files(), log.projection(columns=["prediction_id"])
+    if projection is not None:
+        reading = partial(read_keys, projection, spill)
+        for read in over_log(log, files, projection, workers, reading, "looking up unmatched labels"):
+            found.merge(read)
+    return found
 
 
 def batches_of(chunk: Chunk, projection: Projection, read: RowsRead) -> Iterator[pa.RecordBatch]:
-    """The rows of the chunk; what is met on the way goes to `read`."""
+    """The rows of the chunk; what is met on the way goes to `read`. A damaged file gives what can be read of it."""
     for part in chunk:
-        batches = read_part(part, projection, read.lines)
-        if batches is not None:
-            read.stems.add(part.path.stem)
-            yield from batches
+        try:
+            batches = read_part(part, projection, read.lines)
+            if batches is not None:
+                read.stems.add(part.path.stem)
+                yield from batches
+        except DamagedFileError as error:
+            read.damaged[error.path] = error.why
 
 
 def _of_model(batch: pa.RecordBatch, model: str | None, read: RowsRead) -> pa.RecordBatch:
@@ -195,42 +220,43 @@ def _of_model(batch: pa.RecordBatch, model: str | None, read: RowsRead) -> pa.Re
     return batch if chosen.true_count == batch.num_rows else batch.filter(chosen)
 
 
-def _records(plan: Plan, keys: Keys, batch: pa.RecordBatch, read: RowsRead) -> Records:
-    rows, measured = np.empty(batch.num_rows, plan.kind), plan.measured
-    rows["key"] = keys
-    rows["time"] = batch.column("time").cast(pa.int64()).fill_null(0).to_numpy()
-    if measured.event is None:
-        rows["event"] = (keys % np.uint64(GROUPS)).astype(np.int64) * HOUR
+def _rows(plan: Plan, batch: pa.RecordBatch, read: RowsRead) -> dict[str, NDArray[Any]]:
+    """What is spilled of n rows, which are counted."""
+    first, second = key_pairs(batch.column("prediction_id"))
+    columns: dict[str, NDArray[Any]] = {"k0": first, "k1": second}
+    columns["time"] = batch.column("time").cast(pa.int64()).fill_null(0).to_numpy()
+    if plan.event is None:
+        columns["event"] = (first % np.uint64(GROUPS)).astype(np.int64) * HOUR
     else:
-        rows["event"] = seconds_of(batch.column(measured.event))
-    rows["baseline"] = measured.naive
-    for field_of_record, name in measured.columns.items():
-        rows[field_of_record] = numbers_of(batch.column(name))
-    known = numbers_of(batch.column(measured.historical)) if measured.historical else np.full(batch.num_rows, np.nan)
-    rows["gain"] = np.where(measurable(known), known, np.nan)
-    codes = rows["codes"]
-    for index, column in enumerate(plan.columns):
-        codes[:, index] = _codes(column, batch, read.ranges)
-    for index, (name, log_name, _) in enumerate(plan.texts, len(plan.columns)):
-        codes[:, index] = read.texts[name].add(batch.column(log_name))
+        columns["event"] = seconds_of(batch.column(plan.event))
+    for index, name in enumerate(plan.measured):
+        columns[f"x{index}"] = numbers_of(batch.column(name))
+    segments = None
     if plan.segment:
-        codes[:, -1] = plan.segment.bins.text_indices(texts_of(batch.column(plan.segment.log_name)))
-    return rows
+        segments = plan.segment.bins.text_indices(texts_of(batch.column(plan.segment.log_name)))
+        columns["segment"] = segments.astype(np.uint8)
+    columns["codes"] = np.zeros((batch.num_rows, max(len(plan.columns) + len(plan.texts), 1)), np.uint8)
+    for index, codes in enumerate(_codes(plan, batch, read)):
+        columns["codes"][:, index] = codes
+        read.counts.add(index, codes, segments)
+    return columns
 
 
-def texts_of(column: pa.Array) -> pa.Array:
-    """A column of codes as texts: `12`, `true`."""
-    return column.cast(pa.string())
+def _codes(plan: Plan, batch: pa.RecordBatch, read: RowsRead) -> Iterator[NDArray[np.int64]]:
+    """The bins of n rows in each column, and what kind of text each field has, shape [n] each."""
+    for index, column in enumerate(plan.columns):
+        array = batch.column(column.log_name)
+        if pa.types.is_string(array.type):
+            yield column.bins.text_indices(array)
+            continue
+        values = numbers_of(array)
+        found = column.bins.indices(values)
+        read.counts.widen(index, values)
+        found[np.isinf(values)] = INFINITE
+        yield found
+    for name, log_name, _ in plan.texts:
+        yield read.texts[name].add(batch.column(log_name))
 
 
-def _codes(column: Watched, batch: pa.RecordBatch, ranges: dict[str, tuple[float, float]]) -> NDArray[np.int64]:
-    array = batch.column(column.log_name)
-    if pa.types.is_string(array.type):
-        return column.bins.text_indices(array)
-    values = numbers_of(array)
-    found = column.bins.indices(values)
-    low, high = finite_range(values)
-    before = ranges.get(column.name, (np.inf, -np.inf))
-    ranges[column.name] = min(low, before[0]), max(high, before[1])
-    found[np.isinf(values)] = INFINITE
-    return found
+def _label_bins(bins: Bins, labels: pa.Array) -> NDArray[np.int64]:
+    return bins.text_indices(labels) if pa.types.is_string(labels.type) else bins.indices(numbers_of(labels))

@@ -1,16 +1,18 @@
 """The pass over a window of the traffic log: every row counts, and memory does not grow with the window.
 
-The log is read once, and some 80 bytes of each row are spilled (`window.reading`), with all labels of any time. Then
-range after range of the keys is taken up, where a row, its repetitions and its labels meet (`window.ranges`). What is
-kept are counts by bin, sums by hour, and a sample.
+The log is read once (`window.reading`): rows are counted, and some 100 bytes of each are spilled, with all labels of
+any time. Then DuckDB joins them, partition after partition (`window.joining`). What is kept are counts by bin, sums by
+hour, and a sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,27 +20,34 @@ from numpy.typing import NDArray
 
 from tabular_bento.errors import WindowError
 from tabular_bento.evaluation.evaluators import evaluator_of
+from tabular_bento.evaluation.reference.bins import FIRST, MISSING, OTHER
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.vocabulary import TEXT_KINDS, NewValues
 from tabular_bento.monitoring.window.blocks import GRID
-from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, WindowData, segments_of, tallies_of
-from tabular_bento.monitoring.window.first_look import segment_values
-from tabular_bento.monitoring.window.ids import Keys, Sample, keys_of
-from tabular_bento.monitoring.window.ranges import Range, RangeSums, Sums, sum_range, unknown_in_range
-from tabular_bento.monitoring.window.reading import Plan, RowsRead, all_keys, over_log, read_labels, read_rows
-from tabular_bento.monitoring.window.records import (
-    LABEL_COLUMNS,
+from tabular_bento.monitoring.window.columns import (
     Kinds,
-    Measured,
     Watched,
+    event_column,
+    label_columns,
     needed_columns,
     unreadable,
     why_unreadable,
 )
-from tabular_bento.monitoring.window.spill import Run, Spill, cut, ranges, spill_folder
+from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, SegmentData, WindowData
+from tabular_bento.monitoring.window.errors import errors_of
+from tabular_bento.monitoring.window.first_look import segment_values
+from tabular_bento.monitoring.window.ids import Keys, Sample, keys_of
+from tabular_bento.monitoring.window.joining import Join, JoinSums, count_unknown, join_partitions
+from tabular_bento.monitoring.window.reading import Plan, RowsRead, all_keys, over_log, read_labels, read_rows
+from tabular_bento.monitoring.window.spill import Spill, partitions_of, spill_folder
 from tabular_bento.monitoring.window.workers import ThisProcess, Workers
 from tabular_bento.schema import Kind
 from tabular_bento.traffic.schema import LABEL, input_column
+
+OTHERS, EMPTY = "(others)", "(empty)"
+
+SESSION = 4
+"""Partitions that are joined in one session of DuckDB, whose start takes some hundredths of a second."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +59,17 @@ class ExecutionOptions:
     workers : Workers
         Who reads; by default this process.
     spill : str, optional
-        Folder for what is spilled, a path or URI; by default that for temporary files.
+        Folder for what is spilled; by default that for temporary files.
     now : datetime, optional
         The time that ages are counted to; by default now.
+    memory : int
+        Megabytes that DuckDB may hold in each thread or worker before it spills.
     """
 
     workers: Workers = field(default_factory=ThisProcess)
     spill: str | None = None
     now: datetime | None = None
+    memory: int = 256
 
 
 def limits(maturity_hours: float | None) -> NDArray[np.float64]:
@@ -78,7 +90,8 @@ def read_window(
 ) -> WindowData:
     """Read the rows that the reference's model predicted in the window, each id once, and join all labels with them.
 
-    Nothing is read of a log that lacks a column that every row must have, or holds it as another kind.
+    Nothing is read of a log that lacks a column that every row must have, or holds it as another kind. A damaged file
+    is reported, and the rest is read.
 
     Parameters
     ----------
@@ -107,83 +120,88 @@ def read_window(
     options = options or ExecutionOptions()
     if reference.declaration is not None:
         evaluator_of(reference.declaration.task)
-    with spill_folder(options.spill) as spill:
-        drawn = Sample(sample, seed)
+    parts = (part for log in (query.log, query.labels) for part in (*log.log_files(), *log.sealed(None, set())))
+    with spill_folder(options.spill, partitions_of(sum(part.bytes for part in parts))) as spill:
         now = options.now or datetime.now(UTC)
-        return _Pass(query, reference, options.workers, spill, now, drawn, sample, seed, limits(maturity_hours)).run()
+        return _Pass(query, reference, options, spill, now, sample, seed, limits(maturity_hours)).run()
 
 
 @dataclass(frozen=True)
 class _Pass:
     query: Query
     reference: Reference
-    workers: Workers
+    options: ExecutionOptions
     spill: Spill
     now: datetime
-    drawn: Sample
     sample: int
     seed: int
     limits: NDArray[np.float64]
 
     def run(self) -> WindowData:
-        log, declaration = self.query.log, self.reference.declaration
-        files = log.log_files()  # listed first: a file's schema is there before it is
-        kinds = log.kinds()
-        broken = unreadable(needed_columns(declaration), kinds)
-        columns = {
-            column.name: why
-            for column in self.reference.columns
-            if (why := why_unreadable(column.log_name, column.kind, kinds))
-        }
-        readable = [column for column in self.reference.columns if column.name not in columns]
-        watched = tuple(Watched(column.name, column.log_name, column.bins) for column in readable)
-        vocabularies = self.reference.vocabularies
-        not_texts = {
-            name: why for name in vocabularies if (why := why_unreadable(input_column(name), Kind.TEXT, kinds))
-        }
-        texts = tuple(
-            (name, input_column(name), known.values) for name, known in vocabularies.items() if name not in not_texts
-        )
-        segment = None if broken else self._segment(kinds)
-        measured = Measured.of(declaration, self.reference.naive_baseline)
-        if not kinds or (measured.historical and why_unreadable(measured.historical, Kind.NUMBER, kinds)):
-            measured = replace(measured, historical=None)
-
-        found = RowsRead(sample=self.drawn)
-        found.texts = {name: NewValues(known.values) for name, known in vocabularies.items()}
-        names = [*(needed.name for needed in needed_columns(declaration)), *(column.log_name for column in watched)]
-        names += [*(log_name for _, log_name, _ in texts), *([measured.historical] if measured.historical else [])]
-        names = list(dict.fromkeys([*names, *([segment.log_name] if segment else [])]))
-        sums = self._sums(watched, texts, segment, measured, pa.table({}))
-        total, came, drawn = RangeSums.none(sums), RowsRead(), pa.table({})
-        if not broken and (projection := log.projection(self.query.start, self.query.end, names, self.query.column)):
-            model = self.reference.model
-            plan = Plan(projection, model, watched, texts, measured, segment, self.sample, self.seed, self.spill)
-            reading = partial(read_rows, plan)
-            for read in over_log(log, files, projection, self.workers, reading, "reading predictions"):
-                _gather(found, read)
-            came, drawn = self._labels(), self.drawn.rows()
-            sums = self._sums(watched, texts, segment, measured, drawn)
-            summing = partial(sum_range, sums, plan.kind, self.spill)
-            for part in self.workers.map(summing, *_tasks(found.runs, came.runs, "joining labels")):
-                total.add(part)
-        for (name, _, _), kinds_of_text in zip(texts, total.counts[len(watched) :], strict=False):
-            found.texts[name].recount(kinds_of_text)
+        reference = self.reference
+        files = self.query.log.log_files()  # listed first: a file's schema is there before it is
+        kinds = self.query.log.kinds()
+        broken = unreadable(needed_columns(reference.declaration), kinds)
+        plan = self._plan(kinds, broken)
+        found, labels, known = RowsRead(sample=Sample(self.sample, self.seed)), RowsRead(), RowsRead()
+        found.counts = plan.counts()
+        found.texts = {name: NewValues(each.values) for name, each in reference.vocabularies.items()}
+        if kinds and not broken:
+            self._read_rows(plan, files, found)
+            self._read_labels(labels)
+        drawn = found.sample.rows() if found.sample else pa.table({})
+        join = self._join(plan, found, labels, drawn)
+        total = self._add_up(join)
+        found.counts.take_out(total.surplus)
+        unknown = self._unknown(join, known) if total.labels > total.matched else 0
+        for index, (name, _, _) in enumerate(plan.texts, len(plan.columns)):
+            found.texts[name].recount(found.counts.by_code(index, TEXT_KINDS))
+        watched = {column.name: column for column in plan.columns}
+        columns, texts = self.reference.columns, reference.vocabularies
         return WindowData(
             now=self.now,
-            dated=measured.event is not None,
-            rows=_row_counts(found, total, measured),
-            tallies=tallies_of(watched, total, found.ranges),
-            unreadable=columns,
-            blocks=total.blocks,
-            joined=Joined.of(total, came, self._unknown(total.unmatched_runs)),
+            dated=plan.event is not None,
+            rows=self._row_counts(found, total),
+            tallies={column.name: found.counts.tally(i, column.bins) for i, column in enumerate(plan.columns)},
+            unreadable={
+                column.name: why
+                for column in columns
+                if column.name not in watched and (why := why_unreadable(column.log_name, column.kind, kinds))
+            },
+            blocks=total.blocks.blocks(),
+            joined=self._joined(labels, total, unknown),
             true=total.true,
             sample=_with_labels(drawn, total.sampled),
             texts=found.texts,
-            texts_unreadable=not_texts,
+            texts_unreadable={
+                name: why for name in texts if (why := why_unreadable(input_column(name), Kind.TEXT, kinds))
+            },
             broken=broken,
-            labels_broken=unreadable(LABEL_COLUMNS, self.query.labels.kinds()),
-            segments=segments_of(segment, watched, total),
+            labels_broken=unreadable(label_columns(reference.declaration), self.query.labels.kinds()),
+            segments=list(_segments(plan, found, total)),
+            damaged=found.damaged | labels.damaged | known.damaged,
+        )
+
+    def _plan(self, kinds: Kinds, broken: dict[str, str]) -> Plan:
+        declaration, errors = self.reference.declaration, errors_of(self.reference)
+        readable = (
+            column for column in self.reference.columns if not why_unreadable(column.log_name, column.kind, kinds)
+        )
+        texts = tuple(
+            (name, input_column(name), known.values)
+            for name, known in self.reference.vocabularies.items()
+            if not why_unreadable(input_column(name), Kind.TEXT, kinds)
+        )
+        return Plan(
+            model=self.reference.model,
+            columns=tuple(Watched(column.name, column.log_name, column.bins) for column in readable),
+            texts=texts,
+            event=event_column(declaration),
+            measured=tuple(n for n in errors.columns if kinds and not why_unreadable(n, Kind.NUMBER, kinds)),
+            segment=None if broken else self._segment(kinds),
+            sample=self.sample,
+            seed=self.seed,
+            spill=self.spill,
         )
 
     def _segment(self, kinds: Kinds) -> Watched | None:
@@ -198,81 +216,105 @@ class _Pass:
             raise WindowError(f"A window of {declaration.name} cannot be broken down by {by!r}; {choice}.")
         if not kinds or why_unreadable(input_column(by), declaration.field(by).kind, kinds):
             return None
-        return segment_values(self.query, by, self.reference, self.workers)
+        return segment_values(self.query, by, self.reference, self.options.workers)
 
-    def _sums(
-        self,
-        watched: Sequence[Watched],
-        texts: Sequence[object],
-        segment: Watched | None,
-        measured: Measured,
-        drawn: pa.Table,
-    ) -> Sums:
-        sizes = (*(column.bins.size for column in watched), *(TEXT_KINDS for _ in texts))
-        label = self.reference.label.bins if self.reference.label else None
-        last = len(sizes) if segment else None
-        sizes = (*sizes, segment.bins.size) if segment else sizes
-        keys, on_offset = np.sort(_keys(drawn)), measured.offset is not None
-        return Sums(
-            sizes, label, self.now.timestamp(), self.limits, keys, last, tuple(measured.columns), on_offset=on_offset
+    def _read_rows(self, plan: Plan, files: list[Any], found: RowsRead) -> None:
+        log, query = self.query.log, self.query
+        names = [needed.name for needed in needed_columns(self.reference.declaration)]
+        names += [*(column.log_name for column in plan.columns), *(name for _, name, _ in plan.texts), *plan.measured]
+        names += [plan.segment.log_name] if plan.segment else []
+        projection = log.projection(query.start, query.end, list(dict.fromkeys(names)), query.column)
+        if projection is not None:
+            reading = partial(read_rows, plan, projection)
+            for read in over_log(log, files, projection, self.options.workers, reading, "reading predictions"):
+                found.merge(read)
+
+    def _read_labels(self, found: RowsRead) -> None:
+        """All labels, spilled; none where the log does not hold them as they must be."""
+        log, needed = self.query.labels, label_columns(self.reference.declaration)
+        files = log.log_files()
+        if unreadable(needed, log.kinds()):
+            return
+        if projection := log.projection(columns=[each.name for each in needed]):
+            bins = self.reference.label.bins if self.reference.label else None
+            reading = partial(read_labels, projection, errors_of(self.reference), bins, self.spill)
+            for read in over_log(log, files, projection, self.options.workers, reading, "reading labels"):
+                found.merge(read)
+
+    def _join(self, plan: Plan, found: RowsRead, labels: RowsRead, drawn: pa.Table) -> Join:
+        label = self.reference.label
+        return Join(
+            spill=self.spill,
+            rows=tuple(found.spilled),
+            labels=tuple(labels.spilled),
+            errors=errors_of(self.reference),
+            measured=plan.measured,
+            label_bins=None if label is None else label.bins.size,
+            now=self.now.timestamp(),
+            limits=self.limits,
+            sampled=_keys(drawn),
+            counts=plan.counts(),
+            segmented=plan.segment is not None,
+            memory=self.options.memory,
         )
 
-    def _labels(self) -> RowsRead:
-        """All labels, spilled; none where the log does not hold them as they must be."""
-        log, found = self.query.labels, RowsRead()
-        files = log.log_files()
-        if unreadable(LABEL_COLUMNS, log.kinds()):
-            return found
-        if projection := log.projection(columns=[each.name for each in LABEL_COLUMNS]):
-            reading = partial(read_labels, projection, self.spill)
-            for read in over_log(log, files, projection, self.workers, reading, "reading labels"):
-                _gather(found, read)
-        return found
+    def _add_up(self, join: Join) -> JoinSums:
+        total = JoinSums.none(join)
+        for sums in self._partitions(partial(join_partitions, join), "joining labels"):
+            total.add(sums)
+        return total
 
-    def _unknown(self, unmatched: list[Run]) -> int:
-        """How many labels are of predictions that the log does not hold: one more pass over its ids, if need be."""
-        if not unmatched:
-            return 0
-        keys = all_keys(self.query.log, self.spill, self.workers)
-        looking_up = partial(unknown_in_range, self.spill)
-        return sum(self.workers.map(looking_up, *_tasks(keys, unmatched, "looking up unmatched labels")))
+    def _unknown(self, join: Join, keys: RowsRead) -> int:
+        """How many labels are of predictions that the log does not hold: one more pass over its ids."""
+        keys.merge(all_keys(self.query.log, self.spill, self.options.workers))
+        counting = partial(count_unknown, join, tuple(keys.spilled))
+        return sum(self._partitions(counting, "looking up unmatched labels"))
+
+    def _partitions(self, function: Any, what: str) -> Iterator[Any]:
+        count = self.spill.partitions
+        tasks = [range(first, min(first + SESSION, count)) for first in range(0, count, SESSION)]
+        with closing(self.options.workers.map(function, tasks, what, len(tasks))) as results:
+            yield from results
+
+    def _row_counts(self, found: RowsRead, total: JoinSums) -> RowCounts:
+        required = errors_of(self.reference).required
+        return RowCounts(
+            scored=total.scored,
+            duplicates=total.duplicates,
+            future=total.future,
+            unusable={name: int(n) for name, n in zip(required, total.unusable, strict=True) if n},
+            other_models=found.other_models,
+            without_id=found.without_id,
+            truncated=found.lines.truncated,
+            bad=found.lines.bad,
+            examples=found.lines.examples,
+        )
+
+    def _joined(self, labels: RowsRead, total: JoinSums, unknown: int) -> Joined:
+        return Joined(
+            total.came,
+            repeated=total.repeated,
+            contradictory=total.contradictory,
+            elsewhere=total.labels - total.matched - unknown,
+            unknown=unknown,
+            before=total.before,
+            truncated=labels.lines.truncated,
+            bad=labels.bad + labels.lines.bad,
+        )
 
 
-def _tasks(rows: list[Run], labels: list[Run], what: str) -> tuple[Iterator[Range], str, int]:
-    """The ranges, each cut when it is taken up, as all together would be a slice of every run for every range; what is
-    done with them, and how many they are.
-    """
-    found = ranges(sum(run.rows for run in (*rows, *labels)))
-    return (Range(cut(rows, *each), cut(labels, *each)) for each in found), what, len(found)
-
-
-def _row_counts(found: RowsRead, total: RangeSums, measured: Measured) -> RowCounts:
-    return RowCounts(
-        scored=total.scored,
-        duplicates=total.duplicates,
-        future=total.future,
-        unusable={name: int(n) for name, n in zip(measured.columns.values(), total.unusable, strict=True) if n},
-        other_models=found.other_models,
-        without_id=found.without_id,
-        truncated=found.lines.truncated,
-        bad=found.lines.bad,
-        examples=found.lines.examples,
-    )
-
-
-def _gather(found: RowsRead, read: RowsRead) -> None:
-    found.lines.merge(read.lines)
-    found.other_models += read.other_models
-    found.without_id += read.without_id
-    found.bad += read.bad
-    found.runs += read.runs
-    for name, (low, high) in read.ranges.items():
-        before = found.ranges.get(name, (np.inf, -np.inf))
-        found.ranges[name] = min(low, before[0]), max(high, before[1])
-    for name, values in read.texts.items():
-        found.texts[name].merge(values)
-    if found.sample is not None and read.sample is not None:
-        found.sample.merge(read.sample)
+def _segments(plan: Plan, found: RowsRead, total: JoinSums) -> Iterator[SegmentData]:
+    """The segments that have rows, in order of their values; others and empty ones come last."""
+    if plan.segment is None:
+        return
+    bins, present = plan.segment.bins, total.blocks.segments()
+    for code in (*range(FIRST, bins.size), OTHER, MISSING):
+        if code in present:
+            value = bins.category(code) if code >= FIRST else OTHERS if code == OTHER else EMPTY
+            tallies = {
+                column.name: found.counts.tally(index, column.bins, [code]) for index, column in enumerate(plan.columns)
+            }
+            yield SegmentData(value, tallies, total.blocks.blocks([code]))
 
 
 def _keys(sample: pa.Table) -> Keys:

@@ -1,94 +1,70 @@
-"""What a pass spills, so that it need not be held in memory: rows by ranges of their keys, in temporary files.
+"""What a pass exchanges between its two halves: rows and labels in Arrow files, by hash of `prediction_id`.
 
-A run is one file of rows in order of bucket, a bucket being the top bits of the key. Whoever has all runs can read any
-range of buckets from them, and finds there every row that has a key of the range.
+Whoever reads a file of the log writes one file here. Its record batches go round the partitions, so that whoever joins
+a partition maps just its rows into memory, and leaves there what no query asks for.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
+import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from tabular_bento.data.storage import filesystem
-from tabular_bento.errors import SpillError, StorageError
+from tabular_bento.errors import SpillError
 
-BUCKETS = 1024
-RUN_ROWS = 256 * 1024
-RANGE_ROWS = 128 * 1024
-"""About how many rows are looked at together, as long as a window is below some 130 million rows."""
+KEYS = ("k0", "k1")
+"""The two halves of a key; the first decides on the partition."""
 
-_SHIFT = np.uint64(64 - BUCKETS.bit_length() + 1)
-_FIRST = "first"
-"""An empty file, written to see that the folder can be."""
+PARTITION_BYTES = 16 * 1024 * 1024
+"""Bytes of the log that make one partition, as long as they are not more than MOST_PARTITIONS."""
 
-Records = NDArray[Any]
-"""Rows of one structured type, shape [n], whose first field is `key`, uint64."""
+MOST_PARTITIONS = 128
 
-
-@dataclass(frozen=True)
-class Run:
-    """The name of a file of rows, and where in it each bucket begins, in rows, shape [BUCKETS + 1]."""
-
-    name: str
-    offsets: NDArray[np.int64]
-
-    @property
-    def rows(self) -> int:
-        return int(self.offsets[-1])
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Some rows of a run, those from `start` up to `stop`."""
-
-    name: str
-    start: int
-    stop: int
+Columns = Mapping[str, NDArray[Any]]
+"""Columns by name, shape [n] each; one of shape [n, k] holds the bytes of a BLOB."""
 
 
 @dataclass(frozen=True)
 class Spill:
-    """A folder of runs, by its path or URI. Every method raises SpillError where the folder refuses."""
+    """A folder for a pass, and in how many partitions its rows are; a power of two."""
 
-    folder: str
-
-    def write(self, rows: Records) -> Run:
-        """Spill rows, in any order."""
-        buckets = (rows["key"] >> _SHIFT).astype(np.uint16)
-        ordered = rows[np.argsort(buckets, kind="stable")]
-        offsets = np.concatenate([[0], np.bincount(buckets, minlength=BUCKETS).cumsum()])
-        run = Run(f"{secrets.token_hex(8)}.run", offsets)
-        system, folder = self._open()
-        with self._reported(), system.open(f"{folder}/{run.name}", "wb") as file:
-            file.write(ordered.view(np.uint8).data)
-        return run
-
-    def read(self, slices: Iterable[Slice], kind: np.dtype[Any]) -> Records:
-        """The rows of the slices, in order of the slices."""
-        system, folder = self._open()
-        parts = [np.empty(0, kind)]
-        for each in slices:
-            start, end = each.start * kind.itemsize, each.stop * kind.itemsize
-            with self._reported():
-                parts.append(np.frombuffer(system.cat_file(f"{folder}/{each.name}", start=start, end=end), kind))
-        return np.concatenate(parts)
-
-    def _open(self) -> tuple[Any, str]:
-        system, folder = filesystem(self.folder)
-        return system, folder.rstrip("/")
+    folder: Path
+    partitions: int = 1
 
     @contextmanager
-    def _reported(self) -> Iterator[None]:
-        """Errors of the file system, as SpillError."""
+    def writer(self) -> Iterator[Writer]:
+        """Writes one file. Raises SpillError where the folder refuses."""
+        writer = Writer(self)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+    def open(self, names: Iterable[str]) -> Files:
+        """The files of these names."""
+        maps = []
+        for name in names:
+            with self.reported(), (self.folder / name).open("rb") as file:
+                maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return Files([(each, pa.ipc.open_file(pa.py_buffer(each))) for each in maps], self.partitions)
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Errors of the file system and of DuckDB's own spilling, as SpillError."""
+        import duckdb
+
         try:
             yield
         except (FileNotFoundError, NotADirectoryError):
@@ -96,72 +72,92 @@ class Spill:
                 f"{socket.gethostname()} does not see {self.folder}, where the pass spills rows: name a folder "
                 "that all workers share by --spill."
             ) from None
-        except StorageError:
-            raise
-        except Exception as error:  # each driver has errors of its own
-            why = getattr(error, "strerror", None) or error
+        except (OSError, duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            why = " ".join(str(getattr(error, "strerror", None) or error).split()).rstrip(".")
             raise SpillError(
-                f"{self.folder}, where the pass spills rows, cannot be used: {why}. About 80 bytes a row of the "
-                "window are needed, and 24 a label: free space, or name another folder by TMPDIR or --spill."
+                f"{self.folder}, where the pass spills rows, cannot be used: {why}. About 100 bytes a row of the "
+                "window are needed, and 40 a label: free space, or name another folder by TMPDIR or --spill."
             ) from error
 
 
+@dataclass(frozen=True)
+class Files:
+    """Files that were written into the same number of partitions."""
+
+    files: list[tuple[mmap.mmap, pa.ipc.RecordBatchFileReader]]
+    partitions: int
+
+    def read(self, partition: int, nothing: pa.Table) -> pa.Table:
+        """The rows of a partition; `nothing` where there are no files. What was read before leaves memory."""
+        batches: list[pa.RecordBatch] = []
+        for mapped, file in self.files:
+            if hasattr(mapped, "madvise"):
+                mapped.madvise(mmap.MADV_DONTNEED)
+            batches += (file.get_batch(i) for i in range(partition, file.num_record_batches, self.partitions))
+        return pa.Table.from_batches(batches) if batches else nothing
+
+
 class Writer:
-    """Gathers rows of type `kind` and spills them, a run at a time."""
+    """Writes columns of rows into one file, by partition."""
 
-    def __init__(self, spill: Spill, kind: np.dtype[Any]) -> None:
-        self._spill, self._kind = spill, kind
-        self._rows: Records = np.empty(0, kind)
-        self._size = 0
-        self.runs: list[Run] = []
+    def __init__(self, spill: Spill) -> None:
+        self._spill = spill
+        self._file: pa.ipc.RecordBatchFileWriter | None = None
+        self.names: list[str] = []
 
-    def add(self, rows: Records) -> None:
-        """Spill rows, some now and the rest later."""
-        while len(rows):
-            if not len(self._rows):
-                self._rows = np.empty(RUN_ROWS, self._kind)
-            part, rows = rows[: RUN_ROWS - self._size], rows[RUN_ROWS - self._size :]
-            self._rows[self._size : self._size + len(part)] = part
-            self._size += len(part)
-            if self._size == RUN_ROWS:
-                self.flush()
+    def add(self, columns: Columns) -> None:
+        """Write n rows, in any order."""
+        count, keys = self._spill.partitions, columns[KEYS[0]]
+        order, ends = None, [len(keys)]
+        if count > 1:
+            partition = (keys >> np.uint64(65 - count.bit_length())).astype(np.uint8)
+            order = np.argsort(partition, kind="stable")
+            ends = np.bincount(partition, minlength=count).cumsum().tolist()
+        batch = pa.RecordBatch.from_pydict(
+            {name: _array(each if order is None else each.take(order, axis=0)) for name, each in columns.items()}
+        )
+        with self._spill.reported():
+            if self._file is None:
+                self.names.append(f"{secrets.token_hex(8)}.arrow")
+                self._file = pa.ipc.new_file(str(self._spill.folder / self.names[0]), batch.schema)
+            for start, end in zip([0, *ends], ends, strict=False):
+                self._file.write_batch(batch.slice(start, end - start))
 
-    def flush(self) -> list[Run]:
-        """Spill what is left, and return all runs."""
-        if self._size:
-            self.runs.append(self._spill.write(self._rows[: self._size]))
-            self._size = 0
-        return self.runs
+    def close(self) -> None:
+        """End the file."""
+        if self._file is not None:
+            with self._spill.reported():
+                self._file.close()
+
+
+def _array(values: NDArray[Any]) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values)
+    rows, width = values.shape
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, [None, pa.py_buffer(values)])
 
 
 @contextmanager
-def spill_folder(parent: str | None = None) -> Iterator[Spill]:
-    """A new folder in `parent`, a path or URI, by default in TMPDIR; it is gone afterwards, however that comes about.
+def spill_folder(parent: str | None, partitions: int) -> Iterator[Spill]:
+    """A new folder in `parent`, by default in TMPDIR; it is gone afterwards, however that comes about.
 
-    Raises SpillError where it cannot be made.
+    Raises SpillError where it cannot be made, and where `parent` is a URI.
     """
-    spill = Spill(f"{(parent or tempfile.gettempdir()).rstrip('/')}/drift-{os.getpid()}-{secrets.token_hex(4)}")
-    system, folder = spill._open()
-    with spill._reported():
-        system.makedirs(folder, exist_ok=True)
-        system.pipe_file(f"{folder}/{_FIRST}", b"")
+    if parent is not None and "://" in parent:
+        raise SpillError(
+            f"--spill {parent}: rows are spilled to files that DuckDB maps and writes, so this must be a folder, by "
+            "its path, and with --scheduler one that all workers share."
+        )
+    name = f"drift-{os.getpid()}-{secrets.token_hex(4)}"
+    spill = Spill(Path(parent or tempfile.gettempdir()).absolute() / name, partitions)
+    with spill.reported():
+        spill.folder.mkdir(parents=True)
     try:
         yield spill
     finally:
-        with suppress(FileNotFoundError):
-            system.rm(folder, recursive=True)
+        shutil.rmtree(spill.folder, ignore_errors=True)
 
 
-def ranges(rows: int) -> list[tuple[int, int]]:
-    """Ranges of buckets, first and last, that hold about RANGE_ROWS of so many rows each, in order."""
-    count = 1
-    while count < BUCKETS and rows > count * RANGE_ROWS:
-        count *= 2
-    step = BUCKETS // count
-    return [(first, first + step) for first in range(0, BUCKETS, step)]
-
-
-def cut(runs: Iterable[Run], first: int, last: int) -> list[Slice]:
-    """Where the rows of the buckets from `first` up to `last` are."""
-    slices = (Slice(run.name, int(run.offsets[first]), int(run.offsets[last])) for run in runs)
-    return [each for each in slices if each.start < each.stop]
+def partitions_of(size: int) -> int:
+    """In how many partitions the rows of a log of so many bytes are."""
+    return min(1 << max(-(-size // PARTITION_BYTES) - 1, 0).bit_length(), MOST_PARTITIONS)

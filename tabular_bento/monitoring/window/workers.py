@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
@@ -17,6 +20,9 @@ R = TypeVar("R")
 
 BAR = "{desc:<28} {bar} {elapsed}"
 CONNECT_SECONDS = 20
+THREADS = 4
+"""Each needs about 100 MB."""
+
 _AHEAD = 3
 """Tasks for each worker that are handed out at a time, so that finished results do not pile up."""
 
@@ -24,19 +30,22 @@ _AHEAD = 3
 class Workers(Protocol):
     """Anything that can apply a function of a module to tasks, results in order of the tasks."""
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Iterator[R]:
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Generator[R, None, None]:
         """The results. Tasks are taken up as they are needed; `what` is done of `total` is shown on a terminal."""
         ...
 
 
 class ThisProcess:
-    """Does one task after another."""
+    """Works in as many threads as this process may use cores, at most THREADS."""
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Iterator[R]:
-        with _bar(what, total) as bar:
-            for task in tasks:
-                yield function(task)
-                bar.update()
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Generator[R, None, None]:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = min(cores, THREADS)
+        pool = ThreadPoolExecutor(threads)
+        try:
+            yield from _in_order(lambda task: pool.submit(function, task), tasks, _AHEAD * threads, what, total)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class Cluster:
@@ -45,32 +54,38 @@ class Cluster:
     def __init__(self, client: Any) -> None:
         self._client = client
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Iterator[R]:
-        ahead = _AHEAD * max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
-        waiting: deque[Any] = deque()
-        with _bar(what, total) as bar:
-            try:
-                for task in tasks:
-                    waiting.append(self._client.submit(function, task, pure=False))
-                    if len(waiting) >= ahead:
-                        yield self._result(waiting.popleft())
-                        bar.update()
-                while waiting:
-                    yield self._result(waiting.popleft())
-                    bar.update()
-            finally:
-                self._client.cancel(list(waiting), force=True)
-
-    def _result(self, future: Any) -> Any:
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], what: str, total: int) -> Generator[R, None, None]:
         from distributed.scheduler import KilledWorker
 
+        submit = partial(self._client.submit, function, pure=False)
+        ahead = _AHEAD * max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
         try:
-            return future.result()
+            yield from _in_order(submit, tasks, ahead, what, total)
         except KilledWorker as error:
             raise ClusterError(
                 f"The workers of the Dask cluster die at their work ({error.task}): look at their logs; they need "
                 "about 1 GB of memory each."
             ) from error
+
+
+def _in_order(
+    submit: Callable[[T], Any], tasks: Iterable[T], ahead: int, what: str, total: int
+) -> Generator[Any, None, None]:
+    """The results of futures in order of the tasks, of which at most `ahead` are submitted at a time."""
+    waiting: deque[Any] = deque()
+    with tqdm(total=total, desc=what, disable=not sys.stderr.isatty(), bar_format=BAR, leave=False) as bar:
+        try:
+            for task in tasks:
+                waiting.append(submit(task))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+                    bar.update()
+            while waiting:
+                yield waiting.popleft().result()
+                bar.update()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 @contextmanager
@@ -113,7 +128,3 @@ def _client(distributed: Any, scheduler: str | None, count: int | None) -> Itera
                 "of the same version, where the traffic log can be read."
             ) from None
         yield client
-
-
-def _bar(what: str, total: int) -> Any:
-    return tqdm(total=total, desc=what, disable=not sys.stderr.isatty(), bar_format=BAR, leave=False)

@@ -19,6 +19,7 @@ from tabular_bento.monitoring.drift.result import Labels
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import CELLS, GRID, NEARLY_ALL, Blocks, cells_of, usual_cell
 from tabular_bento.monitoring.window.data import Joined, RowCounts, WindowData
+from tabular_bento.monitoring.window.errors import RowValues
 from tabular_bento.monitoring.window.scan import limits
 from tabular_bento.scoring.package import ModelPackage
 from tests.integration.monitoring.logs import AUGUST, JANUARY, JULY, drawn, labels_of, post, record, rewrite, year
@@ -39,8 +40,10 @@ def summary(age: Array, delay: Array, error: Array, gain: float = 0.0, **setting
     chosen = DriftSettings(**settings)  # type: ignore[arg-type]
     error = np.where(delay <= age, error, np.nan)
     event = np.arange(len(age)) * 86_400 * 20 // len(age)
-    errors = (error, error - gain, error)
-    blocks = Blocks.of(event, cells_of(age, limits(chosen.maturity_hours)), errors, np.full(len(age), True))
+    labelled = ~np.isnan(error)
+    came_true = error[labelled]
+    values = RowValues.of_errors(came_true, came_true - gain, came_true, np.full(len(came_true), True))
+    blocks = Blocks.of(event, cells_of(age, limits(chosen.maturity_hours)), labelled, values)
     came = np.bincount(cells_of(delay[delay <= age]), minlength=CELLS)
     now = datetime.now(UTC)
     data = WindowData(now, True, RowCounts(len(age)), {}, {}, blocks, Joined(came), None, pa.table({}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import resource
 import signal
 import subprocess
@@ -17,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
 
 from benchmarks.drift_log import END, START, real_rows, write_log
+from tabular_bento.cli import monitoring_main as main
 from tabular_bento.data.storage import path_of
 from tabular_bento.errors import WindowError
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.job import judge
 from tabular_bento.monitoring.window import spill
 from tabular_bento.monitoring.window.data import Query
-from tabular_bento.monitoring.window.scan import ExecutionOptions, _tasks
+from tabular_bento.monitoring.window.scan import ExecutionOptions
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.store import LocatedModel
 from tabular_bento.traffic.schema import PREDICTIONS
@@ -89,19 +88,18 @@ def test_segments_and_sealed_files_give_the_same_numbers(
     system.rm(f"/{tmp_path.name}", recursive=True)
 
 
-def test_many_ranges_give_the_numbers_of_one(
+def test_many_partitions_give_the_numbers_of_one(
     july_log: Path, package: ModelPackage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = read(year(july_log), Reference.load(package.tag), ExecutionOptions(now=NOW))
-    monkeypatch.setattr(spill, "RANGE_ROWS", 50)
-    monkeypatch.setattr(spill, "RUN_ROWS", 300)
+    monkeypatch.setattr(spill, "PARTITION_BYTES", 100_000)
     parts = read(year(july_log), Reference.load(package.tag), ExecutionOptions(now=NOW))
     assert parts.rows == whole.rows
     assert parts.joined.came.tolist() == whole.joined.came.tolist()
     for name, tally in whole.tallies.items():
         assert parts.tallies[name].counts.tolist() == tally.counts.tolist()
     assert parts.blocks.counts.tolist() == whole.blocks.counts.tolist()
-    assert parts.blocks.sums == pytest.approx(whole.blocks.sums)
+    assert parts.blocks.sums.tobytes() == whole.blocks.sums.tobytes()
     assert parts.sample.equals(whole.sample)
 
 
@@ -176,8 +174,7 @@ def base(package: ModelPackage, tmp_path_factory: pytest.TempPathFactory) -> pa.
 def test_memory_does_not_grow_with_the_window(
     tmp_path: Path, package: ModelPackage, base: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spill, "RUN_ROWS", 8_192)
-    monkeypatch.setattr(spill, "RANGE_ROWS", 8_192)
+    monkeypatch.setattr(spill, "PARTITION_BYTES", 500_000)
     reference, peaks = Reference.load(package.tag), []
     for rows in (60_000, 240_000):
         log = tmp_path / str(rows)
@@ -192,16 +189,36 @@ def test_memory_does_not_grow_with_the_window(
 
 
 @pytest.mark.slow
-def test_ranges_are_cut_one_by_one() -> None:
-    """Of a window of a billion rows there are thousands of runs, and a thousand ranges of each."""
-    runs = [spill.Run(f"{place}.run", np.arange(spill.BUCKETS + 1) * 1_000) for place in range(300)]
-    tracemalloc.start()
-    tasks, _, total = _tasks(runs, [], "testing")
-    largest = len(pickle.dumps(next(tasks)))
-    assert (total, 1 + sum(len(task.rows) == len(runs) for task in tasks)) == (spill.BUCKETS, spill.BUCKETS)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 0.1 * spill.BUCKETS * largest
+def test_duckdb_spills_what_it_may_not_hold(tmp_path: Path, package: ModelPackage, base: pa.Table) -> None:
+    write_log(tmp_path / "log", base, 240_000)
+    query, reference = Query(tmp_path / "log", START, END), Reference.load(package.tag)
+    free = read(query, reference, ExecutionOptions(now=NOW))
+    bound = read(query, reference, ExecutionOptions(now=NOW, memory=24))
+    assert bound.rows == free.rows
+    assert bound.blocks.sums.tobytes() == free.blocks.sums.tobytes()
+
+
+def test_a_damaged_file_is_named_and_the_rest_is_judged(
+    tmp_path: Path, package: ModelPackage, flights: Flights, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, log = drawn(flights, JULY, AUGUST, ROWS), tmp_path / "log"
+    for start in (0, 1_500):
+        part = table.slice(start, 1_500)
+        post(log, labels_of(part, record(log, package, part)))
+    seal(log / PREDICTIONS)
+    damaged = min((log / PREDICTIONS).glob("date=*/*.parquet"), key=lambda path: path.stat().st_size)
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    window = ["--from", "2013-01-01", "--to", "2014-01-01", "--on", "sched_dep", "--as-of", "2040-01-01"]
+    assert main(["drift", *window, "--traffic-dir", str(log), "--out", str(tmp_path / "out")]) == 3
+    assert str(damaged) in capsys.readouterr().err
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["verdict"] == "invalid_data"
+    assert result["decision"]["reasons"][0] == "file_damaged"
+    assert result["exit_code"] == 3
+    assert result["rows"]["scored"] == 1_500
+    assert result["labels"]["matched"] > 1_400
+    assert any(one["kind"] == "file_damaged" and str(damaged) in one["text"] for one in result["findings"])
+    assert (tmp_path / "out" / "report.html").exists()
 
 
 def command(log: Path, out: Path) -> list[str]:
@@ -210,7 +227,7 @@ def command(log: Path, out: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_in_one_sentence(tmp_path: Path, base: pa.Table) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(tmp_path: Path, base: pa.Table) -> None:
     write_log(tmp_path / "log", base, 100_000)
     (tmp_path / "spill").mkdir()
 
@@ -242,7 +259,7 @@ def test_a_job_that_is_ended_leaves_nothing_behind(tmp_path: Path, base: pa.Tabl
         command(tmp_path / "log", tmp_path / "out"), cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path / "spill")}
     ) as process:
         deadline = time.monotonic() + 120
-        while not list((tmp_path / "spill").glob("drift-*/*.run")) and time.monotonic() < deadline:
+        while not list((tmp_path / "spill").glob("drift-*/*.arrow")) and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 128 + signal.SIGTERM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from tabular_bento.monitoring.window.ids import Sample, keys_of
+from tabular_bento.monitoring.window.ids import Sample, key_pairs, keys_of
 from tabular_bento.traffic.log import prediction_ids
 
 
@@ -14,6 +14,14 @@ def test_keys_depend_on_the_id_alone() -> None:
     alone = [keys_of(pa.array([one]))[0] for one in ids]
     assert together.tolist() == alone
     assert len(set(alone)) == len(ids)
+
+
+def test_pairs_depend_on_the_id_alone() -> None:
+    ids = [*prediction_ids(1_000), "a", "b", "ab", "ba", "é", "", "a" * 64]
+    first, second = key_pairs(pa.array(ids))
+    assert first.tolist() == keys_of(pa.array(ids)).tolist()
+    assert second.tolist() == [key_pairs(pa.array([one]))[1][0] for one in ids]
+    assert len(set(second.tolist())) == len(ids)
 
 
 def test_sample_does_not_depend_on_the_batches() -> None:

@@ -1,58 +1,72 @@
-"""What a pass sets aside: all of it comes back, by ranges, and nothing is left behind."""
+"""What a pass spills: all of it comes back, by partition, and nothing is left behind."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tabular_bento.errors import SpillError
-from tabular_bento.monitoring.window import spill as module
-from tabular_bento.monitoring.window.records import LABEL_KIND
-from tabular_bento.monitoring.window.spill import BUCKETS, RANGE_ROWS, Spill, Writer, cut, ranges, spill_folder
+from tabular_bento.monitoring.window.spill import (
+    MOST_PARTITIONS,
+    PARTITION_BYTES,
+    Spill,
+    partitions_of,
+    spill_folder,
+)
 
 rng = np.random.default_rng(0)
+NOTHING = pa.table({})
 
 
-def rows(count: int) -> np.ndarray:
-    made = np.empty(count, LABEL_KIND)
-    made["key"] = rng.integers(2**64, size=count, dtype=np.uint64)
-    made["time"], made["value"] = np.arange(count), rng.normal(size=count)
-    return made
+def rows(count: int) -> dict[str, np.ndarray]:
+    return {
+        "k0": rng.integers(2**64, size=count, dtype=np.uint64),
+        "time": np.arange(count),
+        "codes": rng.integers(256, size=(count, 3)).astype(np.uint8),
+    }
 
 
-@pytest.mark.parametrize("place", ["", "file://", "memory://"])
-def test_every_row_is_in_one_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    monkeypatch.setattr(module, "RUN_ROWS", 700)
+@pytest.mark.parametrize("partitions", [1, 2, 64])
+def test_every_row_is_in_one_partition(tmp_path: Path, partitions: int) -> None:
     everything = rows(5_000)
-    with spill_folder(f"{place}{tmp_path}") as spill:
-        writer = Writer(spill, LABEL_KIND)
-        for start in range(0, 5_000, 900):
-            writer.add(everything[start : start + 900])
-        runs = writer.flush()
-        assert len(runs) == 8
-        parts = [spill.read(cut(runs, *place), LABEL_KIND) for place in ranges(10 * RANGE_ROWS)]
-    assert len(parts) == 16
-    for lower, upper in pairwise(parts):
-        assert lower["key"].max() < upper["key"].min()
-    assert np.sort(np.concatenate(parts), order="time").tobytes() == everything.tobytes()
+    with spill_folder(str(tmp_path), partitions) as spill:
+        names = []
+        for first, last in ((0, 2_000), (2_000, 5_000)):
+            with spill.writer() as writer:
+                for start in range(first, last, 900):
+                    chosen = slice(start, min(start + 900, last))
+                    writer.add({name: each[chosen] for name, each in everything.items()})
+            names += writer.names
+        assert len(names) == 2
+        files = spill.open(names)
+        parts = [files.read(index, NOTHING) for index in range(partitions)]
+        for index, part in enumerate(parts):
+            assert (part["k0"].to_numpy() // np.uint64(2**63 // partitions) // np.uint64(2) == index).all()
+        together = pa.concat_tables(parts).sort_by("time")
+        assert together["k0"].to_pylist() == everything["k0"].tolist()
+        assert b"".join(together["codes"].to_pylist()) == everything["codes"].tobytes()
 
 
-def test_ranges_cover_all_buckets_and_are_never_more() -> None:
-    for count in (0, 1, RANGE_ROWS, RANGE_ROWS + 1, 10**7, 10**12):
-        places = ranges(count)
-        assert [first for first, _ in places] == [0, *(last for _, last in places[:-1])]
-        assert places[-1][1] == BUCKETS
-    assert len(ranges(RANGE_ROWS)) == 1
-    assert len(ranges(10**12)) == BUCKETS
+def test_no_rows_make_no_file(tmp_path: Path) -> None:
+    with spill_folder(str(tmp_path), 4) as spill:
+        with spill.writer() as writer:
+            pass
+        assert writer.names == []
+        assert spill.open([]).read(3, NOTHING) is NOTHING
+
+
+def test_partitions_follow_the_size_of_the_log() -> None:
+    assert [partitions_of(size) for size in (0, 1, PARTITION_BYTES)] == [1, 1, 1]
+    assert [partitions_of(times * PARTITION_BYTES) for times in (2, 3, 5, 10**6)] == [2, 4, 8, MOST_PARTITIONS]
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
     def fail() -> None:
-        with spill_folder(str(tmp_path)) as spill:
-            spill.write(rows(10))
+        with spill_folder(str(tmp_path), 1) as spill, spill.writer() as writer:
+            writer.add(rows(10))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -60,9 +74,16 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SpillError, match=r"file.*--spill"), spill_folder(str(tmp_path / "file")):
+    with pytest.raises(SpillError, match=r"file.*--spill"), spill_folder(str(tmp_path / "file"), 1):
         pass
+    with pytest.raises(SpillError, match="does not see"), Spill(tmp_path / "elsewhere").writer() as writer:
+        writer.add(rows(1))
     with pytest.raises(SpillError, match="does not see"):
-        Spill(str(tmp_path / "elsewhere")).write(rows(1))
+        Spill(tmp_path / "elsewhere").open(["gone.arrow"])
+
+
+def test_a_uri_is_refused() -> None:
+    with pytest.raises(SpillError, match=r"s3://bucket/spill.*a folder"), spill_folder("s3://bucket/spill", 1):
+        pass
