@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tabular_bento.data.dataset import Dataset
+from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.evaluation.reference.profile import arrow_column, monitored, profile, reference_rows
+from tabular_bento.evaluation.reference.profile import arrow_column, monitored, output_columns, profile, reference_rows
 from tabular_bento.evaluation.reference.vocabulary import NewValues
 from tabular_bento.monitoring.drift.job import judge_window
 from tabular_bento.monitoring.drift.result import DriftResult
@@ -22,10 +24,10 @@ from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import CELLS, Blocks
 from tabular_bento.monitoring.window.counts import Tally, finite_range
 from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, WindowData
-from tabular_bento.monitoring.window.errors import RowValues
+from tabular_bento.monitoring.window.errors import errors_of
 from tabular_bento.problem import Declaration
 from tabular_bento.scoring.predictor import Predictor
-from tabular_bento.traffic.schema import LABEL, TIME, feature_column, input_column, output_column
+from tabular_bento.traffic.schema import LABEL, TIME, feature_column, input_column
 
 SAMPLE = 5_000
 """Rows that a reference keeps."""
@@ -33,30 +35,35 @@ SAMPLE = 5_000
 
 @dataclass(frozen=True)
 class Past:
-    """n rows of a problem with an event time, an offset and a baseline.
+    """n rows of a problem with an event time.
 
     Parameters
     ----------
     data : Dataset
-        The rows, with their labels, NaN where they never came.
+        The rows, with their labels.
     features : ndarray of shape [n, features]
         Their features.
-    predicted : ndarray of shape [n]
-        Their predictions.
+    outputs : mapping
+        Their predictions, by output.
     """
 
     data: Dataset
     features: NDArray[np.float32]
-    predicted: NDArray[np.float64]
+    outputs: Mapping[str, NDArray[Any]]
 
     @classmethod
     def of(cls, predictor: Predictor, data: Dataset) -> Past:
         """Rows with the predictor's features and predictions."""
         found = predictor.predict_columns(data.columns)
-        return cls(data, found.features, found.value)
+        return cls(data, found.features, found.outputs)
 
     def __len__(self) -> int:
-        return len(self.predicted)
+        return len(self.features)
+
+    @property
+    def predicted(self) -> NDArray[Any]:
+        """The first output, which labels are compared with."""
+        return np.asarray(next(iter(self.outputs.values())))
 
     @property
     def declaration(self) -> Declaration:
@@ -71,8 +78,8 @@ class Past:
 
     @property
     def labels(self) -> NDArray[np.float64]:
-        """Their labels."""
-        return np.asarray(self.data.target, dtype=np.float64)
+        """Their labels as the evaluator reads them, NaN where they never came."""
+        return evaluator_of(self.declaration.task).codes(self.data.target)
 
     @property
     def event(self) -> NDArray[np.int64]:
@@ -83,7 +90,8 @@ class Past:
 
     def where(self, chosen: NDArray[Any]) -> Past:
         """The rows that a mask or an array of positions chooses."""
-        return Past(self.data.where(chosen), self.features[chosen], self.predicted[chosen])
+        outputs = {name: values[chosen] for name, values in self.outputs.items()}
+        return Past(self.data.where(chosen), self.features[chosen], outputs)
 
     def between(self, start: datetime, end: datetime) -> Past:
         """The rows with `start <= time < end`."""
@@ -94,16 +102,22 @@ class Past:
         """The same rows with other values of some fields, and the predictor's features and predictions of these."""
         return Past.of(predictor, replace(self.data, columns={**self.data.columns, **altered}))
 
-    def _outputs(self) -> dict[str, NDArray[Any]]:
-        return {self.declaration.outputs[0].name: self.predicted}
-
     def monitored(self) -> dict[str, NDArray[Any]]:
         """The columns that a profile is made of, by their names in the log."""
-        return monitored(self.declaration, self.data.columns, self.features, self._outputs(), self.labels)
+        return monitored(self.declaration, self.data.columns, self.features, self.outputs, self.data.target)
+
+    def numbers(self, names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """Columns of the log, all of numbers, by name."""
+        found: dict[str, NDArray[Any]] = {input_column(name): values for name, values in self.columns.items()}
+        found |= {feature_column(name): self.features[:, i] for i, name in enumerate(self.declaration.feature_names)}
+        found |= output_columns(self.declaration, self.outputs)
+        return {name: np.asarray(found[name], dtype=np.float64) for name in names}
 
     def profile(self, weights: dict[str, float], seed: int) -> dict[str, Any]:
         """The profile of these rows, as training makes one, but for the error."""
-        return profile(self.declaration, self.data.columns, self.features, self._outputs(), self.labels, weights, seed)
+        return profile(
+            self.declaration, self.data.columns, self.features, self.outputs, self.data.target, weights, seed
+        )
 
     def reference(self, like: Reference, seed: int) -> Reference:
         """A reference of these rows, made as training makes one, with the importances and the error of `like`."""
@@ -115,7 +129,7 @@ class Past:
         """Some of the rows, as a package holds them."""
         chosen = np.sort(np.random.default_rng(seed).choice(len(self), min(SAMPLE, len(self)), replace=False))
         part = self.where(chosen)
-        return reference_rows(part.declaration, part.data.columns, part.features, part._outputs(), part.labels)
+        return reference_rows(part.declaration, part.data.columns, part.features, part.outputs, part.data.target)
 
 
 def judge_past(past: Past, reference: Reference, settings: DriftSettings, estimated: bool = False) -> DriftResult:
@@ -133,7 +147,7 @@ def judge_past(past: Past, reference: Reference, settings: DriftSettings, estima
 
 def window_of(past: Past, reference: Reference) -> WindowData:
     """What a pass over the log of these rows finds where every label came at once."""
-    columns, declaration, labels = past.monitored(), past.declaration, past.labels
+    columns, labels = past.monitored(), past.labels
     known = ~np.isnan(labels)
     tallies = {}
     for column in reference.columns:
@@ -143,49 +157,40 @@ def window_of(past: Past, reference: Reference) -> WindowData:
         tally.add_counts(column.bins.count(values), infinite)
         if values.dtype.kind == "f":
             tally.widen(*finite_range(values))
-    naive = np.asarray(past.columns[str(declaration.offset)], dtype=np.float64)
-    gain = past.features[:, declaration.feature_names.index(str(declaration.baseline))].astype(np.float64)
-    errors = (past.predicted - labels, naive - labels, naive + np.nan_to_num(gain) - labels)
-    values = RowValues.of_errors(*(error[known] for error in errors), ~np.isnan(gain[known]))
+    measured = errors_of(reference)
+    numbers = past.numbers(measured.columns)
+    errors = measured.row_values({name: column[known] for name, column in numbers.items()}, labels[known])
     age = np.full(len(past), CELLS - 1, dtype=np.int64)
     came = np.zeros(CELLS, dtype=np.int64)
     came[0] = known.sum()
     true = None
     if reference.label is not None:
         true = np.zeros((CELLS, reference.label.bins.size), dtype=np.int64)
-        true[-1] = reference.label.bins.count(labels[known])
+        true[-1] = reference.label.bins.count(columns[LABEL][known])
     return WindowData(
         now=datetime.now(UTC),
         dated=True,
         rows=RowCounts(scored=len(past)),
         tallies=tallies,
         unreadable={},
-        blocks=Blocks.of(past.event, age, known, values),
+        blocks=Blocks.of(past.event, age, known, errors),
         joined=Joined(came),
         true=true,
-        sample=_sample_of(past),
+        sample=_sample_of(past, reference),
         texts=texts_of(past, reference),
     )
 
 
-def _sample_of(past: Past) -> pa.Table:
+def _sample_of(past: Past, reference: Reference) -> pa.Table:
     """Some of the rows with the columns that a shift of all segments is measured by."""
     declaration = past.declaration
     step = max(len(past) / SAMPLE, 1.0)
     part = past.where(np.arange(0, len(past), step).astype(np.int64))
-    known = ~np.isnan(part.labels)
-    fields = (*declaration.segments, str(declaration.offset))
-    columns = {input_column(name): arrow_column(part.columns[name], declaration.field(name)) for name in fields}
-    baseline = declaration.feature_names.index(str(declaration.baseline))
-    return pa.table(
-        {
-            **columns,
-            output_column(declaration.outputs[0].columns[0]): pa.array(part.predicted),
-            feature_column(str(declaration.baseline)): pa.array(part.features[:, baseline].astype(np.float64)),
-            TIME.name: pa.array(np.zeros(len(part), dtype=np.int64)).cast(pa.timestamp("us", tz="UTC")),
-            LABEL: pa.array(part.labels, mask=~known),
-        }
-    )
+    names = declaration.segments
+    columns = {input_column(name): arrow_column(part.columns[name], declaration.field(name)) for name in names}
+    columns |= {name: pa.array(values) for name, values in part.numbers(errors_of(reference).columns).items()}
+    time = pa.array(np.zeros(len(part), dtype=np.int64)).cast(pa.timestamp("us", tz="UTC"))
+    return pa.table({**columns, TIME.name: time, LABEL: pa.array(part.labels, mask=np.isnan(part.labels))})
 
 
 def texts_of(past: Past, reference: Reference) -> dict[str, NewValues]:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from benchmarks.backtest.past import Past
 from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.features.columns import ColumnRows
 from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.predictor import Predictor
+from tabular_bento.tasks import Classification
 
 LEAST_SHARE = 0.1
 """Of the rows, that a category which disappears holds at least."""
@@ -118,7 +120,8 @@ class World:
         features = sorted(
             (one for one in self.reference.columns if one.role in ("feature", "input")), key=lambda one: -one.importance
         )
-        return [*(one.name for one in features[:HEAVIEST]), None]
+        names = [one.name for one in features[:HEAVIEST]]
+        return [*names, None] if self.rows.declaration.offset else list(names)
 
 
 def draw(kind: str, world: World, rng: np.random.Generator) -> Shift:
@@ -198,10 +201,28 @@ def _heavier(kind: str, world: World, rng: np.random.Generator) -> Shift:
 
 
 def _labels(kind: str, world: World, rng: np.random.Generator) -> Shift:
+    if world.rows.declaration.task.class_names:
+        return _class_share(kind, world, rng)
     step = float(np.nanstd(world.rows.labels)) * LABEL_SHIFT * float(_one_of((-1, 1), rng))
     return Shift(
         kind, f"labels {step:+.1f}", lambda past: replace(past, data=replace(past.data, target=past.data.target + step))
     )
+
+
+def _class_share(kind: str, world: World, rng: np.random.Generator) -> Shift:
+    """Random labels become the rarest class, so that its share rises by `LABEL_SHIFT` deviations."""
+    task, labels, seed = world.rows.declaration.task, world.rows.labels, int(rng.integers(1 << 31))
+    assert isinstance(task, Classification)
+    shares = np.bincount(labels[~np.isnan(labels)].astype(np.int64), minlength=len(task.class_names)) / len(labels)
+    code = int(shares.argmin())
+    moved = LABEL_SHIFT * float(np.sqrt(shares[code] * (1 - shares[code]))) / (1 - float(shares[code]))
+
+    def alter(past: Past) -> Past:
+        target = past.data.target.copy()
+        target[np.random.default_rng(seed).random(len(target)) < moved] = task.labels(np.array([code]))[0]
+        return replace(past, data=replace(past.data, target=target))
+
+    return Shift(kind, f"{moved:.1%} of the labels become {task.class_names[code]}", alter)
 
 
 KINDS: dict[str, Callable[[str, World, np.random.Generator], Shift]] = {
@@ -216,9 +237,8 @@ KINDS: dict[str, Callable[[str, World, np.random.Generator], Shift]] = {
 
 def with_features(past: Past, predictor: Predictor, features: NDArray[np.float32]) -> Past:
     """The same rows with other features, and the predictor's predictions of these."""
-    offset = np.asarray(past.columns[str(past.declaration.offset)], dtype=np.float64)
-    outputs = past.declaration.task.decode(predictor.runner.predict(features), offset)
-    return replace(past, features=features, predicted=np.asarray(next(iter(outputs.values()))))
+    rows = ColumnRows(past.columns, past.declaration.field_names)
+    return replace(past, features=features, outputs=predictor.outputs(predictor.runner.predict(features), rows))
 
 
 def _accepted(item: Field, values: NDArray[np.float64]) -> NDArray[np.bool_]:

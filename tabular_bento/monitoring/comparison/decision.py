@@ -248,7 +248,7 @@ def _decide_on(metric: Metric, settings: CompareSettings, unit: str, decision: D
 
 
 def decimals(margin: float) -> int:
-    """Decimals by which a margin is told from nothing; at least three."""
+    """Decimals that show a margin to two digits; at least three."""
     return 3 if margin <= 0 else max(3, 1 - math.floor(math.log10(margin)))
 
 

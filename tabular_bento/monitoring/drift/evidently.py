@@ -164,7 +164,7 @@ def _of_classes(_: Task, __: set[str]) -> tuple[dict[str, Any], Any]:
 PRESETS: Mapping[str, Callable[[Task, set[str]], tuple[dict[str, Any], Any]]] = MappingProxyType(
     {"regression": _of_numbers, "binary": _of_two_classes, "multiclass": _of_classes}
 )
-"""What Evidently is told of the columns, and its preset, by the name of the evaluator."""
+"""The definition of the columns for Evidently, and its preset, by the name of the evaluator."""
 
 
 def _register(columns: dict[str, Column]) -> None:
