@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from tabular_bento.schema import Kind
 LEAK = 0.98
 """Share of what there is to explain of the target that a single column explains, from which it is suspicious."""
 
+_Predict = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
 _ROWS = 10_000
 _FOLDS = 3
 _LEAVES = 64
@@ -27,8 +29,8 @@ _LEAF_ROWS = 5
 def suspected_leaks(table: TableSummary, choices: Choices) -> list[str]:
     """Columns that alone predict the target almost perfectly, each with how well it does.
 
-    A tree of few leaves is fitted to each column by itself and judged out of fold: by R² of a number, and of classes by
-    the share of what guessing the most frequent one gets wrong that the tree gets right.
+    A tree of few leaves is fitted to each column by itself, or the means of its categories, and judged out of fold: by
+    R² of a number, and of classes by the share of what guessing the most frequent one gets wrong and it gets right.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def suspected_leaks(table: TableSummary, choices: Choices) -> list[str]:
     found = []
     for item in choices.features:
         x = _column(table.sample, item, choices)[rows]
-        score = _score(x, y, fold, choices.task == "regression")
+        score = _score(x, y, fold, choices.task == "regression", item.field.kind is Kind.TEXT)
         if score >= LEAK:
             found.append(
                 f"{item.column!r} alone predicts {choices.target.column!r} almost perfectly "
@@ -73,19 +75,45 @@ def duplicates(table: TableSummary) -> list[str]:
     ]
 
 
-def _score(x: NDArray[np.float64], y: NDArray[np.float64], fold: NDArray[np.int64], number: bool) -> float:
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-    X = np.where(np.isnan(x), np.nanmin(x, initial=0.0) - 1.0, x)[:, None]
-    tree = DecisionTreeRegressor if number else DecisionTreeClassifier
+def _score(x: NDArray[np.float64], y: NDArray[np.float64], fold: NDArray[np.int64], number: bool, text: bool) -> float:
+    learn = _learn_categories if text else _learn_tree
     predicted = np.empty(len(y))
     for held_out in _masks(fold):
-        fitted = tree(max_leaf_nodes=_LEAVES, min_samples_leaf=_LEAF_ROWS, random_state=0)
-        predicted[held_out] = fitted.fit(X[~held_out], y[~held_out]).predict(X[held_out])
+        predicted[held_out] = learn(x[~held_out], y[~held_out], number)(x[held_out])
     if number:
         return float(1 - ((predicted - y) ** 2).sum() / max(((y - y.mean()) ** 2).sum(), 1e-300))
     wrong = np.mean(y != np.bincount(y.astype(np.int64)).argmax())
     return float(1 - np.mean(predicted != y) / wrong) if wrong else 0.0
+
+
+def _learn_tree(x: NDArray[np.float64], y: NDArray[np.float64], number: bool) -> _Predict:
+    """A tree of few leaves over a number."""
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    tree = (DecisionTreeRegressor if number else DecisionTreeClassifier)(
+        max_leaf_nodes=_LEAVES, min_samples_leaf=_LEAF_ROWS, random_state=0
+    )
+    below = np.nanmin(x, initial=0.0) - 1.0  # where missing values go
+
+    def prepared(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(np.isnan(values), below, values)[:, None]
+
+    fitted = tree.fit(prepared(x), y)
+    return lambda values: np.asarray(fitted.predict(prepared(values)), dtype=np.float64)
+
+
+def _learn_categories(x: NDArray[np.float64], y: NDArray[np.float64], number: bool) -> _Predict:
+    """The mean, or the most frequent class, of each category; of one that is new, that of all rows."""
+
+    def usual(labels: NDArray[np.float64]) -> float:
+        return float(labels.mean() if number else np.bincount(labels.astype(np.int64)).argmax())
+
+    codes = np.where(np.isnan(x), -1.0, x)
+    order = np.argsort(codes, kind="stable")
+    distinct, starts = np.unique(codes[order], return_index=True)
+    known = dict(zip(distinct.tolist(), map(usual, np.split(y[order], starts[1:])), strict=True))
+    otherwise = usual(y)
+    return lambda values: np.array([known.get(code, otherwise) for code in np.where(np.isnan(values), -1.0, values)])
 
 
 def _masks(fold: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
@@ -106,7 +134,7 @@ def _target(sample: pa.Table, choices: Choices) -> NDArray[np.float64]:
 
 
 def _column(sample: pa.Table, item: Chosen, choices: Choices) -> NDArray[np.float64]:
-    """A column as numbers, NaN where there is none: categories by how frequent they are, which groups rare ones."""
+    """A column as numbers, NaN where there is none: of categories and times their place in order."""
     column = sample[item.column]
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
