@@ -59,6 +59,7 @@ def problem_of(name: str, table: TableInput, choices: Choices, example: dict[str
         "segments": _tuple(choices.segments) if choices.segments else "",
         "example": _wrapped(example),
         "example_json": json.dumps(example, ensure_ascii=False),
+        "label_json": json.dumps(choices.classes[-1] if choices.classes else choices.target.high),
     }
 
 

@@ -48,9 +48,9 @@ def field_names(columns: Iterable[str]) -> dict[str, str]:
 
 
 def problem_name(folder: str) -> str:
-    """The name of a problem whose project is in a folder of this name: lower case, as a tag of BentoML."""
+    """The name of a problem whose project is in a folder of this name: that of a model, an image and a host."""
     name = re.sub(r"[^a-z0-9-]+", "-", folder.lower()).strip("-")[:_LONGEST].rstrip("-")
-    return name or "project"
+    return name if name[:1].isalpha() else f"project-{name}".strip("-")
 
 
 def _allowed(name: str) -> bool:

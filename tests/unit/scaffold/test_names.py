@@ -49,7 +49,14 @@ def test_no_name_is_one_that_something_else_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "name"), [("churn", "churn"), ("My Project_2", "my-project-2"), ("___", "project"), ("é", "project")]
+    ("folder", "name"),
+    [
+        ("churn", "churn"),
+        ("My Project_2", "my-project-2"),
+        ("___", "project"),
+        ("é", "project"),
+        ("2024", "project-2024"),
+    ],
 )
 def test_a_problem_is_named_by_its_folder(folder: str, name: str) -> None:
     assert problem_name(folder) == name
