@@ -101,15 +101,8 @@ def source_of(table: TableInput, choices: Choices, copied: str | None) -> dict[s
 def training_of(choices: Choices) -> dict[str, Any]:
     """What `training/config.toml` and `monitoring/config.toml` name: the model's size follows the rows."""
     rows = choices.labelled
-    if rows < 1_000:
-        parameters = {"rounds": 120, "max_depth": 3, "learning_rate": 0.05, "min_child_weight": 3.0}
-    elif rows < 10_000:
-        parameters = {"rounds": 200, "max_depth": 4, "learning_rate": 0.05, "min_child_weight": 5.0}
-    else:
-        parameters = {"rounds": 300, "max_depth": 6, "learning_rate": 0.06, "min_child_weight": 5.0}
-    if choices.classes:
-        parameters["min_child_weight"] = 1.0
-    parameters |= {"subsample": 0.8, "colsample_bytree": 0.8}
+    depth = 3 if rows < 1_000 else 4 if rows < 10_000 else 6
+    parameters = {"max_depth": depth, "learning_rate": 0.05}
     return {
         "parameters": parameters,
         "calibration": choices.calibration,
