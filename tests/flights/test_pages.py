@@ -85,11 +85,3 @@ def test_the_features_of_the_page_are_features(monkeypatch: pytest.MonkeyPatch) 
     assert module.FEATURES.names == ("city", "price_before")
     assert [item.name for item in module.FEATURES.shared] == ["city_code", "hour", "usual_price"]
     assert blocks[1] in (ROOT / "features" / "distance.py").read_text()
-
-
-def test_the_example_of_the_page_is_that_of_the_repository() -> None:
-    text = (ROOT / "docs" / "new-problem.md").read_text()
-    files = "\n".join(path.read_text() for path in (*EXAMPLE.rglob("*.py"), EXAMPLE / "pyproject.toml"))
-    for block in re.findall(r"```(?:python|toml)\n(.*?)```", text, re.DOTALL):
-        for part in re.split(r"^ *\.\.\.\n", block, flags=re.MULTILINE):
-            assert part.strip("\n") in files, part
