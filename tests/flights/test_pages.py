@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.__main__ import BENCHMARKS
 from tabular_bento.cli import COMMANDS
+from tabular_bento.data.database import VARIABLE
 from tabular_bento.features import FeatureSet
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
@@ -59,7 +60,7 @@ def test_commands_exist(page: Path) -> None:
 
 @pages
 def test_settings_exist(page: Path) -> None:
-    known = set()
+    known = {VARIABLE}
     for model in (ServingSettings, DriftSettings, OutputSettings, CompareSettings):
         prefix = str(model.model_config.get("env_prefix", ""))
         assert prefix.startswith("TABULAR_BENTO_"), model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -73,7 +74,9 @@ def test_everything_is_in_its_own_name(project: Path) -> None:
 def test_its_problem_is_sound_and_has_its_choices_as_comments(project: Path) -> None:
     text = (project / "features" / "problem.py").read_text()
     code = "from features.problem import PROBLEM; import json; print(json.dumps(PROBLEM.declaration.to_dict()))"
-    result = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     declared = json.loads(result.stdout)
     assert declared["name"] == project.name
