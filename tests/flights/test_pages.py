@@ -11,11 +11,12 @@ import pytest
 
 from benchmarks.__main__ import BENCHMARKS
 from tabular_bento.cli import COMMANDS
-from tabular_bento.data.database import VARIABLE
+from tabular_bento.data.database import VARIABLE as DATABASE
 from tabular_bento.features import FeatureSet
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.serving.settings import ServingSettings
+from tabular_bento.training.memory import VARIABLE as MEMORY
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,7 +61,7 @@ def test_commands_exist(page: Path) -> None:
 
 @pages
 def test_settings_exist(page: Path) -> None:
-    known = {VARIABLE}
+    known = {DATABASE, MEMORY}
     for model in (ServingSettings, DriftSettings, OutputSettings, CompareSettings):
         prefix = str(model.model_config.get("env_prefix", ""))
         assert prefix.startswith("TABULAR_BENTO_"), model
