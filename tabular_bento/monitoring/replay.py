@@ -26,8 +26,8 @@ from tabular_bento.data.dataset import Dataset
 from tabular_bento.data.splits import month_range
 from tabular_bento.errors import ClientError, RefusedError, ReplayError, ResponseError
 from tabular_bento.evaluation.evaluators import evaluator_of, metric_title
-from tabular_bento.monitoring.outputs import held_output
 from tabular_bento.problem import Declaration, Problem
+from tabular_bento.protocol.predictions import held_output
 from tabular_bento.protocol.values import json_values
 
 LABELS_PER_REQUEST = 1_000

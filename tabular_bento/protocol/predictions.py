@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabular_bento.problem import Declaration
-from tabular_bento.protocol.values import json_values
-from tabular_bento.schema import Kind
+from tabular_bento.protocol.values import held, json_values
+from tabular_bento.schema import Field, Kind
 from tabular_bento.tasks import Output
 
 PREDICTION_ID = "prediction_id"
@@ -142,3 +142,23 @@ def output_values(output: Output, values: Sequence[Any] | NDArray[Any]) -> Seque
         numbers: list[Any] = values.tolist()
         return numbers
     return json_values(output.kind, values)
+
+
+def held_output(output: Output, values: Sequence[Any]) -> NDArray[Any]:
+    """JSON values of an output as arrays, in the form that a package gives them in.
+
+    Parameters
+    ----------
+    output : Output
+        The output.
+    values : sequence
+        n JSON values; lists of the parts' numbers where it has parts.
+
+    Returns
+    -------
+    ndarray of shape [n] or [n, parts]
+    """
+    if output.parts:
+        return np.array(values, dtype=np.float64).reshape(len(values), len(output.parts))
+    plain = [held(output.kind, value) for value in values]
+    return np.array(plain, dtype=Field(output.name, output.kind).dtype)

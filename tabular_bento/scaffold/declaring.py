@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any
 
 from tabular_bento.data.csv_files import MISSING
-from tabular_bento.scaffold.choices import Choices, Chosen
+from tabular_bento.scaffold.choices import Choices
+from tabular_bento.scaffold.columns import Chosen
 from tabular_bento.scaffold.reading import TableInput
 from tabular_bento.schema import Field, Kind
 

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tabular_bento.data.csv_files import MISSING
-from tabular_bento.scaffold.choices import Choices, Chosen
+from tabular_bento.scaffold.choices import Choices
+from tabular_bento.scaffold.columns import Chosen
 from tabular_bento.scaffold.summary import TableSummary
 from tabular_bento.schema import Kind
 

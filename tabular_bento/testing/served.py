@@ -14,6 +14,9 @@ from tabular_bento.scoring.package import read_declaration
 from tabular_bento.scoring.parity import VECTORS_FILE, read_rows
 from tabular_bento.testing.checks import json_rows
 
+PROTOCOLS: tuple[Protocol, ...] = ("json", "rest-binary", "grpc")
+"""What is checked; without an address of gRPC all but that."""
+
 _TIMEOUT = 60.0
 
 
@@ -42,7 +45,7 @@ def check_served(package: Path, url: str, grpc: str | None = None) -> dict[str, 
     declaration = read_declaration(package)
     rows = json_rows(read_rows(package, declaration.fields), declaration.fields)
     expected = _expected(package, declaration)
-    protocols: tuple[Protocol, ...] = ("json", "rest-binary", "grpc") if grpc else ("json", "rest-binary")
+    protocols = [name for name in PROTOCOLS if grpc or name != "grpc"]
     with Client(url, grpc=grpc, timeout=_TIMEOUT) as client:
         for protocol in protocols:
             try:

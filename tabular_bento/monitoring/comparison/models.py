@@ -20,8 +20,8 @@ from tabular_bento.errors import ClientError, CompareError, PackageError, Unreac
 from tabular_bento.features.columns import Columns
 from tabular_bento.monitoring.comparison.result import ComparedModel, Cost
 from tabular_bento.monitoring.comparison.settings import CompareSettings
-from tabular_bento.monitoring.outputs import held_output
 from tabular_bento.problem import Declaration, Problem
+from tabular_bento.protocol.predictions import held_output
 from tabular_bento.scoring.manifest import FILE as MANIFEST
 from tabular_bento.scoring.package import ModelPackage, read_declaration
 from tabular_bento.scoring.releases import ALIAS, Releases

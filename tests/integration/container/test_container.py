@@ -14,12 +14,13 @@ import pytest
 from deploy.commands import podman
 from deploy.container import Container
 from deploy.errors import DeployError
-from deploy.smoke import PROTOCOLS, check_protocols
+from deploy.smoke import check_protocols
 from features.problem import PROBLEM
 from tabular_bento.client import Client
 from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.scoring.package import PACKAGE_FILE, ModelPackage
 from tabular_bento.scoring.parity import ROWS_FILE, VECTORS_FILE
+from tabular_bento.testing.served import PROTOCOLS
 from tests.integration.container.conftest import Shipped
 from tests.serving import logged
 

@@ -20,7 +20,7 @@ from tabular_bento.monitoring.comparison.predictions import Distance, Worst, gat
 from tabular_bento.monitoring.comparison.result import CompareResult
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.traffic.log import ShadowLog
-from tests import classes
+from tests import monitored_classes as classes
 from tests.unit import models
 
 NO_LATENCY = CompareSettings(max_latency_ratio=None)

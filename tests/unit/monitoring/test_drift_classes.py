@@ -17,7 +17,7 @@ from tabular_bento.monitoring.drift.history import History
 from tabular_bento.monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE, run
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.monitoring.window.data import Query
-from tests import classes
+from tests import monitored_classes as classes
 
 AT_ONCE = DriftSettings(maturity_hours=0.0)
 

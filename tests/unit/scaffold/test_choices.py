@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from tabular_bento.errors import ScaffoldError
-from tabular_bento.scaffold.choices import Choices, bounds, choose
+from tabular_bento.scaffold.choices import Choices, choose
+from tabular_bento.scaffold.columns import bounds
 from tabular_bento.schema import Field, Kind
 from tests.tables import customers, rentals, wines, written
 from tests.unit.scaffold.conftest import csv_of, summary_of
