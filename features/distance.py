@@ -7,10 +7,15 @@ import numpy as np
 from tabular_bento.features import Fitting, GroupTable, Key, by_code
 
 EARTH_RADIUS_MILES = 3958.8
+DECIMALS = 6
 
 
 class Distance(GroupTable):
-    """Haversine distance in miles, by the origins of the fitting rows and the airports of the table."""
+    """Haversine distance in miles, by the origins of the fitting rows and the airports of the table.
+
+    It is rounded to a millionth of a mile: the last bits of NumPy's sines depend on the processor, and those of a model
+    must not.
+    """
 
     def __init__(self) -> None:
         super().__init__(("origin", Key("dest", "airports", "faa")))
@@ -27,4 +32,4 @@ class Distance(GroupTable):
         start = np.array([0, *map(codes.code, fit.state.vocabularies["origin"].values)])
         lat, lon = latitude[start][:, None], longitude[start][:, None]
         half = np.sin((latitude - lat) / 2) ** 2 + np.cos(lat) * np.cos(latitude) * np.sin((longitude - lon) / 2) ** 2
-        fit.state.tables[self.name] = (2 * EARTH_RADIUS_MILES * np.arcsin(np.sqrt(half))).ravel()
+        fit.state.tables[self.name] = np.round(2 * EARTH_RADIUS_MILES * np.arcsin(np.sqrt(half)), DECIMALS).ravel()

@@ -33,6 +33,16 @@ WORDS = (
 FREE = ("format", "made_at", "name", "model", "fingerprint", "trained_at", "size_bytes", "log", "where", "settings")
 NEW = ("target", "unit", "needed")
 MEASURED = ("costs",)
+OF_A_REGRESSION: dict[str, Any] = {
+    "metric": "rmse",
+    "decides": True,
+    "classes_differing": None,
+    "log_loss": None,
+    "brier": None,
+    "baseline_log_loss": None,
+    "candidate_log_loss": None,
+}
+"""What a result says since there are classes, and what it is where there are none."""
 
 TOO_LITTLE = {
     "compare 40 trees, not worse": "19,943 labels over 122 days; at this spread about 35,000 labels over 212 days",
@@ -52,7 +62,10 @@ differ by this share of its width.
 def now_named(value: Any) -> Any:
     """A result of before under the names of now, without what may differ."""
     if isinstance(value, dict):
-        return {_name(key): now_named(item) for key, item in value.items() if key not in (*FREE, *NEW, *MEASURED)}
+        for key, wanted in OF_A_REGRESSION.items():
+            assert value.get(key, wanted) == wanted, key
+        free = (*FREE, *NEW, *MEASURED, *OF_A_REGRESSION)
+        return {_name(key): now_named(item) for key, item in value.items() if key not in free}
     if isinstance(value, list):
         return [now_named(item) for item in value]
     return _name(value) if isinstance(value, str) else value

@@ -11,7 +11,7 @@ import pytest
 
 from tabular_bento.monitoring.drift.history import Entry, History, alert
 from tabular_bento.monitoring.drift.job import Judgement
-from tabular_bento.monitoring.drift.result import DriftResult, Verdict, Window
+from tabular_bento.monitoring.drift.result import EXIT_CODES, DriftResult, Verdict, Window
 
 DAY = datetime(2013, 7, 1)
 
@@ -22,7 +22,8 @@ def windowed(
     """The result as if of the window of `length` days that begins on the day of July numbered so."""
     start = DAY + timedelta(days=day)
     window = Window(start=start, end=start + timedelta(days=length), on="time", log="var/traffic")
-    return result.model_copy(update={"window": window, "verdict": verdict, "model": model})
+    code = EXIT_CODES[verdict]
+    return result.model_copy(update={"window": window, "verdict": verdict, "exit_code": code, "model": model})
 
 
 def test_a_window_has_one_line(tmp_path: Path, july: Judgement) -> None:

@@ -77,7 +77,7 @@ def test_the_class_its_probabilities_and_the_label_are_monitored(returns: Refere
         "probability.no",
         "probability.yes",
         "returns",
-    } or "output.returns" in roles
+    }
     label = next(column for column in result.columns if column.role == "label")
     assert label.histogram is not None
     assert sum(label.histogram.window) == 3_000

@@ -174,7 +174,7 @@ def test_what_is_no_url_is_told(
 def test_rows_that_a_server_refuses_are_a_failure_that_names_them(server: ServedPort) -> None:
     model = open_model(server.process.url, "candidate", CompareSettings(rows_per_request=2), None)
     columns = dict(columns_of(from_json(EXAMPLE, EXAMPLE, EXAMPLE), PROBLEM.fields))
-    assert model.predict(columns).shape == (3,)
+    assert model.predict(columns)[PROBLEM.target.name].shape == (3,)
     columns["carrier"] = np.array(["UA", "UA", "much too long"], dtype=object)
     try:
         with pytest.raises(CompareError, match=r"did not predict 1 rows .*400"):
