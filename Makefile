@@ -43,7 +43,7 @@ test: $(DEV)  ## Run the tests, but the slow ones
 	@$(PY) -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 test-all: $(DEV)  ## Run the slow tests: fuzzing, faults, containers, browsers, six months of flights, the examples
-	@$(PY) -m pytest -m slow $(ARGS)
+	@$(PY) -m pytest -m slow -n 2 --dist loadfile $(ARGS)
 
 lint: $(DEV)  ## ruff, mypy --strict and the import rules
 	@$(PY) -m ruff check .
