@@ -60,8 +60,8 @@ def _compare(protocol: str, predicted: list[dict[str, Any]], expected: list[dict
     for number, (prediction, wanted) in enumerate(zip(predicted, expected, strict=True)):
         for output, value in wanted.items():
             assert prediction[output] == value, (
-                f"over {protocol}: vector {number} has {output} {prediction[output]!r} where training had {value!r}: do "
-                "not use what is served"
+                f"over {protocol}: vector {number} has {output} {prediction[output]!r} where training had {value!r}: "
+                "do not use what is served"
             )
 
 
