@@ -158,11 +158,14 @@ COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --python-version
 IMAGE   = tabular_bento/serving/locks
 
 lock: $(DEV)  ## Lock all requirements again, with hashes
-	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra sql --extra test --group flights --group penguins \
+	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra sql --extra keras --extra lightgbm --extra tune \
+		--extra test --group flights --group penguins \
 		-o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra serving --extra xgboost --constraint requirements/dev.txt --no-emit-package scipy \
 		-o $(IMAGE)/xgboost.txt
-	$(COMPILE) pyproject.toml --extra serving --extra sklearn --constraint requirements/dev.txt -o $(IMAGE)/sklearn.txt
+	for kind in sklearn lightgbm pipeline; do \
+		$(COMPILE) pyproject.toml --extra serving --extra $$kind --constraint requirements/dev.txt -o $(IMAGE)/$$kind.txt; done
+	$(COMPILE) pyproject.toml --extra serving --constraint requirements/dev.txt -o $(IMAGE)/numpy.txt
 	$(COMPILE) --group image --constraint requirements/dev.txt -o $(IMAGE)/installer.txt
 	$(COMPILE) pyproject.toml --extra monitoring --group flights --constraint requirements/dev.txt -o requirements/jobs.txt
 	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra sql --group project \

@@ -11,6 +11,9 @@ from tabular_bento.features.declare import Derived, Feature
 from tabular_bento.features.lookups import Lookup, Vocabulary
 from tabular_bento.schema import Field, Kind
 
+CODE = "code"
+"""The unit of a feature that is the code of a value in a vocabulary, whose size means nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
@@ -68,7 +71,7 @@ class FeatureSet:
             if item.kind is Kind.TEXT:
                 code = Vocabulary(item.name).named(f"_{item.name}_code")  # no field begins so
                 shared.append(code)
-                features.append(Feature(item.name, "code", item.description, _Value(code.name)))
+                features.append(Feature(item.name, CODE, item.description, _Value(code.name)))
             elif item.kind.is_time:
                 features.append(Feature(item.name, "days", item.description, _Value(item.name, item.kind.per_day)))
             else:
@@ -83,6 +86,11 @@ class FeatureSet:
     def names(self) -> tuple[str, ...]:
         """The names of the features."""
         return tuple(item.name for item in self.features)
+
+    @property
+    def coded(self) -> tuple[int, ...]:
+        """The columns of the matrix that hold codes of a vocabulary: those of the unit `code`."""
+        return tuple(index for index, item in enumerate(self.features) if item.unit == CODE)
 
     @property
     def lookups(self) -> tuple[Lookup, ...]:

@@ -18,7 +18,7 @@ from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.runners import runner_class
-from tabular_bento.scoring.runners.base import Validation
+from tabular_bento.scoring.runners.base import FittingData
 from tabular_bento.training.classes import (
     absent_classes,
     calibrated,
@@ -136,10 +136,10 @@ def train(
     step(f"fitting {config.runner}")
     shown = without(X, problem.feature_names, config.withheld)
     weights = class_weights(config.class_weight, problem.task, y)
-    given: dict[str, Any] = {} if weights is None else {"weights": weights}
-    if parameters.needs_validation:
-        given["validation"] = _validation(config, extractor, parts["validation"])
-    runner = runner_type.fit(shown, y, parameters, problem.task, config.seed, **given)
+    validation = _validation(config, extractor, parts["validation"]) if parameters.needs_validation else None
+    coded = problem.features.coded
+    data = FittingData(shown, y, weights, validation, problem.feature_names, coded)
+    runner = runner_type.fit(data, parameters, problem.task, config.seed)
     predictor = calibrated(Predictor(problem, extractor, runner), parts["calibration"], config)
 
     step("measuring")
@@ -204,11 +204,11 @@ def _learnt(parts: Mapping[str, Dataset]) -> NDArray[np.float64]:
     return encoded["train"]
 
 
-def _validation(config: TrainingConfig, extractor: Extractor, part: Dataset) -> Validation:
+def _validation(config: TrainingConfig, extractor: Extractor, part: Dataset) -> FittingData:
     """The validation part as a runner chooses by it."""
     codes = part.residual
     weights = class_weights(config.class_weight, part.problem.task, codes)
-    return Validation(extractor.transform_columns(part.columns), codes, weights)
+    return FittingData(extractor.transform_columns(part.columns), codes, weights)
 
 
 def _decoded(config: TrainingConfig, part: Dataset, raw: NDArray[np.float64]) -> Outputs:

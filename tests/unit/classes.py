@@ -17,6 +17,7 @@ from tabular_bento.scoring.package import METRICS_FILE, PROFILE_FILE, PROVENANCE
 from tabular_bento.scoring.parity import write_parity
 from tabular_bento.scoring.predictor import Predictor
 from tabular_bento.scoring.runners import runner_class
+from tabular_bento.scoring.runners.base import FittingData
 from tabular_bento.tasks import Calibration, Task
 from tests.unit.models import folder_of, kind, kind_code, weight, weight_of_all
 
@@ -105,7 +106,7 @@ def predictor(name: str) -> Predictor:
     runner = runner_class(RUNNERS[name])
     parameters = runner.Parameters(**PARAMETERS[RUNNERS[name]])
     X = extractor.transform_columns(labelled.columns)
-    fitted = runner.fit(X, labelled.residual, parameters, problem.task, seed=1)
+    fitted = runner.fit(FittingData(X, labelled.residual), parameters, problem.task, seed=1)
     return Predictor(problem, extractor, fitted, CALIBRATIONS[name])
 
 

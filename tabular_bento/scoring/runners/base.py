@@ -26,22 +26,32 @@ class Parameters(BaseModel):
 
 
 @dataclass(frozen=True)
-class Validation:
-    """Rows that a runner may choose by, but not learn from.
+class FittingData:
+    """What a runner learns from.
 
     Parameters
     ----------
     X : ndarray of shape [n, features]
-        The feature matrix.
+        The feature matrix; missing values are NaN.
     y : ndarray of shape [n]
-        The encoded target.
+        The encoded target, see `Task.encode`.
     weights : ndarray of shape [n], optional
-        What each row counts.
+        What each row counts in the loss; by default all count 1.
+    validation : FittingData, optional
+        Rows that a runner may choose by, but not learn from; given where its parameters say `needs_validation`.
+    names : tuple of str
+        The names of the features; empty where they are not known.
+    coded : tuple of int
+        The columns that hold codes of a vocabulary, whole numbers from 0, which is the code of unknown values; a code
+        says nothing by its size.
     """
 
     X: NDArray[np.float32]
     y: NDArray[np.float64]
     weights: NDArray[np.float64] | None = None
+    validation: FittingData | None = None
+    names: tuple[str, ...] = ()
+    coded: tuple[int, ...] = ()
 
 
 class Runner(Protocol):
@@ -58,6 +68,8 @@ class Runner(Protocol):
     """What `fit` and `predict` are given: `matrix`, the features of n rows as float32 of shape [n, features]."""
     exact: ClassVar[bool]
     """Whether a row's scores are the same bits in any batch; if not, rows are scored one by one."""
+    losses: ClassVar[tuple[str, ...]]
+    """The losses that it learns, see `Task.loss`: which tasks it is for."""
     distribution: ClassVar[str]
     """The distribution whose version a package names."""
     Parameters: ClassVar[type[Parameters]]
@@ -66,31 +78,23 @@ class Runner(Protocol):
     @classmethod
     def fit(
         cls,
-        X: NDArray[np.float32],
-        y: NDArray[np.float64],
+        data: FittingData,
         parameters: Any,
         task: Task,
         seed: int,
-        weights: NDArray[np.float64] | None = None,
     ) -> Self:
         """Learn.
 
         Parameters
         ----------
-        X : ndarray of shape [n, features]
-            The feature matrix; missing values are NaN.
-        y : ndarray of shape [n]
-            The encoded target, see `Task.encode`.
+        data : FittingData
+            The rows of the training part.
         parameters : Parameters
             An instance of the runner's own `Parameters`.
         task : Task
             Its `loss` is what is minimised.
         seed : int
             The same seed and data give the same model.
-        weights : ndarray of shape [n], optional
-            What each row counts in the loss; by default all count 1.
-
-        A runner whose parameters may say `needs_validation` takes ``validation: Validation | None = None`` as well.
 
         Raises
         ------

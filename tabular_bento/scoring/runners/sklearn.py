@@ -63,6 +63,7 @@ class SklearnRunner:
     kind: ClassVar[str] = "sklearn"
     takes: ClassVar[str] = "matrix"
     exact: ClassVar[bool] = True
+    losses: ClassVar[tuple[str, ...]] = tuple(LOSSES)
     distribution: ClassVar[str] = "scikit-learn"
     Parameters: ClassVar[type[base.Parameters]] = SklearnParameters
     file: ClassVar[str] = "model.skops"
@@ -74,16 +75,15 @@ class SklearnRunner:
     @classmethod
     def fit(
         cls,
-        X: NDArray[np.float32],
-        y: NDArray[np.float64],
+        data: base.FittingData,
         parameters: SklearnParameters,
         task: Task,
         seed: int,
-        weights: NDArray[np.float64] | None = None,
     ) -> Self:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        loss = base.objective_of(task, LOSSES, cls.kind, y)
+        loss = base.objective_of(task, LOSSES, cls.kind, data.y)
+        X, y, weights = data.X, data.y, data.weights
         estimator = HistGradientBoostingRegressor if loss == "squared_error" else HistGradientBoostingClassifier
         if loss == "log_loss":
             X, y, weights = _with_every_class(X, y, weights, max(2, task.raw_columns))

@@ -69,6 +69,7 @@ class XGBoostRunner:
     kind: ClassVar[str] = "xgboost"
     takes: ClassVar[str] = "matrix"
     exact: ClassVar[bool] = True
+    losses: ClassVar[tuple[str, ...]] = tuple(OBJECTIVES)
     distribution: ClassVar[str] = "xgboost-cpu"
     Parameters: ClassVar[type[base.Parameters]] = XGBoostParameters
     file: ClassVar[str] = "model.ubj"
@@ -80,24 +81,22 @@ class XGBoostRunner:
     @classmethod
     def fit(
         cls,
-        X: NDArray[np.float32],
-        y: NDArray[np.float64],
+        data: base.FittingData,
         parameters: XGBoostParameters,
         task: Task,
         seed: int,
-        weights: NDArray[np.float64] | None = None,
-        validation: base.Validation | None = None,
     ) -> Self:
         xgboost = _xgboost()
         settings = parameters.model_dump()
         rounds = settings.pop("rounds")
-        objective = base.objective_of(task, OBJECTIVES, cls.kind, y)
+        objective = base.objective_of(task, OBJECTIVES, cls.kind, data.y)
         given = {"tree_method": "hist", "objective": objective, "seed": seed, **settings}
         if given["min_child_weight"] is None:
             given["min_child_weight"] = LEAST_WEIGHT[task.loss]
         if task.raw_columns > 1:
             given["num_class"] = task.raw_columns
-        rows = xgboost.DMatrix(X, y, weight=weights)
+        rows = xgboost.DMatrix(data.X, data.y, weight=data.weights)
+        validation = data.validation
         if rounds is not None or validation is None:
             return cls(xgboost.train(given, rows, rounds or ROUNDS))
         unseen = xgboost.DMatrix(validation.X, validation.y, weight=validation.weights)

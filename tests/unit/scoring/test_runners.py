@@ -9,7 +9,7 @@ import pytest
 from tabular_bento import Binary, Field, Kind, Multiclass, Regression
 from tabular_bento.errors import TrainingError
 from tabular_bento.scoring.runners import load_runner, runner_class
-from tabular_bento.scoring.runners.base import Validation
+from tabular_bento.scoring.runners.base import FittingData
 from tabular_bento.scoring.runners.xgboost import XGBoostParameters, XGBoostRunner
 from tabular_bento.tasks import Task
 
@@ -39,7 +39,7 @@ def data(task: Task, seed: int = 0) -> tuple[Any, Any]:
 
 def fitted(kind: str, task: Task, X: Any, y: Any, weights: Any = None) -> Any:
     runner = runner_class(kind)
-    return runner.fit(X, y, runner.Parameters(**PARAMETERS[kind]), task, 3, weights)
+    return runner.fit(FittingData(X, y, weights), runner.Parameters(**PARAMETERS[kind]), task, 3)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
@@ -123,21 +123,21 @@ def test_without_a_number_of_rounds_the_validation_part_says_how_many_help() -> 
     assert free.needs_validation
     assert not XGBoostParameters(rounds=7).needs_validation
     few, many, fixed = (
-        XGBoostRunner.fit(X, y, parameters, MULTICLASS, 0, validation=Validation(X, labels))
+        XGBoostRunner.fit(FittingData(X, y, validation=FittingData(X, labels)), parameters, MULTICLASS, 0)
         for parameters, labels in ((free, noise), (free, y), (XGBoostParameters(rounds=7), noise))
     )
     rounds = [runner.booster.num_boosted_rounds() for runner in (few, many, fixed)]
     assert rounds[0] < 20 < rounds[1]
     assert rounds[2] == 7
-    assert XGBoostRunner.fit(X, y, free, MULTICLASS, 0).booster.num_boosted_rounds() == 120
+    assert XGBoostRunner.fit(FittingData(X, y), free, MULTICLASS, 0).booster.num_boosted_rounds() == 120
 
 
 def test_rounds_beyond_the_best_are_not_kept() -> None:
     X, y = data(BINARY)
-    noise = Validation(X, np.random.default_rng(1).permutation(y))
-    chosen = XGBoostRunner.fit(X, y, XGBoostParameters(), BINARY, 0, validation=noise)
+    noise = FittingData(X, np.random.default_rng(1).permutation(y))
+    chosen = XGBoostRunner.fit(FittingData(X, y, validation=noise), XGBoostParameters(), BINARY, 0)
     rounds = chosen.booster.num_boosted_rounds()
-    given = XGBoostRunner.fit(X, y, XGBoostParameters(rounds=rounds), BINARY, 0)
+    given = XGBoostRunner.fit(FittingData(X, y), XGBoostParameters(rounds=rounds), BINARY, 0)
     assert chosen.predict(X).tobytes() == given.predict(X).tobytes()
 
 
@@ -145,7 +145,7 @@ def test_weights_count_in_the_validation_part_too() -> None:
     X, y = data(BINARY)
     weights = np.where(y == 1, 50.0, 1.0)
     found = [
-        XGBoostRunner.fit(X, y, XGBoostParameters(), BINARY, 0, weights, Validation(X, y, each))
+        XGBoostRunner.fit(FittingData(X, y, weights, FittingData(X, y, each)), XGBoostParameters(), BINARY, 0)
         for each in (weights, None)
     ]
     rounds = [runner.booster.num_boosted_rounds() for runner in found]
@@ -154,6 +154,6 @@ def test_weights_count_in_the_validation_part_too() -> None:
 
 def test_small_tables_of_classes_have_leaves() -> None:
     X, y = data(MULTICLASS)
-    runner = XGBoostRunner.fit(X[:60], y[:60], XGBoostParameters(rounds=20), MULTICLASS, 0)
+    runner = XGBoostRunner.fit(FittingData(X[:60], y[:60]), XGBoostParameters(rounds=20), MULTICLASS, 0)
     probability = MULTICLASS.probabilities(runner.predict(X[:60]))
     assert -np.log(probability[np.arange(60), y[:60].astype(int)]).mean() < 0.7
