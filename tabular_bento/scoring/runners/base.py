@@ -68,6 +68,8 @@ class Runner(Protocol):
     """What `fit` and `predict` are given: `matrix`, the features of n rows as float32 of shape [n, features]."""
     exact: ClassVar[bool]
     """Whether a row's scores are the same bits in any batch; if not, rows are scored one by one."""
+    explains: ClassVar[bool]
+    """Whether it has `explain`, see `ExplainingRunner`; a runner without the attribute has not."""
     losses: ClassVar[tuple[str, ...]]
     """The losses that it learns, see `Task.loss`: which tasks it is for."""
     distribution: ClassVar[str]
@@ -117,6 +119,25 @@ class Runner(Protocol):
         """Read what `save` wrote. Raises an exception of the model's library where it is damaged."""
 
 
+class ExplainingRunner(Runner, Protocol):
+    """A runner whose raw scores come apart into contributions of the features."""
+
+    def explain(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What each feature contributes to the raw scores, and last the base value, which is the same for every row.
+
+        Parameters
+        ----------
+        X : ndarray of shape [n, features]
+            The features of n rows.
+
+        Returns
+        -------
+        ndarray of shape [n, raw_columns, features + 1]
+            Over the last axis they add up to `predict(X)`, within what float32 can hold. The bits of a row do not
+            depend on the batch.
+        """
+
+
 class OneByOne:
     """A runner that is not exact, with each row scored by itself so that batches do not matter.
 
@@ -133,12 +154,21 @@ class OneByOne:
         self.runner = runner
         self.kind = runner.kind
         self.distribution = runner.distribution
+        self.explains = getattr(runner, "explains", False)
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Raw scores, of shape [n, k]."""
         if not len(X):
             return self.runner.predict(X)
         return np.concatenate([self.runner.predict(X[index : index + 1]) for index in range(len(X))])
+
+    def explain(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Contributions, of shape [n, k, features + 1], of a runner that explains."""
+        runner: Any = self.runner
+        if not len(X):
+            nothing: NDArray[np.float64] = runner.explain(X)
+            return nothing
+        return np.concatenate([runner.explain(X[index : index + 1]) for index in range(len(X))])
 
     def save(self, directory: Path) -> None:
         """Write the runner."""

@@ -63,6 +63,7 @@ class SklearnRunner:
     kind: ClassVar[str] = "sklearn"
     takes: ClassVar[str] = "matrix"
     exact: ClassVar[bool] = True
+    explains: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = tuple(LOSSES)
     distribution: ClassVar[str] = "scikit-learn"
     Parameters: ClassVar[type[base.Parameters]] = SklearnParameters

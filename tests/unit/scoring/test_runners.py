@@ -157,3 +157,27 @@ def test_small_tables_of_classes_have_leaves() -> None:
     runner = XGBoostRunner.fit(FittingData(X[:60], y[:60]), XGBoostParameters(rounds=20), MULTICLASS, 0)
     probability = MULTICLASS.probabilities(runner.predict(X[:60]))
     assert -np.log(probability[np.arange(60), y[:60].astype(int)]).mean() < 0.7
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if runner_class(kind).explains])
+def test_contributions_and_the_base_value_add_up_to_the_raw_scores(kind: str, task: Task, tmp_path: Path) -> None:
+    X, y = data(task)
+    runner = fitted(kind, task, X, y)
+    X = X[:100]
+
+    whole = runner.explain(X)
+    runner.save(tmp_path)
+
+    assert whole.dtype == np.float64
+    assert whole.shape == (100, task.raw_columns, 5)
+    assert len(np.unique(whole[:, :, -1], axis=0)) == 1
+    np.testing.assert_allclose(whole.sum(axis=2), runner.predict(X), rtol=1e-5, atol=1e-5)
+    assert whole.tobytes() == np.concatenate([runner.explain(X[i : i + 1]) for i in range(100)]).tobytes()
+    assert whole.tobytes() == load_runner(kind, tmp_path).explain(X).tobytes()
+    assert runner.explain(X[:0]).shape == (0, task.raw_columns, 5)
+    assert np.abs(whole[:, :, 0]).mean() > 2 * np.abs(whole[:, :, 1:-1]).mean()
+
+
+def test_a_runner_without_explanations_says_so() -> None:
+    assert not runner_class("sklearn").explains
