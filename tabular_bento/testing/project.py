@@ -81,9 +81,11 @@ class ProjectUnderTest:
             The settings of its training, which are changed to make a small model.
         """
         config = config or TrainingConfig()
-        known = type(config.runner_parameters).model_fields
-        few = {name: value for name, value in _FEW_TREES.items() if name in known}
-        parameters = {**config.parameters, config.runner: {**config.parameters.get(config.runner, {}), **few}}
+        parameters = dict(config.parameters)
+        for kind in config.candidates:
+            known = type(config.parameters_of(kind)).model_fields
+            few = {name: value for name, value in _FEW_TREES.items() if name in known}
+            parameters[kind] = {**config.parameters.get(kind, {}), **few}
         changed = {"parameters": parameters, "gate": {}, "report": False, "resamples": _FEWEST_RESAMPLES}
         return cls(problem, dataset, config.model_copy(update=changed))
 

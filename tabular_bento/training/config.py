@@ -19,6 +19,30 @@ from tabular_bento.training.gate import limit_of
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
+AUTO = "auto"
+"""The setting `runner` that chooses between several."""
+
+
+class AutoParameters(Parameters):
+    """How `runner = "auto"` chooses."""
+
+    candidates: tuple[str, ...] = ("linear", "xgboost")
+    """The kinds of runner that are tried, the simplest first; their parameters are in the tables of their names."""
+    standard_errors: float = Field(default=1.0, ge=0)
+    """The simplest is taken whose mean loss is within so many standard errors of the smallest; 0 takes the smallest."""
+    folded_rows: int = Field(default=20_000, ge=0)
+    """Up to so many rows the training part is compared on too, each fold by runners fitted on the others."""
+
+    @field_validator("candidates")
+    @classmethod
+    def _check_candidates(cls, candidates: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(candidates)) < max(2, len(candidates)):
+            raise ValueError("there must be at least two, each once")
+        for kind in candidates:
+            if kind not in kinds():
+                raise ValueError(f"there is no runner {kind!r}; there are {', '.join(kinds())}")
+        return candidates
+
 
 class TrainingConfig(BaseModel):
     """The whole configuration; in a file `split`, `gate` and the parameters of each runner are tables."""
@@ -28,7 +52,7 @@ class TrainingConfig(BaseModel):
     source: str | None = None
     """URI that the project's source reads, without a password; by default its own."""
     runner: str = "xgboost"
-    """The kind of model; its parameters are in the table of that name."""
+    """The kind of model; its parameters are in the table of that name. `auto` takes the better of several."""
     seed: int = 0
     """The same seed, data and machine give the same model, byte for byte."""
     folds: Literal["month"] | int = 5
@@ -71,8 +95,8 @@ class TrainingConfig(BaseModel):
     @field_validator("runner")
     @classmethod
     def _check_runner(cls, kind: str) -> str:
-        if kind not in kinds():
-            raise ValueError(f"there is no runner {kind!r}; there are {', '.join(kinds())}")
+        if kind != AUTO and kind not in kinds():
+            raise ValueError(f"there is no runner {kind!r}; there are {', '.join((AUTO, *kinds()))}")
         return kind
 
     @field_validator("folds")
@@ -101,8 +125,21 @@ class TrainingConfig(BaseModel):
 
     @property
     def runner_parameters(self) -> Parameters:
-        """The parameters of the runner."""
-        return runner_class(self.runner).Parameters.model_validate(self.parameters.get(self.runner, {}))
+        """The parameters of the runner, or how it is chosen."""
+        return self.parameters_of(self.runner)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The kinds of runner that are fitted: the one of the setting `runner`, or those that `auto` chooses from."""
+        if self.runner != AUTO:
+            return (self.runner,)
+        parameters = self.runner_parameters
+        assert isinstance(parameters, AutoParameters)
+        return parameters.candidates
+
+    def parameters_of(self, kind: str) -> Parameters:
+        """The parameters of a kind of runner, or those of `auto`."""
+        return _parameters_class(kind).model_validate(self.parameters.get(kind, {}))
 
     def check(self, problem: Problem | Declaration) -> None:
         """Compare with a problem.
@@ -166,7 +203,7 @@ def load_config(*paths: Path, problem: Problem | Declaration | None = None, **ov
         for name, value in _read(path).items():
             values[name] = {**values.get(name, {}), **value} if _both_tables(values.get(name), value) else value
     where = str(paths[-1]) if paths else "the configuration"
-    known = kinds()
+    known = [AUTO, *kinds()]
     parameters = {name: values.pop(name) for name in list(values) if name in known}
     values = {**values, **overrides}
     try:
@@ -174,12 +211,16 @@ def load_config(*paths: Path, problem: Problem | Declaration | None = None, **ov
             values["parameters"] = {**parameters, **values.get("parameters", {})}
         config = _validated(TrainingConfig, values)
         for kind, given in config.parameters.items():
-            _validated(runner_class(kind).Parameters, given, kind)
+            _validated(_parameters_class(kind), given, kind)
         if problem is not None:
             config.check(problem)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     return config
+
+
+def _parameters_class(kind: str) -> type[Parameters]:
+    return AutoParameters if kind == AUTO else runner_class(kind).Parameters
 
 
 def _validated(model: type[_Model], values: dict[str, Any], *prefix: str) -> _Model:

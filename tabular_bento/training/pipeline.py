@@ -17,16 +17,15 @@ from tabular_bento.evaluation.metrics import blocks_of
 from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.predictor import Predictions, Predictor
-from tabular_bento.scoring.runners import runner_class
-from tabular_bento.scoring.runners.base import FittingData
+from tabular_bento.scoring.runners import Runner
 from tabular_bento.training.classes import (
     absent_classes,
     calibrated,
     check_calibration_part,
-    class_weights,
     threshold_of,
 )
 from tabular_bento.training.config import TrainingConfig
+from tabular_bento.training.fitting import Selection, TrainingRows, fit_runner
 from tabular_bento.training.folds import folds_of, out_of_fold
 from tabular_bento.training.gate import RATIO, check_gate, check_names
 
@@ -43,6 +42,8 @@ class TrainedModel:
         What it predicts.
     config : TrainingConfig
         The settings.
+    kind : str
+        The kind of its runner, which with `runner = "auto"` was chosen.
     predictor : Predictor
         Extractor, runner and calibration.
     dataset : Dataset
@@ -59,10 +60,13 @@ class TrainedModel:
         Metrics by baseline and evaluated part.
     warnings : list of str
         Of the gate and of the labels.
+    selection : Selection, optional
+        How the runner was chosen, with `runner = "auto"`.
     """
 
     problem: Problem
     config: TrainingConfig
+    kind: str
     predictor: Predictor
     dataset: Dataset
     parts: dict[str, Dataset]
@@ -71,6 +75,12 @@ class TrainedModel:
     metrics: dict[str, Any]
     baselines: dict[str, dict[str, Any]]
     warnings: list[str]
+    selection: Selection | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of its runner, as plain JSON values."""
+        return self.config.parameters_of(self.kind).model_dump(mode="json")
 
     def document(self) -> dict[str, Any]:
         """Metrics beside the baselines, as plain JSON values."""
@@ -82,6 +92,8 @@ class TrainedModel:
             },
         }
         ratio = ratios(evaluator_of(self.problem.task).primary, self.metrics, self.baselines)[NAIVE]
+        if self.selection is not None:
+            document["selection"] = plain(self.selection.to_dict())
         return document | {RATIO + NAIVE: ratio if math.isfinite(ratio) else None}
 
 
@@ -90,6 +102,7 @@ def train(
     dataset: Dataset,
     config: TrainingConfig | None = None,
     step: Callable[[str], None] = lambda _: None,
+    fitted: Runner | None = None,
 ) -> TrainedModel:
     """Train and measure a model.
 
@@ -103,6 +116,8 @@ def train(
         The settings.
     step : callable, optional
         Called with the name of each step as it begins.
+    fitted : Runner, optional
+        A runner that is there already, such as an imported one; by default one is fitted as the settings say.
 
     Raises
     ------
@@ -120,9 +135,6 @@ def train(
     config.check(problem)
     evaluator = evaluator_of(problem.task)
     check_names(config.gate, problem.task, evaluator.baseline_names(problem.declaration))
-    parameters, runner_type = config.runner_parameters, runner_class(config.runner)
-    if runner_type.takes != "matrix":
-        raise TrainingError(f"The runner {config.runner!r} takes {runner_type.takes}; training gives it the matrix.")
     dataset = dataset.split(config.split)
     parts = {name: dataset.part(name) for name in dataset.parts}
     train_part, y = parts["train"], _learnt(parts)
@@ -133,13 +145,9 @@ def train(
     step("features out of fold")
     fold = folds_of(train_part, config.folds, config.seed)
     X = out_of_fold(problem, train_part, fold, extractor.state.vocabularies)
-    step(f"fitting {config.runner}")
     shown = without(X, problem.feature_names, config.withheld)
-    weights = class_weights(config.class_weight, problem.task, y)
-    validation = _validation(config, extractor, parts["validation"]) if parameters.needs_validation else None
-    coded = problem.features.coded
-    data = FittingData(shown, y, weights, validation, problem.feature_names, coded)
-    runner = runner_type.fit(data, parameters, problem.task, config.seed)
+    rows = TrainingRows(problem, config, extractor, train_part, parts["validation"], shown, fold)
+    kind, runner, selection = fit_runner(rows, step) if fitted is None else (fitted.kind, fitted, None)
     predictor = calibrated(Predictor(problem, extractor, runner), parts["calibration"], config)
 
     step("measuring")
@@ -156,7 +164,20 @@ def train(
     warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
     warnings += absent_classes(problem.task, parts)
     number = int(fold.max()) + 1
-    return TrainedModel(problem, config, predictor, dataset, parts, number, predictions, metrics, baselines, warnings)
+    return TrainedModel(
+        problem=problem,
+        config=config,
+        kind=kind,
+        predictor=predictor,
+        dataset=dataset,
+        parts=parts,
+        folds=number,
+        predictions=predictions,
+        metrics=metrics,
+        baselines=baselines,
+        warnings=warnings,
+        selection=selection,
+    )
 
 
 def without(X: NDArray[np.float32], names: Sequence[str], withheld: Sequence[str]) -> NDArray[np.float32]:
@@ -202,13 +223,6 @@ def _learnt(parts: Mapping[str, Dataset]) -> NDArray[np.float64]:
     except ValueError as error:
         raise TrainingError(f"The training part cannot be learnt from: {error}.") from error
     return encoded["train"]
-
-
-def _validation(config: TrainingConfig, extractor: Extractor, part: Dataset) -> FittingData:
-    """The validation part as a runner chooses by it."""
-    codes = part.residual
-    weights = class_weights(config.class_weight, part.problem.task, codes)
-    return FittingData(extractor.transform_columns(part.columns), codes, weights)
 
 
 def _decoded(config: TrainingConfig, part: Dataset, raw: NDArray[np.float64]) -> Outputs:

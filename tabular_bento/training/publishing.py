@@ -199,7 +199,7 @@ def _provenance(model: TrainedModel, folder: Path | None) -> dict[str, Any]:
         "folds": {"by": model.config.folds, "number": model.folds},
         "commit": commit_of(folder),
         "config": model.config.model_dump(mode="json"),
-        "parameters": model.config.runner_parameters.model_dump(mode="json"),
+        "parameters": model.parameters,
         "python": platform.python_version(),
         "libraries": {"tabular-bento": __version__} | {name: installed_version(name) for name in libraries},
         "warnings": model.warnings,

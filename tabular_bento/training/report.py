@@ -265,13 +265,13 @@ def _parts(model: TrainedModel) -> Table:
 def _settings(model: TrainedModel) -> Table:
     config = model.config
     rows = [
-        ["runner", config.runner],
+        ["runner", model.kind],
         ["seed", str(config.seed)],
         ["folds", f"{model.folds}{', by month' if config.folds == 'month' else ''}"],
     ]
     if config.withheld:
         rows.append(["withheld features", ", ".join(config.withheld)])
-    rows += [[name, f"{value}"] for name, value in config.runner_parameters.model_dump(mode="json").items()]
+    rows += [[name, f"{value}"] for name, value in model.parameters.items()]
     rows += [[f"gate: {name}", f"{limit:g}"] for name, limit in config.gate.items()]
     return Table("Settings", ["setting", "value"], rows, 2)
 

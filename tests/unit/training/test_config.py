@@ -60,7 +60,7 @@ def test_an_option_comes_before_the_file(tmp_path: Path) -> None:
         ("roundz = 3", "roundz"),
         ("[xgboost]\nroundz = 3", r"xgboost\.roundz"),
         ("[xgbost]\nrounds = 3", "xgbost"),
-        ('runner = "lightgbm"', "runner: there is no runner 'lightgbm'; there are xgboost, sklearn"),
+        ('runner = "catboost"', "runner: there is no runner 'catboost'; there are auto, xgboost"),
         ("[xgboost]\nrounds = 0", r"xgboost\.rounds"),
         ("[xgboost]\nsubsample = 1.5", r"xgboost\.subsample"),
         ('[gate]\nmax_rmse = "high"', r"gate\.max_rmse"),

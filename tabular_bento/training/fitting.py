@@ -1,0 +1,240 @@
+"""Fitting the runner: the one that the settings name or, with `runner = "auto"`, the best of several on unseen rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tabular_bento.data import Dataset
+from tabular_bento.errors import TrainingError
+from tabular_bento.evaluation.evaluators import evaluator_of
+from tabular_bento.evaluation.metrics import blocks_of
+from tabular_bento.features import Extractor
+from tabular_bento.problem import Problem
+from tabular_bento.scoring.predictor import Predictor
+from tabular_bento.scoring.runners import Runner, runner_class
+from tabular_bento.scoring.runners.base import FittingData, Parameters
+from tabular_bento.training.classes import class_weights
+from tabular_bento.training.config import AUTO, AutoParameters, TrainingConfig
+
+Array = NDArray[np.float64]
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kind of runner that was tried, with its loss on rows that it had not seen.
+
+    Parameters
+    ----------
+    runner : str
+        Its kind.
+    parameters : dict
+        Its parameters, as plain JSON values.
+    value : float
+        The primary metric of the task's evaluator on those rows.
+    difference, standard_error : float
+        The mean loss of a row less that of the candidate with the smallest, and its standard error, of pairs of rows.
+    chosen : bool
+        Whether it is the one that was taken.
+    """
+
+    runner: str
+    parameters: dict[str, Any]
+    value: float
+    difference: float
+    standard_error: float
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was chosen between, and on which rows.
+
+    Parameters
+    ----------
+    metric : str
+        The metric of `Candidate.value`.
+    rows : int
+        Rows that the candidates were compared on.
+    of_training : int
+        How many of them are of the training part, predicted by runners fitted on the other folds.
+    candidates : tuple of Candidate
+        In the order of the settings, the simplest first.
+    """
+
+    metric: str
+    rows: int
+    of_training: int
+    candidates: tuple[Candidate, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "metric": self.metric,
+            "rows": self.rows,
+            "of_training": self.of_training,
+            "candidates": [vars(candidate) for candidate in self.candidates],
+        }
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """What a runner is fitted on and chosen by.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is predicted.
+    config : TrainingConfig
+        The settings.
+    extractor : Extractor
+        Fitted on the training part.
+    train, validation : Dataset
+        The labelled rows of those parts.
+    X : ndarray of shape [n, features]
+        Features of the training part, those of each fold by look-ups fitted on the others; withheld ones are missing.
+    fold : ndarray of shape [n]
+        The fold of each row.
+    """
+
+    problem: Problem
+    config: TrainingConfig
+    extractor: Extractor
+    train: Dataset
+    validation: Dataset
+    X: NDArray[np.float32]
+    fold: NDArray[np.int64]
+
+    @cached_property
+    def data(self) -> FittingData:
+        """The training part, with the validation part to choose by."""
+        config, task = self.config, self.problem.task
+        unseen = self.validation.residual
+        weights = class_weights(config.class_weight, task, unseen)
+        validation = FittingData(self.extractor.transform_columns(self.validation.columns), unseen, weights)
+        y = self.train.residual
+        weights = class_weights(config.class_weight, task, y)
+        features = self.problem.features
+        return FittingData(self.X, y, weights, validation, features.names, features.coded)
+
+    def fit(self, kind: str, parameters: Parameters, chosen: NDArray[np.bool_] | None = None) -> Runner:
+        """A runner of a kind, fitted on all rows of the training part or on those of a mask of shape [n]."""
+        data = self.data if parameters.needs_validation else replace(self.data, validation=None)
+        if chosen is not None:
+            weights = None if data.weights is None else data.weights[chosen]
+            data = replace(data, X=data.X[chosen], y=data.y[chosen], weights=weights)
+        return runner_class(kind).fit(data, parameters, self.problem.task, self.config.seed)
+
+    def losses(self, runner: Runner, X: NDArray[np.float32], rows: Dataset) -> Array:
+        """The primary loss of each of n rows, shape [n]."""
+        predictor = Predictor(self.problem, self.extractor, runner)
+        evaluator, task = evaluator_of(self.problem.task), self.problem.task
+        outputs = task.decode(predictor.runner.predict(X), rows.offset)
+        return evaluator.row_losses(outputs, evaluator.codes(rows.target))[:, 0]
+
+
+def fit_runner(rows: TrainingRows, step: Step) -> tuple[str, Runner, Selection | None]:
+    """The kind of the runner that the settings ask for, the runner, and with `auto` how it was chosen.
+
+    With `auto` each candidate is fitted, and compared on the validation part; of a training part of up to
+    `AutoParameters.folded_rows` rows also on that, each fold predicted by a runner fitted on the others, since few
+    rows of validation say little. The first in the order of the settings, the simplest, is taken whose mean loss is
+    within `AutoParameters.standard_errors` standard errors of the smallest; errors are those of the differences row by
+    row, of whole days where there is an event time (the one-standard-error rule: Breiman, Friedman, Olshen and Stone,
+    Classification and Regression Trees, 1984, section 3.4.3).
+
+    Parameters
+    ----------
+    rows : TrainingRows
+        What it is fitted on and chosen by.
+    step : callable
+        Called with the name of each step as it begins.
+
+    Raises
+    ------
+    TrainingError
+        Where a runner cannot learn the task, or not from so little.
+    """
+    config = rows.config
+    for kind in config.candidates:
+        if (takes := runner_class(kind).takes) != "matrix":
+            raise TrainingError(f"The runner {kind!r} takes {takes}; training gives it the matrix.")
+    if config.runner != AUTO:
+        step(f"fitting {config.runner}")
+        return config.runner, rows.fit(config.runner, config.parameters_of(config.runner)), None
+    runners, losses = {}, {}
+    for kind in config.candidates:
+        step(f"fitting {kind}")
+        runners[kind] = rows.fit(kind, config.parameters_of(kind))
+        losses[kind] = _unseen_losses(rows, kind, runners[kind])
+    selection = _choose(rows, losses)
+    chosen = next(candidate.runner for candidate in selection.candidates if candidate.chosen)
+    return chosen, runners[chosen], selection
+
+
+def _auto(config: TrainingConfig) -> AutoParameters:
+    parameters = config.runner_parameters
+    assert isinstance(parameters, AutoParameters)
+    return parameters
+
+
+def _unseen_losses(rows: TrainingRows, kind: str, runner: Runner) -> Array:
+    """Losses of the validation part, behind those of the training part out of fold where it is small enough."""
+    assert rows.data.validation is not None
+    unseen = rows.losses(runner, rows.data.validation.X, rows.validation)
+    if not _folded(rows):
+        return unseen
+    found = np.empty(len(rows.train))
+    parameters = rows.config.parameters_of(kind)
+    for number in np.unique(rows.fold).tolist():
+        held_out = rows.fold == number
+        other = rows.fit(kind, parameters, ~held_out)
+        found[held_out] = rows.losses(other, rows.X[held_out], rows.train.where(held_out))
+    return np.concatenate([found, unseen])
+
+
+def _folded(rows: TrainingRows) -> bool:
+    """Whether the training part is compared on too: it is small, and learnable without each fold."""
+    if len(rows.train) > _auto(rows.config).folded_rows:
+        return False
+    try:
+        for number in np.unique(rows.fold).tolist():
+            rows.problem.task.check_learnable(rows.data.y[rows.fold != number])
+    except ValueError:
+        return False
+    return True
+
+
+def _choose(rows: TrainingRows, losses: dict[str, Array]) -> Selection:
+    evaluator, declaration = evaluator_of(rows.problem.task), rows.problem.declaration
+    blocks = blocks_of(declaration, rows.validation.columns)
+    count = len(next(iter(losses.values())))
+    of_training = count - len(rows.validation)
+    if of_training:
+        own = blocks_of(declaration, rows.train.columns)
+        blocks = np.concatenate([own, blocks + (0 if declaration.event_time else own.max() + 1)])
+    best = min(losses, key=lambda kind: losses[kind].mean())
+    bound = _auto(rows.config).standard_errors
+    found: list[Candidate] = []
+    for kind, values in losses.items():
+        difference = values - losses[best]
+        mean, error = float(difference.mean()), _standard_error(difference, blocks)
+        chosen = mean <= bound * error and not any(candidate.chosen for candidate in found)
+        means = np.array([values.mean(), values.mean()])
+        parameters = rows.config.parameters_of(kind).model_dump(mode="json")
+        found.append(Candidate(kind, parameters, float(evaluator.level(means)[0]), mean, error, chosen))
+    return Selection(evaluator.primary, count, of_training, tuple(found))
+
+
+def _standard_error(values: Array, blocks: NDArray[np.int64]) -> float:
+    """The standard error of a mean of values that are alike within blocks; 0 of one block."""
+    _, where = np.unique(blocks, return_inverse=True)
+    rest = np.bincount(where, weights=values - values.mean())
+    size = len(rest)
+    return float(np.sqrt((rest**2).sum() * size / (size - 1)) / len(values)) if size > 1 else 0.0
