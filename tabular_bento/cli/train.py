@@ -73,9 +73,9 @@ def train(
     past = _past_training(problem, from_package, config, runner, seed)
     settings = _settings(here, problem, past, config, {"source": source, "runner": runner, "seed": seed})
     differences: list[str] = []
-    with closing(_Progress()) as progress:
+    with closing(Progress()) as progress:
         progress("reading the data")
-        dataset = _read(here, problem, settings)
+        dataset = read_data(here, problem, settings)
         if past is not None:
             differences = _compared(past, dataset, allow_other_data)
         from tabular_bento.training.pipeline import train as train_model
@@ -87,12 +87,12 @@ def train(
             from tabular_bento.training.publishing import publish
 
             tag, fingerprint = publish(model, here.root)
-    print(_rows(model))
-    print(_table(model))
+    print(rows_line(model))
+    print(table(model))
     for warning in model.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"saved {tag}")
-    document = {"tag": tag, "fingerprint": fingerprint, **_measured(model)}
+    document = {"tag": tag, "fingerprint": fingerprint, **measured(model)}
     if past is not None:
         document["from_package"] = _repeated(past, fingerprint, differences, past.notes(problem, here.root))
     if as_json:
@@ -124,7 +124,7 @@ def _settings(
     return load_config(*files, problem=problem, **overrides)
 
 
-def _read(here: Project, problem: Problem, settings: TrainingConfig) -> Dataset:
+def read_data(here: Project, problem: Problem, settings: TrainingConfig) -> Dataset:
     """The data set, once it is known that there is memory for training on it."""
     from tabular_bento.training.memory import check_memory
 
@@ -164,7 +164,7 @@ def _repeated(past: PastTraining, fingerprint: str, differences: list[str], note
     return {"tag": past.tag, "same": same, "differences": differences, "notes": notes}
 
 
-def _rows(model: TrainedModel) -> str:
+def rows_line(model: TrainedModel) -> str:
     """How many rows there were, and how many of them could not be used."""
     dataset, used = model.dataset, sum(map(len, model.parts.values()))
     without = len(dataset) - int(dataset.labelled.sum())
@@ -176,7 +176,7 @@ def _rows(model: TrainedModel) -> str:
     return "; ".join(lines)
 
 
-class _Progress:
+class Progress:
     """A bar on a terminal, nothing elsewhere."""
 
     def __init__(self) -> None:
@@ -196,7 +196,7 @@ class _Progress:
             self._bar.close()
 
 
-def _measured(model: TrainedModel) -> dict[str, Any]:
+def measured(model: TrainedModel) -> dict[str, Any]:
     document = model.document()
     return {
         "metrics": document["metrics"],
@@ -205,7 +205,7 @@ def _measured(model: TrainedModel) -> dict[str, Any]:
     }
 
 
-def _table(model: TrainedModel) -> str:
+def table(model: TrainedModel) -> str:
     """Metrics of each evaluated part: the model's, then the baselines'."""
     from tabular_bento.evaluation.evaluators import evaluator_of, metric_title
 
