@@ -13,10 +13,7 @@ from deploy.commands import podman, run
 from deploy.errors import DeployError, ToolError
 from deploy.record import Record
 from deploy.settings import ShipSettings
-from tabular_bento import serving
-
-LOCKS = Path(serving.__file__).parent / "locks"
-"""What the image installs, by the runner of its model."""
+from tabular_bento.serving.image import LOCK_NAMES, LOCKS, lock_path
 
 TOOLS = Path(__file__).resolve().parent.parent / ".venv-scan" / "bin"
 """The environment of `requirements/scan.txt`, which make puts there."""
@@ -29,10 +26,10 @@ SBOM_FILE, SCAN_FILE, PAYLOAD_FILE, SIGNATURE_FILE = "sbom.json", "scan.json", "
 def lock_of(settings: ShipSettings) -> Path:
     """The lock that the image was built from; where there is none yet, that of the default runner."""
     record = Record.read(settings.ship_dir)
-    path = LOCKS / f"{record.labels.get('model.runner', DEFAULT_RUNNER)}.txt"
-    if not path.exists():
-        raise DeployError(f"There is no lock {path.name} among those of the library: {LOCKS}.")
-    return path
+    kind = record.labels.get("model.runner", DEFAULT_RUNNER)
+    if kind not in LOCK_NAMES:
+        raise DeployError(f"There is no lock of the runner {kind!r} among those of the library: {LOCKS}.")
+    return lock_path(kind)
 
 
 def sbom(settings: ShipSettings) -> Path:

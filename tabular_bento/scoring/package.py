@@ -34,7 +34,7 @@ from tabular_bento.scoring.manifest import verify_manifest
 from tabular_bento.scoring.parity import ROWS_FILE, VECTORS_FILE, check_parity
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.runners import installed_version, load_runner
-from tabular_bento.scoring.runners.base import Runner
+from tabular_bento.scoring.runners.base import Runner, exactness
 from tabular_bento.tasks import Calibration
 
 FORMAT = 2
@@ -95,7 +95,8 @@ class ModelPackage:
         ------
         PackageError
             One message that says what to do, where a file is missing or damaged, the declaration or the feature code
-            differs, a library is missing, or a parity vector does not come out to the bit.
+            differs, a library is missing, or a parity vector does not come out to the bit, or within the runner's
+            tolerance.
         """
         directory = Path(directory)
         fingerprint = verify_manifest(directory)
@@ -163,6 +164,7 @@ class ModelPackage:
             "code_fingerprint": self.problem.code_fingerprint,
             "extractor_fingerprint": self.extractor.state.fingerprint,
             "runner": self.runner.kind,
+            **exactness(self.runner),
             "parity_rows": self.parity_rows,
             **({} if calibration is None else {"calibration": calibration.to_dict()}),
             "provenance": self.provenance,
@@ -212,6 +214,7 @@ def write_predictor(directory: Path, predictor: Predictor, problem: Problem) -> 
             "distribution": runner.distribution,
             "version": installed_version(runner.distribution),
             "folder": RUNNER_FOLDER,
+            **exactness(runner),
         },
     }
     if predictor.calibration is not None:

@@ -1,7 +1,8 @@
 """Parity vectors: rows with the exact features and outputs that training computed for them.
 
 A server recomputes them before it is ready. Equal bits prove that its feature code, its libraries and its machine mean
-the same as training's did.
+the same as training's did. Of a runner that states a tolerance the raw scores are kept too: they are compared within
+it, and everything that is computed before and after them by bits.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tabular_bento.scoring.predictor import Predictions, Predictor
 ROWS_FILE = "parity.json"
 VECTORS_FILE = "parity.npz"
 _OUTPUT = "output."
+_SCORES = "scores"
 
 
 def write_parity(directory: Path, rows: Sequence[Row], predictor: Predictor) -> None:
@@ -44,6 +46,8 @@ def write_parity(directory: Path, rows: Sequence[Row], predictor: Predictor) -> 
     (directory / ROWS_FILE).write_text(json.dumps(document, indent=None) + "\n", encoding="utf-8")
     expected = predictor.predict(rows)
     arrays: dict[str, Any] = {_OUTPUT + name: _storable(values) for name, values in expected.outputs.items()}
+    if predictor.runner.tolerance > 0:
+        arrays[_SCORES] = predictor.runner.predict(expected.features)
     with (directory / VECTORS_FILE).open("wb") as file:
         np.savez(file, features=expected.features, **arrays)
 
@@ -63,21 +67,44 @@ def check_parity(directory: Path, predictor: Predictor) -> int:
     Raises
     ------
     PackageError
-        Naming the first row and feature, or output, whose bits differ.
+        Naming the first row and feature, score, or output, that differs.
     """
     rows = read_rows(directory, predictor.problem.fields)
     with np.load(directory / VECTORS_FILE, allow_pickle=False) as arrays:
         outputs = {name.removeprefix(_OUTPUT): arrays[name] for name in arrays.files if name.startswith(_OUTPUT)}
         expected = Predictions(arrays["features"], outputs)
-    alone = [predictor.predict([row]) for row in rows]
+        scores = arrays[_SCORES] if predictor.runner.tolerance > 0 else None
+    parts = [None] * len(rows) if scores is None else [scores[index : index + 1] for index in range(len(rows))]
+    alone = [
+        _recomputed(predictor, [row], part, index) for index, (row, part) in enumerate(zip(rows, parts, strict=True))
+    ]
     names = predictor.problem.feature_names
     together = Predictions(
         np.concatenate([p.features for p in alone]),
         {name: np.concatenate([p.outputs[name] for p in alone]) for name in alone[0].outputs},
     )
     _compare("alone", names, expected, together)
-    _compare("in a batch", names, expected, predictor.predict(rows))
+    _compare("in a batch", names, expected, _recomputed(predictor, rows, scores, 0))
     return len(rows)
+
+
+def _recomputed(
+    predictor: Predictor, rows: Sequence[Row], scores: NDArray[np.float64] | None, first: int
+) -> Predictions:
+    """What is predicted now. With `scores`, those of training, outputs are of these, once they are within tolerance."""
+    found = predictor.predict(rows)
+    if scores is None:
+        return found
+    runner = predictor.runner
+    distance = np.abs(runner.predict(found.features) - scores) / np.maximum(1, np.abs(scores))
+    if not (distance <= runner.tolerance).all():
+        row, column = (int(index) for index in np.argwhere(~(distance <= runner.tolerance))[0])
+        raise PackageError(
+            f"Parity fails: the score of row {first + row} differs from that of training by "
+            f"{distance[row, column]:.2g}, and the tolerance of the runner {runner.kind!r} is {runner.tolerance:g}. "
+            "Serve with the libraries the model was trained with, or train it again with these."
+        )
+    return Predictions(found.features, predictor.outputs(scores, rows))
 
 
 def _json(value: Any, field: Field) -> Any:

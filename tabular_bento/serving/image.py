@@ -45,7 +45,17 @@ ENVIRONMENT = {
 first."""
 
 LOCKS = Path(__file__).parent / "locks"
-"""Hashed requirements: one file a built-in runner, named by its kind, and `installer.txt`, which is uv."""
+"""Hashed requirements: one file for each library that serves a built-in runner, and `installer.txt`, which is uv."""
+
+LOCK_NAMES = {
+    "xgboost": "xgboost",
+    "sklearn": "sklearn",
+    "linear": "numpy",
+    "lightgbm": "lightgbm",
+    "keras": "numpy",
+    "pipeline": "pipeline",
+}
+"""The lock of each kind of built-in runner; `numpy` has nothing beside what every server needs."""
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python of the build, which is that of the image."""
@@ -123,13 +133,17 @@ def lock_of(model: str) -> str:
     """
     package = json.loads((find_model(model).directory / PACKAGE_FILE).read_text(encoding="utf-8"))
     kind = package["runner"]["kind"]
-    path = LOCKS / f"{kind}.txt"
-    if not path.is_file():
+    if kind not in LOCK_NAMES:
         raise PackageError(
             f"There is no lock for the runner {kind!r}: name hashed requirements by `python.requirements_txt` in "
             "bentofile.yaml."
         )
-    return path.read_text(encoding="utf-8")
+    return lock_path(kind).read_text(encoding="utf-8")
+
+
+def lock_path(kind: str) -> Path:
+    """The lock of a kind of built-in runner; KeyError for another."""
+    return LOCKS / f"{LOCK_NAMES[kind]}.txt"
 
 
 def copy_library(source: Path) -> None:

@@ -17,7 +17,7 @@ from tabular_bento.evaluation.metrics import blocks_of
 from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.predictor import Predictor
-from tabular_bento.scoring.runners import Runner, runner_class
+from tabular_bento.scoring.runners import Runner, fit_kind, runner_class
 from tabular_bento.scoring.runners.base import FittingData, Parameters
 from tabular_bento.training.classes import class_weights
 from tabular_bento.training.config import AUTO, AutoParameters, TrainingConfig
@@ -129,7 +129,7 @@ class TrainingRows:
         if chosen is not None:
             weights = None if data.weights is None else data.weights[chosen]
             data = replace(data, X=data.X[chosen], y=data.y[chosen], weights=weights)
-        return runner_class(kind).fit(data, parameters, self.problem.task, self.config.seed)
+        return fit_kind(kind, data, parameters, self.problem.task, self.config.seed)
 
     def losses(self, runner: Runner, X: NDArray[np.float32], rows: Dataset) -> Array:
         """The primary loss of each of n rows, shape [n]."""

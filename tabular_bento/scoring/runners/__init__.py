@@ -7,8 +7,9 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 from pathlib import Path
 from typing import Any
 
-from tabular_bento.errors import ConfigError, PackageError
-from tabular_bento.scoring.runners.base import OneByOne, Parameters, Runner
+from tabular_bento.errors import ConfigError, PackageError, TrainingError
+from tabular_bento.scoring.runners.base import FittingData, OneByOne, Parameters, Runner
+from tabular_bento.tasks import Task
 
 GROUP = "tabular_bento.runners"
 
@@ -17,12 +18,18 @@ BUILT_IN = {
     "sklearn": ("tabular_bento.scoring.runners.sklearn", "SklearnRunner"),
 }
 
+EXTRAS = {"linear": "sklearn"}
+"""The extra of this library with which a built-in runner is trained, where it is not named as the runner."""
+
 __all__ = [
     "BUILT_IN",
+    "EXTRAS",
     "GROUP",
     "OneByOne",
     "Parameters",
     "Runner",
+    "fit_kind",
+    "install_command",
     "installed_version",
     "kinds",
     "load_runner",
@@ -57,6 +64,31 @@ def runner_class(kind: str) -> type[Runner]:
     return loaded
 
 
+def install_command(kind: str) -> str:
+    """The command that installs what a kind of runner needs."""
+    if kind in BUILT_IN:
+        return f"pip install 'tabular-bento[{EXTRAS.get(kind, kind)}]'"
+    return f"pip install {runner_class(kind).distribution}"
+
+
+def fit_kind(kind: str, data: FittingData, parameters: Parameters, task: Task, seed: int) -> Runner:
+    """Fit a runner of a kind, see `Runner.fit`.
+
+    Raises
+    ------
+    ConfigError
+        As of `runner_class`.
+    TrainingError
+        As of `Runner.fit`, and for a library that is not installed.
+    """
+    try:
+        return runner_class(kind).fit(data, parameters, task, seed)
+    except ImportError as error:
+        raise TrainingError(
+            f"The runner {kind!r} needs {error.name}, which is not installed: {install_command(kind)}"
+        ) from error
+
+
 def load_runner(kind: str, directory: Path) -> Runner:
     """The runner stored in a folder; its library is imported only here.
 
@@ -76,8 +108,7 @@ def load_runner(kind: str, directory: Path) -> Runner:
         return found.load(directory)
     except ImportError as error:
         raise PackageError(
-            f"The package's runner {kind!r} needs {error.name}, which is not installed: "
-            f"install tabular-bento[{kind}] or {found.distribution}."
+            f"The package's runner {kind!r} needs {error.name}, which is not installed: {install_command(kind)}"
         ) from error
     except Exception as error:
         reason = str(error).strip().splitlines()

@@ -70,6 +70,9 @@ class Runner(Protocol):
     """Whether a row's scores are the same bits in any batch; if not, rows are scored one by one."""
     explains: ClassVar[bool]
     """Whether it has `explain`, see `ExplainingRunner`; a runner without the attribute has not."""
+    tolerance: ClassVar[float]
+    """The largest difference of a raw score between processors, relative to max(1, |score|); 0 where all compute the
+    same bits."""
     losses: ClassVar[tuple[str, ...]]
     """The losses that it learns, see `Task.loss`: which tasks it is for."""
     distribution: ClassVar[str]
@@ -153,6 +156,7 @@ class OneByOne:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
         self.kind = runner.kind
+        self.tolerance = runner.tolerance
         self.distribution = runner.distribution
         self.explains = getattr(runner, "explains", False)
 
@@ -173,6 +177,18 @@ class OneByOne:
     def save(self, directory: Path) -> None:
         """Write the runner."""
         self.runner.save(directory)
+
+
+def exactness(runner: Any) -> dict[str, Any]:
+    """What a runner says of its bits, as plain JSON values: `exact` and `tolerance`, see `Runner`.
+
+    Parameters
+    ----------
+    runner : Runner or OneByOne
+        A runner; of one that scores its rows one by one, what the runner inside says.
+    """
+    inner = runner.runner if isinstance(runner, OneByOne) else runner
+    return {"exact": bool(inner.exact), "tolerance": float(inner.tolerance)}
 
 
 def objective_of(task: Task, known: dict[str, str], kind: str, y: NDArray[np.float64]) -> str:

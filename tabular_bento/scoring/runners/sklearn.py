@@ -64,6 +64,7 @@ class SklearnRunner:
     takes: ClassVar[str] = "matrix"
     exact: ClassVar[bool] = True
     explains: ClassVar[bool] = False
+    tolerance: ClassVar[float] = 0.0
     losses: ClassVar[tuple[str, ...]] = tuple(LOSSES)
     distribution: ClassVar[str] = "scikit-learn"
     Parameters: ClassVar[type[base.Parameters]] = SklearnParameters

@@ -70,6 +70,7 @@ class XGBoostRunner:
     takes: ClassVar[str] = "matrix"
     exact: ClassVar[bool] = True
     explains: ClassVar[bool] = True
+    tolerance: ClassVar[float] = 0.0
     losses: ClassVar[tuple[str, ...]] = tuple(OBJECTIVES)
     distribution: ClassVar[str] = "xgboost-cpu"
     Parameters: ClassVar[type[base.Parameters]] = XGBoostParameters

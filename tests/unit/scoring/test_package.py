@@ -13,12 +13,13 @@ import skops.io
 from sklearn.tree import DecisionTreeRegressor
 
 from tabular_bento import Field, Kind
-from tabular_bento.errors import PackageError
+from tabular_bento.errors import PackageError, TrainingError
 from tabular_bento.features import FeatureSet
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import FORMAT, PACKAGE_FILE, ModelPackage, read_declaration
 from tabular_bento.scoring.parity import VECTORS_FILE
-from tabular_bento.scoring.runners import load_runner
+from tabular_bento.scoring.runners import fit_kind, load_runner, runner_class
+from tabular_bento.scoring.runners.base import FittingData
 from tests.unit import models
 from tests.unit.models import PRICES
 from tests.unit.scoring.test_manifest import flip
@@ -201,8 +202,17 @@ def test_a_sealed_file_with_other_content_is_refused_in_one_message(copy: Path, 
 def test_a_library_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skops", None)
     monkeypatch.setitem(sys.modules, "skops.io", None)
-    with pytest.raises(PackageError, match=r"runner 'sklearn' needs skops.*install tabular-bento\[sklearn\]"):
+    with pytest.raises(PackageError, match=r"runner 'sklearn' needs skops.*: pip install 'tabular-bento\[sklearn\]'"):
         load_runner("sklearn", tmp_path)
+
+
+def test_at_training_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    data = FittingData(np.zeros((4, 1), np.float32), np.arange(4.0))
+    with pytest.raises(
+        TrainingError, match=r"runner 'sklearn' needs sklearn.*: pip install 'tabular-bento\[sklearn\]'"
+    ):
+        fit_kind("sklearn", data, runner_class("sklearn").Parameters(), PRICES.task, 0)
 
 
 class Trap:
@@ -250,7 +260,7 @@ def test_the_description_says_what_is_served(prices_package: ModelPackage) -> No
     assert description["tag"] == "prices:small"
     assert description["declaration_fingerprint"] == PRICES.declaration.fingerprint
     assert description["code_fingerprint"] == PRICES.code_fingerprint
-    assert description["runner"] == "xgboost"
+    assert (description["runner"], description["exact"], description["tolerance"]) == ("xgboost", True, 0.0)
     assert description["parity_rows"] == 60
     assert description["metrics"]["metrics"] == models.trained().document()["metrics"]
     assert description["provenance"]["data_fingerprint"] == "300-0"

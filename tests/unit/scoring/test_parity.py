@@ -75,6 +75,32 @@ def test_a_runner_whose_scores_depend_on_the_batch_is_refused(prices_package: Mo
     assert check_parity(folder, Predictor(models.PRICES, prices_package.extractor, runner)) == 60
 
 
+def test_scores_of_a_runner_with_a_tolerance_are_compared_within_it(
+    prices_package: ModelPackage, tmp_path: Path
+) -> None:
+    class Near(Fixed):
+        """A runner whose scores are greater by a share on this processor."""
+
+        tolerance = 1e-6
+        share = 0.0
+
+        def predict(self, X: np.ndarray) -> np.ndarray:
+            return prices_package.runner.predict(X) * (1 + self.share)
+
+    rows = read_rows(prices_package.directory, FIELDS)
+    runner: Any = Near([])
+    predictor = Predictor(models.PRICES, prices_package.extractor, runner)
+    write_parity(tmp_path, rows, predictor)
+    runner.share = 1e-9
+    assert check_parity(tmp_path, predictor) == len(rows)
+    runner.share = 1e-5
+    with pytest.raises(PackageError, match=r"the score of row 0 differs .* by 1e-05, and the tolerance .* is 1e-06"):
+        check_parity(tmp_path, predictor)
+    runner.tolerance, runner.share = 0.0, 1e-9
+    with pytest.raises(PackageError, match="Parity fails alone: row 0 is predicted price"):
+        check_parity(tmp_path, predictor)
+
+
 def test_another_number_of_features_is_refused_by_its_shape(copy: Path, prices_package: ModelPackage) -> None:
     with (copy / "parity.npz").open("wb") as file:
         np.savez(file, features=np.zeros((60, 3), dtype=np.float32), **{"output.price": np.zeros(60)})

@@ -20,6 +20,7 @@ class Fixed:
     kind = "fixed"
     takes = "matrix"
     exact = True
+    tolerance = 0.0
     distribution = "none"
 
     def __init__(self, scores: Any) -> None:
