@@ -71,7 +71,7 @@ def new(
         with given.batches() as batches:
             summary = summarise(batches, typed=not given.is_csv)
         choices = choose(summary, target, time, identifier, task)
-        choices = choices.warn([*suspected_leaks(summary, choices), *duplicates(summary)])
+        choices = choices.warn([*given.remarks(), *suspected_leaks(summary, choices), *duplicates(summary)])
         first = summary.sample.slice(0, 1).to_pylist()[0]
         made = write_project(folder, given, choices, example_of(first, choices))
     print(_table(choices))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.csv
@@ -14,9 +15,46 @@ import pyarrow.csv
 from tabular_bento.data.columns import ARROW_TYPES
 from tabular_bento.data.hints import NOT_UTF8
 from tabular_bento.data.tables import TableSchema
+from tabular_bento.errors import SourceError
 
 MISSING = ("", "NA")
 """How a CSV file writes a missing value."""
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """How a CSV file writes its values.
+
+    Parameters
+    ----------
+    missing : tuple of str
+        Texts that stand for a missing value.
+    decimal : str
+        What separates the digits of a fraction, `.` or `,`.
+    encoding : str
+        The encoding of its text, by a name that Python knows.
+
+    Raises
+    ------
+    SourceError
+        Where there is no such encoding, or `decimal` is another.
+    """
+
+    missing: tuple[str, ...] = MISSING
+    decimal: str = "."
+    encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (".", ","):
+            raise SourceError(f"decimal: {self.decimal!r} separates no fraction; it is '.' or ','")
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise SourceError(f"encoding: {self.encoding!r} is none that Python knows, such as windows-1252") from None
+
+
+PLAIN = CsvFormat()
+"""UTF-8 with decimal points."""
 
 DELIMITERS = ",;\t|"
 """What may separate columns; the one that gives the most declared names is taken, the first of those that are equal."""
@@ -26,7 +64,7 @@ _BLOCK = 1 << 20
 _LINES_A_BLOCK = 64
 
 
-def read_csv(content: bytes, schema: TableSchema, missing: Sequence[str] = MISSING) -> pa.Table:
+def read_csv(content: bytes, schema: TableSchema, written: CsvFormat = PLAIN) -> pa.Table:
     """The columns of a schema that a CSV file has.
 
     Where a value does not fit its column's type they are read as text, so that `check_table` can name the column and
@@ -35,22 +73,24 @@ def read_csv(content: bytes, schema: TableSchema, missing: Sequence[str] = MISSI
     Parameters
     ----------
     content : bytes
-        The file, in UTF-8, with a header.
+        The file, with a header.
     schema : TableSchema
         The columns.
-    missing : sequence of str
-        Texts that stand for a missing value.
+    written : CsvFormat
+        How its values are written.
 
     Raises
     ------
     ValueError
         For what is no such file; the message names the line.
     """
+    if written.encoding != "utf-8":
+        content = content.decode(written.encoding).encode()
     names, delimiter = _header(content, schema)
     times = Counter(names)
     types = {field.name: ARROW_TYPES[field.kind] for field in schema.fields if field.name in times}
     repeated = any(times[name] > 1 for name in types)
-    parser = _Parser(content, delimiter, missing)
+    parser = _Parser(content, delimiter, written)
     sound = not repeated and len(types) == len({field.name for field in schema.fields})
     if sound:
         with suppress(pa.ArrowInvalid):
@@ -120,8 +160,8 @@ def _first_record(head: str, delimiter: str) -> list[str]:
 class _Parser:
     """Arrow's parser of one file."""
 
-    def __init__(self, content: bytes, delimiter: str, missing: Sequence[str]) -> None:
-        self._missing = list(missing)
+    def __init__(self, content: bytes, delimiter: str, written: CsvFormat) -> None:
+        self._written = written
         self._content = content if b"\n" in content else content + b"\n"
         self._format = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in content)
         header = content.find(b"\n") + 1
@@ -130,7 +170,11 @@ class _Parser:
     def parse(self, types: dict[str, pa.DataType], columns: list[str], threads: bool = True) -> pa.Table:
         """The columns of those names in those types; all of them, in types that Arrow infers, where none is named."""
         convert = pa.csv.ConvertOptions(
-            column_types=types, include_columns=columns, null_values=self._missing, strings_can_be_null=True
+            column_types=types,
+            include_columns=columns,
+            null_values=list(self._written.missing),
+            strings_can_be_null=True,
+            decimal_point=self._written.decimal,
         )
         try:
             return self._read(convert, self._block, threads)

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet
 
-from tabular_bento.data.csv_files import MISSING, read_csv, reader
+from tabular_bento.data.csv_files import PLAIN, CsvFormat, read_csv, reader
 from tabular_bento.data.storage import filesystem
 from tabular_bento.data.tables import TableSchema
 from tabular_bento.data.uris import check_uri, shown
@@ -51,16 +51,16 @@ class RawTable:
             digest.update(content)
         return digest.hexdigest()
 
-    def read(self, schema: TableSchema, missing: Sequence[str] = MISSING) -> pa.Table:
+    def read(self, schema: TableSchema, written: CsvFormat = PLAIN) -> pa.Table:
         """The columns of `schema` that the files have, before any check of their values.
 
-        In a CSV file the texts of `missing` stand for a missing value.
+        `written` says how a CSV file writes its values.
 
         A CSV file of which a value does not fit its column's type is read as text, so that `check_table` can name
         the column and the rows. Raises SourceError for a file that is not of the format its name says.
         """
         try:
-            parts = {path: _read_file(path, content, schema, missing) for path, content in self.files.items()}
+            parts = {path: _read_file(path, content, schema, written) for path, content in self.files.items()}
             self._check_columns(parts)
             return pa.concat_tables(parts.values(), promote_options="permissive" if len(parts) > 1 else "none")
         except _DAMAGED as error:
@@ -188,14 +188,14 @@ def _is_part(path: str) -> bool:
     return path.endswith(".parquet") and not path.rsplit("/", 1)[-1].startswith((".", "_"))
 
 
-def _read_file(path: str, content: bytes, schema: TableSchema, missing: Sequence[str]) -> pa.Table:
+def _read_file(path: str, content: bytes, schema: TableSchema, written: CsvFormat) -> pa.Table:
     if path.endswith(".parquet"):
         return _read_parquet(path, content, schema)
     if path.endswith(".zip"):
         content = _unzip(content, schema.name + ".csv")
     if path.endswith(".gz"):
         content = gzip.decompress(content)
-    return read_csv(content, schema, missing)
+    return read_csv(content, schema, written)
 
 
 def _unzip(content: bytes, name: str) -> bytes:

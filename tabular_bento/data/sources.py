@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from tabular_bento.data.csv_files import MISSING
+from tabular_bento.data.csv_files import MISSING, CsvFormat
 from tabular_bento.data.dataset import Dataset, arrow_table, declared_fields
 from tabular_bento.data.names import checked_columns, present_fields
 from tabular_bento.data.raw import fetch_file
@@ -54,6 +54,10 @@ class TableSource:
         What the rows are, in one line.
     missing : sequence of str, optional
         Texts by which a CSV file says that a value is missing.
+    decimal : str, optional
+        What separates the digits of a fraction in a CSV file, `.` or `,`.
+    encoding : str, optional
+        The encoding of a CSV file, by a name that Python knows, such as `windows-1252`.
 
     Raises
     ------
@@ -70,6 +74,8 @@ class TableSource:
         tables: Mapping[str, tuple[TableSchema, str]] | None = None,
         description: str = "",
         missing: Sequence[str] = MISSING,
+        decimal: str = ".",
+        encoding: str = "utf-8",
     ) -> None:
         check_uri(uri)
         self.problem = problem
@@ -78,7 +84,7 @@ class TableSource:
         self.fit_columns = tuple(fit_columns)
         self.tables = dict(tables or {})
         self.description = description
-        self.missing = tuple(missing)
+        self.written = CsvFormat(tuple(missing), decimal, encoding)
 
     def load(self, uri: str | None = None) -> Dataset:
         """The data set of the table, from `uri` where one is given.
@@ -93,7 +99,7 @@ class TableSource:
         place = uri or self.uri
         fields = declared_fields(self.problem, self.fit_columns)
         there = TableSchema("rows", tuple(replace(f, name=self.columns.get(f.name, f.name)) for f in fields))
-        table = fetch_file(place).read(there, self.missing)
+        table = fetch_file(place).read(there, self.written)
         present = present_fields(self.problem, self.fit_columns, table.column_names, self.columns)
         rows = pa.table({field.name: table[self.columns.get(field.name, field.name)] for field in present})
         tables = {

@@ -6,7 +6,7 @@ import json
 from datetime import date
 from typing import Any
 
-from tabular_bento.data.csv_files import MISSING
+from tabular_bento.data.csv_files import MISSING, PLAIN
 from tabular_bento.scaffold.choices import Choices
 from tabular_bento.scaffold.columns import Chosen
 from tabular_bento.scaffold.reading import TableInput
@@ -79,6 +79,8 @@ def source_of(table: TableInput, choices: Choices, copied: str | None) -> dict[s
     settings = [f"columns={_dict(choices.renamed)}"] if choices.renamed else []
     if choices.missing and table.is_csv:
         settings.append(f"missing={_tuple((*MISSING, *choices.missing))}")
+    written = {name: getattr(table.written, name) for name in ("decimal", "encoding")}
+    settings += [f"{name}={_string(value)}" for name, value in written.items() if value != getattr(PLAIN, name)]
     comments = []
     if table.query:
         place = _string(table.location) if len(table.location) < _LINE else f'"""{table.location}"""'

@@ -12,6 +12,10 @@ from pydantic import BaseModel
 from tabular_bento.tasks.base import RESERVED
 
 _LONGEST = 60
+_SPELT_OUT = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D"}
+)
+"""Letters that are no letter with an accent."""
 
 
 def field_names(columns: Iterable[str]) -> dict[str, str]:
@@ -67,6 +71,7 @@ def _allowed(name: str) -> bool:
 
 
 def _identifier(column: str, otherwise: str) -> str:
+    column = column.translate(_SPELT_OUT)
     plain = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()  # é without its accent
     name = re.sub(r"\W+", "_", plain).strip("_").lower()
     if not name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -11,21 +12,26 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from tabular_bento.data.csv_files import DELIMITERS
+from tabular_bento.data.csv_files import DELIMITERS, PLAIN, CsvFormat
 from tabular_bento.data.database import database
 from tabular_bento.data.storage import filesystem
 from tabular_bento.errors import SourceError, StorageError
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".txt")
 SUFFIXES = (*CSV_SUFFIXES, ".parquet")
-_HEAD = 64 << 10
+_HEAD, _CHUNK = 64 << 10, 1 << 20
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_COMMA_NUMBER = r"^( *-?\d+),(\d+ *)$"
 _QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 
 
@@ -41,11 +47,14 @@ class TableInput:
         Whether it is a query.
     delimiter : str
         What separates the values of a CSV file.
+    written : CsvFormat
+        How a CSV file writes them.
     """
 
     location: str
     query: bool = False
     delimiter: str = ","
+    written: CsvFormat = PLAIN
 
     @classmethod
     def of(cls, text: str) -> TableInput:
@@ -63,11 +72,15 @@ class TableInput:
         table = cls(text if "://" in text else str(Path(text).expanduser().absolute()))
         if not table.is_csv:
             return table
-        with table._csv() as file:
-            head = file.read(_HEAD)
+        with table._reporting():
+            encoding, head = table._decoded()
         if not head.strip():
             raise SourceError(f"{text}: the file is empty.")
-        return cls(table.location, delimiter=_delimiter(head))
+        if "\0" in head:
+            raise SourceError(f"{text}: the file is no text, whatever its name says.")
+        delimiter = _delimiter(head)
+        written = CsvFormat(decimal=_decimal(head, delimiter), encoding=encoding)
+        return cls(table.location, delimiter=delimiter, written=written)
 
     @property
     def is_csv(self) -> bool:
@@ -88,7 +101,7 @@ class TableInput:
         SourceError
             Where the table cannot be read, has no columns, or has two of one name.
         """
-        try:
+        with self._reporting():
             if self.query:
                 with database().reading() as session:
                     yield _named_alike(session.batches(self.location), "the query")
@@ -97,7 +110,53 @@ class TableInput:
                     yield self._csv_batches(file)
             else:
                 yield self._parquet_batches()
-        except (pa.ArrowException, UnicodeDecodeError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile) as error:
+
+    def remarks(self) -> list[str]:
+        """What was guessed of how a file is written, for a reader to look at."""
+        found = []
+        if self.written.encoding != PLAIN.encoding:
+            words = self._foreign_words()
+            example = f"; see whether {', '.join(map(repr, words))} {'is' if len(words) == 1 else 'are'} right"
+            found.append(
+                f"The text is not UTF-8, and is read as {self.written.encoding}{example if words else ''}. "
+                "`encoding` in training/source.py names another."
+            )
+        if self.written.decimal != PLAIN.decimal:
+            found.append("Numbers have a decimal comma. Requests are JSON, in which they have a point.")
+        return found
+
+    def _foreign_words(self) -> list[str]:
+        """Some words that are spelt otherwise in another encoding."""
+        with self._csv() as file:
+            text = file.read(_HEAD).decode(self.written.encoding, errors="replace")
+        words = (word for word in re.findall(r"\w+", text) if not word.isascii())
+        return list(islice(dict.fromkeys(words), 3))
+
+    def _decoded(self) -> tuple[str, str]:
+        """The encoding of a CSV file, and the beginning of its text.
+
+        What is not UTF-8 is taken for Windows-1252 if it can be, which holds all texts of Latin-1.
+        """
+        with self._csv() as file:
+            head = file.read(_HEAD)
+        candidates = ["utf-16"] if head.startswith(_UTF16_MARKS) else ["utf-8", "windows-1252"]
+        for number, encoding in enumerate(candidates, start=1):
+            try:
+                with self._csv() as file:
+                    for _ in codecs.iterdecode(iter(partial(file.read, _CHUNK), b""), encoding):
+                        pass
+            except UnicodeDecodeError:
+                if number == len(candidates):
+                    raise
+            else:
+                break
+        return encoding, codecs.getincrementaldecoder(encoding)().decode(head).removeprefix("\ufeff")
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, UnicodeError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile) as error:
             raise SourceError(self._unreadable(error)) from error
 
     @contextmanager
@@ -123,7 +182,8 @@ class TableInput:
         check_names(names, self.location)
         convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
         options = pa.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
-        read = pa.csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False)
+        encoding = self.written.encoding
+        read = pa.csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False, encoding=encoding)
         try:
             reader = pa.csv.open_csv(file, read_options=read, convert_options=convert, parse_options=options)
         except pa.ArrowInvalid as error:
@@ -131,11 +191,12 @@ class TableInput:
                 return
             raise
         with reader:
-            yield from reader
+            yield from map(_with_points, reader) if self.written.decimal == "," else reader
 
     def _header(self) -> list[str]:
         with self._csv() as file:
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            encoding = "utf-8-sig" if self.written.encoding == "utf-8" else self.written.encoding
+            text = io.TextIOWrapper(file, encoding=encoding, newline="")
             return next(csv.reader(text, delimiter=self.delimiter), [])
 
     def _parquet_batches(self) -> Iterator[pa.RecordBatch]:
@@ -203,11 +264,31 @@ def _named_alike(batches: Iterator[pa.RecordBatch], where: str) -> Iterator[pa.R
         yield batch
 
 
-def _delimiter(head: bytes) -> str:
+def _with_points(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Texts of a CSV file, with a point in the place of each decimal comma."""
+    columns = [pc.replace_substring_regex(column, _COMMA_NUMBER, r"\1.\2") for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _decimal(head: str, delimiter: str) -> str:
+    """What separates the digits of fractions: a comma, where more of the first values have one than a point.
+
+    A comma before three digits may separate thousands, so it is none that counts.
+    """
+    values = [value.strip() for row in csv.reader(_whole_lines(head), delimiter=delimiter) for value in row]
+    commas = sum(bool(re.fullmatch(r"-?\d+,(\d{1,2}|\d{4,})", value)) for value in values)
+    points = sum(bool(re.fullmatch(r"-?\d+\.\d+", value)) for value in values)
+    return "," if commas > points else "."
+
+
+def _whole_lines(head: str) -> list[str]:
+    lines = head.splitlines()
+    return lines[:-1] if len(lines) > 1 and len(head.encode()) >= _HEAD - 4 else lines
+
+
+def _delimiter(head: str) -> str:
     """The one of `DELIMITERS` that cuts the first lines into the most columns, as many in each."""
-    lines = head.decode("utf-8", errors="replace").splitlines()[:20]
-    if len(lines) > 1 and len(head) == _HEAD:
-        lines = lines[:-1]
+    lines = _whole_lines(head)[:20]
 
     def columns(delimiter: str) -> int:
         counts = {len(row) for row in csv.reader(lines, delimiter=delimiter) if row}

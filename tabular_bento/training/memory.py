@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
+from tabular_bento.data import Dataset
 from tabular_bento.data.sizes import Size
 from tabular_bento.errors import ConfigError, MemoryLimitError
 from tabular_bento.problem import Problem
@@ -22,6 +23,9 @@ _BASE = 300 << 20
 _ROW, _NUMBER, _TEXT, _FEATURE, _SCORE = 160, 32, 130, 28, 220
 """Bytes of a row, its values, its features and its scores beyond the first at the peak of a training, measured from
 100,000 to 300,000 rows: tables of Arrow, arrays, parts, matrices and predictions together."""
+
+_STRING = 60
+"""Bytes of a text in Python, beside the place that refers to it."""
 
 _UNITS = "BKMGT"
 """Each a thousand times the one before."""
@@ -87,8 +91,15 @@ def available(root: Path = Path("/")) -> Memory:
     return min(free, left, key=lambda memory: memory.size)
 
 
+def taken_by(dataset: Dataset) -> int:
+    """Bytes of what a training needs that this process has taken already: the rows of a data set, and its libraries."""
+    columns = [*dataset.columns.values(), *dataset.fit_columns.values(), dataset.target]
+    rows = sum(values.nbytes + (_STRING * len(values) if values.dtype == object else 0) for values in columns)
+    return rows + min(_BASE, int(psutil.Process().memory_info().rss))
+
+
 def check_memory(problem: Problem, size: Size, memory: Memory | None = None) -> None:
-    """Stop a training that there is no memory for.
+    """Stop a training that there is no memory for, before its table is read.
 
     Parameters
     ----------
@@ -104,13 +115,40 @@ def check_memory(problem: Problem, size: Size, memory: Memory | None = None) -> 
     MemoryLimitError
         With the memory that it needs, and what to do.
     """
-    memory = memory or available()
+    _compare(problem, size, memory or available(), "Nothing was read")
+
+
+def check_dataset(problem: Problem, dataset: Dataset, memory: Memory | None = None) -> None:
+    """Stop a training that there is no memory for, whose rows were read.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is trained.
+    dataset : Dataset
+        Its rows.
+    memory : Memory, optional
+        What may be taken in all; by default what is available beside that which this process has taken for it.
+
+    Raises
+    ------
+    MemoryLimitError
+        With the memory that it needs, and what to do.
+    """
+    if memory is None:
+        memory = available()
+        if memory.source != VARIABLE:
+            memory = replace(memory, size=memory.size + taken_by(dataset))
+    _compare(problem, Size(len(dataset)), memory, "Nothing was trained")
+
+
+def _compare(problem: Problem, size: Size, memory: Memory, outcome: str) -> None:
     wanted = needed(problem, size)
     if wanted > memory.size:
         raise MemoryLimitError(
             f"Training {problem.name} on {size.rows:,} rows of {len(problem.fields)} fields and "
             f"{len(problem.feature_names)} features needs about {_shown(wanted)} of memory, and {_shown(memory.size)} "
-            f"may be taken ({memory.source}). Nothing was read. Read fewer rows, such as by a WHERE of the query or a "
+            f"may be taken ({memory.source}). {outcome}. Read fewer rows, such as by a WHERE of the query or a "
             f"part of the files, declare fewer fields, or take a larger machine; {VARIABLE} sets another limit."
         )
 

@@ -28,6 +28,7 @@ from tabular_bento.training.config import TrainingConfig
 from tabular_bento.training.fitting import Selection, TrainingRows, fit_runner
 from tabular_bento.training.folds import folds_of, out_of_fold
 from tabular_bento.training.gate import RATIO, check_gate, check_names
+from tabular_bento.training.memory import check_dataset
 
 EVALUATED = ("validation", "test")
 
@@ -128,11 +129,14 @@ def train(
         does not have.
     GateError
         For a model that must not be saved.
+    MemoryLimitError
+        Where there is less memory than it needs.
     TrainingError
         Where there is too little to learn from, or to calibrate by.
     """
     config = config or TrainingConfig()
     config.check(problem)
+    check_dataset(problem, dataset)
     evaluator = evaluator_of(problem.task)
     check_names(config.gate, problem.task, evaluator.baseline_names(problem.declaration))
     dataset = dataset.split(config.split)

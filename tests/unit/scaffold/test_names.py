@@ -20,7 +20,7 @@ def test_a_name_that_will_do_is_kept() -> None:
         ("1st floor", "n_1st_floor"),
         ("class", "the_class"),
         ("model", "the_model"),
-        ("Größe", "groe"),
+        ("Größe", "grosse"),
         ("été", "ete"),
         ("_x", "x"),
         ("", "column_1"),

@@ -10,10 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tabular_bento import Field, Kind, Problem, Regression
+from tabular_bento.data import TableSource
+from tabular_bento.data.csv_files import PLAIN, CsvFormat
 from tabular_bento.errors import SourceError
+from tabular_bento.features import FeatureSet
 from tabular_bento.scaffold.reading import TableInput
 from tabular_bento.scaffold.summary import SAMPLE_ROWS, TableSummary, summarise
-from tabular_bento.schema import Kind
 from tests.unit.scaffold.conftest import csv_of, summary_of
 
 
@@ -22,8 +25,9 @@ from tests.unit.scaffold.conftest import csv_of, summary_of
     [
         (b"", "the file is empty"),
         (b"a,b,a\n1,2,3\n", "columns have the same name: 'a' (2 times). Rename or drop all but one of each."),
-        ("a,b\n1,é\n".encode("latin-1"), "the text is not UTF-8. Convert it first, for example with `iconv"),
-        ("é,b\n1,2\n".encode("latin-1"), "the text is not UTF-8. Convert it first"),
+        (b"a,b\n1,\x81\n", "the text is not UTF-8. Convert it first, for example with `iconv"),
+        (b"\x81,b\n1,2\n", "the text is not UTF-8. Convert it first"),
+        (b"a,b\n1,\0\xff\n", "the file is no text, whatever its name says"),
         (b"a,b\n1,2\n1,2,3\n", "the table cannot be read: CSV parse error: Row #3: Expected 2 columns, got 3"),
     ],
 )
@@ -59,6 +63,51 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"\xef\xbb\xbfa,b\n1,2\n")
     assert list(summary_of(path).columns) == ["a", "b"]
+
+
+EUROPEAN = "größe;ort;zimmer;preis €\n40,5;Köln;2;1.200,5\n38,25;Ulm;1;900\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "windows-1252", "utf-16"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_decimal_comma_and_another_encoding_are_found_out(tmp_path: Path, encoding: str, packed: bool) -> None:
+    path, content = tmp_path / ("t.csv.gz" if packed else "t.csv"), EUROPEAN.encode(encoding)
+    path.write_bytes(gzip.compress(content) if packed else content)
+    found = TableInput.of(str(path))
+    assert found.written == CsvFormat(decimal=",", encoding=encoding.removesuffix("-sig"))
+    columns = summary_of(path).columns
+    assert list(columns) == ["größe", "ort", "zimmer", "preis €"]
+    assert [column.kind for column in columns.values()] == [Kind.NUMBER, Kind.TEXT, Kind.INTEGER, Kind.TEXT]
+    assert (columns["größe"].low, columns["größe"].high) == (38.25, 40.5)
+    encoded, *_ = [*found.remarks(), ""]
+    assert ("'größe'" in encoded) == (found.written.encoding != "utf-8")
+    problem = Problem(
+        name="flats",
+        rows="rows",
+        fields=(Field("size", Kind.NUMBER, "Size"), Field("place", Kind.TEXT, "Place")),
+        task=Regression(Field("zimmer", Kind.INTEGER, "Rooms")),
+        features=FeatureSet.of_fields((Field("size", Kind.NUMBER, "Size"),)),
+    )
+    written = {"decimal": found.written.decimal, "encoding": found.written.encoding}
+    rows = TableSource(problem, str(path), {"size": "größe", "place": "ort"}, **written).load()
+    assert rows.columns["size"].tolist() == [40.5, 38.25]
+    assert rows.columns["place"].tolist() == ["Köln", "Ulm"]
+
+
+@pytest.mark.parametrize(
+    "content", ['a,b\n"1,234",x\n"12,345",y\n', "a;b\n1.5;2\n2.25;1,5\n", "a;b\n1;x\n", "a,b\n1,2\n3,4\n"]
+)
+def test_a_comma_before_three_digits_or_beside_points_is_no_decimal_one(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    assert TableInput.of(str(path)).written == PLAIN
+
+
+def test_a_source_knows_only_encodings_that_there_are() -> None:
+    with pytest.raises(SourceError, match="encoding: 'ansi-1' is none that Python knows"):
+        CsvFormat(encoding="ansi-1")
+    with pytest.raises(SourceError, match="decimal: ';' separates no fraction"):
+        CsvFormat(decimal=";")
 
 
 def test_packed_files_and_folders(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from tabular_bento.data.sizes import Size
 from tabular_bento.errors import ConfigError, MemoryLimitError
-from tabular_bento.training.memory import Memory, available, check_memory, needed
+from tabular_bento.training import train
+from tabular_bento.training.memory import Memory, available, check_dataset, check_memory, needed, taken_by
 from tests.unit.classes import LATE, ZONES
-from tests.unit.models import DATED, PARCELS
+from tests.unit.models import DATED, PARCELS, parcels
 
 
 def test_what_is_needed_grows_with_rows_fields_classes_and_files() -> None:
@@ -30,6 +31,15 @@ def test_a_table_that_fits_is_trained_on_and_a_larger_one_is_not() -> None:
     assert "Training parcels on 50,000,000 rows of 3 fields and 3 features needs about " in message
     assert "2.0 GB may be taken (the container's limit). Nothing was read." in message
     assert "TABULAR_BENTO_MEMORY_LIMIT sets another limit" in message
+
+
+def test_the_function_begins_no_training_that_there_is_no_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = parcels()
+    check_dataset(PARCELS, rows)
+    assert taken_by(rows) > rows.target.nbytes
+    monkeypatch.setenv("TABULAR_BENTO_MEMORY_LIMIT", "200 MB")
+    with pytest.raises(MemoryLimitError, match=r"Training parcels on 300 rows of .* Nothing was trained\. Read fewer"):
+        train(PARCELS, rows)
 
 
 @pytest.mark.parametrize(
