@@ -142,13 +142,13 @@ def check_dataset(problem: Problem, dataset: Dataset, memory: Memory | None = No
     _compare(problem, Size(len(dataset)), memory, "Nothing was trained")
 
 
-def _compare(problem: Problem, size: Size, memory: Memory, outcome: str) -> None:
+def _compare(problem: Problem, size: Size, memory: Memory, consequence: str) -> None:
     wanted = needed(problem, size)
     if wanted > memory.size:
         raise MemoryLimitError(
             f"Training {problem.name} on {size.rows:,} rows of {len(problem.fields)} fields and "
             f"{len(problem.feature_names)} features needs about {_shown(wanted)} of memory, and {_shown(memory.size)} "
-            f"may be taken ({memory.source}). {outcome}. Read fewer rows, such as by a WHERE of the query or a "
+            f"may be taken ({memory.source}). {consequence}. Read fewer rows, such as by a WHERE of the query or a "
             f"part of the files, declare fewer fields, or take a larger machine; {VARIABLE} sets another limit."
         )
 
