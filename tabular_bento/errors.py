@@ -71,6 +71,10 @@ class PackageError(ScoringError):
     """A model package is missing, damaged, or made by another declaration or feature code: it must not be served."""
 
 
+class NetworkError(ScoringError):
+    """A neural network has a layer that cannot be served, or weights that are not those of its layers."""
+
+
 class PredictionError(ScoringError):
     """The model returned what must not be sent: a wrong length, or a number that is not finite."""
 

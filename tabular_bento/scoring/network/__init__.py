@@ -1,0 +1,8 @@
+"""Neural networks served by NumPy alone: a list of layers of known types, and their weights as plain arrays."""
+
+from __future__ import annotations
+
+from tabular_bento.scoring.network.graph import Network, NetworkInput
+from tabular_bento.scoring.network.layers import LAYERS, Layer
+
+__all__ = ["LAYERS", "Layer", "Network", "NetworkInput"]
