@@ -31,7 +31,8 @@ class Service:
         """Predict validated rows, which may be those of several requests, in their order."""
         package = self.model.current  # for the whole batch, whatever is released meanwhile
         features = package.extractor.transform(rows)
-        outputs = package.outputs(package.runner.predict(features), rows)  # the offset added, labels decoded
+        raw = package.score(features, rows)
+        outputs = package.outputs(raw, rows)  # the offset added, labels decoded
         return self.log.record(rows, package, features, outputs)
 
 

@@ -238,7 +238,7 @@ KINDS: dict[str, Callable[[str, World, np.random.Generator], Shift]] = {
 def with_features(past: Past, predictor: Predictor, features: NDArray[np.float32]) -> Past:
     """The same rows with other features, and the predictor's predictions of these."""
     rows = ColumnRows(past.columns, past.declaration.field_names)
-    return replace(past, features=features, outputs=predictor.outputs(predictor.runner.predict(features), rows))
+    return replace(past, features=features, outputs=predictor.outputs(predictor.score(features, rows), rows))
 
 
 def _accepted(item: Field, values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -29,7 +29,8 @@ class Service:
         """Predict validated rows, which may be those of several requests, in their order."""
         package = self.model.current
         features = package.extractor.transform(rows)
-        outputs = package.outputs(package.runner.predict(features), rows)
+        raw = package.score(features, rows)
+        outputs = package.outputs(raw, rows)
         return self.log.record(rows, package, features, outputs)
 
 

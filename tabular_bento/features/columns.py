@@ -106,6 +106,16 @@ def columns_of(rows: Sequence[Row], fields: Sequence[Field]) -> dict[str, NDArra
     return {field.name: np.array(column, dtype=field.dtype) for field, column in zip(fields, values, strict=True)}
 
 
+def arrays_of(columns: Columns, fields: Sequence[Field]) -> dict[str, NDArray[Any]]:
+    """Columns as arrays of shape [n], of the types of their fields, by name; those that are such arrays stay."""
+    found = {}
+    for field in fields:
+        values = columns[field.name]
+        values = values.tolist() if isinstance(values, RepeatedTexts) else values
+        found[field.name] = np.asarray(values, dtype=field.dtype)
+    return found
+
+
 def rows_of(columns: Columns, names: Sequence[str]) -> list[Row]:
     """The inverse of `columns_of`: one tuple a row, of plain Python values, in the order of `names`."""
     return list(zip(*(plain(columns[name]) for name in names), strict=True))

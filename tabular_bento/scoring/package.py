@@ -147,6 +147,10 @@ class ModelPackage:
         """Predict n validated rows, see `Predictor.predict`."""
         return self.predictor.predict(rows)
 
+    def score(self, features: NDArray[np.float32], rows: Sequence[Row]) -> NDArray[np.float64]:
+        """The runner's raw scores of rows with their features, see `Predictor.score`."""
+        return self.predictor.score(features, rows)
+
     def outputs(self, raw: NDArray[np.float64], rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
         """The outputs that raw scores mean for their rows, see `Predictor.outputs`."""
         return self.predictor.outputs(raw, rows)

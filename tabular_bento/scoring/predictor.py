@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tabular_bento.errors import PredictionError
 from tabular_bento.features import Columns, Extractor, Row
-from tabular_bento.features.columns import ColumnRows
+from tabular_bento.features.columns import ColumnRows, arrays_of, columns_of
 from tabular_bento.problem import Declaration, Problem
-from tabular_bento.scoring.runners.base import OneByOne, Runner
+from tabular_bento.scoring.runners.base import FIELDS, OneByOne, Runner
 from tabular_bento.tasks import Calibration, Output
 
 
@@ -55,11 +55,19 @@ class Predictor:
     calibration : Calibration, optional
         Of a classification: what is done to the probabilities, and the decision threshold.
 
+    Attributes
+    ----------
+    score : callable
+        The runner's raw scores, shape [n, k], of the features and the rows: `score(features, rows)`. A runner of the
+        matrix sees the features alone, one of fields the rows alone.
+
     Raises
     ------
     ValueError
         For a calibration that is none of the task.
     """
+
+    score: Callable[[NDArray[np.float32], Sequence[Row]], NDArray[np.float64]]
 
     def __init__(
         self,
@@ -74,6 +82,10 @@ class Predictor:
         self.calibration = calibration
         self.extractor = extractor
         self.runner: Any = runner if runner.exact else OneByOne(runner)
+        self.takes_fields = self.runner.takes == FIELDS
+        predict = self.runner.predict
+        self.score = self._score_fields if self.takes_fields else lambda features, _: predict(features)
+        self._fields = problem.fields
         self._outputs = problem.outputs
         self._task = problem.task
         self._offset = problem.task.offset
@@ -95,7 +107,7 @@ class Predictor:
         if not len(rows):
             return self._nothing()
         features = self.extractor.transform(rows)
-        return Predictions(features, self.outputs(self.runner.predict(features), rows))
+        return Predictions(features, self.outputs(self.score(features, rows), rows))
 
     def predict_columns(self, columns: Columns) -> Predictions:
         """Predict n rows held as columns, arrays of shape [n] by field name; otherwise as `predict`."""
@@ -103,7 +115,13 @@ class Predictor:
             return self._nothing()
         features = self.extractor.transform_columns(columns)
         offset = None if self._offset is None else np.asarray(columns[self._offset], dtype=np.float64)
-        return Predictions(features, self._decode(self.runner.predict(features), offset, len(features)))
+        return Predictions(features, self._decode(self.score_columns(features, columns), offset, len(features)))
+
+    def score_columns(self, features: NDArray[np.float32], columns: Columns) -> NDArray[np.float64]:
+        """Raw scores as of `score`, of n rows held as columns."""
+        given = arrays_of(columns, self._fields) if self.takes_fields else features
+        scores: NDArray[np.float64] = self.runner.predict(given)
+        return scores
 
     def outputs(self, raw: NDArray[np.float64], rows: Sequence[Row]) -> dict[str, NDArray[Any]]:
         """The outputs that raw scores mean for their rows: the offset added, the labels decoded, all checked.
@@ -126,6 +144,12 @@ class Predictor:
             As of `predict`.
         """
         return self._decode(raw, self._offsets(rows), len(rows))
+
+    def _score_fields(self, features: NDArray[np.float32], rows: Sequence[Row]) -> NDArray[np.float64]:  # noqa: ARG002
+        fields = self._fields
+        columns = arrays_of(rows.columns, fields) if isinstance(rows, ColumnRows) else columns_of(rows, fields)
+        scores: NDArray[np.float64] = self.runner.predict(columns)
+        return scores
 
     def _offsets(self, rows: Sequence[Row]) -> NDArray[np.float64] | None:
         index = self._offset_index

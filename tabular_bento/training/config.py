@@ -13,6 +13,7 @@ from tabular_bento.data.uris import check_uri
 from tabular_bento.errors import ConfigError, SourceError
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.runners import Parameters, kinds, runner_class
+from tabular_bento.scoring.runners.base import FIELDS
 from tabular_bento.tasks import Classification
 from tabular_bento.training.calibrating import Method
 from tabular_bento.training.gate import limit_of
@@ -154,8 +155,16 @@ class TrainingConfig(BaseModel):
         names = problem.feature_names
         if unknown := sorted(set(self.withheld) - set(names)):
             raise ConfigError(f"withheld: there is no feature {unknown[0]!r}; there are {', '.join(names)}")
-        if not set(names) - set(self.withheld):
-            raise ConfigError("withheld: no feature is left to learn from" if names else "the problem has no features")
+        takers = [kind for kind in self.candidates if runner_class(kind).takes != FIELDS]
+        if not takers:
+            if self.withheld:
+                raise ConfigError(f"withheld: the runner {self.runner!r} takes the fields, and sees no feature anyway")
+        elif not set(names) - set(self.withheld):
+            raise ConfigError(
+                "withheld: no feature is left to learn from"
+                if names
+                else f"the problem has no features, and the runner {takers[0]!r} predicts from them"
+            )
         if problem.event_time is None and (self.folds == "month" or self.split.by_months):
             what = "folds" if self.folds == "month" else "split"
             raise ConfigError(f"{what}: months are those of the event time, and the problem has none")

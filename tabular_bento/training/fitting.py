@@ -15,10 +15,11 @@ from tabular_bento.errors import TrainingError
 from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.evaluation.metrics import blocks_of
 from tabular_bento.features import Extractor
+from tabular_bento.features.columns import arrays_of
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.predictor import Predictor
 from tabular_bento.scoring.runners import Runner, fit_kind, runner_class
-from tabular_bento.scoring.runners.base import FittingData, Parameters
+from tabular_bento.scoring.runners.base import FIELDS, MATRIX, FittingData, Parameters
 from tabular_bento.training.classes import class_weights
 from tabular_bento.training.config import AUTO, AutoParameters, TrainingConfig
 
@@ -117,25 +118,30 @@ class TrainingRows:
         config, task = self.config, self.problem.task
         unseen = self.validation.residual
         weights = class_weights(config.class_weight, task, unseen)
-        validation = FittingData(self.extractor.transform_columns(self.validation.columns), unseen, weights)
+        fields = self.problem.fields
+        columns = arrays_of(self.validation.columns, fields)
+        matrix = self.extractor.transform_columns(self.validation.columns)
+        validation = FittingData(matrix, unseen, weights, columns=columns)
         y = self.train.residual
         weights = class_weights(config.class_weight, task, y)
         features = self.problem.features
-        return FittingData(self.X, y, weights, validation, features.names, features.coded)
+        columns = arrays_of(self.train.columns, fields)
+        return FittingData(self.X, y, weights, validation, features.names, features.coded, columns)
 
     def fit(self, kind: str, parameters: Parameters, chosen: NDArray[np.bool_] | None = None) -> Runner:
         """A runner of a kind, fitted on all rows of the training part or on those of a mask of shape [n]."""
         data = self.data if parameters.needs_validation else replace(self.data, validation=None)
         if chosen is not None:
             weights = None if data.weights is None else data.weights[chosen]
-            data = replace(data, X=data.X[chosen], y=data.y[chosen], weights=weights)
+            columns = {name: values[chosen] for name, values in (data.columns or {}).items()}
+            data = replace(data, X=data.X[chosen], y=data.y[chosen], weights=weights, columns=columns)
         return fit_kind(kind, data, parameters, self.problem.task, self.config.seed)
 
     def losses(self, runner: Runner, X: NDArray[np.float32], rows: Dataset) -> Array:
         """The primary loss of each of n rows, shape [n]."""
         predictor = Predictor(self.problem, self.extractor, runner)
         evaluator, task = evaluator_of(self.problem.task), self.problem.task
-        outputs = task.decode(predictor.runner.predict(X), rows.offset)
+        outputs = task.decode(predictor.score_columns(X, rows.columns), rows.offset)
         return evaluator.row_losses(outputs, evaluator.codes(rows.target))[:, 0]
 
 
@@ -163,8 +169,8 @@ def fit_runner(rows: TrainingRows, step: Step) -> tuple[str, Runner, Selection |
     """
     config = rows.config
     for kind in config.candidates:
-        if (takes := runner_class(kind).takes) != "matrix":
-            raise TrainingError(f"The runner {kind!r} takes {takes}; training gives it the matrix.")
+        if (takes := runner_class(kind).takes) not in (MATRIX, FIELDS):
+            raise TrainingError(f"The runner {kind!r} takes {takes!r}, and runners take {MATRIX} or {FIELDS}.")
     if config.runner != AUTO:
         step(f"fitting {config.runner}")
         return config.runner, rows.fit(config.runner, config.parameters_of(config.runner)), None

@@ -19,10 +19,16 @@ from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.calibration import error_spread, usual_ratios
 from tabular_bento.evaluation.reference.common_shift import common_shift
 from tabular_bento.evaluation.reference.estimators import Unseen, learn_estimate
-from tabular_bento.evaluation.reference.profile import importance, profile, reference_rows
+from tabular_bento.evaluation.reference.profile import (
+    importance,
+    input_importance,
+    monitored_inputs,
+    profile,
+    reference_rows,
+)
 from tabular_bento.features import Row
 from tabular_bento.features.clock import DAY
-from tabular_bento.features.columns import rows_of
+from tabular_bento.features.columns import arrays_of, rows_of
 from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import (
@@ -123,10 +129,21 @@ def _profile(directory: Path, model: TrainedModel) -> dict[str, Any]:
     """What the training rows looked like to the server: features as served, not out of fold."""
     declaration, train, predictions = model.problem.declaration, model.parts["train"], model.predictions["train"]
     seed = model.config.seed
-    weights = importance(model.predictor.runner.predict, predictions.features, seed)
-    names = dict(zip(declaration.feature_names, weights.tolist(), strict=True))
+    names = _importance(model)
     document = profile(declaration, train.columns, predictions.features, predictions.outputs, train.target, names, seed)
     return document | {"error": _error(directory, model)}
+
+
+def _importance(model: TrainedModel) -> dict[str, float]:
+    """The importance of each feature, or of each monitored input where the problem has no features, by name."""
+    declaration, predictor, seed = model.problem.declaration, model.predictor, model.config.seed
+    if predictor.takes_fields:
+        columns = arrays_of(model.parts["train"].columns, declaration.fields)
+        watched = [item.name for item in monitored_inputs(declaration)]
+        # It says nothing of features, which such a runner does not see.
+        return {} if declaration.features else input_importance(predictor.runner.predict, columns, watched, seed)
+    weights = importance(predictor.runner.predict, model.predictions["train"].features, seed)
+    return dict(zip(declaration.feature_names, weights.tolist(), strict=True))
 
 
 def _error(directory: Path, model: TrainedModel) -> dict[str, Any]:

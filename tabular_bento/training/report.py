@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from tabular_bento.data import Dataset
 from tabular_bento.evaluation.evaluators import NAIVE, Evaluator, evaluator_of, higher_is_better, metric_title
 from tabular_bento.evaluation.metrics import block_bootstrap, blocks_of
+from tabular_bento.evaluation.reference.profile import monitored_inputs
 from tabular_bento.pages import charts, formats
 from tabular_bento.pages.missing import undeclared
 from tabular_bento.pages.training import Chart, Table, Tone, TrainingPage
 from tabular_bento.scoring.package import PROFILE_FILE
-from tabular_bento.traffic.schema import feature_column
+from tabular_bento.traffic.schema import feature_column, input_column
 from tabular_bento.training.diagnostics import charts_of
 from tabular_bento.training.gate import RATIO
 from tabular_bento.training.pipeline import TrainedModel
@@ -112,10 +113,11 @@ def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingP
 
 def _about(model: TrainedModel) -> str:
     features = len(model.problem.feature_names) - len(model.config.withheld)
+    given = f"{len(model.problem.fields):,} fields" if model.predictor.takes_fields else f"{features:,} features"
     train, test = model.parts["train"], model.parts[TEST]
     described = f" Data: {model.dataset.description}." if model.dataset.description else ""
     return (
-        f"{model.predictor.runner.kind} on {features:,} features, trained on {len(train):,} rows{_days(train)}, "
+        f"{model.predictor.runner.kind} on {given}, trained on {len(train):,} rows{_days(train)}, "
         f"measured on the {len(test):,} rows of the test part{_days(test)}, which had no part in it.{described}"
     )
 
@@ -151,7 +153,10 @@ def _importance(profile: Path, model: TrainedModel) -> dict[str, float]:
     if not profile.is_file():
         return {}
     columns = json.loads(profile.read_text(encoding="utf-8"))["columns"]
-    names = {name: columns.get(feature_column(name), {}) for name in model.problem.feature_names}
+    declaration = model.problem.declaration
+    keys = {name: feature_column(name) for name in declaration.feature_names}
+    keys = keys or {item.name: input_column(item.name) for item in monitored_inputs(declaration)}
+    names = {name: columns.get(key, {}) for name, key in keys.items()}
     return {name: float(column["importance"]) for name, column in names.items() if "importance" in column}
 
 

@@ -229,7 +229,8 @@ class ClassificationEvaluator:
     def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
         """The names of `baselines`."""
         historical = declaration.baseline is not None and self.is_binary
-        return (NAIVE, HISTORICAL, LOGISTIC) if historical else (NAIVE, LOGISTIC)
+        linear = (LOGISTIC,) if declaration.features else ()
+        return (NAIVE, HISTORICAL, *linear) if historical else (NAIVE, *linear)
 
     def baselines(
         self, declaration: Declaration, X: Matrix, y: Array, parts: Mapping[str, Matrix]
@@ -237,14 +238,15 @@ class ClassificationEvaluator:
         """Raw scores of the baselines, see `Evaluator.baselines`.
 
         `naive_baseline` is the share of each class, `historical_baseline` of two classes the feature that the problem
-        names as `baseline`, read as the share of the positive class; `logistic_regression` is linear in all features.
+        names as `baseline`, read as the share of the positive class; `logistic_regression` is linear in all features,
+        where there are any.
         """
         shares = self.naive(y) or []
         found = {NAIVE: {name: self.naive_raw(shares, len(part)) for name, part in parts.items()}}
         if HISTORICAL in self.baseline_names(declaration):
             column = declaration.feature_names.index(str(declaration.baseline))
             found[HISTORICAL] = {name: self.historical_raw(part[:, column], shares) for name, part in parts.items()}
-        return found | {LOGISTIC: self._logistic(X, y, parts)}
+        return found | ({LOGISTIC: self._logistic(X, y, parts)} if declaration.features else {})
 
     def _logistic(self, X: Matrix, y: Array, parts: Mapping[str, Matrix]) -> dict[str, Array]:
         from sklearn.exceptions import ConvergenceWarning

@@ -151,7 +151,8 @@ class RegressionEvaluator:
 
     def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
         """The names of `baselines`."""
-        return (NAIVE, RIDGE) if declaration.baseline is None else (NAIVE, HISTORICAL, RIDGE)
+        historical = () if declaration.baseline is None else (HISTORICAL,)
+        return (NAIVE, *historical, *((RIDGE,) if declaration.features else ()))
 
     def baselines(
         self, declaration: Declaration, X: Matrix, y: Array, parts: Mapping[str, Matrix]
@@ -159,7 +160,8 @@ class RegressionEvaluator:
         """Raw scores of the baselines, see `Evaluator.baselines`.
 
         `naive_baseline` is the offset where there is one, so that its score is 0, otherwise the mean of the training
-        labels. `historical_baseline` is the feature that the problem names as `baseline`; `ridge` is linear in all.
+        labels. `historical_baseline` is the feature that the problem names as `baseline`; `ridge` is linear in all
+        features, where there are any.
         """
         from sklearn.impute import SimpleImputer
         from sklearn.linear_model import Ridge
@@ -172,6 +174,8 @@ class RegressionEvaluator:
         if declaration.baseline is not None:
             column = declaration.feature_names.index(declaration.baseline)
             found[HISTORICAL] = {name: self.historical_raw(part[:, column], overall) for name, part in parts.items()}
+        if not declaration.features:
+            return found
         ridge = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), Ridge())
         ridge.fit(X.astype(np.float64), y)
         found[RIDGE] = {name: ridge.predict(part.astype(np.float64))[:, None] for name, part in parts.items()}

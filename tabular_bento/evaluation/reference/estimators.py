@@ -71,9 +71,11 @@ def learn_estimate(
     Returns
     -------
     dict
-        The entry `estimate` of the profile's `error`.
+        The entry `estimate` of the profile's `error`; empty where a regression has no features to estimate by.
     """
     if declaration.task.evaluator == "regression":
+        if not declaration.features:
+            return {}
         error = evaluator_of(declaration.task).residual(unseen.outputs, unseen.codes)
         learn_error_model(unseen.features, error, seed).save_model(directory / ERROR_MODEL_FILE)
         return spread(unseen.features, error, unseen.days, seed)

@@ -30,7 +30,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -261,6 +261,44 @@ def importance(
         shuffled = rows.copy()
         shuffled[:, index] = rng.permutation(rows[:, index])
         changes[index] = np.mean((predict(shuffled) - scores) ** 2)
+    return _shares(changes)
+
+
+def input_importance(
+    predict: Callable[[dict[str, NDArray[Any]]], NDArray[np.float64]],
+    columns: Mapping[str, NDArray[Any]],
+    names: Sequence[str],
+    seed: int,
+) -> dict[str, float]:
+    """The same of fields, for a runner that takes them.
+
+    Parameters
+    ----------
+    predict : callable
+        Gives raw scores, of shape [n] or [n, k], of fields as arrays of shape [n] by name.
+    columns : mapping
+        The fields of n rows, n at least 2; up to `IMPORTANCE_ROWS` of them are used.
+    names : sequence of str
+        The fields whose importance is wanted.
+    seed : int
+        Of the shuffling.
+
+    Returns
+    -------
+    dict
+        By name.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(next(iter(columns.values())))
+    drawn = rng.choice(count, min(IMPORTANCE_ROWS, count), replace=False)
+    rows = {name: values[drawn] for name, values in columns.items()}
+    scores, changes = predict(rows), np.empty(len(names))
+    for index, name in enumerate(names):
+        changes[index] = np.mean((predict({**rows, name: rng.permutation(rows[name])}) - scores) ** 2)
+    return dict(zip(names, _shares(changes).tolist(), strict=True))
+
+
+def _shares(changes: NDArray[np.float64]) -> NDArray[np.float64]:
     total = changes.sum()
     return np.asarray(changes / total if total else np.full(len(changes), 1 / max(len(changes), 1)))
 

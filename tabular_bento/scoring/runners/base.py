@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from tabular_bento.errors import TrainingError
+from tabular_bento.features.columns import Columns
 from tabular_bento.tasks import Task
+
+MATRIX, FIELDS = "matrix", "fields"
+"""What runners take: the feature matrix, or the fields of the rows as columns."""
 
 
 class Parameters(BaseModel):
@@ -44,6 +48,8 @@ class FittingData:
     coded : tuple of int
         The columns that hold codes of a vocabulary, whole numbers from 0, which is the code of unknown values; a code
         says nothing by its size.
+    columns : mapping, optional
+        The fields of the rows, arrays of shape [n] by name: what a runner that takes fields learns from.
     """
 
     X: NDArray[np.float32]
@@ -52,10 +58,11 @@ class FittingData:
     validation: FittingData | None = None
     names: tuple[str, ...] = ()
     coded: tuple[int, ...] = ()
+    columns: Columns | None = None
 
 
 class Runner(Protocol):
-    """Predicts raw scores from the feature matrix.
+    """Predicts raw scores from the feature matrix, or from the fields of the rows.
 
     `save` writes into a folder of its own, and `load` reads it without unpickling anything. The library that it runs is
     imported inside its methods. A runner of another distribution is found by the entry point group
@@ -65,7 +72,8 @@ class Runner(Protocol):
     kind: ClassVar[str]
     """Its name in packages and settings."""
     takes: ClassVar[str]
-    """What `fit` and `predict` are given: `matrix`, the features of n rows as float32 of shape [n, features]."""
+    """What `predict` is given: `matrix`, the features of n rows as float32 of shape [n, features]; or `fields`, a
+    mapping of the problem's fields by name to arrays of shape [n], as `Kind` says."""
     exact: ClassVar[bool]
     """Whether a row's scores are the same bits in any batch; if not, rows are scored one by one."""
     explains: ClassVar[bool]
@@ -107,8 +115,8 @@ class Runner(Protocol):
             For a loss that the runner does not know, or labels that cannot be learnt from.
         """
 
-    def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Raw scores, of shape [n, task.raw_columns], for features of shape [n, features].
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Raw scores, of shape [n, task.raw_columns], for features of shape [n, features], or for columns of fields.
 
         They are what `Task.decode` takes: of a regression the target less the offset, of a binary task the log-odds of
         the positive class, of a multiclass one the log-odds of every class, up to a constant of the row.
@@ -150,21 +158,27 @@ class OneByOne:
         The runner.
     """
 
-    takes: ClassVar[str] = "matrix"
     exact: ClassVar[bool] = True
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
+        self.takes = runner.takes
         self.kind = runner.kind
         self.tolerance = runner.tolerance
         self.distribution = runner.distribution
         self.explains = getattr(runner, "explains", False)
 
-    def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict(self, X: Any) -> NDArray[np.float64]:
         """Raw scores, of shape [n, k]."""
-        if not len(X):
+        count = len(next(iter(X.values()))) if self.takes == FIELDS else len(X)
+        if not count:
             return self.runner.predict(X)
-        return np.concatenate([self.runner.predict(X[index : index + 1]) for index in range(len(X))])
+        return np.concatenate([self.runner.predict(self._row(X, index)) for index in range(count)])
+
+    def _row(self, X: Any, index: int) -> Any:
+        """The row as a batch of one."""
+        row = slice(index, index + 1)
+        return {name: values[row] for name, values in X.items()} if self.takes == FIELDS else X[row]
 
     def explain(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Contributions, of shape [n, k, features + 1], of a runner that explains."""

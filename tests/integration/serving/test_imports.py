@@ -57,7 +57,7 @@ schema = service.spec.requests
 rows = schema.parse_rows(json.dumps({"flights": [dict(PROBLEM.example)] * 20}))
 package = model.current
 features = package.extractor.transform(rows)
-batch = log.record(rows, package, features, package.outputs(package.runner.predict(features), rows))
+batch = log.record(rows, package, features, package.outputs(package.score(features, rows), rows))
 assert len(json.loads(batch.json())) == 20
 print(json.dumps(sorted(sys.modules)))
 """
