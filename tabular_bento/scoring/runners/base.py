@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from tabular_bento.errors import TrainingError
-from tabular_bento.features.columns import Columns
 from tabular_bento.tasks import Task
 
 MATRIX, FIELDS = "matrix", "fields"
@@ -58,7 +58,7 @@ class FittingData:
     validation: FittingData | None = None
     names: tuple[str, ...] = ()
     coded: tuple[int, ...] = ()
-    columns: Columns | None = None
+    columns: Mapping[str, NDArray[Any]] | None = None
 
 
 class Runner(Protocol):
