@@ -193,6 +193,11 @@ class OneByOne:
         self.runner.save(directory)
 
 
+def no_scores(runner: Runner, X: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The scores of no rows, of shape [0, raw_columns], of a runner that can score one without values."""
+    return runner.predict(np.full((1, X.shape[1]), np.nan, dtype=np.float32))[:0]
+
+
 def exactness(runner: Any) -> dict[str, Any]:
     """What a runner says of its bits, as plain JSON values: `exact` and `tolerance`, see `Runner`.
 

@@ -85,7 +85,7 @@ class SklearnRunner:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
         loss = base.objective_of(task, LOSSES, cls.kind, data.y)
-        X, y, weights = data.X, data.y, data.weights
+        X, y, weights = _without_empty_columns(data.X), data.y, data.weights
         estimator = HistGradientBoostingRegressor if loss == "squared_error" else HistGradientBoostingClassifier
         if loss == "log_loss":
             X, y, weights = _with_every_class(X, y, weights, max(2, task.raw_columns))
@@ -93,19 +93,29 @@ class SklearnRunner:
         return cls(estimator(loss=loss, **settings).fit(X, y, sample_weight=weights))
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        if not len(X):
+            return base.no_scores(self, X)
         scores: NDArray[np.float64] = self._scores(X)
-        return scores.reshape(len(X), -1 if len(X) else 1)
+        return scores.reshape(len(X), -1)
 
     def save(self, directory: Path) -> None:
         import skops.io
 
-        (directory / self.file).write_bytes(_canonical(skops.io.dumps(self.estimator)))
+        # The bytes depend on which equal values are one object, which loading brings into one form.
+        loaded = skops.io.loads(skops.io.dumps(self.estimator), trusted=TRUSTED_TYPES)
+        (directory / self.file).write_bytes(_canonical(skops.io.dumps(loaded)))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
         import skops.io
 
         return cls(skops.io.load(directory / cls.file, trusted=TRUSTED_TYPES))
+
+
+def _without_empty_columns(X: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The matrix with zeros in columns that have no value, which the estimator cannot bin; no tree asks for either."""
+    empty = np.isnan(X).all(axis=0)
+    return np.where(empty, np.float32(0), X) if empty.any() else X
 
 
 def _with_every_class(

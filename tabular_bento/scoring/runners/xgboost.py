@@ -113,8 +113,10 @@ class XGBoostRunner:
         return cls(booster[: booster.best_iteration + 1])
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        if not len(X):
+            return base.no_scores(self, X)
         scores: NDArray[np.float32] = self.booster.inplace_predict(X, predict_type="margin", validate_features=False)
-        return scores.astype(np.float64).reshape(len(X), -1 if len(X) else 1)
+        return scores.astype(np.float64).reshape(len(X), -1)
 
     def explain(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         """Contributions by exact TreeSHAP (Lundberg et al. 2020), about a millisecond a row; see `ExplainingRunner`."""

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tabular_bento import Binary, Field, Kind, Multiclass, Regression
-from tabular_bento.errors import TrainingError
 from tabular_bento.scoring.runners import load_runner, runner_class
 from tabular_bento.scoring.runners.base import FittingData
 from tabular_bento.scoring.runners.xgboost import XGBoostParameters, XGBoostRunner
@@ -40,21 +39,6 @@ def data(task: Task, seed: int = 0) -> tuple[Any, Any]:
 def fitted(kind: str, task: Task, X: Any, y: Any, weights: Any = None) -> Any:
     runner = runner_class(kind)
     return runner.fit(FittingData(X, y, weights), runner.Parameters(**PARAMETERS[kind]), task, 3)
-
-
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
-@pytest.mark.parametrize("kind", KINDS)
-def test_raw_scores_are_the_same_bits_alone_in_batches_and_once_loaded(kind: str, task: Task, tmp_path: Path) -> None:
-    X, y = data(task)
-    runner = fitted(kind, task, X, y)
-
-    whole = runner.predict(X)
-    runner.save(tmp_path)
-
-    assert whole.shape == (ROWS, task.raw_columns)
-    assert whole.dtype == np.float64
-    assert whole[:100].tobytes() == np.concatenate([runner.predict(X[i : i + 1]) for i in range(100)]).tobytes()
-    assert load_runner(kind, tmp_path).predict(X).tobytes() == whole.tobytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,23 +81,6 @@ def test_a_class_that_no_training_row_has_is_improbable(kind: str, tmp_path: Pat
     assert np.isfinite(raw).all()
     assert probability.shape == (ROWS, 4)
     assert probability[:, 1].max() < 0.001
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_rows_of_one_class_are_refused(kind: str) -> None:
-    X, _ = data(BINARY)
-    with pytest.raises(TrainingError, match="'late' cannot be learnt from: all labels are true"):
-        fitted(kind, BINARY, X, np.ones(ROWS))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_equal_models_are_stored_in_equal_bytes(kind: str, tmp_path: Path) -> None:
-    X, y = data(MULTICLASS)
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        fitted(kind, MULTICLASS, X, y).save(tmp_path / name)
-    (one,), (two,) = ((tmp_path / name).iterdir() for name in ("one", "two"))
-    assert one.read_bytes() == two.read_bytes()
 
 
 def test_without_a_number_of_rounds_the_validation_part_says_how_many_help() -> None:
