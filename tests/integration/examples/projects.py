@@ -46,6 +46,17 @@ class Project:
         document: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
         return document
 
+    def make(self, *targets: str, **environment: str) -> str:
+        """What `make TARGETS` prints, with this process's environment in the place of the project's own."""
+        command = ["make", "--no-print-directory", "-o", ".venv/.locked", f"PY={sys.executable}", *targets]
+        outside = {
+            name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")
+        }
+        given = {**outside, **self.environment, **environment}
+        result = subprocess.run(command, cwd=self.folder, env=given, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
     def build(self, **environment: str) -> str:
         """The tag of the bento that `bentoml build` makes of the champion."""
         arguments = ("build", "--output", "tag")
