@@ -233,6 +233,8 @@ class Problem:
             found.append(f"name {self.name!r}: lower case letters, digits, `.`, `_` and `-` make a model's name")
         if not self.rows.isidentifier():
             found.append(f"rows {self.rows!r}: it is no identifier")
+        if self.rows == "explain":
+            found.append("rows 'explain': the name is reserved for requests")
         if not self.fields:
             found.append("fields: there are none")
         names = [item.name for item in self.fields]

@@ -90,20 +90,20 @@ class AsyncClient:
         for channel in self._channels:
             await channel.close()
 
-    async def predict(self, rows: Rows, protocol: Protocol = "json") -> PredictionBatch:
+    async def predict(self, rows: Rows, protocol: Protocol = "json", explain: bool = False) -> PredictionBatch:
         """As `Client.predict`."""
-        return await self._run(self._operations.predict(rows, protocol))
+        return await self._run(self._operations.predict(rows, protocol, explain))
 
-    async def stream(self, batches: Iterable[Rows]) -> AsyncIterator[PredictionBatch]:
+    async def stream(self, batches: Iterable[Rows], explain: bool = False) -> AsyncIterator[PredictionBatch]:
         """As `Client.stream`."""
         interface, stub = await self.interface(), self._take()
         sent: deque[tuple[Rows, str]] = deque()
         calls: Any = None
         try:
-            calls = stub.ModelStreamInfer(requests_of(interface, batches, sent))
+            calls = stub.ModelStreamInfer(requests_of(interface, batches, sent, explain))
             async for response in calls:
                 rows, request_id = sent.popleft()
-                yield interface.grpc_predictions(stream_response([response]), rows, request_id)
+                yield interface.grpc_predictions(stream_response([response]), rows, request_id, explain)
         except rpc_error() as error:
             raise grpc_error(error, self.address) from error
         finally:

@@ -131,8 +131,8 @@ class Operations:
         except ClientError:
             return False
 
-    def predict(self, rows: Rows, protocol: Protocol) -> Steps[PredictionBatch]:
-        """The predictions of rows."""
+    def predict(self, rows: Rows, protocol: Protocol, explain: bool = False) -> Steps[PredictionBatch]:
+        """The predictions of rows, with their explanations where these are asked for."""
         if protocol not in PROTOCOLS:
             raise ClientError(f"There is no protocol {protocol!r}; there are {', '.join(PROTOCOLS)}.")
         interface = yield from self.interface()
@@ -140,16 +140,17 @@ class Operations:
             return PredictionBatch.empty(interface)  # type: ignore[arg-type]
         request_id = secrets.token_hex(8)
         if protocol == "json":
-            content, headers = interface.json_request(rows)
+            content, headers = interface.json_request(rows, explain)
             response = yield self._http("POST", "/predict", content, headers)
-            return interface.json_predictions(response.content, rows)
+            return interface.json_predictions(response.content, rows, explain)
         if protocol in ("rest", "rest-binary"):
-            path, content, headers = interface.rest_request(rows, request_id, protocol == "rest-binary")
+            path, content, headers = interface.rest_request(rows, request_id, protocol == "rest-binary", explain)
             response = yield self._http("POST", path, content, headers)
-            return interface.rest_predictions(response.content, response.headers.get(HEADER_LENGTH), rows, request_id)
-        request = interface.grpc_request(rows, request_id)
+            header_length = response.headers.get(HEADER_LENGTH)
+            return interface.rest_predictions(response.content, header_length, rows, request_id, explain)
+        request = interface.grpc_request(rows, request_id, explain)
         response = yield GRPCCall("ModelInfer", request, stream=protocol == "grpc-stream")
-        return interface.grpc_predictions(response, rows, request_id)
+        return interface.grpc_predictions(response, rows, request_id, explain)
 
     def send_labels(self, labels: Labels) -> Steps[int]:
         """POST /feedback."""
@@ -291,12 +292,14 @@ GRPC_OPTIONS = [
 ]
 
 
-def requests_of(interface: Interface, batches: Iterable[Rows], sent: deque[tuple[Rows, str]]) -> Iterator[Any]:
+def requests_of(
+    interface: Interface, batches: Iterable[Rows], sent: deque[tuple[Rows, str]], explain: bool
+) -> Iterator[Any]:
     """The requests of a stream, each noted in `sent` with its id."""
     for number, rows in enumerate(batches):
         request_id = f"{number}"
         sent.append((rows, request_id))
-        yield interface.grpc_request(rows, request_id)
+        yield interface.grpc_request(rows, request_id, explain)
 
 
 def credentials(ca: Path | str) -> Any:

@@ -14,8 +14,9 @@ from pydantic_core import from_json, to_json
 from tabular_bento.errors import ClientError, RequestError, ResponseError
 from tabular_bento.features.columns import Columns
 from tabular_bento.problem import Declaration
+from tabular_bento.protocol.explanations import EXPLAIN, EXPLANATION, ExplainedBatch, Explanations
 from tabular_bento.protocol.predictions import MODEL, PREDICTION_ID, PredictionBatch
-from tabular_bento.protocol.tensors import DATATYPES, Tensor, decode, encode
+from tabular_bento.protocol.tensors import CLASSES, DATATYPES, Tensor, decode, encode
 from tabular_bento.protocol.values import json_values
 from tabular_bento.schema import Field, Kind
 from tabular_bento.tasks import Output
@@ -88,7 +89,6 @@ class Interface:
         ValueError
             Where it describes none.
         """
-        from tabular_bento.protocol.layout import CLASSES
         from tabular_bento.protocol.messages import described_classes
 
         fields = tuple(
@@ -106,12 +106,12 @@ class Interface:
         )
         return cls(metadata.name, "rows", fields, outputs)
 
-    def json_request(self, rows: Rows) -> tuple[bytes, dict[str, str]]:
+    def json_request(self, rows: Rows, explain: bool = False) -> tuple[bytes, dict[str, str]]:
         """Body and headers of `POST /predict`."""
         objects = rows_of_columns(rows, self.fields) if isinstance(rows, Mapping) else [_present(row) for row in rows]
-        return _to_json({self.rows: objects}), _JSON
+        return _to_json({self.rows: objects, **_asked(explain)}), _JSON
 
-    def json_predictions(self, body: bytes, rows: Rows) -> PredictionBatch:
+    def json_predictions(self, body: bytes, rows: Rows, explain: bool = False) -> PredictionBatch:
         """The predictions of a response to `json_request`.
 
         Raises
@@ -132,32 +132,44 @@ class Interface:
                     [[value[part] for part in output.parts] for value in values] if output.parts else values
                 )
             tag = items[0].get(MODEL) if items else ""
-            return self._predictions([item.get(PREDICTION_ID) for item in items], rows, outputs, tag)
+            batch = self._predictions([item.get(PREDICTION_ID) for item in items], rows, outputs, tag)
+            if not explain:
+                return batch
+            return ExplainedBatch.of(batch, Explanations.of_objects([item[EXPLANATION] for item in items]))
         except _UNREADABLE as error:
             raise _unreadable(error) from error
 
-    def rest_request(self, rows: Rows, request_id: str, binary: bool) -> tuple[str, bytes, dict[str, str]]:
+    def rest_request(
+        self, rows: Rows, request_id: str, binary: bool, explain: bool = False
+    ) -> tuple[str, bytes, dict[str, str]]:
         """Path, body and headers of a request of the Open Inference Protocol over REST."""
         path, tensors = f"/v2/models/{self.name}/infer", self.tensors(rows)
         described = [_described(tensor) for tensor in tensors]
         if not binary:
             for item, tensor in zip(described, tensors, strict=True):
                 item["data"] = [value if value == value else None for value in _listed(tensor.values)]
-            return path, _to_json({"id": request_id, "inputs": described}), _JSON
+            asked = {"parameters": _asked(explain)} if explain else {}
+            return path, _to_json({"id": request_id, "inputs": described, **asked}), _JSON
         contents = [encode(tensor) for tensor in tensors]
         for item, content in zip(described, contents, strict=True):
             item["parameters"] = {"binary_data_size": len(content)}
-        head = _to_json({"id": request_id, "inputs": described, "parameters": {"binary_data_output": True}})
+        parameters = {"binary_data_output": True, **_asked(explain)}
+        head = _to_json({"id": request_id, "inputs": described, "parameters": parameters})
         return path, b"".join((head, *contents)), {HEADER_LENGTH: str(len(head)), **_BINARY}
 
-    def rest_predictions(self, body: bytes, header_length: str | None, rows: Rows, request_id: str) -> PredictionBatch:
+    def rest_predictions(
+        self, body: bytes, header_length: str | None, rows: Rows, request_id: str, explain: bool = False
+    ) -> PredictionBatch:
         """The predictions of a response to `rest_request`; raises as `json_predictions`."""
         try:
             start = int(header_length) if header_length is not None else len(body)
             document = from_json(body[:start])
             _check_id(document.get("id", ""), request_id)
             found: dict[str, Sequence[Any]] = {}
+            named: Mapping[str, Sequence[str]] = {}
             for item in document["outputs"]:
+                if item["name"] == EXPLANATION:
+                    named = item["parameters"]
                 if "data" in item:
                     found[item["name"]] = item["data"]
                     continue
@@ -165,11 +177,12 @@ class Interface:
                 found[item["name"]] = _decoded(item["name"], item["datatype"], item["shape"], body[start:end])
                 start = end
             tag = f"{document.get('model_name', self.name)}:{document.get('model_version', '')}"
-            return self._of_tensors(found, rows, tag)
+            batch = self._of_tensors(found, rows, tag)
+            return ExplainedBatch.of(batch, Explanations.of_tensors(found, named)) if explain else batch
         except _UNREADABLE as error:
             raise _unreadable(error) from error
 
-    def grpc_request(self, rows: Rows, request_id: str) -> Any:
+    def grpc_request(self, rows: Rows, request_id: str, explain: bool = False) -> Any:
         """A ModelInferRequest, in raw contents."""
         from tabular_bento.protocol import open_inference_pb2 as messages
 
@@ -177,11 +190,12 @@ class Interface:
         return messages.ModelInferRequest(
             model_name=self.name,
             id=request_id,
+            parameters={name: messages.InferParameter(bool_param=value) for name, value in _asked(explain).items()},
             inputs=[_described(tensor) for tensor in tensors],
             raw_input_contents=[encode(tensor) for tensor in tensors],
         )
 
-    def grpc_predictions(self, response: Any, rows: Rows, request_id: str) -> PredictionBatch:
+    def grpc_predictions(self, response: Any, rows: Rows, request_id: str, explain: bool = False) -> PredictionBatch:
         """The predictions of a ModelInferResponse to `grpc_request`; raises as `json_predictions`."""
         try:
             _check_id(response.id, request_id)
@@ -193,7 +207,12 @@ class Interface:
                 output.name: _decoded(output.name, output.datatype, output.shape, content)
                 for output, content in zip(response.outputs, response.raw_output_contents, strict=True)
             }
-            return self._of_tensors(found, rows, f"{response.model_name}:{response.model_version}")
+            batch = self._of_tensors(found, rows, f"{response.model_name}:{response.model_version}")
+            if not explain:
+                return batch
+            (explained,) = (output for output in response.outputs if output.name == EXPLANATION)
+            named = {name: from_json(value.string_param) for name, value in explained.parameters.items()}
+            return ExplainedBatch.of(batch, Explanations.of_tensors(found, named))
         except _UNREADABLE as error:
             raise _unreadable(error) from error
 
@@ -252,6 +271,10 @@ class Interface:
         for place, (ours, theirs) in enumerate(zip(_identifiers(self, rows), found, strict=True)):
             if ours != theirs:
                 raise ResponseError(f"Prediction {place} is not of the row whose {self.identifier} is {ours!r:.80}.")
+
+
+def _asked(explain: bool) -> dict[str, bool]:
+    return {EXPLAIN: True} if explain else {}
 
 
 def count_of(rows: Rows) -> int:

@@ -124,7 +124,7 @@ class Client:
         for channel in self._channels:
             channel.close()
 
-    def predict(self, rows: Rows, protocol: Protocol = "json") -> PredictionBatch:
+    def predict(self, rows: Rows, protocol: Protocol = "json", explain: bool = False) -> PredictionBatch:
         """The predictions of n rows in one request.
 
         Parameters
@@ -133,6 +133,9 @@ class Client:
             Objects of JSON values by field name; or columns by field name.
         protocol : str
             `json`, `rest`, `rest-binary`, `grpc` or `grpc-stream`; all give the same.
+        explain : bool
+            Whether each prediction is to have an `explanation`: base value, contributions of the features and, where
+            the problem has one, the offset. The batch is an `ExplainedBatch`, whose `explanations` are arrays.
 
         Returns
         -------
@@ -151,9 +154,9 @@ class Client:
         ResponseError
             Where the response is none to these rows.
         """
-        return self._run(self._operations.predict(rows, protocol))
+        return self._run(self._operations.predict(rows, protocol, explain))
 
-    def stream(self, batches: Iterable[Rows]) -> Iterator[PredictionBatch]:
+    def stream(self, batches: Iterable[Rows], explain: bool = False) -> Iterator[PredictionBatch]:
         """The predictions of batches of rows over one gRPC stream, in their order.
 
         Batches are sent while predictions of earlier ones come back. Nothing is sent again. Raises as `predict`; the
@@ -163,15 +166,17 @@ class Client:
         ----------
         batches : iterable of rows
             Each as `predict` takes them.
+        explain : bool
+            As of `predict`.
         """
         interface, stub = self.interface(), self._take()
         sent: deque[tuple[Rows, str]] = deque()
         calls: Any = None
         try:
-            calls = stub.ModelStreamInfer(requests_of(interface, batches, sent))
+            calls = stub.ModelStreamInfer(requests_of(interface, batches, sent, explain))
             for response in calls:
                 rows, request_id = sent.popleft()
-                yield interface.grpc_predictions(stream_response([response]), rows, request_id)
+                yield interface.grpc_predictions(stream_response([response]), rows, request_id, explain)
         except rpc_error() as error:
             raise grpc_error(error, self.address) from error
         finally:

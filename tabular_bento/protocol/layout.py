@@ -17,9 +17,11 @@ from tabular_bento.errors import RequestError
 from tabular_bento.features.columns import RepeatedTexts, Row
 from tabular_bento.problem import Declaration
 from tabular_bento.protocol.columns import booleans, integers
+from tabular_bento.protocol.explanations import EXPLAIN, TENSORS, ExplainedBatch
 from tabular_bento.protocol.predictions import PREDICTION_ID, PredictionBatch, PredictionForm
 from tabular_bento.protocol.requests import RequestSchema, check_size
 from tabular_bento.protocol.tensors import (
+    CLASSES,
     DATATYPES,
     NUMPY_TYPES,
     STRUCT_CODES,
@@ -30,9 +32,6 @@ from tabular_bento.protocol.tensors import (
 )
 from tabular_bento.protocol.values import FEW_ROWS, TIMES, Values
 from tabular_bento.schema import Field, Kind
-
-CLASSES = "classes"
-"""The parameter of an output's metadata that names the columns of its tensor, in their order."""
 
 
 class _OutputTensor(NamedTuple):
@@ -102,20 +101,24 @@ class TensorSchema:
             for name, output in ((name, self.outputs[name]) for name in requested or self.outputs)
         ]
 
-    def check_outputs(self, requested: Sequence[str]) -> None:
-        """Refuse outputs that do not exist.
+    def check_outputs(self, requested: Sequence[str], explained: bool = False) -> tuple[str, ...]:
+        """The outputs asked for, less those of explanations, which come where they are asked for by the parameter.
 
         Raises
         ------
         RequestError
-            For the first of them.
+            For the first that does not exist.
         """
         for name in requested:
             if name not in self.outputs:
-                raise RequestError(f"Output {shown(name)} is unknown; the outputs are {', '.join(self.outputs)}.")
+                if name not in TENSORS:
+                    raise RequestError(f"Output {shown(name)} is unknown; the outputs are {', '.join(self.outputs)}.")
+                if not explained:
+                    raise RequestError(f"Output {name!r} is there only with the parameter `{EXPLAIN}`.")
+        return tuple(name for name in requested if name in self.outputs)
 
     def output_tensors(self, batch: PredictionBatch, requested: Sequence[str]) -> list[Tensor]:
-        """The outputs asked for, all of them where none is."""
+        """The outputs asked for, all of them where none is, and the explanations that a batch has."""
         tensors, rows = [], len(batch)
         for name in requested or self.outputs:
             output = self.outputs[name]
@@ -123,6 +126,8 @@ class TensorSchema:
             if output.parts:
                 values = [value for parts in values for value in parts]
             tensors.append(Tensor(name, output.datatype, (rows, *output.sizes), values))
+        if isinstance(batch, ExplainedBatch):
+            tensors += batch.explanations.tensors()
         return tensors
 
     def layout(self, inputs: Iterable[tuple[str, str, Sequence[int]]]) -> Layout:

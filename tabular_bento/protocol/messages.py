@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from tabular_bento.errors import RequestError
 from tabular_bento.features.columns import Row
 from tabular_bento.protocol import open_inference_pb2 as messages
-from tabular_bento.protocol.layout import CLASSES, Layout, TensorSchema
+from tabular_bento.protocol.explanations import EXPLAIN, described_parameters
+from tabular_bento.protocol.layout import Layout, TensorSchema
 from tabular_bento.protocol.predictions import PredictionBatch
-from tabular_bento.protocol.tensors import encode, shown
+from tabular_bento.protocol.tensors import CLASSES, encode, shown
 
 CONTENTS = {
     "FP64": "fp64_contents",
@@ -28,17 +29,20 @@ HEAD_BYTES = 4096
 
 
 class InferenceRequest(NamedTuple):
-    """What a request asks for: validated rows, the names of the outputs, its id, and whether tensors are raw bytes."""
+    """What a request asks for: validated rows, the names of the outputs, its id, whether tensors are raw bytes, and
+    whether there are to be explanations."""
 
     rows: Sequence[Row]
     outputs: tuple[str, ...]
     request_id: str
     raw: bool
+    explained: bool = False
 
 
 class _Head(NamedTuple):
     layout: Layout
     outputs: tuple[str, ...]
+    explained: bool
 
 
 class InferenceMessages:
@@ -71,7 +75,7 @@ class InferenceMessages:
         if not contents:
             head = self._head(request)
             values = [_values(tensor) for tensor in request.inputs]
-            return InferenceRequest(head.layout.rows(values), head.outputs, request_id, raw=False)
+            return InferenceRequest(head.layout.rows(values), head.outputs, request_id, False, head.explained)
         if len(contents) != len(request.inputs):
             raise RequestError(f"{len(contents)} raw_input_contents came with {len(request.inputs)} inputs.")
         request.ClearField("raw_input_contents")
@@ -79,13 +83,18 @@ class InferenceMessages:
         serialized = request.SerializeToString(deterministic=True)
         head = self._remembered_head(serialized) if len(serialized) <= HEAD_BYTES else self._raw_head(request)
         rows = head.layout.row(contents) or head.layout.rows(contents)
-        return InferenceRequest(rows, head.outputs, request_id, raw=True)
+        return InferenceRequest(rows, head.outputs, request_id, True, head.explained)
 
     def write(self, tag: str, request: InferenceRequest, batch: PredictionBatch) -> Any:
         """The ModelInferResponse, in raw bytes where the request was."""
         tensors = self.schema.output_tensors(batch, request.outputs)
         response = messages.ModelInferResponse.FromString(self._response_head(tag, request.outputs, len(batch)))
         response.id = request.request_id
+        if request.explained:
+            for tensor in tensors[len(response.outputs) :]:
+                output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+                for name, value in described_parameters(tensor).items():
+                    output.parameters[name].string_param = value
         if request.raw:
             response.raw_output_contents.extend(map(encode, tensors))
             return response
@@ -112,17 +121,16 @@ class InferenceMessages:
         return self._head(request)
 
     def _head(self, request: Any) -> _Head:
-        outputs = tuple(output.name for output in request.outputs)
-        self.schema.check_outputs(outputs)
+        explained = _explained(request)
+        outputs = self.schema.check_outputs([output.name for output in request.outputs], explained)
         for tensor in request.inputs:
             if tensor.datatype not in self.schema.datatypes:
                 known = ", ".join(self.schema.datatypes)
                 raise RequestError(
                     f"Input {shown(tensor.name)} has datatype {shown(tensor.datatype)}; {known} are read."
                 )
-        return _Head(
-            self.schema.layout((tensor.name, tensor.datatype, tensor.shape) for tensor in request.inputs), outputs
-        )
+        layout = self.schema.layout((tensor.name, tensor.datatype, tensor.shape) for tensor in request.inputs)
+        return _Head(layout, outputs, explained)
 
 
 def described_tensors(metadata: Sequence[dict[str, Any]]) -> list[Any]:
@@ -154,6 +162,16 @@ def described_classes(tensor: Any) -> tuple[str, ...]:
     if len(names) != tensor.shape[1]:
         raise ValueError(f"{tensor.name} has {tensor.shape[1]} columns and {len(names)} classes")
     return names
+
+
+def _explained(request: Any) -> bool:
+    """Whether a request asks for explanations."""
+    if EXPLAIN not in request.parameters:
+        return False
+    parameter = request.parameters[EXPLAIN]
+    if not parameter.HasField("bool_param"):
+        raise RequestError(f"The parameter `{EXPLAIN}` must be true or false.")
+    return bool(parameter.bool_param)
 
 
 def _values(tensor: Any) -> Sequence[Any]:

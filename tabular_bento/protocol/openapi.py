@@ -37,8 +37,8 @@ def openapi(document: dict[str, Any], schema: RequestSchema, problem: Problem) -
         The problem of the same declaration.
     """
     models: list[type[BaseModel]] = [
-        schema.request_model,
-        schema.prediction_model,
+        schema.predict_model,
+        schema.explained_model,
         schema.feedback_model,
         FeedbackReceipt,
         ErrorResponse,
@@ -51,8 +51,8 @@ def openapi(document: dict[str, Any], schema: RequestSchema, problem: Problem) -
         {
             "/predict": _post(
                 "Predict rows, in their order. An empty list gives an empty list.",
-                _content(_reference(schema.request_model), {schema.rows: [dict(problem.example)]}),
-                _content({"type": "array", "items": _reference(schema.prediction_model)}, [_prediction(problem)]),
+                _content(_reference(schema.predict_model), {schema.rows: [dict(problem.example)]}),
+                _content({"type": "array", "items": _reference(schema.explained_model)}, [_prediction(problem)]),
             ),
             "/feedback": _post(
                 "Take the labels of earlier predictions: late, repeated or out of order.",

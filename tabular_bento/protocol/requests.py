@@ -16,6 +16,7 @@ from tabular_bento.errors import TooLargeError
 from tabular_bento.features.columns import ColumnRows, Columns, Row
 from tabular_bento.problem import Declaration
 from tabular_bento.protocol.columns import ColumnCheck, annotation
+from tabular_bento.protocol.explanations import BASE_VALUE, CONTRIBUTIONS, EXPLAIN, EXPLANATION, OFFSET
 from tabular_bento.protocol.values import FEW_ROWS, NAN, TIMES
 from tabular_bento.schema import Field, Kind
 from tabular_bento.tasks import Output, Task
@@ -23,6 +24,10 @@ from tabular_bento.tasks import Output, Task
 _SHOWN_ERRORS = 20
 _INFINITE = (math.inf, -math.inf)
 _STRICT = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+
+_EXPLAIN = Annotated[
+    bool, pydantic.Field(default=False, strict=True, description="Whether the predictions are to be explained")
+]
 
 _create_model: Any = pydantic.create_model
 _typed_dict: Any = TypedDict
@@ -62,9 +67,13 @@ class RequestSchema:
     row_model : type of BaseModel
         One row of a request.
     request_model : type of BaseModel
-        The body of POST /predict.
+        The rows of a request.
+    predict_model : type of BaseModel
+        The body of POST /predict: the rows, and whether their predictions are to be explained.
     prediction_model : type of BaseModel
         One prediction.
+    explained_model : type of BaseModel
+        One prediction, with its explanation where that was asked for.
     label_model : type of BaseModel
         The label of one prediction; it may come late, twice, or out of order.
     feedback_model : type of BaseModel
@@ -84,6 +93,12 @@ class RequestSchema:
         ]
         self.request_model: type[BaseModel] = _create_model("PredictRequest", __config__=_STRICT, **{self.rows: rows})
         self.prediction_model: type[BaseModel] = _create_model("Prediction", **_prediction_fields(declaration))
+        self.predict_model: type[BaseModel] = _create_model(
+            "PredictRequest", __base__=self.request_model, **{EXPLAIN: _EXPLAIN}
+        )
+        self.explained_model: type[BaseModel] = _create_model(
+            "Prediction", __base__=self.prediction_model, **{EXPLANATION: _explanation_annotation(declaration)}
+        )
         self.label_model: type[BaseModel] = _create_model(
             "Label",
             __config__=_STRICT,
@@ -99,20 +114,24 @@ class RequestSchema:
         self._numeric = tuple(field.name for field in fields if field.kind.is_numeric or field.kind is Kind.BOOLEAN)
         self._row = _row_maker(fields)
         self._label = _holder(target)
-        self._validate_rows: Any = self.request_model.__pydantic_validator__.validate_json
+        self._validate_rows: Any = self.predict_model.__pydantic_validator__.validate_json
         self._validate_row: Any = self.row_model.__pydantic_validator__.validate_json
         self._validate_labels: Any = self.feedback_model.__pydantic_validator__.validate_json
 
     def parse_rows(self, body: bytes | str) -> list[Row]:
-        """The validated rows of the body of POST /predict.
+        """The validated rows of the body of POST /predict; raises as `parse_request`."""
+        return self.parse_request(body)[0]
+
+    def parse_request(self, body: bytes | str) -> tuple[list[Row], bool]:
+        """The validated rows of the body of POST /predict, and whether their predictions are to be explained.
 
         Raises
         ------
         pydantic.ValidationError
             Located by row and field.
         """
-        row = self._row
-        return [row(model.__dict__) for model in self._validate_rows(body).__dict__[self.rows]]
+        row, request = self._row, self._validate_rows(body).__dict__
+        return [row(model.__dict__) for model in request[self.rows]], request[EXPLAIN]
 
     def parse_feedback(self, body: bytes | str) -> list[tuple[str, Any]]:
         """The prediction ids and labels, as values are held, of the body of POST /feedback.
@@ -230,6 +249,30 @@ def _prediction_fields(declaration: Declaration) -> dict[str, Any]:
     fields[declaration.target.name] = _among(declaration.task, fields[declaration.target.name])
     fields["model"] = Annotated[str, pydantic.Field(description="Tag of the model that made the prediction")]
     return fields
+
+
+def _explanation_annotation(declaration: Declaration) -> Any:
+    """The type of an explanation, which is there only where it was asked for."""
+    names, classes = declaration.feature_names, declaration.task.score_names
+    base: Any = float
+    contributions: Any = _typed_dict("Contributions", dict.fromkeys(names, float))
+    if classes:
+        base = _typed_dict("BaseValues", dict.fromkeys(classes, float))
+        contributions = _typed_dict("ClassContributions", dict.fromkeys(classes, contributions))
+    offset = {} if declaration.offset is None else {OFFSET: float}
+    kind: Any = _typed_dict("Explanation", {BASE_VALUE: base, **offset, CONTRIBUTIONS: contributions})
+    return Annotated[
+        kind,
+        pydantic.Field(
+            default=None,
+            description="What the raw score is made of: base value and contributions add up to it",
+            json_schema_extra=_without_default,
+        ),
+    ]
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
 
 
 def _output_annotation(output: Output) -> Any:

@@ -17,6 +17,7 @@ from tabular_bento.protocol.values import Values
 from tabular_bento.schema import Kind
 
 __all__ = [
+    "CLASSES",
     "DATATYPES",
     "NUMPY_TYPES",
     "PREDICTION_ID",
@@ -57,6 +58,10 @@ FEW_BYTES = 512
 """Tensors up to this size are decoded in plain Python, which is faster than NumPy's fixed cost per operation."""
 
 
+CLASSES = "classes"
+"""The parameter that names the columns of an output, in their order."""
+
+
 class Tensor(NamedTuple):
     """A named tensor; its values, flat, may be in their binary form, as they came."""
 
@@ -64,6 +69,7 @@ class Tensor(NamedTuple):
     datatype: str
     shape: tuple[int, ...]
     values: Values
+    parameters: dict[str, Any] | None = None
 
 
 def check_model(name: str, version: str, served: str) -> None:

@@ -169,6 +169,7 @@ class ModelPackage:
             "extractor_fingerprint": self.extractor.state.fingerprint,
             "runner": self.runner.kind,
             **exactness(self.runner),
+            "explains": self.predictor.explains,
             "parity_rows": self.parity_rows,
             **({} if calibration is None else {"calibration": calibration.to_dict()}),
             "provenance": self.provenance,

@@ -13,6 +13,7 @@ from tabular_bento.errors import PredictionError
 from tabular_bento.features import Columns, Extractor, Row
 from tabular_bento.features.columns import ColumnRows, arrays_of, columns_of
 from tabular_bento.problem import Declaration, Problem
+from tabular_bento.protocol.explanations import Explanations
 from tabular_bento.scoring.runners.base import FIELDS, OneByOne, Runner
 from tabular_bento.tasks import Calibration, Output
 
@@ -144,6 +145,28 @@ class Predictor:
             As of `predict`.
         """
         return self._decode(raw, self._offsets(rows), len(rows))
+
+    @property
+    def explains(self) -> bool:
+        """Whether its runner explains scores of the feature matrix, so that `explain` works."""
+        return not self.takes_fields and bool(getattr(self.runner, "explains", False))
+
+    def explain(self, rows: Sequence[Row]) -> Explanations:
+        """What the predictions of n validated rows are made of; the bits of a row do not depend on the others.
+
+        Raises
+        ------
+        PredictionError
+            When the model gives contributions of another shape, or some that are not finite numbers.
+        """
+        declaration = self.problem.declaration if isinstance(self.problem, Problem) else self.problem
+        wanted = (len(rows), self._task.raw_columns, len(declaration.feature_names) + 1)
+        scores = self.runner.explain(self.extractor.transform(rows)) if len(rows) else np.empty(wanted)
+        if scores.shape != wanted or not np.isfinite(scores).all():
+            raise PredictionError(
+                f"The model gave contributions of shape {scores.shape} for {len(rows)} rows, or some not finite."
+            )
+        return Explanations.of_scores(declaration, scores, self._offsets(rows))
 
     def _score_fields(self, features: NDArray[np.float32], rows: Sequence[Row]) -> NDArray[np.float64]:  # noqa: ARG002
         fields = self._fields

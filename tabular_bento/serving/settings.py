@@ -57,6 +57,12 @@ class ServingSettings(BaseSettings):
     )
     max_rows: int = Field(10_000, ge=1, description="Rows in one request; more are refused with 413.")
     max_body_mb: int = Field(16, ge=1, description="Size of one request's body in MiB; more is refused with 413.")
+    explain_max_rows: int = Field(
+        1_000,
+        ge=1,
+        description="Rows in one request that asks for explanations, about a millisecond each; more are refused with "
+        "413. Rows of four such requests may wait; more are refused with 503.",
+    )
     max_batch_rows: int = Field(1_000, ge=2, description="Rows of concurrent requests that are merged into one batch.")
     max_queue_rows: int = Field(50_000, ge=1, description="Rows that may wait; more are refused with 503.")
     grpc_host: str = Field(

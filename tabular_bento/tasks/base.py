@@ -20,7 +20,14 @@ Label: TypeAlias = str | int | bool
 
 _LISTED = 12
 
-RESERVED = ("prediction_id", "model", "probability", "explanation")
+RESERVED = (
+    "prediction_id",
+    "model",
+    "probability",
+    "explanation",
+    "explanation_base_value",
+    "explanation_offset",
+)
 """Names that a response has for itself."""
 
 
@@ -82,6 +89,11 @@ class Task(ABC):
     def raw_columns(self) -> int:
         """Columns of a runner's raw scores."""
         return 1
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The names of a runner's raw scores; empty where there is one."""
+        return ()
 
     @property
     def classes(self) -> tuple[Label, ...]:

@@ -314,6 +314,10 @@ class Multiclass(Classification):
     def raw_columns(self) -> int:
         return len(self.classes)
 
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        return self.class_names
+
     def probabilities(self, raw: Array) -> Array:
         return softmax(raw)
 

@@ -292,7 +292,7 @@ def test_the_served_model_is_described_by_the_same_keys_and_its_declaration(repl
     golden = next(exchange for exchange in EXCHANGES if exchange["name"] == "GET /model")
     status, document = replay.server.get("/model")
     assert status == 200
-    assert set(document) == {*golden["json"], "declaration", "exact", "tolerance"}
+    assert set(document) == {*golden["json"], "declaration", "exact", "explains", "tolerance"}
 
 
 def test_metrics_have_the_same_types_and_labels_by_the_names_of_now(replay: Replay) -> None:

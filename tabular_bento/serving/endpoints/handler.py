@@ -16,6 +16,7 @@ from tabular_bento.protocol.predictions import PREDICTION_ID, PredictionBatch
 from tabular_bento.protocol.requests import RequestSchema, check_size
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.serving.batching import AdaptiveBatcher
+from tabular_bento.serving.explaining import Explainer
 from tabular_bento.serving.logs import RequestLog, new_request_id
 from tabular_bento.serving.metrics import CountedRequest, Metrics, RequestMetrics
 from tabular_bento.serving.sampling import Sampler
@@ -72,6 +73,7 @@ class RequestHandler:
         self.tracing = start_tracing(problem.name)
         self.sampler: Sampler | None = None
         self.service: PredictionService
+        self._explainer = Explainer(lambda: self.package, settings.explain_max_rows)
         self._log = RequestLog(settings)
         self._bento = bento
         self._counts = RequestMetrics(metrics)
@@ -98,6 +100,7 @@ class RequestHandler:
 
     async def stop(self) -> None:
         """Count what is not counted yet, and send what traces are left."""
+        self._explainer.stop()
         if self.sampler is not None:
             self.sampler.stop()
         if self.tracing is not None:
@@ -128,6 +131,17 @@ class RequestHandler:
         if counted.request_id:
             predictions.add_done_callback(partial(_note_ids, counted))
         return predictions
+
+    def explain(self, rows: Sequence[Row], counted: CountedRequest) -> asyncio.Future[PredictionBatch]:
+        """Predictions of validated rows with explanations, to come; otherwise as `predict`.
+
+        Raises RequestError where the runner has no explanations.
+        """
+        counted.rows = len(rows)
+        self._explainer.check(len(rows))
+        predictions = self.predict(rows, counted)
+        left = self.settings.timeout_seconds - (time.perf_counter() - counted.start)
+        return self._explainer.begin(rows, predictions, max(left, 0.0))
 
     def message(self, error: Exception) -> str:
         """The text of an error for its caller."""

@@ -31,7 +31,7 @@ class JSONEndpoints:
     def __init__(self, handler: RequestHandler, document: Callable[[], dict[str, Any]]) -> None:
         self._handler = handler
         self._settings = handler.settings
-        self._parse = handler.requests.parse_rows
+        self._parse = handler.requests.parse_request
         self._document = document
         self.routes = [
             Route(path, guarded(endpoint, handler.message), methods=[method])
@@ -46,8 +46,9 @@ class JSONEndpoints:
     async def predict(self, request: Request) -> Response:
         """Validate, wait for the batch, respond."""
         with self._handler.request("http", lambda: request.headers) as counted:
-            rows = self._parse(await read_body(request, self._settings))
-            batch = await self._handler.predict(rows, counted)
+            rows, explained = self._parse(await read_body(request, self._settings))
+            predict = self._handler.explain if explained else self._handler.predict
+            batch = await predict(rows, counted)
             return Response(batch.json(), 200, None, "application/json")
 
     async def feedback(self, request: Request) -> Response:

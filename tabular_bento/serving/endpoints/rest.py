@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tabular_bento.errors import RequestError
+from tabular_bento.protocol.explanations import EXPLAIN
 from tabular_bento.protocol.tensors import NUMPY_TYPES, Tensor, check_model, encode, scored_by, shown
 from tabular_bento.serving.endpoints.bodies import DRAINING, error_response, guarded, json_response, read_body
 from tabular_bento.serving.endpoints.handler import RequestHandler
@@ -89,10 +90,14 @@ class RESTEndpoints:
             served = self._served(request)
             body = await read_body(request, self._handler.settings)
             document, tensors = _read(body, request.headers.get(HEADER_LENGTH))
-            requested = [_text(output, "name", "output") for output in _objects(document, "outputs")]
+            requested: Sequence[str] = [_text(one, "name", "output") for one in _objects(document, "outputs")]
             schema = self._handler.tensors
-            schema.check_outputs(requested)
-            batch = await self._handler.predict(schema.rows_of_tensors(tensors), counted)
+            explained = _parameters(document).get(EXPLAIN, False)
+            if type(explained) is not bool:
+                raise RequestError(f"The parameter `{EXPLAIN}` must be true or false.")
+            requested = schema.check_outputs(requested, explained)
+            predict = self._handler.explain if explained else self._handler.predict
+            batch = await predict(schema.rows_of_tensors(tensors), counted)
             served = scored_by(batch, request.path_params.get("version", ""), served)
             return _write(served, document, schema.output_tensors(batch, requested))
 
@@ -181,6 +186,8 @@ def _write(served: str, document: dict[str, Any], outputs: Sequence[Tensor]) -> 
             item["parameters"] = {"binary_data_size": len(contents[-1])}
         else:
             item["data"] = tensor.values
+        if tensor.parameters:
+            item["parameters"] = tensor.parameters | item.get("parameters", {})
         described.append(item)
     response: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": described}
     if "id" in document:

@@ -171,7 +171,8 @@ class _Inference:
             self._version = request.model_version
             check_model(request.model_name, self._version, self._handler.package.tag)
             self._request = self._messages.read(request)
-            self._predictions = self._handler.predict(self._request.rows, counted)
+            predict = self._handler.explain if self._request.explained else self._handler.predict
+            self._predictions = predict(self._request.rows, counted)
         except Exception as error:
             self._end(error)
             self._error = error

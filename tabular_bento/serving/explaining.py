@@ -1,0 +1,118 @@
+"""Explanations of predictions that were made: computed in a thread of their own, and only where they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+from tabular_bento.errors import OverloadError, RequestError, TooLargeError
+from tabular_bento.features.columns import Row
+from tabular_bento.protocol.explanations import EXPLAIN, ExplainedBatch
+from tabular_bento.protocol.predictions import PredictionBatch
+from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.serving.settings import PREFIX
+
+WAITING = 4
+"""Rows may wait of so many requests of the largest size."""
+
+
+class Explainer:
+    """Explains predictions, one request at a time, by the package that made them.
+
+    Contributions cost a hundred times what a prediction does, so that they are computed beside the event loop.
+
+    Parameters
+    ----------
+    current : callable
+        Gives the package that serves now.
+    max_rows : int
+        The most rows of a request.
+
+    Attributes
+    ----------
+    waiting_rows : int
+        Rows whose explanations are not done.
+    """
+
+    def __init__(self, current: Callable[[], ModelPackage], max_rows: int) -> None:
+        self.max_rows = max_rows
+        self.waiting_rows = 0
+        self._current = current
+
+    def check(self, count: int) -> None:
+        """Refuse what will not be explained.
+
+        Raises
+        ------
+        RequestError
+            Where the runner has no explanations.
+        TooLargeError
+            For more rows than a request for explanations may have.
+        OverloadError
+            Where too many rows are waiting.
+        """
+        _check_runner(self._current())
+        if count > self.max_rows:
+            raise TooLargeError(
+                f"{count} rows in one request with `{EXPLAIN}`, of at most {self.max_rows}, which "
+                f"{PREFIX}EXPLAIN_MAX_ROWS sets: send it in parts."
+            )
+        if self.waiting_rows and self.waiting_rows + count > WAITING * self.max_rows:
+            raise OverloadError(f"{self.waiting_rows} rows are waiting for explanations: try again in a second.")
+
+    def begin(
+        self, rows: Sequence[Row], predictions: asyncio.Future[PredictionBatch], seconds: float
+    ) -> asyncio.Task[PredictionBatch]:
+        """The predictions of `rows` with explanations, to come; cancelled, neither is computed.
+
+        They raise what the predictions raise, PredictionError, and TimeoutError where they take more than `seconds`.
+        """
+        count = len(rows)
+        self.waiting_rows += count
+        task = asyncio.get_running_loop().create_task(self._explained(self._current(), rows, predictions, seconds))
+        task.add_done_callback(lambda _: self._ended(count, predictions))
+        return task
+
+    def stop(self) -> None:
+        """End the thread; what waits for it is not computed."""
+        if "_thread" in self.__dict__:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _explained(
+        self,
+        before: ModelPackage,
+        rows: Sequence[Row],
+        predictions: asyncio.Future[PredictionBatch],
+        seconds: float,
+    ) -> PredictionBatch:
+        async with asyncio.timeout(seconds):
+            batch = await predictions
+            package = self._package_of(batch.model, before) if len(batch) else before
+            loop = asyncio.get_running_loop()
+            explanations = await loop.run_in_executor(self._thread, package.predictor.explain, rows)
+        return ExplainedBatch.of(batch, explanations)
+
+    def _package_of(self, tag: str, before: ModelPackage) -> ModelPackage:
+        """The package of a tag, which was current when the request came or became it since."""
+        for package in (before, self._current()):
+            if package.tag == tag:
+                _check_runner(package)
+                return package
+        raise OverloadError("Models were exchanged while the request waited: try again in a second.")
+
+    def _ended(self, count: int, predictions: asyncio.Future[PredictionBatch]) -> None:
+        self.waiting_rows -= count
+        predictions.cancel()
+
+    @cached_property
+    def _thread(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, "explanations")
+
+
+def _check_runner(package: ModelPackage) -> None:
+    if not package.predictor.explains:
+        raise RequestError(
+            f"The runner {package.runner.kind!r} of {package.tag} has no explanations: leave `{EXPLAIN}` out."
+        )
