@@ -52,6 +52,18 @@ def train(
     allow_other_data: Annotated[
         bool, typer.Option("--allow-other-data", help="With --from-package, train where the data differ too.")
     ] = False,
+    tune: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Look for better parameters of the runner first, in N trials; those of an interrupted search count.",
+        ),
+    ] = None,
+    tuned: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --tune, the file of what was found; by default var/tune/tuned.toml."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a model, measure it beside its baselines, and save it into the BentoML model store if it passes the gate.
@@ -65,12 +77,21 @@ def train(
     With --from-package the rows are compared with those that the model was trained on, by part and by column; where
     they differ nothing is trained, and what differs is listed.
 
+    With --tune the parameters of the runner are drawn anew in each trial, fitted on the training part and measured on
+    rows that it has not seen; the project's own are the first trial. The best are written as settings, for
+    `tabular-bento train --config var/tune/tuned.toml`, and the model is trained with them. What they gained is measured
+    on the test part, with an interval.
+
     Exit codes: 0 saved; 1 refused by the gate; 2 the settings or the arguments are wrong; 3 the data or the store is,
     or there is too little memory.
     """
     here = project()
     problem = here.load_problem()
-    past = _past_training(problem, from_package, config, runner, seed)
+    past = _past_training(
+        problem, from_package, {"--config": config, "--runner": runner, "--seed": seed, "--tune": tune}
+    )
+    if tuned is not None and tune is None:
+        raise fail("--tuned is for --tune: leave it out.", WRONG_ARGUMENTS)
     settings = _settings(here, problem, past, config, {"source": source, "runner": runner, "seed": seed})
     differences: list[str] = []
     with closing(Progress()) as progress:
@@ -80,7 +101,14 @@ def train(
             differences = _compared(past, dataset, allow_other_data)
         from tabular_bento.training.pipeline import train as train_model
 
-        model = train_model(problem, dataset, settings, progress)
+        search = None
+        if tune is not None:
+            from tabular_bento.cli.tuning import Search
+
+            search = Search.run(here, problem, dataset, settings, tune, progress, tuned)
+        model = train_model(problem, dataset, settings if search is None else search.settings, progress)
+        if search is not None:
+            search.measure(model, progress)
         progress("writing the package")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # BentoML's import uses a deprecated name of pathspec
@@ -89,22 +117,23 @@ def train(
             tag, fingerprint = publish(model, here.root)
     print(rows_line(model))
     print(table(model))
+    if search is not None:
+        print(search.report())
     for warning in model.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"saved {tag}")
     document = {"tag": tag, "fingerprint": fingerprint, **measured(model)}
+    if search is not None:
+        document["tuning"] = search.to_dict()
     if past is not None:
         document["from_package"] = _repeated(past, fingerprint, differences, past.notes(problem, here.root))
     if as_json:
         print(json.dumps(document, allow_nan=False))
 
 
-def _past_training(
-    problem: Problem, tag: str | None, config: Path | None, runner: str | None, seed: int | None
-) -> PastTraining | None:
+def _past_training(problem: Problem, tag: str | None, given: dict[str, Any]) -> PastTraining | None:
     if tag is None:
         return None
-    given = {"--config": config, "--runner": runner, "--seed": seed}
     if names := [name for name, value in given.items() if value is not None]:
         raise fail(f"{names[0]}: --from-package takes the settings of the model {tag}; leave it out.", WRONG_ARGUMENTS)
     from tabular_bento.training.repeating import PastTraining

@@ -31,8 +31,6 @@ class AutoParameters(Parameters):
     """The kinds of runner that are tried, the simplest first; their parameters are in the tables of their names."""
     standard_errors: float = Field(default=1.0, ge=0)
     """The simplest is taken whose mean loss is within so many standard errors of the smallest; 0 takes the smallest."""
-    folded_rows: int = Field(default=20_000, ge=0)
-    """Up to so many rows the training part is compared on too, each fold by runners fitted on the others."""
 
     @field_validator("candidates")
     @classmethod

@@ -23,6 +23,10 @@ from tabular_bento.scoring.runners.base import FIELDS, MATRIX, FittingData, Para
 from tabular_bento.training.classes import class_weights
 from tabular_bento.training.config import AUTO, AutoParameters, TrainingConfig
 
+FOLDED_ROWS = 20_000
+"""Up to so many rows of the training part are compared on too, each fold by runners fitted on the others: few rows of
+validation say little."""
+
 Array = NDArray[np.float64]
 Step = Callable[[str], None]
 
@@ -96,10 +100,12 @@ class TrainingRows:
         The settings.
     extractor : Extractor
         Fitted on the training part.
-    train, validation : Dataset
-        The labelled rows of those parts.
+    dataset : Dataset
+        All rows, with the parts of the split.
+    parts : dict of Dataset
+        The labelled rows of each part of the split.
     X : ndarray of shape [n, features]
-        Features of the training part, those of each fold by look-ups fitted on the others; withheld ones are missing.
+        Features of the training part, those of each fold by look-ups fitted on the others.
     fold : ndarray of shape [n]
         The fold of each row.
     """
@@ -107,10 +113,30 @@ class TrainingRows:
     problem: Problem
     config: TrainingConfig
     extractor: Extractor
-    train: Dataset
-    validation: Dataset
+    dataset: Dataset
+    parts: dict[str, Dataset]
     X: NDArray[np.float32]
     fold: NDArray[np.int64]
+
+    @property
+    def train(self) -> Dataset:
+        """The training part."""
+        return self.parts["train"]
+
+    @property
+    def validation(self) -> Dataset:
+        """The validation part."""
+        return self.parts["validation"]
+
+    @cached_property
+    def shown(self) -> NDArray[np.float32]:
+        """`X` with the withheld features missing in every row, so that a model learns nothing from them.
+
+        The model is served like any other, and predicts the same whatever they hold.
+        """
+        X, names = self.X.copy(), self.problem.feature_names
+        X[:, [names.index(name) for name in self.config.withheld]] = np.nan
+        return X
 
     @cached_property
     def data(self) -> FittingData:
@@ -126,7 +152,7 @@ class TrainingRows:
         weights = class_weights(config.class_weight, task, y)
         features = self.problem.features
         columns = arrays_of(self.train.columns, fields)
-        return FittingData(self.X, y, weights, validation, features.names, features.coded, columns)
+        return FittingData(self.shown, y, weights, validation, features.names, features.coded, columns)
 
     def fit(self, kind: str, parameters: Parameters, chosen: NDArray[np.bool_] | None = None) -> Runner:
         """A runner of a kind, fitted on all rows of the training part or on those of a mask of shape [n]."""
@@ -137,8 +163,37 @@ class TrainingRows:
             data = replace(data, X=data.X[chosen], y=data.y[chosen], weights=weights, columns=columns)
         return fit_kind(kind, data, parameters, self.problem.task, self.config.seed)
 
-    def losses(self, runner: Runner, X: NDArray[np.float32], rows: Dataset) -> Array:
-        """The primary loss of each of n rows, shape [n]."""
+    def unseen_losses(self, kind: str, parameters: Parameters, runner: Runner) -> Array:
+        """What rows that it had not seen cost a runner, shape [n]: those of `unseen_parts`, in its order."""
+        assert self.data.validation is not None
+        unseen = self._losses(runner, self.data.validation.X, self.validation)
+        if not self.folded:
+            return unseen
+        found = np.empty(len(self.train))
+        for number in np.unique(self.fold).tolist():
+            held_out = self.fold == number
+            other = self.fit(kind, parameters, ~held_out)
+            found[held_out] = self._losses(other, self.shown[held_out], self.train.where(held_out))
+        return np.concatenate([found, unseen])
+
+    @cached_property
+    def folded(self) -> bool:
+        """Whether the training part is compared on too: it is small, and learnable without each fold."""
+        if len(self.train) > FOLDED_ROWS:
+            return False
+        try:
+            for number in np.unique(self.fold).tolist():
+                self.problem.task.check_learnable(self.data.y[self.fold != number])
+        except ValueError:
+            return False
+        return True
+
+    @property
+    def unseen_parts(self) -> list[Dataset]:
+        """The parts that runners are compared on."""
+        return [self.train, self.validation] if self.folded else [self.validation]
+
+    def _losses(self, runner: Runner, X: NDArray[np.float32], rows: Dataset) -> Array:
         predictor = Predictor(self.problem, self.extractor, runner)
         evaluator, task = evaluator_of(self.problem.task), self.problem.task
         outputs = task.decode(predictor.score_columns(X, rows.columns), rows.offset)
@@ -149,7 +204,7 @@ def fit_runner(rows: TrainingRows, step: Step) -> tuple[str, Runner, Selection |
     """The kind of the runner that the settings ask for, the runner, and with `auto` how it was chosen.
 
     With `auto` each candidate is fitted, and compared on the validation part; of a training part of up to
-    `AutoParameters.folded_rows` rows also on that, each fold predicted by a runner fitted on the others, since few
+    `FOLDED_ROWS` rows also on that, each fold predicted by a runner fitted on the others, since few
     rows of validation say little. The first in the order of the settings, the simplest, is taken whose mean loss is
     within `AutoParameters.standard_errors` standard errors of the smallest; errors are those of the differences row by
     row, of whole days where there is an event time (the one-standard-error rule: Breiman, Friedman, Olshen and Stone,
@@ -178,7 +233,7 @@ def fit_runner(rows: TrainingRows, step: Step) -> tuple[str, Runner, Selection |
     for kind in config.candidates:
         step(f"fitting {kind}")
         runners[kind] = rows.fit(kind, config.parameters_of(kind))
-        losses[kind] = _unseen_losses(rows, kind, runners[kind])
+        losses[kind] = rows.unseen_losses(kind, config.parameters_of(kind), runners[kind])
     selection = _choose(rows, losses)
     chosen = next(candidate.runner for candidate in selection.candidates if candidate.chosen)
     return chosen, runners[chosen], selection
@@ -190,41 +245,9 @@ def _auto(config: TrainingConfig) -> AutoParameters:
     return parameters
 
 
-def _unseen_losses(rows: TrainingRows, kind: str, runner: Runner) -> Array:
-    """Losses of the validation part, behind those of the training part out of fold where it is small enough."""
-    assert rows.data.validation is not None
-    unseen = rows.losses(runner, rows.data.validation.X, rows.validation)
-    if not _folded(rows):
-        return unseen
-    found = np.empty(len(rows.train))
-    parameters = rows.config.parameters_of(kind)
-    for number in np.unique(rows.fold).tolist():
-        held_out = rows.fold == number
-        other = rows.fit(kind, parameters, ~held_out)
-        found[held_out] = rows.losses(other, rows.X[held_out], rows.train.where(held_out))
-    return np.concatenate([found, unseen])
-
-
-def _folded(rows: TrainingRows) -> bool:
-    """Whether the training part is compared on too: it is small, and learnable without each fold."""
-    if len(rows.train) > _auto(rows.config).folded_rows:
-        return False
-    try:
-        for number in np.unique(rows.fold).tolist():
-            rows.problem.task.check_learnable(rows.data.y[rows.fold != number])
-    except ValueError:
-        return False
-    return True
-
-
 def _choose(rows: TrainingRows, losses: dict[str, Array]) -> Selection:
-    evaluator, declaration = evaluator_of(rows.problem.task), rows.problem.declaration
-    blocks = blocks_of(declaration, rows.validation.columns)
-    count = len(next(iter(losses.values())))
-    of_training = count - len(rows.validation)
-    if of_training:
-        own = blocks_of(declaration, rows.train.columns)
-        blocks = np.concatenate([own, blocks + (0 if declaration.event_time else own.max() + 1)])
+    evaluator = evaluator_of(rows.problem.task)
+    count, blocks = len(next(iter(losses.values()))), _blocks(rows)
     best = min(losses, key=lambda kind: losses[kind].mean())
     bound = _auto(rows.config).standard_errors
     found: list[Candidate] = []
@@ -232,10 +255,21 @@ def _choose(rows: TrainingRows, losses: dict[str, Array]) -> Selection:
         difference = values - losses[best]
         mean, error = float(difference.mean()), _standard_error(difference, blocks)
         chosen = mean <= bound * error and not any(candidate.chosen for candidate in found)
-        means = np.array([values.mean(), values.mean()])
+        value = float(evaluator.level(np.array([values.mean(), values.mean()]))[0])
         parameters = rows.config.parameters_of(kind).model_dump(mode="json")
-        found.append(Candidate(kind, parameters, float(evaluator.level(means)[0]), mean, error, chosen))
-    return Selection(evaluator.primary, count, of_training, tuple(found))
+        found.append(Candidate(kind, parameters, value, mean, error, chosen))
+    return Selection(evaluator.primary, count, count - len(rows.validation), tuple(found))
+
+
+def _blocks(rows: TrainingRows) -> NDArray[np.int64]:
+    """The block of each row that runners are compared on; parts share those of a day, and no others."""
+    declaration, first = rows.problem.declaration, 0
+    found = []
+    for part in rows.unseen_parts:
+        blocks = blocks_of(declaration, part.columns)
+        found.append(blocks + first)
+        first += 0 if declaration.event_time else int(blocks.max()) + 1
+    return np.concatenate(found)
 
 
 def _standard_error(values: Array, blocks: NDArray[np.int64]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,24 +135,10 @@ def train(
         Where there is too little to learn from, or to calibrate by.
     """
     config = config or TrainingConfig()
-    config.check(problem)
-    check_dataset(problem, dataset)
-    evaluator = evaluator_of(problem.task)
-    check_names(config.gate, problem.task, evaluator.baseline_names(problem.declaration))
-    dataset = dataset.split(config.split)
-    parts = {name: dataset.part(name) for name in dataset.parts}
-    train_part, y = parts["train"], _learnt(parts)
-    check_calibration_part(parts["calibration"], config.calibration)
-
-    step("features")
-    extractor = Extractor.fit(problem.fields, problem.features, [train_part.fit_data], train_part.tables)
-    step("features out of fold")
-    fold = folds_of(train_part, config.folds, config.seed)
-    X = out_of_fold(problem, train_part, fold, extractor.state.vocabularies)
-    shown = without(X, problem.feature_names, config.withheld)
-    rows = TrainingRows(problem, config, extractor, train_part, parts["validation"], shown, fold)
+    rows = prepare(problem, dataset, config, step)
+    parts, evaluator = rows.parts, evaluator_of(problem.task)
     kind, runner, selection = fit_runner(rows, step) if fitted is None else (fitted.kind, fitted, None)
-    predictor = calibrated(Predictor(problem, extractor, runner), parts["calibration"], config)
+    predictor = calibrated(Predictor(problem, rows.extractor, runner), parts["calibration"], config)
 
     step("measuring")
     predictions = {name: predictor.predict_columns(part.columns) for name, part in parts.items()}
@@ -163,19 +149,18 @@ def train(
             name: _measure(problem, config, parts[name], _decoded(config, parts[name], raw))
             for name, raw in scores.items()
         }
-        for baseline, scores in evaluator.baselines(problem.declaration, X, y, features).items()
+        for baseline, scores in evaluator.baselines(problem.declaration, rows.X, rows.data.y, features).items()
     }
     warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
     warnings += absent_classes(problem.task, parts)
-    number = int(fold.max()) + 1
     return TrainedModel(
         problem=problem,
         config=config,
         kind=kind,
         predictor=predictor,
-        dataset=dataset,
+        dataset=rows.dataset,
         parts=parts,
-        folds=number,
+        folds=int(rows.fold.max()) + 1,
         predictions=predictions,
         metrics=metrics,
         baselines=baselines,
@@ -184,16 +169,26 @@ def train(
     )
 
 
-def without(X: NDArray[np.float32], names: Sequence[str], withheld: Sequence[str]) -> NDArray[np.float32]:
-    """The matrix with withheld features missing in every row, so that no tree asks for them.
+def prepare(problem: Problem, dataset: Dataset, config: TrainingConfig, step: Callable[[str], None]) -> TrainingRows:
+    """What a runner is fitted on: the settings checked, the data set split, and the features of the training part.
 
-    The model is served like any other, and predicts the same whatever they hold.
+    Parameters and exceptions as of `train`.
     """
-    if not withheld:
-        return X
-    shown = X.copy()
-    shown[:, [names.index(name) for name in withheld]] = np.nan
-    return shown
+    config.check(problem)
+    check_dataset(problem, dataset)
+    evaluator = evaluator_of(problem.task)
+    check_names(config.gate, problem.task, evaluator.baseline_names(problem.declaration))
+    dataset = dataset.split(config.split)
+    parts = {name: dataset.part(name) for name in dataset.parts}
+    train_part = parts["train"]
+    _check_labels(parts)
+    check_calibration_part(parts["calibration"], config.calibration)
+    step("features")
+    extractor = Extractor.fit(problem.fields, problem.features, [train_part.fit_data], train_part.tables)
+    step("features out of fold")
+    fold = folds_of(train_part, config.folds, config.seed)
+    X = out_of_fold(problem, train_part, fold, extractor.state.vocabularies)
+    return TrainingRows(problem, config, extractor, dataset, parts, X, fold)
 
 
 def ratios(
@@ -216,8 +211,8 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _learnt(parts: Mapping[str, Dataset]) -> NDArray[np.float64]:
-    """What the runner learns, after a look at the labels of all parts."""
+def _check_labels(parts: Mapping[str, Dataset]) -> None:
+    """Make sure that the labels of all parts are known, and those of the training part enough to learn from."""
     try:
         encoded = {name: part.residual for name, part in parts.items()}
     except ValueError as error:
@@ -226,7 +221,6 @@ def _learnt(parts: Mapping[str, Dataset]) -> NDArray[np.float64]:
         next(iter(parts.values())).problem.task.check_learnable(encoded["train"])
     except ValueError as error:
         raise TrainingError(f"The training part cannot be learnt from: {error}.") from error
-    return encoded["train"]
 
 
 def _decoded(config: TrainingConfig, part: Dataset, raw: NDArray[np.float64]) -> Outputs:

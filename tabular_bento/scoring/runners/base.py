@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -18,10 +19,30 @@ MATRIX, FIELDS = "matrix", "fields"
 """What runners take: the feature matrix, or the fields of the rows as columns."""
 
 
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a parameter is tuned over, both ends included.
+
+    Parameters
+    ----------
+    low, high : float
+        The ends; where both are `int` so are the numbers.
+    log : bool
+        Whether their logarithms are drawn evenly.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+
 class Parameters(BaseModel):
     """Base of a runner's parameters: each has a default, and a name that is not known is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    search: ClassVar[Mapping[str, Range]] = MappingProxyType({})
+    """What `tabular-bento train --tune` looks for the best of, by parameter."""
 
     @property
     def needs_validation(self) -> bool:

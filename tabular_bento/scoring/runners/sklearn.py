@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -49,6 +50,16 @@ class SklearnParameters(base.Parameters):
     """Fewest rows of a leaf."""
     l2_regularization: float = Field(default=1.0, ge=0)
     """L2 regularisation of leaves."""
+
+    search: ClassVar[Mapping[str, base.Range]] = MappingProxyType(
+        {
+            "max_iter": base.Range(30, 600, log=True),
+            "learning_rate": base.Range(0.01, 0.3, log=True),
+            "max_leaf_nodes": base.Range(4, 127, log=True),
+            "min_samples_leaf": base.Range(2, 200, log=True),
+            "l2_regularization": base.Range(0.01, 30.0, log=True),
+        }
+    )
 
 
 class SklearnRunner:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -51,6 +53,17 @@ class XGBoostParameters(base.Parameters):
     """Share of rows drawn for each tree."""
     colsample_bytree: float = Field(default=0.8, gt=0, le=1)
     """Share of features drawn for each tree."""
+
+    search: ClassVar[Mapping[str, base.Range]] = MappingProxyType(
+        {
+            "max_depth": base.Range(2, 10),
+            "learning_rate": base.Range(0.01, 0.3, log=True),
+            "min_child_weight": base.Range(0.1, 100.0, log=True),
+            "reg_lambda": base.Range(0.1, 30.0, log=True),
+            "subsample": base.Range(0.5, 1.0),
+            "colsample_bytree": base.Range(0.3, 1.0),
+        }
+    )
 
     @property
     def needs_validation(self) -> bool:
