@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from tabular_bento.scoring.network.graph import Network, NetworkInput
+from tabular_bento.scoring.network.inputs import AnyInput, CodeInput, PlainInput, ScaledInput
+from tabular_bento.scoring.network.keras_config import network_of
 from tabular_bento.scoring.network.layers import LAYERS, Layer
 
-__all__ = ["LAYERS", "Layer", "Network", "NetworkInput"]
+__all__ = [
+    "LAYERS",
+    "AnyInput",
+    "CodeInput",
+    "Layer",
+    "Network",
+    "NetworkInput",
+    "PlainInput",
+    "ScaledInput",
+    "network_of",
+]

@@ -16,6 +16,7 @@ GROUP = "tabular_bento.runners"
 BUILT_IN = {
     "xgboost": ("tabular_bento.scoring.runners.xgboost", "XGBoostRunner"),
     "sklearn": ("tabular_bento.scoring.runners.sklearn", "SklearnRunner"),
+    "keras": ("tabular_bento.scoring.runners.keras", "KerasRunner"),
 }
 
 EXTRAS = {"linear": "sklearn"}
