@@ -79,7 +79,7 @@ class ScaledInput(_Input):
             scaled[missing] = 0.0
             if not len(indicators):
                 return scaled.astype(np.float32)
-            return np.concatenate([scaled, missing[:, indicators]], axis=1, dtype=np.float32)
+            return np.concatenate([scaled.astype(np.float32), missing[:, indicators].astype(np.float32)], axis=1)
 
         return values
 

@@ -1,7 +1,7 @@
 """A network of the configuration that Keras 3 writes of a model, read without Keras.
 
-Only what is known is read: a layer, an activation or an argument that this module does not name is refused. Nothing that
-the configuration names is imported.
+Only what is known is read: a layer, an activation or an argument that this module does not name is refused. Nothing
+that the configuration names is imported.
 """
 
 from __future__ import annotations

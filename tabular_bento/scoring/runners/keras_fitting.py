@@ -183,9 +183,11 @@ def fit(data: FittingData, parameters: KerasParameters, loss: str, outputs: int,
 
     Raises
     ------
+    ImportError
+        Where Keras or JAX is not installed.
     TrainingError
-        Where Keras is not installed, for a `build_model` that cannot be called, a layer that cannot be served, training
-        that does not converge, or values that are not those of Keras.
+        For a `build_model` that cannot be called, a layer that cannot be served, training that does not converge, or
+        values that are not those of Keras.
     """
     if np.isinf(data.X).any():
         column = int(np.argwhere(np.isinf(data.X))[0, 1])
@@ -223,13 +225,8 @@ def _fitted(
 def _keras() -> Any:
     if "keras" not in sys.modules:
         os.environ.setdefault("KERAS_BACKEND", "jax")
-    try:
-        import keras
-    except ImportError as error:
-        raise TrainingError(
-            f"The runner 'keras' needs {error.name} to be fitted, which is not installed: "
-            "pip install 'tabular-bento[keras]'"
-        ) from error
+    import keras
+
     return keras
 
 
@@ -394,7 +391,7 @@ def _compared(keras: Any, model: Any, network: Network, values: list[Values]) ->
     difference = float(np.max(np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1.0)))
     if not difference <= LARGEST_DIFFERENCE:
         raise TrainingError(
-            f"The network as it is served differs from Keras' own predictions of the training rows by {difference:.2g}, "
-            f"relative to the larger one of 1 and their size; it may be at most {LARGEST_DIFFERENCE:g}."
+            f"The network as it is served differs by {difference:.2g} from Keras' own predictions of the training "
+            f"rows, relative to the larger one of 1 and their size; it may be at most {LARGEST_DIFFERENCE:g}."
         )
     return Comparison(rows=len(theirs), largest_difference=difference, keras=str(keras.__version__))
