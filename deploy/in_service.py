@@ -12,8 +12,7 @@ from deploy.image import inspect
 from deploy.settings import ShipSettings
 from tabular_bento.scoring.manifest import verify_manifest
 from tabular_bento.scoring.store import store_home
-
-_MODELS = "/home/bentoml/bento/models"
+from tabular_bento.testing.container import MODELS_DIR
 
 
 def fetch(settings: ShipSettings) -> str:
@@ -35,7 +34,7 @@ def fetch(settings: ShipSettings) -> str:
     place = Path(tag.replace(":", "/"))
     target = store_home() / "models" / place
     with tempfile.TemporaryDirectory(dir=_folder(target.parent)) as draft:
-        _copy(image, f"{_MODELS}/{place}", draft)
+        _copy(image, f"{MODELS_DIR}/{place}", draft)
         fingerprint = verify_manifest(Path(draft) / place.name)
         if fingerprint != labels.get("model.fingerprint"):
             raise DeployError(f"The model in {image} is not the one that its label model.fingerprint names.")

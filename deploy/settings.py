@@ -30,7 +30,9 @@ class ShipSettings(BaseSettings):
         description="Name of the image, by default the problem's; its tag is the bento's version.",
     )
     build_network: str = Field("host", description="Network of the image's build: it downloads the requirements.")
-    container_network: str = Field("host", description="Network of the container under test: host, or bridge.")
+    container_network: Literal["host", "bridge"] = Field(
+        "host", description="Network of the container under test: host, or bridge."
+    )
     registry: str = Field("", description="Where `push` pushes to: a registry's host and path.")
     registry_tls: bool = Field(True, description="Whether that registry must speak TLS.")
     scan_service: Literal["pypi", "osv"] = Field("pypi", description="Service that `scan` looks advisories up at.")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.container import Container
 from deploy.record import Record
+from tabular_bento.testing.container import RunningImage
 from tests.conftest import ROOT
 from tests.integration.container.engine import CONTAINERS_CONF, require_engine, stand_in
 
@@ -77,9 +77,9 @@ def volume(engine: None) -> Iterator[str]:  # noqa: ARG001
 
 
 @pytest.fixture(scope="session")
-def running(shipped: Shipped) -> Iterator[Container]:
+def running(shipped: Shipped) -> Iterator[RunningImage]:
     """The image run as it should be, on one processor."""
     name = f"traffic-{os.urandom(6).hex()}"
-    with Container(shipped.record.image_id, name, cpus=1, memory_mib=512) as container:
+    with RunningImage(shipped.record.image_id, volume=name, cpus=1, memory_mib=512) as container:
         yield container
     subprocess.run(["podman", "volume", "rm", "--force", name], check=True, stdout=subprocess.DEVNULL)

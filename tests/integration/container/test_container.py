@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 
 from deploy.commands import podman
-from deploy.container import Container
-from deploy.errors import DeployError
-from deploy.smoke import check_protocols
 from features.problem import PROBLEM
 from tabular_bento.client import Client
+from tabular_bento.errors import ServerError
 from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.scoring.package import PACKAGE_FILE, ModelPackage
 from tabular_bento.scoring.parity import ROWS_FILE, VECTORS_FILE
-from tabular_bento.testing.served import PROTOCOLS
+from tabular_bento.testing.container import RunningImage
+from tabular_bento.testing.served import PROTOCOLS, check_served
 from tests.integration.container.conftest import Shipped
 from tests.serving import logged
 
@@ -29,19 +28,19 @@ pytestmark = [pytest.mark.container, pytest.mark.slow]
 CALLS, ROWS_PER_CALL = 120, 500
 
 
-def test_every_parity_vector_comes_out_to_the_bit_over_each_protocol(shipped: Shipped, running: Container) -> None:
-    counts = check_protocols(shipped.package, running.url, running.address)
+def test_every_parity_vector_comes_out_to_the_bit_over_each_protocol(shipped: Shipped, running: RunningImage) -> None:
+    counts = check_served(shipped.package, running.url, running.address)
     assert counts == dict.fromkeys(PROTOCOLS, 120)
 
 
 def test_behind_a_bridge_it_answers_at_its_published_ports(shipped: Shipped, volume: str) -> None:
-    with Container(shipped.record.image_id, volume, network="bridge") as container:
-        counts = check_protocols(shipped.package, container.url, container.address)
+    with RunningImage(shipped.record.image_id, volume=volume, network="bridge") as container:
+        counts = check_served(shipped.package, container.url, container.address)
     assert counts == dict.fromkeys(PROTOCOLS, 120)
 
 
 def test_the_smoke_test_notices_a_vector_that_differs_by_the_least(
-    shipped: Shipped, running: Container, tmp_path: Path
+    shipped: Shipped, running: RunningImage, tmp_path: Path
 ) -> None:
     for name in (ROWS_FILE, PACKAGE_FILE):
         (tmp_path / name).write_bytes((shipped.package / name).read_bytes())
@@ -50,11 +49,11 @@ def test_the_smoke_test_notices_a_vector_that_differs_by_the_least(
     output = vectors[f"output.{PROBLEM.target.name}"]
     output[7] = np.nextafter(output[7], np.inf)
     np.savez(tmp_path / VECTORS_FILE, **vectors)
-    with pytest.raises(DeployError, match="over json: vector 7 has arrival_delay"):
-        check_protocols(tmp_path, running.url, running.address)
+    with pytest.raises(AssertionError, match="over json: vector 7 has arrival_delay"):
+        check_served(tmp_path, running.url, running.address)
 
 
-def test_it_has_no_capability_and_can_get_none(running: Container) -> None:
+def test_it_has_no_capability_and_can_get_none(running: RunningImage) -> None:
     status = dict(line.split(":", 1) for line in running.run("cat", "/proc/1/status").splitlines())
     capabilities = {name: int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
     assert set(capabilities.values()) == {0}
@@ -62,22 +61,22 @@ def test_it_has_no_capability_and_can_get_none(running: Container) -> None:
 
 
 @pytest.mark.parametrize("folder", ["/", "/app/.venv", "/home/bentoml", "/home/bentoml/bento/src", "/var/tmp", "/run"])
-def test_its_files_cannot_be_written(running: Container, folder: str) -> None:
-    with pytest.raises(DeployError, match=r"Read-only file system|Permission denied"):
+def test_its_files_cannot_be_written(running: RunningImage, folder: str) -> None:
+    with pytest.raises(ServerError, match=r"Read-only file system|Permission denied"):
         running.run("touch", f"{folder}/written")
 
 
-def test_what_is_written_to_tmp_cannot_be_run(running: Container) -> None:
+def test_what_is_written_to_tmp_cannot_be_run(running: RunningImage) -> None:
     running.run("cp", "/bin/true", "/tmp/program")
-    with pytest.raises(DeployError, match="ermission denied"):
+    with pytest.raises(ServerError, match="ermission denied"):
         running.run("/tmp/program")
 
 
-def test_the_health_check_passes_while_it_is_ready(running: Container) -> None:
+def test_the_health_check_passes_while_it_is_ready(running: RunningImage) -> None:
     podman("healthcheck", "run", running.name, what="The health check")
 
 
-def test_one_processor_has_one_worker_and_one_thread_to_compute_on(running: Container) -> None:
+def test_one_processor_has_one_worker_and_one_thread_to_compute_on(running: RunningImage) -> None:
     assert workers(running) == 1
     assert running.run("printenv", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS").split() == ["1", "1"]
     limits = json.loads(podman("inspect", "--format", "{{json .HostConfig}}", running.name, what="Limits"))
@@ -95,7 +94,9 @@ def test_stopped_with_requests_in_progress_it_finishes_them_all_and_the_log_outl
     mounted = Path(podman("volume", "inspect", "--format", "{{.Mountpoint}}", volume, what="The volume"))
     settings = {"TABULAR_BENTO_MAX_QUEUE_ROWS": "1000000", "TABULAR_BENTO_DRAIN_SECONDS": "2"}
     with (
-        Container(shipped.record.image_id, volume, cpus=2, memory_mib=1024, environment=settings) as container,
+        RunningImage(
+            shipped.record.image_id, volume=volume, cpus=2, memory_mib=1024, environment=settings
+        ) as container,
         ThreadPoolExecutor(CALLS + 1) as threads,
         ExitStack() as clients,
     ):
@@ -131,8 +132,8 @@ def test_stopped_with_requests_in_progress_it_finishes_them_all_and_the_log_outl
 def test_a_container_that_cannot_serve_says_why_in_one_line(shipped: Shipped, volume: str) -> None:
     settings = {"TABULAR_BENTO_GRPC_TLS_CERT": "/nowhere.pem"}
     with (
-        pytest.raises(DeployError, match=r"ended with 1: .*GRPC_TLS_CERT and .*GRPC_TLS_KEY go together"),
-        Container(shipped.record.image_id, volume, environment=settings),
+        pytest.raises(ServerError, match=r"ended with 1: .*GRPC_TLS_CERT and .*GRPC_TLS_KEY go together"),
+        RunningImage(shipped.record.image_id, volume=volume, environment=settings),
     ):
         raise AssertionError("it served")
 
@@ -149,6 +150,6 @@ def rows_of_call(number: int) -> list[dict[str, Any]]:
     return [{**PROBLEM.example, "dep_delay": number + part / ROWS_PER_CALL} for part in range(ROWS_PER_CALL)]
 
 
-def workers(container: Container) -> int:
+def workers(container: RunningImage) -> int:
     commands = podman("top", container.name, "args", what="Its processes").splitlines()
     return sum("_bentoml_impl.worker.service" in command for command in commands)

@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from deploy.container import Container
 from deploy.image import inspect
 from deploy.supply import LOCKS
 from features.problem import PROBLEM
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.serving.image import ENVIRONMENT, USER_ID
+from tabular_bento.testing.container import RunningImage
 from tests.integration.container.conftest import Shipped
 from tests.test_lock import entries, normal
 
@@ -59,7 +59,7 @@ def test_labels_say_which_model_and_which_code(shipped: Shipped) -> None:
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?|unknown", labels["org.opencontainers.image.revision"])
 
 
-def test_it_runs_as_a_user_and_with_both_ports(shipped: Shipped, running: Container) -> None:
+def test_it_runs_as_a_user_and_with_both_ports(shipped: Shipped, running: RunningImage) -> None:
     config = inspect(shipped.record.image)["Config"]
     assert config["User"] == "bentoml"
     assert set(config["ExposedPorts"]) == {"3000/tcp", "3001/tcp"}
@@ -68,7 +68,7 @@ def test_it_runs_as_a_user_and_with_both_ports(shipped: Shipped, running: Contai
     assert running.run("id", "-u") == running.run("stat", "-c", "%u", "/traffic") == str(USER_ID)
 
 
-def test_it_holds_the_locked_packages_and_no_other(running: Container) -> None:
+def test_it_holds_the_locked_packages_and_no_other(running: RunningImage) -> None:
     installed = {normal(name) for name in running.run("python", "-c", LISTED).split()}
     locked = {normal(re.split(r"[; ]", entry, maxsplit=1)[0]) for entry in entries(LOCK)}
     assert installed <= locked
@@ -76,13 +76,13 @@ def test_it_holds_the_locked_packages_and_no_other(running: Container) -> None:
     assert not {"scipy", "scikit-learn", "pandas", "pyarrow", "evidently"} & {name.split("==")[0] for name in installed}
 
 
-def test_it_has_nothing_to_build_install_or_fetch_with(running: Container) -> None:
+def test_it_has_nothing_to_build_install_or_fetch_with(running: RunningImage) -> None:
     found = running.run("sh", "-c", f"for tool in {' '.join(TOOLS)}; do command -v $tool || true; done")
     assert found == ""
     assert running.run("sh", "-c", "/usr/bin/python3 -c 'import pip' 2>&1 || true").endswith("No module named 'pip'")
 
 
-def test_it_holds_the_code_that_serves_and_one_model(shipped: Shipped, running: Container) -> None:
+def test_it_holds_the_code_that_serves_and_one_model(shipped: Shipped, running: RunningImage) -> None:
     home = "/home/bentoml/bento"
     assert set(running.run("ls", f"{home}/src").split()) == {
         "README.md",

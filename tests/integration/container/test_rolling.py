@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.commands import podman
-from deploy.container import Container
+from tabular_bento.testing.container import RunningImage
 from tests.integration.container.conftest import Shipped
 from tests.integration.deploy.proxy import Load, haproxy
 from tests.serving import logged
@@ -23,14 +23,14 @@ def test_containers_replaced_one_by_one_behind_a_proxy_lose_no_request(
 ) -> None:
     image, settings = shipped.record.image_id, {"TABULAR_BENTO_DRAIN_SECONDS": "2.5"}
     with ExitStack() as stack:
-        running = [stack.enter_context(Container(image, volume, environment=settings)) for _ in range(2)]
+        running = [stack.enter_context(RunningImage(image, volume=volume, environment=settings)) for _ in range(2)]
         ports = [(container.port, container.grpc_port) for container in running]
         with haproxy(tmp_path, ports) as (http, grpc_address), Load(http, grpc_address) as load:
             for number, old in enumerate(running):
                 load.more(200)
                 assert old.stop() == 0
                 load.more(200)
-                new = Container(image, volume, environment=settings, ports=ports[number])
+                new = RunningImage(image, volume=volume, environment=settings, ports=ports[number])
                 running[number] = stack.enter_context(new)
             load.more(400)
             time.sleep(1.5)  # the proxy has noticed the last one by now

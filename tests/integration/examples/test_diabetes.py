@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from deploy.container import Container
-from deploy.smoke import check_protocols
 from tabular_bento.client import PROTOCOLS
+from tabular_bento.testing.container import RunningImage
+from tabular_bento.testing.served import check_served
 from tests.browser import browser
 from tests.environments import environment
 from tests.integration.container.engine import stand_in
@@ -152,12 +152,10 @@ def test_its_bento_containerizes(project: Project, demo: dict[str, Any], tmp_pat
     arguments = ("--backend", "podman", "--image-tag", image, "--opt", "network=host", "--opt", "squash")
     made = run_command("containerize", bento, *arguments, module="bentoml", cwd=FOLDER, **project.environment)
     assert made.returncode == 0, made.stdout + made.stderr
-    volume = f"traffic-{bento.split(':')[1]}"
     try:
-        with Container(image, volume) as container:
-            counts = check_protocols(project.package(demo["model"]), container.url, container.address)
+        with RunningImage(image) as container:
+            counts = check_served(project.package(demo["model"]), container.url, container.address)
             assert container.stop() == 0
         assert min(counts.values()) > 10
     finally:
-        subprocess.run(["podman", "volume", "rm", "--force", volume], check=False, stdout=subprocess.DEVNULL)
         subprocess.run(["podman", "image", "rm", "--force", image], check=False, stdout=subprocess.DEVNULL)
