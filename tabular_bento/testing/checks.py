@@ -16,12 +16,11 @@ from tabular_bento.client.encoding import HEADER_LENGTH, Interface
 from tabular_bento.features import Row
 from tabular_bento.protocol import PredictionBatch, RequestSchema
 from tabular_bento.protocol.layout import TensorSchema
-from tabular_bento.protocol.values import TIMES, json_values
-from tabular_bento.schema import Field, Kind
+from tabular_bento.protocol.values import json_values
+from tabular_bento.schema import Field
 from tabular_bento.scoring.predictor import Predictions
-from tabular_bento.testing.project import ProjectUnderTest
+from tabular_bento.testing.project import ProjectUnderTest, extremes
 
-_UNSEEN = "?"
 _MOST_ROWS = 10_000
 
 
@@ -92,7 +91,7 @@ def check_feature_totality(project: ProjectUnderTest) -> None:
     """
     problem, first = project.problem, project.rows[0]
     for place, item in enumerate(problem.fields):
-        for value in _extremes(item):
+        for value in extremes(item):
             row = (*first[:place], value, *first[place + 1 :])
             what = f"{item.name} = {value!r}"
             try:
@@ -231,24 +230,6 @@ async def _served(
         await app.stop()
         log.close()
     return found
-
-
-def _extremes(item: Field) -> list[Any]:
-    """Values at the edge of what a field allows."""
-    found: list[Any] = [item.missing] if item.optional else []
-    match item.kind:
-        case Kind.TEXT:
-            length = max(item.min_length or 0, min(item.max_length or 1, 1))
-            found += [_UNSEEN * length, "é" * (item.max_length or 32)]
-        case Kind.INTEGER | Kind.NUMBER:
-            found += [bound for bound in (item.minimum, item.maximum) if bound is not None] or [0, -(10**9), 10**9]
-        case Kind.BOOLEAN:
-            found += [0, 1]
-        case _:
-            form = TIMES[item.kind]
-            found += [form.earliest, form.latest]
-    whole = item.kind in (Kind.INTEGER, Kind.NUMBER)
-    return [float(value) if whole and item.dtype.kind == "f" else value for value in found]
 
 
 def _joined(parts: Sequence[Predictions]) -> Predictions:

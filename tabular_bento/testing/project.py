@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +17,8 @@ from tabular_bento.data import Dataset
 from tabular_bento.features.columns import Row, rows_of
 from tabular_bento.problem import Problem
 from tabular_bento.project import Project
+from tabular_bento.protocol.values import TIMES
+from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.training import TrainedModel, TrainingConfig, load_config, train
@@ -22,7 +27,10 @@ ROWS = 3_000
 """Rows that the small model is made of, at most."""
 
 CHECKED_ROWS = 40
-"""Rows that are predicted in many ways."""
+"""Rows of the source that are predicted in many ways."""
+
+_SHARE_AT_AN_EDGE = 1 / 3
+_UNSEEN = "?"
 
 _FEW_TREES = {"rounds": 15, "max_iter": 15, "n_estimators": 15}
 _FEWEST_RESAMPLES = 100
@@ -99,10 +107,19 @@ class ProjectUnderTest:
 
     @cached_property
     def rows(self) -> list[Row]:
-        """Some rows, as a server holds them."""
-        sample = self.sample
+        """Rows as a server holds them: some of the source, then as many in which every third value is at an edge."""
+        sample, fields = self.sample, self.problem.fields
         places = np.linspace(0, len(sample) - 1, min(CHECKED_ROWS, len(sample))).astype(np.int64)
-        return rows_of(sample.where(places).columns, self.problem.field_names)
+        rows = rows_of(sample.where(places).columns, self.problem.field_names)
+        draw = random.Random(0)  # noqa: S311
+        edges = [extremes(item) for item in fields]
+        return rows + [
+            tuple(
+                draw.choice(edge) if draw.random() < _SHARE_AT_AN_EDGE else value
+                for value, edge in zip(row, edges, strict=True)
+            )
+            for row in rows
+        ]
 
     @cached_property
     def model(self) -> TrainedModel:
@@ -110,15 +127,35 @@ class ProjectUnderTest:
         return train(self.problem, self.sample, self.config)
 
     @cached_property
-    def _folder(self) -> Any:
-        return tempfile.TemporaryDirectory(prefix="tabular-bento-")
+    def _folder(self) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="tabular-bento-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     @cached_property
     def package(self) -> ModelPackage:
         """The small model as it is saved and loaded by a server, in a temporary folder."""
         from tabular_bento.training.publishing import write_package
 
-        folder = Path(self._folder.name)
+        folder = self._folder
         write_package(folder, self.model)
         write_manifest(folder)
         return ModelPackage.load(folder, f"{self.problem.name}:test", self.problem)
+
+
+def extremes(item: Field) -> list[Any]:
+    """Values at the edge of what a field allows."""
+    found: list[Any] = [item.missing] if item.optional else []
+    match item.kind:
+        case Kind.TEXT:
+            length = max(item.min_length or 0, min(item.max_length or 1, 1))
+            found += [_UNSEEN * length, "é" * (item.max_length or 32)]
+        case Kind.INTEGER | Kind.NUMBER:
+            found += [bound for bound in (item.minimum, item.maximum) if bound is not None] or [0, -(10**9), 10**9]
+        case Kind.BOOLEAN:
+            found += [0, 1]
+        case _:
+            form = TIMES[item.kind]
+            found += [form.earliest, form.latest]
+    whole = item.kind in (Kind.INTEGER, Kind.NUMBER)
+    return [float(value) if whole and item.dtype.kind == "f" else value for value in found]

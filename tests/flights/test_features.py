@@ -4,57 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from features.problem import PROBLEM
-from tabular_bento.features import Extractor, Row
+from tabular_bento.features import Extractor
 from tabular_bento.features.columns import columns_of, rows_of
-from tabular_bento.features.extractor import ROWWISE_BELOW
 from tabular_bento.scoring.package import ModelPackage
-from tests.flights.rows import EXAMPLE, from_json, rows
+from tests.flights.rows import EXAMPLE, from_json
 
 FIELDS, FIELD_NAMES, FEATURE_NAMES = PROBLEM.fields, PROBLEM.field_names, PROBLEM.feature_names
-
-
-def bits(matrix: np.ndarray) -> np.ndarray:
-    """float32 as integers, so that NaN equals NaN and -0.0 is not 0.0."""
-    return matrix.view(np.uint32)
-
-
-@settings(deadline=None, max_examples=60)
-@given(batch=st.lists(rows, min_size=1, max_size=3 * ROWWISE_BELOW), seed=st.integers(0, 99))
-def test_a_row_has_the_same_bits_alone_in_a_batch_and_in_any_order(
-    package: ModelPackage, batch: list[Row], seed: int
-) -> None:
-    extractor = package.extractor
-    alone = np.concatenate([extractor.transform([row]) for row in batch])
-    columnar = extractor.transform_columns(columns_of(batch, FIELDS))
-    order = np.random.default_rng(seed).permutation(len(batch))
-    shuffled = extractor.transform([batch[i] for i in order])
-
-    assert (bits(columnar) == bits(alone)).all()
-    assert (bits(extractor.transform(batch)) == bits(alone)).all()
-    assert (bits(shuffled) == bits(alone[order])).all()
-
-
-@settings(deadline=None, max_examples=60)
-@given(batch=st.lists(rows, min_size=1, max_size=3 * ROWWISE_BELOW))
-def test_predictions_do_not_depend_on_the_batch_either(package: ModelPackage, batch: list[Row]) -> None:
-    alone = np.concatenate([package.predictor.predict([row]).value for row in batch])
-    together = package.predictor.predict(batch).value
-
-    assert (together.view(np.uint64) == alone.view(np.uint64)).all()
-
-
-@settings(deadline=None, max_examples=200)
-@given(row=rows)
-def test_extraction_is_total_and_gives_no_infinity(package: ModelPackage, row: Row) -> None:
-    features = package.extractor.transform([row])
-
-    assert features.shape == (1, len(FEATURE_NAMES))
-    assert features.dtype == np.float32
-    assert not np.isinf(features).any()
 
 
 @pytest.mark.parametrize("field", ["temp", "wind_dir", "wind_speed", "precip", "visib", "pressure"])

@@ -1,12 +1,19 @@
-"""The project's own test: the source fits the problem, and a model of a few trees beats the mean."""
+"""The project's own tests: what holds of every project, what the source has, and that a small model beats the mean."""
 
-from features.problem import PROBLEM
-from tabular_bento.training import load_config, train
-from training.source import SOURCE
+import pytest
+
+from tabular_bento import testing
 
 
-def test_a_model_of_the_patients_beats_the_naive_baseline() -> None:
-    dataset = SOURCE.load()
-    assert len(dataset) == 442
-    model = train(PROBLEM, dataset, load_config(parameters={"xgboost": {"rounds": 20, "max_depth": 2}}))
-    assert model.metrics["test"].rmse < 0.9 * model.baselines["naive_baseline"]["test"].rmse
+@pytest.fixture(scope="module")
+def project() -> testing.ProjectUnderTest:
+    return testing.ProjectUnderTest.here()
+
+
+def test_it_holds_what_every_project_does(project: testing.ProjectUnderTest) -> None:
+    testing.check_project(project)
+
+
+def test_a_model_of_the_patients_beats_the_naive_baseline(project: testing.ProjectUnderTest) -> None:
+    assert len(project.dataset) == 442
+    assert project.model.metrics["test"].rmse < 0.9 * project.model.baselines["naive_baseline"]["test"].rmse

@@ -1,13 +1,20 @@
-"""The project's own test: the source fits the problem, and a model of a few trees beats the shares of the species."""
+"""The project's own tests: what holds of every project, what the source has, and a small model beside the shares."""
 
-from features.problem import PROBLEM
-from tabular_bento.training import load_config, train
-from training.source import SOURCE
+import pytest
+
+from tabular_bento import testing
 
 
-def test_a_model_of_the_penguins_beats_the_naive_baseline() -> None:
-    dataset = SOURCE.load()
-    assert len(dataset) == 344
-    model = train(PROBLEM, dataset, load_config(parameters={"xgboost": {"rounds": 20, "min_child_weight": 1.0}}))
-    measured, naive = model.metrics["test"], model.baselines["naive_baseline"]["test"]
+@pytest.fixture(scope="module")
+def project() -> testing.ProjectUnderTest:
+    return testing.ProjectUnderTest.here()
+
+
+def test_it_holds_what_every_project_does(project: testing.ProjectUnderTest) -> None:
+    testing.check_project(project)
+
+
+def test_a_model_of_the_penguins_beats_the_naive_baseline(project: testing.ProjectUnderTest) -> None:
+    assert len(project.dataset) == 344
+    measured, naive = project.model.metrics["test"], project.model.baselines["naive_baseline"]["test"]
     assert measured.log_loss < 0.3 * naive.log_loss
