@@ -70,7 +70,7 @@ def check_row_independence(project: ProjectUnderTest) -> None:
     project : ProjectUnderTest
         The project.
     """
-    predictor, rows, names = project.package.predictor, project.rows, project.problem.feature_names
+    predictor, rows, names = project.model.predictor, project.rows, project.problem.feature_names
     together = predictor.predict(rows)
     _same("alone", names, _joined([predictor.predict([row]) for row in rows]), together)
     backwards = predictor.predict(rows[::-1])
