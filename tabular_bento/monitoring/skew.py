@@ -40,7 +40,7 @@ REPORT_FILE = "skew.html"
 EXAMPLES, BATCH_ROWS = 20, 16_384
 
 _DECISIONS = {
-    "no_skew": ("No skew.", "All {checked:,} rows come out to the bit.", "good"),
+    "no_skew": ("No skew.", "{reasons}", "good"),
     "skew": ("Skew.", "{differing:,} of {checked:,} rows differ, in {columns:,} columns.", "alarm"),
     "nothing_to_check": ("Nothing to check.", "The window holds no usable row of the model.", "neutral"),
 }
@@ -179,9 +179,13 @@ class Compared:
 
 @dataclass
 class Tally:
-    """What was met so far, by column where it says so."""
+    """What was met so far, by column where it says so.
+
+    Predicted numbers may differ by `tolerance`, relative to max(1, |value|), that of the model's runner.
+    """
 
     compared: Compared
+    tolerance: float = 0.0
     checked: int = 0
     differing: int = 0
     not_finite: int = 0
@@ -203,6 +207,12 @@ class Tally:
         self.not_finite += int(infinite.any(axis=1).sum())
         recomputed = np.where(infinite & np.isnan(logged), np.nan, recomputed)
         differs = (logged.view(np.uint64) != recomputed.view(np.uint64)) & ~(np.isnan(logged) & np.isnan(recomputed))
+        if self.tolerance > 0:
+            first = len(self.compared.features)
+            with np.errstate(invalid="ignore"):
+                near = np.abs(logged - recomputed) <= self.tolerance * np.maximum(1, np.abs(recomputed))
+            near[:, [*range(first), *texts]] = False
+            differs &= ~near
         self.checked += len(logged)
         self.differing += int(differs.any(axis=1).sum())
         if not differs.any():
@@ -268,7 +278,8 @@ def run(query: Query, out: Path, problem: Problem, model: str | None = None) -> 
     tag = model or next((name for name, _ in models.most_common(1)), None)
     package = _package(tag, problem) if tag is not None else None
     tag = package.tag if package else None
-    tally, lines = Tally(Compared(problem.declaration)), ScanCounts()
+    tolerance = package.predictor.tolerance if package else 0.0
+    tally, lines = Tally(Compared(problem.declaration), tolerance), ScanCounts()
     if package is not None and models[package.tag]:
         check(query, package.tag, package.predictor, tally, lines)
     tally.others = Counter({name: count for name, count in models.items() if name != tag})
@@ -286,7 +297,12 @@ def page(result: SkewResult, missing: Sequence[str] = ()) -> str:
         "skew.html",
         result=result,
         decision=decision,
-        message=message.format(differing=result.differing, checked=result.checked, columns=len(result.columns)),
+        message=message.format(
+            differing=result.differing,
+            checked=result.checked,
+            columns=len(result.columns),
+            reasons=" ".join(result.reasons),
+        ),
         tone=tone,
         columns=charts.bars([one.name for one in drawn], [one.rows for one in drawn], "rows") if drawn else None,
         height=70 + 26 * max(len(drawn), 3),
@@ -371,7 +387,8 @@ def _column(place: int, tally: Tally) -> ColumnSkew:
 
 def _reasons(verdict: Verdict, query: Query, package: ModelPackage | None, tally: Tally) -> list[str]:
     if verdict == "no_skew":
-        return [f"All {tally.checked:,} rows come out to the bit."]
+        within = f", predictions within the runner's tolerance of {tally.tolerance:g}" if tally.tolerance else ""
+        return [f"All {tally.checked:,} rows come out to the bit{within}."]
     if verdict == "nothing_to_check":
         others = ", ".join(f"{name} ({count:,} rows)" for name, count in tally.others.most_common(5))
         who = f"no usable row of {package.tag}" if package else "no row that names a model"

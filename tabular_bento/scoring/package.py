@@ -32,7 +32,7 @@ from tabular_bento.features import Extractor, Row
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.manifest import verify_manifest
 from tabular_bento.scoring.parity import ROWS_FILE, VECTORS_FILE, check_parity
-from tabular_bento.scoring.predictor import Predictions, Predictor
+from tabular_bento.scoring.predictor import BatchDifference, Predictions, Predictor
 from tabular_bento.scoring.runners import installed_version, load_runner
 from tabular_bento.scoring.runners.base import Runner, exactness
 from tabular_bento.tasks import Calibration
@@ -122,7 +122,9 @@ class ModelPackage:
             calibration = None if stored is None else Calibration.from_dict(stored)
             if calibration is not None:
                 problem.task.check_calibration(calibration)
-        predictor = Predictor(problem, extractor, load_runner(kind, directory / folder), calibration)
+            batches = runner_of.get("batches")
+            measured = None if batches is None else BatchDifference.from_dict(batches)
+        predictor = Predictor(problem, extractor, load_runner(kind, directory / folder), calibration, measured)
         with _reading(tag, f"{ROWS_FILE} with {VECTORS_FILE}"):
             parity_rows = check_parity(directory, predictor)
         return cls(tag, directory, fingerprint, problem, predictor, parity_rows)
@@ -170,6 +172,7 @@ class ModelPackage:
             "runner": self.runner.kind,
             **exactness(self.runner),
             "explains": self.predictor.explains,
+            **self.predictor.measured_batches,
             "parity_rows": self.parity_rows,
             **({} if calibration is None else {"calibration": calibration.to_dict()}),
             "provenance": self.provenance,
@@ -220,6 +223,7 @@ def write_predictor(directory: Path, predictor: Predictor, problem: Problem) -> 
             "version": installed_version(runner.distribution),
             "folder": RUNNER_FOLDER,
             **exactness(runner),
+            **predictor.measured_batches,
         },
     }
     if predictor.calibration is not None:

@@ -46,8 +46,8 @@ def write_parity(directory: Path, rows: Sequence[Row], predictor: Predictor) -> 
     (directory / ROWS_FILE).write_text(json.dumps(document, indent=None) + "\n", encoding="utf-8")
     expected = predictor.predict(rows)
     arrays: dict[str, Any] = {_OUTPUT + name: _storable(values) for name, values in expected.outputs.items()}
-    if predictor.runner.tolerance > 0:
-        arrays[_SCORES] = predictor.runner.predict(expected.features)
+    if predictor.tolerance > 0:
+        arrays[_SCORES] = predictor.score(expected.features, rows)
     with (directory / VECTORS_FILE).open("wb") as file:
         np.savez(file, features=expected.features, **arrays)
 
@@ -73,7 +73,7 @@ def check_parity(directory: Path, predictor: Predictor) -> int:
     with np.load(directory / VECTORS_FILE, allow_pickle=False) as arrays:
         outputs = {name.removeprefix(_OUTPUT): arrays[name] for name in arrays.files if name.startswith(_OUTPUT)}
         expected = Predictions(arrays["features"], outputs)
-        scores = arrays[_SCORES] if predictor.runner.tolerance > 0 else None
+        scores = arrays[_SCORES] if predictor.tolerance > 0 else None
     parts = [None] * len(rows) if scores is None else [scores[index : index + 1] for index in range(len(rows))]
     alone = [
         _recomputed(predictor, [row], part, index) for index, (row, part) in enumerate(zip(rows, parts, strict=True))
@@ -95,13 +95,13 @@ def _recomputed(
     found = predictor.predict(rows)
     if scores is None:
         return found
-    runner = predictor.runner
-    distance = np.abs(runner.predict(found.features) - scores) / np.maximum(1, np.abs(scores))
-    if not (distance <= runner.tolerance).all():
-        row, column = (int(index) for index in np.argwhere(~(distance <= runner.tolerance))[0])
+    runner, tolerance = predictor.runner, predictor.tolerance
+    distance = np.abs(predictor.score(found.features, rows) - scores) / np.maximum(1, np.abs(scores))
+    if not (distance <= tolerance).all():
+        row, column = (int(index) for index in np.argwhere(~(distance <= tolerance))[0])
         raise PackageError(
             f"Parity fails: the score of row {first + row} differs from that of training by "
-            f"{distance[row, column]:.2g}, and the tolerance of the runner {runner.kind!r} is {runner.tolerance:g}. "
+            f"{distance[row, column]:.2g}, and the tolerance of the runner {runner.kind!r} is {tolerance:g}. "
             "Serve with the libraries the model was trained with, or train it again with these."
         )
     return Predictions(found.features, predictor.outputs(scores, rows))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,43 @@ class Predictions:
         return len(self.features)
 
 
+NEGLIGIBLE = 1e-6
+"""A difference of scores that no metric shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDifference:
+    """How far the raw scores of rows were off in batches, of a runner that is not exact.
+
+    Parameters
+    ----------
+    difference : float
+        The largest difference from the score alone, relative to max(1, |score|).
+    rows : int
+        The rows that were measured.
+    tolerance : float
+        What the project allows; 0 has rows scored one by one.
+    """
+
+    difference: float
+    rows: int
+    tolerance: float
+
+    @property
+    def allowed(self) -> bool:
+        """Whether rows are scored in batches."""
+        return self.tolerance > 0 and self.difference <= self.tolerance
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "scored": "in batches" if self.allowed else "row by row"}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises KeyError, TypeError or ValueError."""
+        return cls(float(values["difference"]), int(values["rows"]), float(values["tolerance"]))
+
+
 class Predictor:
     """Predicts the outputs of a problem; bit-identical row by row and in batches.
 
@@ -52,9 +89,11 @@ class Predictor:
     extractor : Extractor
         The fitted features.
     runner : Runner
-        The fitted model; one that is not exact scores its rows one by one.
+        The fitted model; one that is not exact scores its rows one by one, unless `batches` allow otherwise.
     calibration : Calibration, optional
         Of a classification: what is done to the probabilities, and the decision threshold.
+    batches : BatchDifference, optional
+        Of a runner that is not exact: how far scores are off in batches, and what is allowed.
 
     Attributes
     ----------
@@ -76,13 +115,17 @@ class Predictor:
         extractor: Extractor,
         runner: Runner,
         calibration: Calibration | None = None,
+        batches: BatchDifference | None = None,
     ) -> None:
         if calibration is not None:
             problem.task.check_calibration(calibration)
         self.problem = problem
         self.calibration = calibration
         self.extractor = extractor
-        self.runner: Any = runner if runner.exact else OneByOne(runner)
+        self.batches = batches
+        in_batches = batches is not None and batches.allowed
+        self.runner: Any = runner if runner.exact or in_batches else OneByOne(runner)
+        self._in_batches = in_batches
         self.takes_fields = self.runner.takes == FIELDS
         predict = self.runner.predict
         self.score = self._score_fields if self.takes_fields else lambda features, _: predict(features)
@@ -91,6 +134,28 @@ class Predictor:
         self._task = problem.task
         self._offset = problem.task.offset
         self._offset_index = None if self._offset is None else problem.field_names.index(self._offset)
+
+    @property
+    def tolerance(self) -> float:
+        """The largest difference of a raw score, relative to max(1, |score|), between processors and batches."""
+        allowed = self.batches.tolerance if self.batches is not None and self._in_batches else 0.0
+        return max(float(self.runner.tolerance), allowed)
+
+    @property
+    def measuring(self) -> Predictor:
+        """A predictor of the same rows that scores them in batches, for what is measured over many.
+
+        It is this one where it does so anyway, or where that would make a difference that matters.
+        """
+        if not isinstance(self.runner, OneByOne) or self.batches is None or self.batches.difference > NEGLIGIBLE:
+            return self
+        batches = replace(self.batches, tolerance=NEGLIGIBLE)
+        return Predictor(self.problem, self.extractor, self.runner.runner, self.calibration, batches)
+
+    @property
+    def measured_batches(self) -> dict[str, Any]:
+        """`batches` as plain JSON values under that name; empty where the runner is exact."""
+        return {} if self.batches is None else {"batches": self.batches.to_dict()}
 
     def predict(self, rows: Sequence[Row]) -> Predictions:
         """Predict n validated rows.

@@ -111,10 +111,10 @@ def calibrated(predictor: Predictor, part: Dataset, settings: Settings) -> Predi
     """
     task, calibration = predictor.problem.task, threshold_of(settings)
     if settings.calibration != "none" and isinstance(task, Classification):
-        probability = predictor.predict_columns(part.columns).outputs["probability"]
+        probability = predictor.measuring.predict_columns(part.columns).outputs["probability"]
         codes = task.encode(part.target)
         calibration = fit_calibration(probability, codes, settings.calibration, settings.threshold)
-    return Predictor(predictor.problem, predictor.extractor, predictor.runner, calibration)
+    return Predictor(predictor.problem, predictor.extractor, predictor.runner, calibration, predictor.batches)
 
 
 def threshold_of(settings: Settings) -> Calibration | None:

@@ -73,6 +73,9 @@ class TrainingConfig(BaseModel):
     """How probabilities are calibrated on the calibration part: `none`, `platt` or `isotonic`."""
     threshold: float = Field(default=0.5, ge=0, le=1)
     """Probability from which the positive class of two is predicted."""
+    tolerance: float = Field(default=0.0, ge=0, le=0.01)
+    """Of a runner that is not exact: the largest difference of a row's raw score in batches from that alone, relative
+    to max(1, |score|), that is allowed. With 0, or where more was measured, its rows are scored one by one."""
     report: bool = True
     """Whether the package holds a report, an HTML page of the test part."""
     split: Split = Split()

@@ -28,6 +28,7 @@ from tabular_bento.training.config import TrainingConfig
 from tabular_bento.training.fitting import Selection, TrainingRows, fit_runner
 from tabular_bento.training.folds import folds_of, out_of_fold
 from tabular_bento.training.gate import RATIO, check_gate, check_names
+from tabular_bento.training.independence import measure_batches
 from tabular_bento.training.memory import check_dataset
 
 EVALUATED = ("validation", "test")
@@ -138,10 +139,16 @@ def train(
     rows = prepare(problem, dataset, config, step)
     parts, evaluator = rows.parts, evaluator_of(problem.task)
     kind, runner, selection = fit_runner(rows, step) if fitted is None else (fitted.kind, fitted, None)
-    predictor = calibrated(Predictor(problem, rows.extractor, runner), parts["calibration"], config)
+    batches = None
+    if not runner.exact:
+        step("measuring batches")
+        columns = parts["test"].columns
+        batches = measure_batches(problem, rows.extractor, runner, columns, config.tolerance, config.seed)
+    predictor = calibrated(Predictor(problem, rows.extractor, runner, batches=batches), parts["calibration"], config)
 
     step("measuring")
-    predictions = {name: predictor.predict_columns(part.columns) for name, part in parts.items()}
+    measuring = predictor.measuring
+    predictions = {name: measuring.predict_columns(part.columns) for name, part in parts.items()}
     features = {name: predictions[name].features for name in EVALUATED}
     metrics = {name: _measure(problem, config, parts[name], predictions[name].outputs) for name in EVALUATED}
     baselines = {
@@ -153,6 +160,11 @@ def train(
     }
     warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
     warnings += absent_classes(problem.task, parts)
+    if batches is not None and not batches.allowed:
+        warnings.append(
+            f"In batches the scores of the runner {kind!r} are off by up to {batches.difference:.2g}, so its rows are "
+            "scored one by one, which is slower; `tolerance` in the training settings allows a difference."
+        )
     return TrainedModel(
         problem=problem,
         config=config,

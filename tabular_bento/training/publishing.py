@@ -136,7 +136,7 @@ def _profile(directory: Path, model: TrainedModel) -> dict[str, Any]:
 
 def _importance(model: TrainedModel) -> dict[str, float]:
     """The importance of each feature, or of each monitored input where the problem has no features, by name."""
-    declaration, predictor, seed = model.problem.declaration, model.predictor, model.config.seed
+    declaration, predictor, seed = model.problem.declaration, model.predictor.measuring, model.config.seed
     if predictor.takes_fields:
         columns = arrays_of(model.parts["train"].columns, declaration.fields)
         watched = [item.name for item in monitored_inputs(declaration)]

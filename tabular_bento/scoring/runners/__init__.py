@@ -17,6 +17,7 @@ BUILT_IN = {
     "xgboost": ("tabular_bento.scoring.runners.xgboost", "XGBoostRunner"),
     "sklearn": ("tabular_bento.scoring.runners.sklearn", "SklearnRunner"),
     "keras": ("tabular_bento.scoring.runners.keras", "KerasRunner"),
+    "pipeline": ("tabular_bento.scoring.runners.pipeline", "PipelineRunner"),
 }
 
 EXTRAS = {"linear": "sklearn"}

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -15,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tabular_bento.scoring.runners import base
+from tabular_bento.scoring.runners.skops_files import canonical
 from tabular_bento.tasks import Task
 
 TRUSTED_TYPES = [
@@ -114,7 +112,7 @@ class SklearnRunner:
 
         # The bytes depend on which equal values are one object, which loading brings into one form.
         loaded = skops.io.loads(skops.io.dumps(self.estimator), trusted=TRUSTED_TYPES)
-        (directory / self.file).write_bytes(_canonical(skops.io.dumps(loaded)))
+        (directory / self.file).write_bytes(canonical(skops.io.dumps(loaded)))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -143,37 +141,3 @@ def _with_every_class(
     counted = np.ones(len(y)) if weights is None else weights
     light = np.full(len(absent), _LIGHT * counted.mean())
     return np.concatenate([X, gaps]), np.concatenate([y, absent]), np.concatenate([counted, light])
-
-
-def _canonical(content: bytes) -> bytes:
-    """The same archive with objects numbered in their order instead of by address, and without the time of writing."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    schema = json.loads(files.pop("schema.json"))
-    numbers: dict[str, int] = {}
-
-    def number(address: Any) -> int:
-        return numbers.setdefault(str(address), len(numbers))
-
-    def walk(node: Any) -> None:
-        for value in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-            walk(value)
-        if isinstance(node, dict) and isinstance(node.get("__id__"), int):
-            node["__id__"] = number(node["__id__"])
-        if isinstance(node, dict) and node.get("file") in files:
-            node["file"] = renamed.setdefault(node["file"], _numbered(node["file"], number))
-
-    renamed: dict[str, str] = {}
-    walk(schema)
-    files = {renamed[name]: data for name, data in files.items()}
-    files["schema.json"] = json.dumps(schema, indent=1).encode()
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w") as archive:
-        for name, data in sorted(files.items()):
-            archive.writestr(zipfile.ZipInfo(name), data)  # dated 1980
-    return written.getvalue()
-
-
-def _numbered(name: str, number: Callable[[str], int]) -> str:
-    stem, dot, rest = name.partition(".")
-    return f"{number(stem)}{dot}{rest}"

@@ -20,7 +20,7 @@ from tabular_bento.monitoring.skew import Compared, Tally, check
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
-from tabular_bento.scoring.runners import BUILT_IN
+from tabular_bento.scoring.runners import BUILT_IN, OneByOne
 from tabular_bento.testing.checks import CHECKS
 from tabular_bento.testing.project import ProjectUnderTest
 from tabular_bento.traffic.log import TrafficLog
@@ -120,6 +120,25 @@ def test_rows_of_a_runner_of_fields_that_is_not_exact_are_scored_one_by_one() ->
     rows = rows_of(model.parts["test"].columns, PARCELS.field_names)[:7]
     alone = [model.predictor.predict([row]).value[0] for row in rows]
     assert model.predictor.predict(rows).value.tolist() == alone
+
+
+def test_a_project_may_allow_a_difference_in_batches(tmp_path: Path) -> None:
+    alone, together = trained("bare", runner="uneven"), trained("bare", runner="uneven", tolerance=1e-6)
+    for model, scored, tolerance in ((alone, "row by row", 0.0), (together, "in batches", 1e-6)):
+        models.write(tmp_path / scored, model)
+        package = ModelPackage.load(tmp_path / scored, "bare:one", PARCELS)
+        described = package.describe()["batches"]
+        assert (described["scored"], described["tolerance"]) == (scored, tolerance)
+        assert 1e-12 < described["difference"] < 1e-6
+        rows = rows_of(model.parts["test"].columns, PARCELS.field_names)
+        one = np.concatenate([package.predict([row]).value for row in rows])
+        off = np.abs(package.predict(rows).value - one).max()
+        assert (off == 0) == (scored == "row by row")
+        assert package.predictor.tolerance == tolerance
+    assert any("scored one by one" in warning for warning in alone.warnings)
+    assert not any("scored one by one" in warning for warning in together.warnings)
+    smaller = trained("bare", runner="uneven", tolerance=1e-13)
+    assert isinstance(smaller.predictor.runner, OneByOne)
 
 
 def test_only_runners_of_the_matrix_need_features() -> None:
