@@ -48,6 +48,7 @@ class Command:
 COMMANDS = (
     Command("new", "new:new", "Make a project from a table: a CSV or Parquet file, or a query."),
     Command("train", "train:train", "Train a model, measure it, and save it if it passes the gate."),
+    Command("card", "card:card", "Open the model card of a model in the browser."),
     Command("release", "release:release", "Make a model the champion, if it is not worse."),
     Command("rollback", "release:rollback", "Make the champion before this one the champion again."),
     Command("history", "release:history", "List the champions, the last one first."),
@@ -65,7 +66,7 @@ COMMANDS = (
 GROUPS = {"log": "Look after the traffic log."}
 """What is said of the first word of names of two words."""
 
-TRAINING = ("train", "release", "rollback", "history")
+TRAINING = ("train", "card", "release", "rollback", "history")
 MONITORING = ("replay", "drift", "compare", "skew", "report")
 """The commands of a project's `python -m training` and `python -m monitoring`."""
 

@@ -15,10 +15,9 @@ from typing import Annotated
 import typer
 
 from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, fail, project
-from tabular_bento.errors import PackageError, ProjectError
+from tabular_bento.errors import ProjectError
 
 LATEST = "latest"
-TRAINING = "training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "tabular-bento compare --baseline MODEL --candidate MODEL --on test --not-worse --out var/compare",
         ),
         "skew": Kind("skew.html", "tabular-bento skew --from TIME --to TIME --out var/skew"),
-        TRAINING: Kind("training_report.html", "tabular-bento train"),
     }
 )
 """The kinds by name."""
@@ -55,8 +53,8 @@ def report(
         typer.Argument(
             metavar="latest|KIND|DIR",
             show_default=False,
-            help="`latest`, the newest report of any kind, by default; the newest of a kind: drift, compare, skew or "
-            "training; or the newest in a folder.",
+            help="`latest`, the newest report of any kind, by default; the newest of a kind: drift, compare or skew; "
+            "or the newest in a folder.",
         ),
     ] = LATEST,
     folder: Annotated[
@@ -64,21 +62,17 @@ def report(
         typer.Option(
             "--dir",
             metavar="DIR",
-            help="Folder that is searched for reports of drift, compare and skew; by default var/ of the project.",
+            help="Folder that is searched for reports; by default var/ of the project.",
         ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="TAG", help="Model of the training report; by default the project's latest."),
     ] = None,
     only_path: Annotated[bool, typer.Option("--path", help="Print the path of the report; open nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Open a report in the browser: the newest, or that of a kind or a folder.
 
-    Reports of drift, comparison and skew are searched for in --dir and the folders below it; a training report is part
-    of its model in the store. Of several the one that was written last is opened. Where there is no display, as on a
-    server, the path is printed.
+    Reports of drift, comparison and skew are searched for in --dir and the folders below it. Of several the one that
+    was written last is opened. Where there is no display, as on a server, the path is printed. What a training found is
+    in the model card, see `tabular-bento card`.
 
     Exit codes: 0 opened, or its path printed; 2 wrong arguments; 3 there is no such report: one line on stderr says
     where it was looked for and which command makes one.
@@ -86,12 +80,13 @@ def report(
     Examples:
       tabular-bento report
       tabular-bento report drift
-      tabular-bento report training --model prices:latest
       tabular-bento report var/demo/compare --path
     """
-    if model is not None and which not in (LATEST, TRAINING):
-        raise fail(f"--model is for training reports: leave it out with {which}.", WRONG_ARGUMENTS)
-    path = _training(model) if model is not None or which == TRAINING else _newest(which, folder)
+    open_page(_newest(which, folder), only_path, as_json)
+
+
+def open_page(path: Path, only_path: bool, as_json: bool) -> None:
+    """Open a page in the browser, or print its path where that is asked for or there is no display."""
     if only_path:
         print(path)
         return
@@ -105,7 +100,7 @@ def _newest(which: str, folder: Path | None) -> Path:
     """The report that was written last: of a kind, of a folder, or of all."""
     if which in KINDS or which == LATEST:
         root = folder or _default_folder()
-        kinds = [which] if which in KINDS else [name for name in KINDS if name != TRAINING]
+        kinds = [which] if which in KINDS else list(KINDS)
     else:
         root, kinds = Path(which), list(KINDS)
         if folder is not None:
@@ -114,8 +109,6 @@ def _newest(which: str, folder: Path | None) -> Path:
             known = ", ".join((LATEST, *KINDS))
             raise fail(f"{which!r} is neither a folder nor one of {known}.", WRONG_ARGUMENTS)
     found = [*_reports(root, {KINDS[name].file for name in kinds})]
-    if which == LATEST and folder is None:
-        found += _latest_training()
     if not found:
         what = f"{which} report" if which in KINDS else "report"
         named = which in KINDS or which == LATEST
@@ -137,36 +130,6 @@ def _reports(root: Path, names: set[str]) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith((".", *_WITHOUT_REPORTS))]
         yield from (Path(folder) / name for name in files if name in names)
-
-
-def _training(model: str | None) -> Path:
-    """The training report of a model of the store."""
-    from tabular_bento.scoring.store import find_model
-
-    try:
-        tag = model or f"{project().load_problem().name}:latest"
-    except ProjectError as error:
-        raise fail(f"{error} Or name the model with --model NAME:VERSION.", WRONG_ARGUMENTS) from error
-    found = find_model(tag)
-    path = found.directory / KINDS[TRAINING].file
-    if not path.is_file():
-        raise fail(
-            f"The model {found.tag} has no training report: there is no {path}. `{KINDS[TRAINING].command}` makes one "
-            "unless the training settings say report = false.",
-            FAILED,
-        )
-    return path
-
-
-def _latest_training() -> list[Path]:
-    """The training report of the project's latest model; empty where there is none."""
-    from tabular_bento.scoring.store import find_model
-
-    try:
-        path = find_model(project().load_problem().name).directory / KINDS[TRAINING].file
-    except (PackageError, ProjectError):
-        return []
-    return [path] if path.is_file() else []
 
 
 def _has_display() -> bool:

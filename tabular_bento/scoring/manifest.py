@@ -13,7 +13,7 @@ from tabular_bento.errors import PackageError
 FILE = "manifest.json"
 FORMAT = 2
 
-INCIDENTAL = frozenset({"provenance.json", "training_report.html", "model.yaml"})
+INCIDENTAL = frozenset({"provenance.json", "model_card.html", "training_report.html", "model.yaml"})
 """Files that say when and how a package was made; they are checked, and are no part of its fingerprint."""
 
 _MEND = "train the model again, or restore the package from a copy"

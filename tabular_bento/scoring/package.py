@@ -12,7 +12,7 @@
 | `error_model.ubj` | what error to expect of a row, for monitoring alone |
 | `metrics.json` | metrics with intervals, beside the baselines |
 | `provenance.json` | when and from what it was made: data fingerprint, split, commit, library versions |
-| `training_report.html` | the report of the training, with Evidently's of the test part |
+| `model_card.html` | the model card: data, metrics beside baselines, charts, segments, importance, limits, versions |
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ METRICS_FILE = "metrics.json"
 PROFILE_FILE = "profile.json"
 PROVENANCE_FILE = "provenance.json"
 REFERENCE_FILE = "reference.parquet"
-REPORT_FILE = "training_report.html"
+CARD_FILE = "model_card.html"
 RUNNER_FOLDER = "runner"
 
 _RETRAIN = "Train the model again with this code, or serve it from the commit it was trained at"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tabular_bento.evaluation.evaluators import Outputs
 from tabular_bento.pages import classification
+from tabular_bento.pages.card import Chart
 from tabular_bento.pages.charts import THIRD, Line, scatter, trace
-from tabular_bento.pages.training import Chart
 from tabular_bento.tasks import Classification, Task
 
 Array = NDArray[np.float64]

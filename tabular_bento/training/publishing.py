@@ -32,19 +32,19 @@ from tabular_bento.features.columns import arrays_of, rows_of
 from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import (
+    CARD_FILE,
     METRICS_FILE,
     PROFILE_FILE,
     PROVENANCE_FILE,
     REFERENCE_FILE,
-    REPORT_FILE,
     write_json,
     write_predictor,
 )
 from tabular_bento.scoring.parity import write_parity
 from tabular_bento.scoring.runners import installed_version
+from tabular_bento.training.card import write_card
 from tabular_bento.training.commit import commit_of
 from tabular_bento.training.pipeline import TrainedModel
-from tabular_bento.training.report import write_report
 
 _LIBRARIES = ("bentoml", "numpy", "pydantic", "tzdata")
 
@@ -84,9 +84,9 @@ def write_package(directory: Path, model: TrainedModel, folder: Path | None = No
     write_parity(directory, _parity_rows(model), model.predictor)
     _write_reference(directory, model)
     write_json(directory / METRICS_FILE, model.document())
-    write_json(directory / PROVENANCE_FILE, _provenance(model, folder))
-    if model.config.report:
-        write_report(model, directory / REPORT_FILE)
+    provenance = _provenance(model, folder)
+    write_json(directory / PROVENANCE_FILE, provenance)
+    write_card(model, provenance, directory / CARD_FILE)
 
 
 def _parity_rows(model: TrainedModel) -> list[Row]:

@@ -146,7 +146,7 @@ def test_the_profile_covers_what_drift_is_looked_for_in(package: ModelPackage) -
 
 
 def test_the_report_is_one_page_that_needs_no_network(package_folder: Path) -> None:
-    page = (package_folder / "training_report.html").read_text()
+    page = (package_folder / "model_card.html").read_text()
     assert "<html" in page.lower()
     assert 'src="http' not in page
     assert len(page) > 1_000_000

@@ -93,7 +93,7 @@ def test_no_password_is_in_a_package_or_in_what_is_printed(project: Parcels, ser
     printed.append(project.train(TABULAR_BENTO_DATABASE=server.uri.replace("/sales", "/nowhere"), expect=3))
     assert "refuses the connection" in printed[2].stderr
     files = [path for path in project.store.rglob("*") if path.is_file()]
-    assert any(path.name == "training_report.html" for path in files)
+    assert any(path.name == "model_card.html" for path in files)
     shown = [result.stdout.encode() + result.stderr.encode() for result in printed]
     for content in [*shown, *(path.read_bytes() for path in files)]:
         for spelling in {server.password, quote(server.password, safe=""), server.password.split("?")[1]}:

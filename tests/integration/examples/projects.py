@@ -68,7 +68,7 @@ class Project:
     def pages(self, demo: dict[str, Any]) -> dict[str, Path]:
         """Every page that the demo made, by kind."""
         return {
-            "training": self.package(demo["model"]) / "training_report.html",
+            "training": self.package(demo["model"]) / "model_card.html",
             "drift": Path(demo["drift"]["report"]),
             "runs": Path(demo["drift"]["report"]).with_name("index.html"),
             "comparison": Path(demo["compare"]["report"]),

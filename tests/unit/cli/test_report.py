@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tabular_bento.cli import main
-from tabular_bento.cli.report import KINDS, TRAINING
+from tabular_bento.cli.report import KINDS
 from tabular_bento.monitoring import skew
 from tabular_bento.monitoring.comparison import job as comparison
 from tabular_bento.monitoring.drift import job as drift
@@ -53,7 +53,6 @@ def test_kinds_are_the_files_that_commands_write() -> None:
         "drift": drift.REPORT_FILE,
         "compare": comparison.REPORT_FILE,
         "skew": skew.REPORT_FILE,
-        TRAINING: package.REPORT_FILE,
     }
 
 
@@ -67,8 +66,6 @@ def test_the_latest_of_all_or_of_a_kind(folder: Path, capsys: pytest.CaptureFixt
 
 def test_that_of_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found(capsys, "var/drift") == str(folder / "var" / "drift" / "report.html")
-    write(folder / "model" / "training_report.html", 0)
-    assert found(capsys, "model") == str(folder / "model" / "training_report.html")
 
 
 def test_copies_of_past_runs_are_not_the_latest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,13 +105,11 @@ def test_where_there_is_none_it_says_where_it_looked_and_which_command_makes_one
 @pytest.mark.usefixtures("folder")
 def test_arguments_that_mean_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, "weekly", code=2)
-    assert "'weekly' is neither a folder nor one of latest, drift, compare, skew, training." in line
-    assert "leave it out with drift" in refused(capsys, "drift", "--model", "prices:v1", code=2)
+    assert "'weekly' is neither a folder nor one of latest, drift, compare, skew." in line
     assert "leave it out with the folder var" in refused(capsys, "var", "--dir", "var", code=2)
-    assert "--model NAME:VERSION" in refused(capsys, "training", code=2)
 
 
-def test_the_training_report_is_that_of_a_model(
+def test_the_card_is_that_of_a_model(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENTOML_HOME", str(folder / "store"))
@@ -122,11 +117,21 @@ def test_the_training_report_is_that_of_a_model(
     for version in ("v1", "v2", "v3"):
         (models / version).mkdir(parents=True)
     for version, age in (("v1", 0), ("v2", 30)):
-        write(models / version / "training_report.html", age)
+        write(models / version / package.CARD_FILE, age)
     (models / "latest").write_text("v2")
+
+    def card(*arguments: str) -> tuple[int, str]:
+        code = main(["card", *arguments])
+        printed = capsys.readouterr()
+        return code, (printed.out + printed.err).rstrip("\n")
+
+    assert card() == (2, card()[1])
+    assert "name the model: tabular-bento card NAME:VERSION" in card()[1]
+    assert card("flights:v1", "--path") == (0, str(models / "v1" / "model_card.html"))
     monkeypatch.chdir(ROOT)
-    assert found(capsys, "training") == str(models / "v2" / "training_report.html")
-    assert found(capsys, "training", "--model", "flights:v1") == str(models / "v1" / "training_report.html")
-    assert found(capsys, "--model", "flights:v1") == str(models / "v1" / "training_report.html")
-    assert "flights:v3 has no training report" in refused(capsys, "training", "--model", "flights:v3", code=3)
-    assert "run `tabular-bento train`" in refused(capsys, "training", "--model", "flights:v4", code=3)
+    assert card("--path") == (0, str(models / "v2" / "model_card.html"))
+    assert card() == (0, f"There is no browser with a display: open {models / 'v2' / 'model_card.html'}")
+    code, line = card("flights:v3")
+    assert (code, "flights:v3 has no card: there is no" in line) == (3, True)
+    code, line = card("flights:v4")
+    assert (code, "run `tabular-bento train`" in line) == (3, True)

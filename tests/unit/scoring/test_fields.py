@@ -26,7 +26,7 @@ from tabular_bento.testing.project import ProjectUnderTest
 from tabular_bento.traffic.log import TrafficLog
 from tabular_bento.traffic.reader import ScanCounts
 from tabular_bento.training import TrainedModel, load_config, train
-from tabular_bento.training.report import report_of
+from tabular_bento.training.card import card_of
 from tests import monitored_classes as classes
 from tests.unit import fields, models
 
@@ -71,7 +71,7 @@ def test_a_problem_without_features_is_trained_packed_and_monitored(name: str, t
     assert set(watched) == {f"input.{field}" for field in model.problem.field_names}
     by = "input.kind" if name == "bare" else "input.ward"
     assert watched == {key: float(key == by) for key in watched}
-    report = report_of(model, {key.removeprefix("input."): share for key, share in watched.items()})
+    report = card_of(model, {key.removeprefix("input."): share for key, share in watched.items()})
     assert f"means on {len(model.problem.fields)} fields" in report.about
     assert report.importance is not None
 

@@ -1,4 +1,4 @@
-"""The page of a training: what the template `training.html` shows of it, whatever kind of prediction it is."""
+"""The page of a model card: what the template `card.html` shows of it, whatever kind of prediction it is."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class TrainingPage:
+class CardPage:
     """All that the page shows.
 
     Parameters
@@ -88,6 +88,8 @@ class TrainingPage:
         The main metric by segment.
     tables : sequence of Table
         Metrics, segments, parts of the data, settings.
+    limits : sequence of str
+        What the model is not for, and what it was not measured on; sentences.
     warnings : sequence of str
         Of the gate.
     missing : sequence of str
@@ -108,6 +110,7 @@ class TrainingPage:
     importance: Chart | None
     segments: Chart | None
     tables: Sequence[Table]
+    limits: Sequence[str]
     warnings: Sequence[str]
     missing: Sequence[str]
     plots: str | None
@@ -115,4 +118,4 @@ class TrainingPage:
 
     def to_html(self) -> str:
         """The whole page."""
-        return render("training.html", page=self, plots=compressed(self.plots) if self.plots else None)
+        return render("card.html", page=self, plots=compressed(self.plots) if self.plots else None)

@@ -9,16 +9,20 @@ import pytest
 
 from tabular_bento import Field, Kind
 from tabular_bento.evaluation.evaluators import evaluator_of
-from tabular_bento.pages.training import TrainingPage
-from tabular_bento.scoring.package import PROFILE_FILE, REPORT_FILE
+from tabular_bento.pages.card import CardPage
+from tabular_bento.pages.charts import Interval
+from tabular_bento.scoring.package import CARD_FILE, PROFILE_FILE
 from tabular_bento.tasks import Binary, Multiclass
 from tabular_bento.training import evidently
+from tabular_bento.training.card import card_of, write_card
 from tabular_bento.training.diagnostics import charts_of
+from tabular_bento.training.fitting import Candidate, Selection
+from tabular_bento.training.limits import limits_of
 from tabular_bento.training.pipeline import TrainedModel
 from tabular_bento.training.publishing import write_package
-from tabular_bento.training.report import report_of, write_report
 from tests.browser import LAPTOP, browser, embedded, faults
 from tests.unit import models
+from tests.unit.training.test_classes import trained
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +35,15 @@ def dated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def parcels() -> TrainingPage:
+def parcels() -> CardPage:
     """That of a model without any of them."""
-    return report_of(models.trained("parcels"), {})
+    return card_of(models.trained("parcels"), {})
 
 
 def test_a_browser_without_a_network_draws_it(dated: Path) -> None:
     with browser() as opened:
-        assert faults(opened, dated / REPORT_FILE) == []
-        page = opened.open(dated / REPORT_FILE)
+        assert faults(opened, dated / CARD_FILE) == []
+        page = opened.open(dated / CARD_FILE)
         assert page.value("document.querySelectorAll('.js-plotly-plot').length") == 5
         ends = "[...document.querySelectorAll('h1, #first .plot, #importance .plot, #segments .plot')]"
         bottoms = page.value(f"{ends}.map((one) => one.getBoundingClientRect().bottom)")
@@ -47,7 +51,7 @@ def test_a_browser_without_a_network_draws_it(dated: Path) -> None:
 
 
 def test_evidently_s_report_is_in_it(dated: Path) -> None:
-    text = (dated / REPORT_FILE).read_text()
+    text = (dated / CARD_FILE).read_text()
     assert "Regression Model Performance" in embedded(text)
     assert len(text) < 6_000_000
 
@@ -55,7 +59,7 @@ def test_evidently_s_report_is_in_it(dated: Path) -> None:
 def test_it_says_what_was_trained_on_what() -> None:
     model = models.trained("dated")
     metrics = model.metrics["test"].to_dict()
-    page = report_of(model, {"size": 0.75, "city": 0.25})
+    page = card_of(model, {"size": 0.75, "city": 0.25})
     assert page.headline == f"RMSE {metrics['rmse']:.4g}{unit_of(model)}"
     low, high = metrics["rmse_interval"]
     assert page.message.startswith(f"({low:.4g} to {high:.4g}), ")
@@ -74,7 +78,7 @@ def unit_of(model: TrainedModel) -> str:
 
 def test_the_model_is_beside_its_baselines() -> None:
     model = models.trained("dated")
-    (points,) = report_of(model, {}).baselines.figure["data"]
+    (points,) = card_of(model, {}).baselines.figure["data"]
     rows = dict(zip(points["y"], points["x"], strict=True))
     assert rows["model"] == model.metrics["test"].to_dict()["rmse"]
     assert set(rows) == {"model", "naive baseline", "historical baseline", "ridge"}
@@ -83,7 +87,7 @@ def test_the_model_is_beside_its_baselines() -> None:
 
 def test_segments_are_measured_on_their_rows() -> None:
     model = models.trained("dated")
-    page = report_of(model, {})
+    page = card_of(model, {})
     (table,) = [one for one in page.tables if one.title == "By city"]
     test = model.parts["test"]
     error = model.predictions["test"].value - test.target
@@ -94,7 +98,7 @@ def test_segments_are_measured_on_their_rows() -> None:
         assert (int(count), rmse) == (len(of_city), f"{np.sqrt((of_city**2).mean()):.4g}")
 
 
-def test_what_a_problem_does_not_declare_is_said(parcels: TrainingPage) -> None:
+def test_what_a_problem_does_not_declare_is_said(parcels: CardPage) -> None:
     text = "\n".join(parcels.missing)
     for what in ("event time", "offset", "historical baseline", "segments", "importance of features"):
         assert f"No {what}: " in text
@@ -107,7 +111,7 @@ def test_what_a_problem_does_not_declare_is_said(parcels: TrainingPage) -> None:
 
 def test_the_importance_is_that_of_the_profile(dated: Path) -> None:
     assert (dated / PROFILE_FILE).exists()
-    assert 'id="importance"' in (dated / REPORT_FILE).read_text()
+    assert 'id="importance"' in (dated / CARD_FILE).read_text()
 
 
 def test_a_failure_of_evidently_leaves_out_its_part_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +119,9 @@ def test_a_failure_of_evidently_leaves_out_its_part_alone(tmp_path: Path, monkey
         raise RuntimeError("no plots\ntoday")
 
     monkeypatch.setattr(evidently, "plot", fail)
-    write_report(models.trained("parcels"), tmp_path / REPORT_FILE)
-    text = (tmp_path / REPORT_FILE).read_text()
+    model = models.trained("parcels")
+    write_card(replace(model, config=model.config.model_copy(update={"report": True})), {}, tmp_path / CARD_FILE)
+    text = (tmp_path / CARD_FILE).read_text()
     assert "<li>No report of Evidently: RuntimeError: no plots.</li>" in text
     assert embedded(text) == ""
     assert "Predicted by label" in text
@@ -124,8 +129,8 @@ def test_a_failure_of_evidently_leaves_out_its_part_alone(tmp_path: Path, monkey
 
 def test_a_model_that_is_no_better_than_none_is_an_alarm() -> None:
     model = models.trained("parcels")
-    assert report_of(replace(model, metrics=model.baselines["naive_baseline"]), {}).tone == "alarm"
-    warned = report_of(replace(model, warnings=["R2 is too good to be true"]), {})
+    assert card_of(replace(model, metrics=model.baselines["naive_baseline"]), {}).tone == "alarm"
+    warned = card_of(replace(model, warnings=["R2 is too good to be true"]), {})
     assert warned.tone == "warning"
     assert "R2 is too good to be true" in warned.to_html()
 
@@ -174,3 +179,45 @@ def test_a_test_part_of_one_class_has_its_confusion_matrix_alone() -> None:
 def test_without_labels_there_are_no_charts() -> None:
     task = CLASSES["binary"]
     assert charts_of(task, task.decode(np.zeros((5, 1))), np.full(5, np.nan), seed=0) == []
+
+
+def test_its_limits_are_said() -> None:
+    limits = " ".join(card_of(models.trained("dated"), {}).limits)
+    assert "the drift report says how it does on later ones" in limits
+    assert "Its metrics are of " in limits
+    parcels = models.trained("parcels")
+    limits = " ".join(card_of(parcels, {}).limits)
+    assert "nothing shows how it does later on" in limits
+    assert "30 rows (10.0%) had no label" in limits
+    assert "Requests with values out of range are refused: weight from 0 to 100 kg, pieces from 1 to 9." in limits
+    assert "counts as unknown" in limits
+    assert "gives no explanations" not in limits
+
+
+def test_rare_classes_are_named_and_probabilities_that_are_no_shares() -> None:
+    model = trained("tumours")
+    few = replace(model, parts={**model.parts, "test": model.parts["test"].where(np.arange(40))})
+    limits = " ".join(limits_of(few, []))
+    assert "The test part has fewer than 30 rows of " in limits
+    weighted = model.config.model_copy(update={"class_weight": "balanced", "calibration": "none"})
+    assert "they are scores, not shares" in " ".join(limits_of(replace(model, config=weighted), []))
+
+
+def test_a_segment_that_is_clearly_worse_is_named() -> None:
+    found = [("city", [("Rome", 90, Interval("Rome", 3.0, 2.5, 3.5)), ("Bonn", 80, Interval("Bonn", 1.0, 0.5, 1.5))])]
+    (line,) = [one for one in limits_of(models.trained("dated"), found) if one.startswith("By city")]
+    assert line == "By city it is worst for Rome: RMSE 3 on 90 rows, where for Bonn it is 1."
+    found[0][1][0] = ("Rome", 90, Interval("Rome", 3.0, 1.2, 3.5))
+    assert not [one for one in limits_of(models.trained("dated"), found) if one.startswith("By city")]
+
+
+def test_versions_and_the_runners_that_were_compared_are_tables() -> None:
+    model = models.trained("parcels")
+    found = [Candidate("sklearn", {}, 2.5, 0.4, 0.3), Candidate("xgboost", {}, 2.0, 0.0, 0.0, chosen=True)]
+    compared = replace(model, selection=Selection("rmse", 230, 180, tuple(found)))
+    provenance = {"trained_at": "2026-01-01T00:00:00", "commit": None, "libraries": {"numpy": "2.4", "absent": None}}
+    tables = {table.title: table for table in card_of(compared, {}, provenance).tables}
+    assert [row[0] for row in tables["Runners compared"].rows] == ["sklearn", "xgboost, chosen"]
+    assert "180 of them of the training part" in tables["Runners compared"].note
+    assert tables["Versions"].rows == [["trained", "2026-01-01T00:00:00"], ["numpy", "2.4"]]
+    assert "Runners compared" not in {table.title for table in card_of(model, {}).tables}

@@ -1,4 +1,7 @@
-"""The training report: what was trained on what, how good it is beside the baselines, and where it is wrong."""
+"""The model card: what was trained on what, how good it is beside the baselines, where it is wrong, and its limits.
+
+After Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,12 +21,13 @@ from tabular_bento.evaluation.evaluators import NAIVE, Evaluator, evaluator_of, 
 from tabular_bento.evaluation.metrics import block_bootstrap, blocks_of
 from tabular_bento.evaluation.reference.profile import monitored_inputs
 from tabular_bento.pages import charts, formats
+from tabular_bento.pages.card import CardPage, Chart, Table, Tone
 from tabular_bento.pages.missing import undeclared
-from tabular_bento.pages.training import Chart, Table, Tone, TrainingPage
 from tabular_bento.scoring.package import PROFILE_FILE
 from tabular_bento.traffic.schema import feature_column, input_column
 from tabular_bento.training.diagnostics import charts_of
 from tabular_bento.training.gate import RATIO
+from tabular_bento.training.limits import limits_of
 from tabular_bento.training.pipeline import TrainedModel
 
 TEST = "test"
@@ -47,8 +52,8 @@ _USES = {
 }
 
 
-def write_report(model: TrainedModel, path: Path) -> None:
-    """Write the report as one HTML page that needs no network.
+def write_card(model: TrainedModel, provenance: Mapping[str, Any], path: Path) -> None:
+    """Write the card as one HTML page that needs no network.
 
     The importance of the features is that of the profile beside it, where there is one.
 
@@ -56,14 +61,19 @@ def write_report(model: TrainedModel, path: Path) -> None:
     ----------
     model : TrainedModel
         The model.
+    provenance : mapping
+        When and from what it was made, as the package has it.
     path : Path
         The file, in the folder of the package.
     """
-    path.write_text(report_of(model, _importance(path.with_name(PROFILE_FILE), model)).to_html(), encoding="utf-8")
+    importance = _importance(path.with_name(PROFILE_FILE), model)
+    path.write_text(card_of(model, importance, provenance).to_html(), encoding="utf-8")
 
 
-def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingPage:
-    """All that the page shows; a failure of Evidently leaves out its part alone.
+def card_of(
+    model: TrainedModel, importance: Mapping[str, float], provenance: Mapping[str, Any] = MappingProxyType({})
+) -> CardPage:
+    """All that the card shows; a failure of Evidently leaves out its part alone.
 
     Parameters
     ----------
@@ -71,6 +81,8 @@ def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingP
         The model.
     importance : mapping
         Share of each feature in changing the predictions, by its name; empty where it is not known.
+    provenance : mapping
+        When and from what it was made; what is missing is left out.
     """
     problem, evaluator = model.problem, evaluator_of(model.problem.task)
     document = model.document()
@@ -84,9 +96,9 @@ def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingP
     segments = list(_segments(model, evaluator))
     if not importance:
         missing.append("No importance of features: it is not in the package.")
-    plots = _plots(model, missing)
+    plots = _plots(model, missing) if model.config.report else None
     test = model.parts[TEST]
-    return TrainingPage(
+    return CardPage(
         problem=problem.name,
         headline=f"{title} {value:.4g}{unit}",
         message=f"{bounds.strip()}{beside}".strip(", "),
@@ -101,9 +113,12 @@ def report_of(model: TrainedModel, importance: Mapping[str, float]) -> TrainingP
         tables=[
             *_metrics(evaluator, document),
             *_segments_tables(segments, title),
+            *_selection(model),
             _parts(model),
             _settings(model),
+            *_versions(provenance),
         ],
+        limits=limits_of(model, segments),
         warnings=model.warnings,
         missing=missing,
         plots=plots,
@@ -279,6 +294,41 @@ def _settings(model: TrainedModel) -> Table:
     rows += [[name, f"{value}"] for name, value in model.parameters.items()]
     rows += [[f"gate: {name}", f"{limit:g}"] for name, limit in config.gate.items()]
     return Table("Settings", ["setting", "value"], rows, 2)
+
+
+def _selection(model: TrainedModel) -> Iterator[Table]:
+    """The runners that were compared, with `runner = "auto"`."""
+    selection = model.selection
+    if selection is None:
+        return
+    rows = [
+        [
+            f"{one.runner}, chosen" if one.chosen else one.runner,
+            f"{one.value:.4g}",
+            f"{one.difference:.3g}" if one.difference else "0",
+            f"{one.standard_error:.2g}" if one.standard_error else "-",
+        ]
+        for one in selection.candidates
+    ]
+    folded = f", {selection.of_training:,} of them of the training part, out of fold" if selection.of_training else ""
+    yield Table(
+        "Runners compared",
+        ["runner", metric_title(selection.metric), "mean loss above the best", "standard error"],
+        rows,
+        note=f"{selection.rows:,} rows that they had not seen{folded}; the first within a standard error is taken",
+    )
+
+
+def _versions(provenance: Mapping[str, Any]) -> Iterator[Table]:
+    """What the model was made from and with."""
+    named = {"trained": "trained_at", "data fingerprint": "data_fingerprint", "python": "python"}
+    rows = [[title, str(provenance[name])] for title, name in named.items() if provenance.get(name)]
+    commit = provenance.get("commit")
+    if commit:
+        rows.append(["commit", str(commit)])
+    rows += [[name, str(version)] for name, version in provenance.get("libraries", {}).items() if version]
+    if rows:
+        yield Table("Versions", ["what", "version"], rows, 2)
 
 
 def _plots(model: TrainedModel, missing: list[str]) -> str | None:

@@ -1,0 +1,54 @@
+"""`tabular-bento card`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, fail, project
+from tabular_bento.cli.report import open_page
+from tabular_bento.errors import ProjectError
+
+
+def card(
+    tag: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TAG",
+            show_default=False,
+            help="NAME:VERSION of the store; by default the project's latest model.",
+        ),
+    ] = None,
+    only_path: Annotated[bool, typer.Option("--path", help="Print the path of the card; open nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Open the model card of a model in the browser: one HTML page, which is part of the model's package.
+
+    It shows what was trained on what, metrics with intervals beside the baselines, calibration or residuals, segments,
+    importance of features, limits, settings and versions. Where there is no display, as on a server, the path is
+    printed.
+
+    Exit codes: 0 opened, or its path printed; 2 wrong arguments; 3 there is no such model, or it has no card.
+
+    Examples:
+      tabular-bento card
+      tabular-bento card prices:latest --path
+    """
+    open_page(_path(tag), only_path, as_json)
+
+
+def _path(tag: str | None) -> Path:
+    from tabular_bento.scoring.package import CARD_FILE
+    from tabular_bento.scoring.store import find_model
+
+    try:
+        wanted = tag or f"{project().load_problem().name}:latest"
+    except ProjectError as error:
+        raise fail(f"{error} Or name the model: tabular-bento card NAME:VERSION.", WRONG_ARGUMENTS) from error
+    found = find_model(wanted)
+    path = found.directory / CARD_FILE
+    if not path.is_file():
+        raise fail(f"The model {found.tag} has no card: there is no {path}. `tabular-bento train` makes one.", FAILED)
+    return path
