@@ -77,9 +77,8 @@ class ScaledInput(_Input):
             missing = np.isnan(known)
             scaled = np.minimum(np.maximum((known - mean) / deviation, -CLIP), CLIP)
             scaled[missing] = 0.0
-            if not len(indicators):
-                return scaled.astype(np.float32)
-            return np.concatenate([scaled.astype(np.float32), missing[:, indicators].astype(np.float32)], axis=1)
+            numbers: Values = scaled.astype(np.float32)
+            return np.concatenate([numbers, missing[:, indicators]], axis=1) if len(indicators) else numbers
 
         return values
 

@@ -95,6 +95,7 @@ class _Reader:
             if entry["class_name"] == "InputLayer" and _is_built_in(entry):
                 self._input(name, entry["config"])
             else:
+                _check_kind(name, entry)
                 sources = [previous] if self._sequential else self._sources(name, entry["inbound_nodes"])
                 self._layer(name, entry, sources)
             previous = name
@@ -140,8 +141,6 @@ class _Reader:
     def _layer(self, name: str, entry: Mapping[str, Any], sources: list[str]) -> None:
         kind, settings = entry["class_name"], entry["config"]
         kind = "Dropout" if kind in _NOISE else kind
-        if kind not in LAYERS or not _is_built_in(entry):
-            raise NetworkError(f"The layer {name!r} is {_described(entry)}, which cannot be served; {_known()}.")
         _check_precision(name, settings)
         for setting in _ABSENT:
             if settings.get(setting):
@@ -185,6 +184,14 @@ def _is_built_in(entry: Mapping[str, Any]) -> bool:
     return entry.get("registered_name") is None and (module == "keras.layers" or module.startswith("keras.src.layers."))
 
 
+def _check_kind(name: str, entry: Mapping[str, Any]) -> None:
+    if entry["class_name"] not in (*LAYERS, *_NOISE) or not _is_built_in(entry):
+        known = ", ".join(LAYERS)
+        raise NetworkError(
+            f"The layer {name!r} is {_described(entry)}, which cannot be served; these layers of Keras can: {known}."
+        )
+
+
 def _described(entry: Mapping[str, Any]) -> str:
     """Where a layer is from and of which class."""
     registered, module = entry.get("registered_name"), entry.get("module")
@@ -193,10 +200,6 @@ def _described(entry: Mapping[str, Any]) -> str:
     if module in (None, "builtins") or not str(module).startswith("keras"):
         return f"the custom layer {registered or entry['class_name']}"
     return f"{module}.{entry['class_name']}"
-
-
-def _known() -> str:
-    return f"these layers of Keras can: {', '.join(LAYERS)}"
 
 
 def _activation(name: str, given: Any) -> tuple[str, Mapping[str, Any] | None]:

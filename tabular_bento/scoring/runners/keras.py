@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tabular_bento.errors import NetworkError
 from tabular_bento.scoring.network import AnyInput, Network
@@ -111,13 +111,22 @@ class KerasRunner:
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        stored = _Stored.model_validate_json((directory / _DOCUMENT).read_bytes())
+        stored = _read(directory / _DOCUMENT)
         with zipfile.ZipFile(directory / _WEIGHTS) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
                 raise NetworkError(f"{_WEIGHTS} has more than {_MOST_BYTES:,} bytes.")
         with np.load(directory / _WEIGHTS, allow_pickle=False) as arrays:
             network = Network(stored.network, {name: arrays[name] for name in arrays.files})
         return cls(stored.inputs, network, stored.mean, stored.scale, stored.comparison)
+
+
+def _read(path: Path) -> _Stored:
+    try:
+        return _Stored.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise NetworkError(f"{where}: {first['msg']}" if where else str(first["msg"])) from None
 
 
 def _widths(widths: Mapping[str, int]) -> str:

@@ -205,8 +205,8 @@ def _fitted(
     available = _inputs(data)
     given = _given(data, available, outputs, loss)
     model = _model(keras, parameters, given)
-    inputs = _inputs_of(model, available, given)
-    _served(model)  # a layer that cannot be served is refused before time is spent on it
+    network = _served(model)  # a layer that cannot be served is refused before time is spent on it
+    inputs = _inputs_of(model, network, available, given)
     if parameters.build_model is None:
         _begin_at_shares(model, data, outputs, loss)
     prepared = [each.prepare() for each in inputs.values()]
@@ -219,7 +219,8 @@ def _fitted(
     rows, validation = rows_of(data), None if data.validation is None else rows_of(data.validation)
     _learn(keras, model, parameters, loss, rows, validation)
     network = _served(model)
-    return FittedNetwork(inputs, network, mean, scale, _compared(keras, model, network, rows[0]))
+    comparison = _compared(keras, model, network, dict(zip(inputs, rows[0], strict=True)))
+    return FittedNetwork(inputs, network, mean, scale, comparison)
 
 
 def _keras() -> Any:
@@ -292,6 +293,8 @@ def _function(path: str) -> Callable[[ModelInputs], Any]:
         found: Callable[[ModelInputs], Any] = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise TrainingError(f"build_model: {path} cannot be imported: {error}.") from error
+    if not callable(found):
+        raise TrainingError(f"build_model: {path} is not callable: it must be a function of the inputs.")
     return found
 
 
@@ -319,11 +322,13 @@ def _begin_at_shares(model: Any, data: FittingData, outputs: int, loss: str) -> 
     model.layers[-1].bias.assign(odds[1:] - odds[:1] if outputs == 1 else odds - odds.mean())
 
 
-def _inputs_of(model: Any, available: Mapping[str, AnyInput], given: ModelInputs) -> dict[str, AnyInput]:
+def _inputs_of(
+    model: Any, network: Network, available: Mapping[str, AnyInput], given: ModelInputs
+) -> dict[str, AnyInput]:
     """What each input of the model is given, in their order."""
+    if len(network.inputs) == 1 and not given.codes:
+        return {network.inputs[0].name: available[NUMBERS]}
     names = [each.name for each in model.inputs]
-    if len(names) == 1 and not given.codes and given.numbers:
-        return {names[0]: available[NUMBERS]}
     if unknown := [name for name in names if name not in available]:
         raise TrainingError(f"build_model: the model has an input {unknown[0]!r}; there are {', '.join(available)}.")
     return {name: available[name] for name in names}
@@ -384,10 +389,9 @@ def _rows_of_a_step(count: int) -> int:
     return int(min(max(2 ** round(math.log2(max(count, 1) / _STEPS)), _FEWEST), _MOST))
 
 
-def _compared(keras: Any, model: Any, network: Network, values: list[Values]) -> Comparison:
-    theirs = np.asarray(model.predict(values, batch_size=_AT_ONCE, verbose=0), dtype=np.float64)
-    by_name = dict(zip([each.name for each in model.inputs], values, strict=True))
-    ours = network.predict([by_name[each.name] for each in network.inputs])
+def _compared(keras: Any, model: Any, network: Network, values: dict[str, Values]) -> Comparison:
+    theirs = np.asarray(model.predict(list(values.values()), batch_size=_AT_ONCE, verbose=0), dtype=np.float64)
+    ours = network.predict([values[each.name] for each in network.inputs])
     difference = float(np.max(np.abs(ours - theirs) / np.maximum(np.abs(theirs), 1.0)))
     if not difference <= LARGEST_DIFFERENCE:
         raise TrainingError(
