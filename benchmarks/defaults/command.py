@@ -1,0 +1,95 @@
+"""How good the models of new projects are, without a setting changed, beside two models of scikit-learn."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.command import scratch_folder, steps, write_json
+from benchmarks.defaults.tables import TABLES
+from benchmarks.errors import BenchmarkError
+
+ROOT = Path(__file__).parents[2]
+SEEDS = (1, 2, 3, 4, 5)
+MOST = 1.03
+"""How much more than the better of the two a project's model may lose, on average over the seeds."""
+
+
+def main(arguments: list[str]) -> int:
+    """Make a project of each table, train it once a seed, and print what it loses beside the two."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks defaults", description=__doc__)
+    parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), metavar="TABLE")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), metavar="SEED")
+    parser.add_argument("--runner", help="a kind of runner in the place of the project's own setting")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all losses")
+    options = parser.parse_args(arguments)
+    found: dict[str, list[dict[str, Any]]] = {}
+    with scratch_folder() as folder, steps(len(options.tables)) as step:
+        for name in options.tables:
+            step(name)
+            found[name] = _measure(folder.absolute(), name, options.seeds, options.runner)
+    print(_table(found))
+    write_json({"tables": found}, options.json)
+    worst = max(_ratios(found[name])["better"] for name in found)
+    print(f"\nthe most that a project loses beside the better of the two: {worst:.3f} times; the limit is {MOST}")
+    return 1 if worst > MOST else 0
+
+
+def _measure(folder: Path, name: str, seeds: list[int], runner: str | None) -> list[dict[str, Any]]:
+    table = TABLES[name]()
+    csv = folder / f"{name}.csv"
+    table.rows.to_csv(csv, index=False)
+    time = () if table.time is None else ("--time", table.time)
+    _run("-m", "tabular_bento", "new", name, "--from", str(csv), "--target", table.target, *time, cwd=folder)
+    if runner is not None:
+        settings = folder / name / "training" / "config.toml"
+        lines = settings.read_text(encoding="utf-8").splitlines(keepends=True)
+        changed = [f'runner = "{runner}"\n' if line.startswith("runner = ") else line for line in lines]
+        settings.write_text("".join(changed), encoding="utf-8")
+    lines = _run("-m", "benchmarks.defaults.project", *map(str, seeds), cwd=folder / name)
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def _run(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchmarkError(f"{' '.join(arguments)} in {cwd}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def _ratios(measured: list[dict[str, Any]]) -> dict[str, float]:
+    """The mean loss of the project over that of each of the two, and of the better of them."""
+    losses = {name: np.mean([each["losses"][name] for each in measured]) for name in measured[0]["losses"]}
+    found = {name: float(losses["project"] / losses[name]) for name in ("boosting", "linear")}
+    return found | {"better": max(found.values())}
+
+
+def _table(found: dict[str, list[dict[str, Any]]]) -> str:
+    lines = [
+        "| table | task | rows | boosting | linear | project | over the better | chosen |",
+        "|---|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for name, measured in found.items():
+        means = {key: np.mean([each["losses"][key] for each in measured]) for key in ("boosting", "linear", "project")}
+        kinds = [each["runner"] for each in measured]
+        chosen = ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(kinds))
+        cells = " | ".join(f"{value:.4g}" for value in means.values())
+        first = measured[0]
+        lines.append(
+            f"| {name} | {first['task']} | {first['rows']:,} | {cells} | {_ratios(measured)['better']:.3f} | {chosen} |"
+        )
+    return "\n".join(lines)
