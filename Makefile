@@ -130,8 +130,9 @@ proto: $(DEV)  ## Compile the .proto of the Open Inference Protocol
 	@$(PY) -m grpc_tools.protoc -I. --pyi_out=. --descriptor_set_out=tabular_bento/protocol/open_inference.binpb \
 		tabular_bento/protocol/open_inference.proto
 
-docs: $(DEV)  ## Write the tables of docs/operate.md again, from the code
+docs: $(DEV)  ## Write the tables of docs/operate.md and docs/train.md again, from the code
 	@$(PY) -W ignore -m tests.flights.test_operate
+	@$(PY) -W ignore -m tests.flights.test_training_page
 
 rules:  ## Wrap the alert rules for Kubernetes
 	@{ cat deploy/observability/prometheus-rule.head.yaml; \

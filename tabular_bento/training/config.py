@@ -77,7 +77,7 @@ class TrainingConfig(BaseModel):
     """Of a runner that is not exact: the largest difference of a row's raw score in batches from that alone, relative
     to max(1, |score|), that is allowed. With 0, or where more was measured, its rows are scored one by one."""
     report: bool = True
-    """Whether the package holds a report, an HTML page of the test part."""
+    """Whether the model card holds Evidently's report of the test part."""
     split: Split = Split()
     """The parts: months of the event time, or shares of the rows."""
     gate: dict[str, float] = {}
