@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -43,7 +43,7 @@ class Declaration:
     fields: tuple[Field, ...]
     task: Task
     features: tuple[FeatureInfo, ...] = ()
-    baseline: str | None = None
+    baseline: str | tuple[str, ...] | None = None
     identifier: str | None = None
     event_time: str | None = None
     segments: tuple[str, ...] = ()
@@ -57,6 +57,11 @@ class Declaration:
     def feature_names(self) -> tuple[str, ...]:
         """The names of the features."""
         return tuple(item.name for item in self.features)
+
+    @property
+    def baseline_features(self) -> tuple[str, ...]:
+        """The features that are a baseline by themselves: none, one, or one for each class."""
+        return _names_of(self.baseline)
 
     @property
     def target(self) -> Field:
@@ -91,7 +96,7 @@ class Declaration:
             "fields": [item.to_dict() for item in self.fields],
             "task": self.task.to_dict(),
             "features": [{"name": f.name, "unit": f.unit, "description": f.description} for f in self.features],
-            "baseline": self.baseline,
+            "baseline": list(self.baseline) if isinstance(self.baseline, tuple) else self.baseline,
             "identifier": self.identifier,
             "event_time": self.event_time,
             "segments": list(self.segments),
@@ -112,7 +117,7 @@ class Declaration:
             fields=tuple(Field.from_dict(item) for item in values["fields"]),
             task=task_from_dict(values["task"]),
             features=tuple(FeatureInfo(**item) for item in values["features"]),
-            baseline=values["baseline"],
+            baseline=_of_json(values["baseline"]),
             identifier=values["identifier"],
             event_time=values["event_time"],
             segments=tuple(values["segments"]),
@@ -143,8 +148,9 @@ class Problem:
         What is predicted.
     features : FeatureSet
         The features; a problem whose runner takes fields may have none.
-    baseline : str, optional
-        A feature that is by itself a baseline for the target less the offset.
+    baseline : str or tuple of str, optional
+        A feature that is by itself a baseline for the target less the offset, of two classes the share of the positive
+        one; of more than two classes the features that are the shares of the classes, one for each in their order.
     identifier : str, optional
         The field that holds the caller's own id, returned with the prediction.
     event_time : str, optional
@@ -165,7 +171,7 @@ class Problem:
     fields: tuple[Field, ...]
     task: Task
     features: FeatureSet = field(default_factory=FeatureSet)
-    baseline: str | None = None
+    baseline: str | tuple[str, ...] | None = None
     identifier: str | None = None
     event_time: str | None = None
     segments: tuple[str, ...] = ()
@@ -174,6 +180,7 @@ class Problem:
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", tuple(self.fields))
         object.__setattr__(self, "segments", tuple(self.segments))
+        object.__setattr__(self, "baseline", _of_json(self.baseline))
         if found := self._faults():
             raise ProblemError(
                 f"The problem {self.name!r} is not sound:\n" + "\n".join(f"- {fault}" for fault in found)
@@ -248,10 +255,19 @@ class Problem:
                 found.append(f"field {item.name!r}: a name may not begin with an underscore")
         found += self.task.faults(fields)
         found += self.features.faults(names)
-        if self.baseline is not None and self.baseline not in self.features.names:
-            found.append(f"baseline {self.baseline!r}: there is no such feature")
+        found += self._baseline_faults()
         found += self._role_faults(fields)
         found += self._example_faults(fields)
+        return found
+
+    def _baseline_faults(self) -> list[str]:
+        names, wanted = _names_of(self.baseline), self.task.baseline_size
+        found = [f"baseline {name!r}: there is no such feature" for name in names if name not in self.features.names]
+        if names and len(names) != wanted:
+            what = (
+                "one feature is" if wanted == 1 else f"{wanted} features are, one for the share of each class in order,"
+            )
+            found.append(f"baseline {self.baseline!r}: {what} a baseline of this task")
         return found
 
     def _role_faults(self, fields: Mapping[str, Field]) -> list[str]:
@@ -307,3 +323,14 @@ def _middle(item: Field) -> float:
         middle = (low + high) / 2
         return float(round(middle)) if low <= round(middle) <= high else middle
     return float(low if low is not None else high if high is not None else 0)
+
+
+def _names_of(baseline: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return () if baseline is None else (baseline,) if isinstance(baseline, str) else baseline
+
+
+def _of_json(baseline: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """A baseline of several features as a tuple, one of a single feature as its name."""
+    if baseline is None or isinstance(baseline, str):
+        return baseline
+    return baseline[0] if len(baseline) == 1 else tuple(baseline) or None

@@ -65,9 +65,10 @@ GRADES = Problem(
     name="grades",
     fields=FIELDS,
     task=Multiclass(Field("grade", Kind.INTEGER, "Grade"), classes=(3, 1, 2)),
-    features=FeatureSet((age, dose)),
+    features=FeatureSet((age, dose)) + target_means(("ward",), classes=3),
+    baseline=("ward_share_0", "ward_share_1", "ward_share_2"),
 )
-"""Of three classes that are integers, without days, segments and baseline."""
+"""Of three classes that are integers, without days and segments; features are the shares of the classes."""
 
 PROBLEMS = {problem.name: problem for problem in (RETURNS, GRADES)}
 SMALL = {"parameters": {"xgboost": {"rounds": 20, "min_child_weight": 5.0}}, "report": False, "resamples": 100}

@@ -96,6 +96,11 @@ class Task(ABC):
         return ()
 
     @property
+    def baseline_size(self) -> int:
+        """Features that are together a baseline: their values are a prediction's, or the shares of the classes."""
+        return 1
+
+    @property
     def classes(self) -> tuple[Label, ...]:
         """The labels that there are; empty where a label is any number."""
         return ()

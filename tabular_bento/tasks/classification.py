@@ -318,6 +318,11 @@ class Multiclass(Classification):
     def score_names(self) -> tuple[str, ...]:
         return self.class_names
 
+    @property
+    def baseline_size(self) -> int:
+        """A feature for the share of each class."""
+        return len(self.classes)
+
     def probabilities(self, raw: Array) -> Array:
         return softmax(raw)
 

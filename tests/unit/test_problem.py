@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tabular_bento import Declaration, Field, Kind, Problem, Regression
+from tabular_bento import Declaration, Field, Kind, Multiclass, Problem, Regression
 from tabular_bento.errors import ProblemError
-from tabular_bento.features import FeatureSet, GroupMean, Vocabulary, derived
+from tabular_bento.features import FeatureSet, GroupMean, Vocabulary, derived, target_means
 from tests.unit.problems import FIELDS, PRICES
 
 TARGET = Field("price", Kind.NUMBER)
@@ -77,6 +77,19 @@ def test_everything_that_is_wrong_is_listed_at_once() -> None:
         "example: the required field 'guess' is missing",
     ):
         assert f"- {fault}" in message
+
+
+def test_a_baseline_of_classes_is_a_feature_for_each_of_them() -> None:
+    grade = Multiclass(Field("grade", Kind.TEXT), classes=("a", "b", "c"))
+    shares = target_means(("city",), classes=3)
+    names = ("city_share_0", "city_share_1", "city_share_2")
+    made = problem(task=grade, features=shares, baseline=list(names))
+    assert made.declaration.baseline_features == names
+    assert Declaration.from_dict(made.declaration.to_dict()) == made.declaration
+    with pytest.raises(ProblemError, match="3 features are, one for the share of each class in order, a baseline"):
+        problem(task=grade, features=shares, baseline=names[:2])
+    with pytest.raises(ProblemError, match="one feature is a baseline of this task"):
+        problem(features=target_means(("city", "floor")), baseline=("city_target_mean", "floor_target_mean"))
 
 
 def test_a_look_up_must_be_by_a_code() -> None:

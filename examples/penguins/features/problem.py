@@ -1,7 +1,7 @@
 """The problem: of which species is a penguin with these measurements?"""
 
 from tabular_bento import Field, Kind, Multiclass, Problem
-from tabular_bento.features import FeatureSet
+from tabular_bento.features import FeatureSet, target_means
 
 MEASURES = (
     Field("bill_length", Kind.NUMBER, "Length of the bill", unit="mm", minimum=10, maximum=100, optional=True),
@@ -16,12 +16,15 @@ FIELDS = (
     Field("sex", Kind.TEXT, "Sex, from a blood sample", min_length=1, max_length=10, optional=True),
 )
 
+SPECIES = ("Adelie", "Chinstrap", "Gentoo")
+
 PROBLEM = Problem(
     name="penguins",
     rows="penguins",
     fields=FIELDS,
-    task=Multiclass(Field("species", Kind.TEXT, "Species"), classes=("Adelie", "Chinstrap", "Gentoo")),
-    features=FeatureSet.of_fields(FIELDS),
+    task=Multiclass(Field("species", Kind.TEXT, "Species"), classes=SPECIES),
+    features=FeatureSet.of_fields(FIELDS) + target_means(("island",), classes=len(SPECIES)),
+    baseline=tuple(f"island_share_{number}" for number in range(len(SPECIES))),
     segments=("island",),
     example={
         "island": "Dream",

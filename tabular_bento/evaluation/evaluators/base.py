@@ -139,7 +139,15 @@ class Evaluator(Protocol):
         """Raw scores of the naive baseline for n rows, shape [n, raw_columns]; `Task.decode` makes outputs of them."""
 
     def historical_raw(self, values: NDArray[Any], naive: float | Sequence[float]) -> Array:
-        """Raw scores of the feature that is a baseline, shape [n, raw_columns]; where it is missing, the naive ones."""
+        """Raw scores of the features that are a baseline, shape [n, raw_columns]; where one is missing, the naive ones.
+
+        Parameters
+        ----------
+        values : ndarray of shape [n, features]
+            The features, see `Declaration.baseline_features`.
+        naive : float or sequence of float
+            What `naive` gave.
+        """
 
     def naive_outputs(self, naive: float | Sequence[float], n: int) -> Outputs:
         """Outputs of `naive_raw` of a problem without an offset."""

@@ -213,10 +213,16 @@ class ClassificationEvaluator:
         return np.tile(logs[1:] - logs[:1] if self.is_binary else logs, (n, 1))
 
     def historical_raw(self, values: NDArray[Any], naive: float | Sequence[float]) -> Array:
-        """The log-odds of the feature as the share of the positive class, shape [n, 1]; for two classes only."""
-        share = np.nan_to_num(values.astype(np.float64), nan=float(np.asarray(naive)[1]))
-        share = np.clip(share, LEAST_SHARE, 1 - LEAST_SHARE)
-        return np.asarray(np.log(share / (1 - share))[:, None])
+        """The log-odds of the feature that is the share of the positive class, shape [n, 1].
+
+        Of more than two classes the logarithms of the features that are their shares, shape [n, classes].
+        """
+        shares, plain = values.astype(np.float64), np.asarray(naive, dtype=np.float64)
+        if self.is_binary:
+            shares, plain = np.column_stack([1 - shares, shares]), plain[:2]
+        known = np.isfinite(shares).all(axis=1, keepdims=True)
+        logs = np.log(np.clip(np.where(known, shares, plain), LEAST_SHARE, 1 - LEAST_SHARE))
+        return np.asarray(logs[:, 1:] - logs[:, :1] if self.is_binary else logs)
 
     def naive_outputs(self, naive: float | Sequence[float], n: int) -> Outputs:
         """Outputs of `naive_raw`."""
@@ -228,24 +234,24 @@ class ClassificationEvaluator:
 
     def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
         """The names of `baselines`."""
-        historical = declaration.baseline is not None and self.is_binary
+        historical = (HISTORICAL,) if declaration.baseline_features else ()
         linear = (LOGISTIC,) if declaration.features else ()
-        return (NAIVE, HISTORICAL, *linear) if historical else (NAIVE, *linear)
+        return (NAIVE, *historical, *linear)
 
     def baselines(
         self, declaration: Declaration, X: Matrix, y: Array, parts: Mapping[str, Matrix]
     ) -> dict[str, dict[str, Array]]:
         """Raw scores of the baselines, see `Evaluator.baselines`.
 
-        `naive_baseline` is the share of each class, `historical_baseline` of two classes the feature that the problem
-        names as `baseline`, read as the share of the positive class; `logistic_regression` is linear in all features,
-        where there are any.
+        `naive_baseline` is the share of each class, `historical_baseline` the features that the problem names as
+        `baseline`, read as the share of the positive class, or of more than two classes of each; `logistic_regression`
+        is linear in all features, where there are any.
         """
         shares = self.naive(y) or []
         found = {NAIVE: {name: self.naive_raw(shares, len(part)) for name, part in parts.items()}}
         if HISTORICAL in self.baseline_names(declaration):
-            column = declaration.feature_names.index(str(declaration.baseline))
-            found[HISTORICAL] = {name: self.historical_raw(part[:, column], shares) for name, part in parts.items()}
+            columns = [declaration.feature_names.index(name) for name in declaration.baseline_features]
+            found[HISTORICAL] = {name: self.historical_raw(part[:, columns], shares) for name, part in parts.items()}
         return found | ({LOGISTIC: self._logistic(X, y, parts)} if declaration.features else {})
 
     def _logistic(self, X: Matrix, y: Array, parts: Mapping[str, Matrix]) -> dict[str, Array]:

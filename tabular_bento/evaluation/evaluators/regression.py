@@ -138,8 +138,7 @@ class RegressionEvaluator:
 
     def historical_raw(self, values: NDArray[Any], naive: float | Sequence[float]) -> Array:
         """The feature by itself, shape [n, 1]."""
-        known: Array = np.nan_to_num(values.astype(np.float64), nan=float(np.asarray(naive)))
-        return known[:, None]
+        return np.asarray(np.nan_to_num(values.astype(np.float64), nan=float(np.asarray(naive))))
 
     def naive_outputs(self, naive: float | Sequence[float], n: int) -> Outputs:
         """Outputs of `naive_raw`."""
@@ -151,7 +150,7 @@ class RegressionEvaluator:
 
     def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
         """The names of `baselines`."""
-        historical = () if declaration.baseline is None else (HISTORICAL,)
+        historical = (HISTORICAL,) if declaration.baseline_features else ()
         return (NAIVE, *historical, *((RIDGE,) if declaration.features else ()))
 
     def baselines(
@@ -171,9 +170,9 @@ class RegressionEvaluator:
         overall = float(y.mean())
         naive = overall if declaration.offset is None else 0.0
         found = {NAIVE: {name: self.naive_raw(naive, len(part)) for name, part in parts.items()}}
-        if declaration.baseline is not None:
-            column = declaration.feature_names.index(declaration.baseline)
-            found[HISTORICAL] = {name: self.historical_raw(part[:, column], overall) for name, part in parts.items()}
+        if declaration.baseline_features:
+            columns = [declaration.feature_names.index(name) for name in declaration.baseline_features]
+            found[HISTORICAL] = {name: self.historical_raw(part[:, columns], overall) for name, part in parts.items()}
         if not declaration.features:
             return found
         ridge = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), Ridge())

@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tabular_bento.evaluation.evaluators import HISTORICAL as HISTORY
 from tabular_bento.evaluation.evaluators import Outputs, evaluator_of
 from tabular_bento.evaluation.reference.bins import numbers_of
 from tabular_bento.evaluation.reference.package import Reference
@@ -123,13 +122,13 @@ class RegressionErrors:
         declaration, naive = reference.declaration, reference.naive_baseline
         if declaration is None:
             return cls()
-        offset, baseline = declaration.offset, declaration.baseline
+        offset, history = declaration.offset, declaration.baseline_features
         bounds = reference.label.bins.bounds if reference.label else None
         return cls(
             output_column(declaration.outputs[0].columns[0]),
             None if offset is None else input_column(offset),
             float("nan") if naive is None else naive,
-            None if baseline is None else feature_column(baseline),
+            feature_column(history[0]) if history else None,
             (bounds[-1] - bounds[0]) if bounds and bounds[-1] > bounds[0] else 1.0,
         )
 
@@ -176,14 +175,14 @@ class ClassificationErrors:
         The columns of the probabilities, in the order of the classes.
     naive : sequence of float, optional
         The share of each class, which is the naive baseline; None where it is not known.
-    historical : str, optional
-        The column of the feature that is a baseline.
+    historical : tuple of str
+        The columns of the features that are a baseline.
     """
 
     task: Task
     probabilities: tuple[str, ...]
     naive: tuple[float, ...] | None = None
-    historical: str | None = None
+    historical: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, reference: Reference) -> Self:
@@ -191,12 +190,11 @@ class ClassificationErrors:
         declaration, naive = reference.declaration, reference.naive_baseline
         assert declaration is not None
         (output,) = (each for each in declaration.outputs if each.parts)
-        has_history = HISTORY in evaluator_of(declaration.task).baseline_names(declaration)
         return cls(
             declaration.task,
             tuple(map(output_column, output.columns)),
             tuple(naive) if isinstance(naive, list | tuple) else None,
-            feature_column(str(declaration.baseline)) if has_history and declaration.baseline else None,
+            tuple(map(feature_column, declaration.baseline_features)),
         )
 
     @property
@@ -205,7 +203,7 @@ class ClassificationErrors:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return self.required if self.historical is None else (*self.required, self.historical)
+        return (*self.required, *self.historical)
 
     @property
     def scales(self) -> tuple[float, float, float]:
@@ -232,10 +230,11 @@ class ClassificationErrors:
         ]
         if self.naive is not None:
             of.append((NAIVE, evaluator.naive_outputs(self.naive, n)))
-            history = np.full(n, np.nan) if self.historical is None else columns[self.historical]
-            known = measurable(history)
-            if known.any():
-                history = np.where(known, history, np.nan)
+            history = np.column_stack([columns[name] for name in self.historical]) if self.historical else None
+            if history is not None:
+                known = np.asarray(measurable(history).all(axis=1))
+            if history is not None and known.any():
+                history = np.where(known[:, None], history, np.nan)
                 of.append((HISTORICAL, evaluator.historical_outputs(history, self.naive)))
             else:
                 of.append((HISTORICAL, of[-1][1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -205,8 +206,8 @@ def test_the_calibration_error_grows_with_what_is_claimed_too_much() -> None:
         assert bad["calibration_error_interval"][0] > good["calibration_error_interval"][1]
 
 
-def declaration(task: Any, baseline: str | None = None) -> Declaration:
-    features = (FeatureInfo("share"), FeatureInfo("size"))
+def declaration(task: Any, baseline: str | tuple[str, ...] | None = None) -> Declaration:
+    features = tuple(map(FeatureInfo, ("share", "size", "third")))
     return Declaration("clients", "rows", (Field("size", Kind.NUMBER),), task, features, baseline)
 
 
@@ -238,7 +239,21 @@ def test_the_historical_baseline_is_a_feature_read_as_the_share_of_the_positive_
     assert p == pytest.approx([0.2, 0.25, 1e-4, 1 - 1e-4])
     assert set(found) == {NAIVE, HISTORICAL, LOGISTIC}
     assert set(found) == set(evaluator_of(BINARY).baseline_names(declaration(BINARY, "share")))
-    assert HISTORICAL not in evaluator_of(COLOURS).baseline_names(declaration(COLOURS, "share"))
+    assert HISTORICAL not in evaluator_of(BINARY).baseline_names(declaration(BINARY))
+
+
+def test_the_historical_baseline_of_more_classes_is_a_feature_for_the_share_of_each() -> None:
+    X = np.array([[0.2, 0.5, 0.3], [np.nan, 0.5, 0.5], [0.0, 0.0, 1.0], [0.1, 0.1, 0.1]], np.float32)
+    y, declared = np.array([0.0, 0.0, 1.0, 2.0]), declaration(COLOURS, ("share", "size", "third"))
+    evaluator = evaluator_of(COLOURS)
+    found = evaluator.baselines(declared, X, y, {"test": X})
+    probability = COLOURS.decode(found[HISTORICAL]["test"])["probability"]
+    expected = [[0.2, 0.5, 0.3], [0.5, 0.25, 0.25], [1e-4, 1e-4, 1 - 1e-4], [1 / 3, 1 / 3, 1 / 3]]
+    assert probability == pytest.approx(np.array(expected), abs=2e-4)
+    assert set(found) == set(evaluator.baseline_names(declared)) == {NAIVE, HISTORICAL, LOGISTIC}
+    outputs = evaluator.historical_outputs(X, evaluator.naive(y) or [])
+    assert outputs["probability"].tolist() == probability.tolist()
+    assert Declaration.from_dict(json.loads(json.dumps(declared.to_dict()))) == declared
 
 
 @pytest.mark.parametrize("present", [(0, 1), (0, 2), (0, 1, 2)])

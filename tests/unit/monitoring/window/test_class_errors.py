@@ -28,7 +28,7 @@ ROWS = 500
 RNG = np.random.default_rng(0)
 
 
-def errors(problem: Problem, naive: Any, baseline: str | None = None) -> ClassificationErrors:
+def errors(problem: Problem, naive: Any, baseline: str | tuple[str, ...] | None = None) -> ClassificationErrors:
     declaration = replace(problem.declaration, baseline=baseline)
     found = errors_of(Reference("model:1", declaration, (), pa.table({}), naive_baseline=naive))
     assert isinstance(found, ClassificationErrors)
@@ -63,8 +63,8 @@ def test_a_feature_that_is_a_share_is_the_historical_baseline_of_a_binary() -> N
 
 
 def test_a_row_of_many_classes_has_the_sum_of_squares_and_the_confidence() -> None:
-    found = errors(ZONES, [0.2, 0.3, 0.5], baseline="weight")
-    assert found.historical is None
+    found = errors(ZONES, [0.2, 0.3, 0.5])
+    assert found.historical == ()
     probability = RNG.dirichlet((1, 1, 1), ROWS)
     codes = RNG.integers(0, 3, ROWS).astype(np.float64)
     values = found.row_values(logged(found, probability), codes).values
@@ -73,6 +73,17 @@ def test_a_row_of_many_classes_has_the_sum_of_squares_and_the_confidence() -> No
     assert values[MODEL + ABSOLUTE] == pytest.approx(squares)
     right = (probability.argmax(axis=1) == codes).mean()
     assert values[MODEL + ERROR].mean() == pytest.approx(probability.max(axis=1).mean() - right)
+
+
+def test_features_that_are_shares_are_the_historical_baseline_of_many_classes() -> None:
+    found = errors(ZONES, [0.2, 0.3, 0.5], baseline=("one", "two", "three"))
+    history = ("feature.one", "feature.two", "feature.three")
+    assert found.columns == (*found.required, *history)
+    shares = np.array([[0.6, 0.3, 0.1], [0.2, np.nan, 0.1], [np.inf, 0.1, 0.1]])
+    columns = {**logged(found, np.full((3, 3), 1 / 3)), **dict(zip(history, shares.T, strict=True))}
+    values = found.row_values(columns, np.array([0.0, 1.0, 2.0]))
+    assert values.historical.tolist() == [True, False, False]
+    assert values.values[HISTORICAL + SQUARE] == pytest.approx(-np.log([0.6, 0.3, 0.5])), "else the class shares"
 
 
 @pytest.mark.parametrize(
