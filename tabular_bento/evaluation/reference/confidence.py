@@ -4,6 +4,12 @@ Where probabilities are shares, they say how often each prediction will be right
 estimation, as NannyML calls it. Here they are recalibrated on rows that the model had not seen, and the estimate is
 corrected by how far it was off on such rows when they were held out. What it cannot see is a change of the labels that
 the features do not show: its interval allows for as much of it as days of those rows differ by.
+
+The interval is of what labels of the window would show, a tolerance interval: to the chance of the window's labels and
+days it adds that of the rows and days that it was learnt from, which all windows of a model share. A few unlikely
+labels make most of a log loss, so that the variance is itself little known where there were few: the quantile is that
+of Student's t with as many degrees of freedom as a variance of such losses has. Where there were hardly any, or where
+the interval would be too wide to be of use, no estimate is given but the reason.
 """
 
 from __future__ import annotations
@@ -14,10 +20,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy import stats
 
 from tabular_bento.evaluation.reference.bins import numbers_of
 from tabular_bento.evaluation.reference.calibration import spread_of
-from tabular_bento.evaluation.reference.estimate import Estimate, Interval
+from tabular_bento.evaluation.reference.estimate import Estimate, Interval, Withheld
 from tabular_bento.evaluation.reference.thresholds import Spread
 
 Array = NDArray[np.float64]
@@ -25,11 +32,25 @@ Integers = NDArray[np.int64]
 
 METRICS = ("log_loss", "brier", "accuracy")
 COVERAGE = 0.90
-"""Of the intervals."""
+"""Of the windows of a model, that its intervals are for."""
+
+CONFIDENCE = 0.90
+"""Of the models whose intervals hold so many of their windows: all windows share the rows that it was learnt from."""
 
 FOLDS = 5
 LEAST_ROWS = 20
-"""Rows below which nothing is said of others."""
+"""Rows below which nothing is learnt of others."""
+
+LEAST_UNLIKELY = 8
+"""Rows whose label the model gave a probability below a half, from which on intervals held what they should."""
+
+WIDEST = 1.9
+"""Times the interval of the metric by labels, beyond which an estimate is of no use."""
+
+OF_LABELS = 1.959964
+"""Standard errors that the 95 % interval of a metric by labels reaches."""
+
+LEAST_FREEDOM = 2.0
 
 PENALTY = 1.0
 """Of the squared distance from no recalibration, so that few rows do not change much."""
@@ -127,13 +148,22 @@ def learn_confidence(
         scale = fit_scale(probability[~held_out], true[~held_out])
         expected[:, held_out], variance[:, held_out] = _moments(costs[:, held_out], scale.apply(probability[held_out]))
     index = None if days is None else np.unique(days, return_inverse=True)[1]
-    off, usual = {}, {}
+    off, usual, freedom = {}, {}, {}
     for i, name in enumerate(METRICS):
+        residual = observed[i] - expected[i]
         usual[name] = _rounded(variance[i].mean())
-        off[name] = spread_of(observed[i] - expected[i], index)
+        off[name] = spread_of(residual, index)
         # A model that happened to be right on few rows is not therefore right on all.
         off[name]["row_sd"] = max(off[name]["row_sd"], _rounded(usual[name] ** 0.5))
-    return {"scale": asdict(fit_scale(probability, true)), "threshold": threshold, "off": off, "variance": usual}
+        freedom[name] = _rounded(_freedom(residual))
+    return {
+        "scale": asdict(fit_scale(probability, true)),
+        "threshold": threshold,
+        "off": off,
+        "variance": usual,
+        "freedom": freedom,
+        "unlikely": int((probability[np.arange(len(true)), true] < 0.5).sum()),
+    }
 
 
 class ConfidenceModel:
@@ -152,10 +182,12 @@ class ConfidenceModel:
         self._threshold = float(entry["threshold"])
         self._off = {name: Spread(**values) for name, values in entry["off"].items()}
         self._variance: dict[str, float] = entry["variance"]
+        self._freedom: dict[str, float] = entry.get("freedom", {})
+        self._unlikely: int = entry.get("unlikely", LEAST_UNLIKELY)
         self._columns = columns
 
-    def estimate(self, probability: Array, days: float) -> Estimate | None:
-        """The metrics to expect of n predictions, spread over `days` days; None for no rows.
+    def estimate(self, probability: Array, days: float, rows: int | None = None) -> Estimate | Withheld | None:
+        """The metrics to expect of n predictions, spread over `days` days, or why there is no estimate; None for none.
 
         Parameters
         ----------
@@ -163,9 +195,17 @@ class ConfidenceModel:
             The predictions.
         days : float
             Over how many days they are spread.
+        rows : int, optional
+            How many rows they are a sample of; by default all.
         """
-        if not len(probability):
+        n, learnt = len(probability), self._off[METRICS[0]].rows
+        if not n:
             return None
+        if self._unlikely < LEAST_UNLIKELY:
+            return Withheld(
+                f"of the {learnt:,} rows with a label that it would be learnt from, which the model had not seen, "
+                f"{self._unlikely} had a label that it held for unlikely, and {LEAST_UNLIKELY} are needed"
+            )
         expected, variance = _moments(losses(probability, self._threshold), self._scale.apply(probability))
         found: dict[str, Any] = {}
         for index, name in enumerate(METRICS):
@@ -175,10 +215,35 @@ class ConfidenceModel:
             value = float(np.clip(value, 0.0, most))
             usual = self._variance[name]
             noise = float(variance[index].mean()) / usual if usual else 1.0
-            reach = off.limit(len(probability), days, 1 - COVERAGE, noise)
+            reach, of_labels = self._reach(name, noise, float(expected[index].var()), n, max(rows or n, n), days)
+            if reach > WIDEST * of_labels:
+                return Withheld(
+                    f"it would be learnt from {learnt:,} rows that the model had not seen, too few for a window of "
+                    f"{rows or n:,}: its interval would be more than {WIDEST:g} times as wide as that of labels"
+                )
             interval: Interval = (max(value - reach, 0.0), float(min(value + reach, most)))
             found |= {name: value, f"{name}_interval": interval}
-        return Estimate(n=len(probability), **found)
+        return Estimate(n=n, **found)
+
+    def _reach(self, name: str, noise: float, mixed: float, n: int, rows: int, days: float) -> tuple[float, float]:
+        """Half of the width of the interval, and of that which labels would have.
+
+        `noise` is the variance of a row's loss about what is expected of it, over that of the rows it was learnt from;
+        `mixed` that of what is expected of rows.
+        """
+        off = self._off[name]
+        row, day = off.row_sd**2, off.day_sd**2 if off.days else 0.0
+        of_window = row * noise / rows + day / max(days, 1) + mixed * (1 / n - 1 / rows)
+        of_learnt = row / off.rows + day / max(off.days, 1)
+        # The degrees of freedom of a sum of variances (Satterthwaite, 1946).
+        of_days = day * (1 / max(days, 1) + 1 / max(off.days, 1))
+        of_rows = of_window + of_learnt - of_days
+        parts = of_rows**2 / self._freedom.get(name, off.rows - 1) + of_days**2 / max(off.days - 1, 1)
+        freedom = max((of_rows + of_days) ** 2 / parts, LEAST_FREEDOM) if parts else LEAST_FREEDOM
+        windows, models = stats.t.ppf(((1 + COVERAGE) / 2, CONFIDENCE), freedom).tolist()
+        reach = windows * of_window**0.5 + models * of_learnt**0.5
+        of_labels = (row * noise + mixed) / rows + day / max(days, 1)
+        return float(reach), float(OF_LABELS * of_labels**0.5)
 
     def estimate_sample(
         self,
@@ -187,18 +252,31 @@ class ConfidenceModel:
         days: float,
         resamples: int,  # noqa: ARG002
         seed: int,  # noqa: ARG002
-    ) -> Estimate | None:
+        rows: int | None = None,
+    ) -> Estimate | Withheld | None:
         """The same of rows as they were logged; None where they lack a probability. Nothing is drawn at random."""
         if any(name not in sample.column_names for name in self._columns):
             return None
         probability = np.column_stack([numbers_of(sample[name]) for name in self._columns])
-        return self.estimate(probability[np.isfinite(probability).all(axis=1)], days)
+        return self.estimate(probability[np.isfinite(probability).all(axis=1)], days, rows)
 
 
 def _moments(costs: Array, probability: Array) -> tuple[Array, Array]:
     """Mean and variance of the costs, shape [m, n, k], where labels have these probabilities: shape [m, n] each."""
     mean = (costs * probability).sum(axis=-1)
     return mean, np.maximum((costs**2 * probability).sum(axis=-1) - mean**2, 0.0)
+
+
+def _freedom(residual: Array) -> float:
+    """The degrees of freedom of the variance of n values: fewer than n - 1 where few large ones make most of it.
+
+    The variance of a sample variance goes with the kurtosis (Box, Non-Normality and Tests on Variances, 1953).
+    """
+    n, square = len(residual), float(((residual - residual.mean()) ** 2).mean())
+    if not square:
+        return LEAST_FREEDOM
+    kurtosis = float(((residual - residual.mean()) ** 4).mean()) / square**2
+    return float(np.clip(2 * n / max(kurtosis - 1, 1e-9), LEAST_FREEDOM, max(n - 1, LEAST_FREEDOM)))
 
 
 def _folds(n: int, days: Integers | None, seed: int) -> Integers:

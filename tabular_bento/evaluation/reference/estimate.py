@@ -7,6 +7,7 @@ interval says how far off it was on stretches of days that it had not seen itsel
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,6 +57,13 @@ class Estimate(BaseModel):
         """The interval of a metric."""
         interval: Interval | None = getattr(self, f"{name}_interval", None)
         return interval
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """No estimate, and why."""
+
+    reason: str
 
 
 class ErrorModel:
@@ -118,7 +126,13 @@ class ErrorModel:
         )
 
     def estimate_sample(
-        self, sample: pa.Table, event: str | None, days: float, resamples: int, seed: int
+        self,
+        sample: pa.Table,
+        event: str | None,
+        days: float,
+        resamples: int,
+        seed: int,
+        rows: int | None = None,  # noqa: ARG002
     ) -> Estimate | None:
         """The same of rows as they were logged, their times in column `event`; None where they lack a feature."""
         names = [feature_column(name) for name in self._features]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tabular_bento.evaluation.error_model import learn_error_model, spread
 from tabular_bento.evaluation.evaluators import Outputs, evaluator_of
 from tabular_bento.evaluation.reference.confidence import ConfidenceModel, learn_confidence
-from tabular_bento.evaluation.reference.estimate import ErrorModel, Estimate
+from tabular_bento.evaluation.reference.estimate import ErrorModel, Estimate, Withheld
 from tabular_bento.problem import Declaration
 from tabular_bento.scoring.package import ERROR_MODEL_FILE
 from tabular_bento.tasks import Calibration
@@ -46,9 +46,17 @@ class Estimator(Protocol):
     """Estimates the metrics of a window without labels."""
 
     def estimate_sample(
-        self, sample: pa.Table, event: str | None, days: float, resamples: int, seed: int
-    ) -> Estimate | None:
+        self,
+        sample: pa.Table,
+        event: str | None,
+        days: float,
+        resamples: int,
+        seed: int,
+        rows: int | None = None,
+    ) -> Estimate | Withheld | None:
         """The metrics to expect of rows as they were logged; None where the columns that it needs are not there.
+
+        Of too few rows that a model had not seen none is learnt, and the reason is given instead.
 
         Parameters
         ----------
@@ -60,6 +68,8 @@ class Estimator(Protocol):
             Over how many days they are spread.
         resamples, seed : int
             Of a bootstrap.
+        rows : int, optional
+            The rows of the window that `sample` was drawn from; by default it is all of them.
         """
 
 

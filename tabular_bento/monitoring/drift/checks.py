@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tabular_bento.evaluation.reference.estimate import Estimate, Withheld
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.result import Column, Finding
 from tabular_bento.monitoring.drift.settings import DriftSettings
@@ -131,8 +132,8 @@ def row_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
     if reference.declaration is not None and not data.dated:
         text = (
             "the problem declares no event time: the limits allow for chance alone, not for how days differ, "
-            "intervals are by rows, and no error is estimated for rows without labels"
-        )
+            "intervals are by rows"
+        ) + ("" if reference.error_model else ", and no error is estimated for rows without labels")
         yield note("no_event_time", text)
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"
@@ -162,6 +163,12 @@ def unjudged_finding(reference: Reference) -> Iterator[Finding]:
     if lacking:
         text = f"the model's package is older than these rules, or had no rows for them: {', '.join(lacking)}"
         yield note("not_judged", f"{text}; train again to have them judged")
+
+
+def withheld_finding(estimate: Estimate | Withheld | None) -> Iterator[Finding]:
+    """Why no metric is estimated without labels, where one might be."""
+    if isinstance(estimate, Withheld):
+        yield note("not_estimated", f"without labels no metric is estimated: {estimate.reason}")
 
 
 def note(kind: str, text: str) -> Finding:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tabular_bento.evaluation.reference.estimate import Estimate
+from tabular_bento.evaluation.reference.estimate import Estimate, Withheld
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.history import Entry, History
 from tabular_bento.monitoring.drift.page import page
@@ -155,8 +155,9 @@ def judge(
     estimate = None
     if reference.error_model and reference.declaration and data.sample.num_rows:
         event = event_column(reference.declaration)
+        days, rows = data.days or UNDATED, data.rows.scored
         estimate = reference.error_model.estimate_sample(
-            data.sample, event, data.days or UNDATED, settings.resamples, settings.seed
+            data.sample, event, days, settings.resamples, settings.seed, rows
         )
     return judge_window(query, reference, data, settings, estimate=estimate)
 
@@ -168,7 +169,11 @@ def names_of(reference: Reference) -> list[str]:
 
 
 def judge_window(
-    query: Query, reference: Reference, data: WindowData, settings: DriftSettings, estimate: Estimate | None = None
+    query: Query,
+    reference: Reference,
+    data: WindowData,
+    settings: DriftSettings,
+    estimate: Estimate | Withheld | None = None,
 ) -> Judgement:
     """The verdict on what was read of a window."""
     days, labels = data.days or UNDATED, summarize(data, measuring(reference), settings)

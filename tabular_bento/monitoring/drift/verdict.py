@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from tabular_bento.evaluation.reference.estimate import Estimate
+from tabular_bento.evaluation.reference.estimate import Estimate, Withheld
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.checks import (
     broken_findings,
@@ -44,6 +44,7 @@ from tabular_bento.monitoring.drift.checks import (
     size_finding,
     unjudged_finding,
     with_advice,
+    withheld_finding,
 )
 from tabular_bento.monitoring.drift.performance import band, label_findings, measuring, series, shift_findings
 from tabular_bento.monitoring.drift.quality import column_findings, text_findings, unit_findings
@@ -117,7 +118,7 @@ def decide(
     data: WindowData,
     columns: list[Column],
     labels: Labels,
-    estimate: Estimate | None,
+    estimate: Estimate | Withheld | None,
     settings: DriftSettings,
 ) -> DriftResult:
     """The verdict on the window, `columns` being from the most to the least drifted.
@@ -141,6 +142,7 @@ def decide(
         *broken_findings(data, reference),
         *row_findings(data, reference),
         *unjudged_finding(reference),
+        *withheld_finding(estimate),
         *text_findings(data, reference, settings),
         *_share_findings(features, share, settings),
         *_strong_findings(features, offset, settings),
@@ -186,7 +188,7 @@ def decide(
         labels=labels,
         performance=series(data, evaluator, settings),
         performance_band=band(labels, reference, days),
-        estimate=estimate,
+        estimate=None if isinstance(estimate, Withheld) else estimate,
         by=query.by,
         segments=segment_results(query, reference, data, settings, judged=small is None),
         settings=settings.limits(),
