@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tabular_bento.scoring.network.graph import Network, NetworkInput
 from tabular_bento.scoring.network.inputs import AnyInput, CodeInput, PlainInput, ScaledInput
-from tabular_bento.scoring.network.keras_config import network_of
+from tabular_bento.scoring.network.keras_config import layers_of, network_of
 from tabular_bento.scoring.network.layers import LAYERS, Layer
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "NetworkInput",
     "PlainInput",
     "ScaledInput",
+    "layers_of",
     "network_of",
 ]

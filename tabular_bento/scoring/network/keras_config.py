@@ -6,7 +6,8 @@ that the configuration names is imported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import numpy as np
@@ -48,6 +49,25 @@ _PRECISIONS = ("float32", "float64")
 _MODELS = ("Functional", "Sequential", "Model")
 
 
+def layers_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """The class of each layer of a configuration by its name, once each of them can be served.
+
+    Raises
+    ------
+    NetworkError
+        As of `network_of`.
+    """
+    with _reading():
+        _check_model(config)
+        found = {}
+        for entry in config["config"]["layers"]:
+            name = str(entry["config"]["name"])
+            if not _is_input(entry):
+                _check_kind(name, entry)
+            found[name] = str(entry["class_name"])
+        return found
+
+
 def network_of(config: Mapping[str, Any], weights: Arrays) -> Network:
     """The network of a model's configuration.
 
@@ -63,16 +83,20 @@ def network_of(config: Mapping[str, Any], weights: Arrays) -> Network:
     NetworkError
         Naming the layer, for one that cannot be served, and for weights that are not those of the layers.
     """
-    try:
-        if config["class_name"] not in _MODELS or not str(config["module"]).split(".")[0] == "keras":
-            raise NetworkError(
-                f"The model is of the class {config['class_name']!r}, which cannot be served: it must be made by "
-                "keras.Sequential or by keras.Model(inputs, outputs)."
-            )
+    with _reading():
+        _check_model(config)
         return _Reader(config, weights).network()
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Within it a configuration that says something else than expected is refused."""
+    try:
+        yield
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        reason = (str(error).splitlines() or [""])[0]
         raise NetworkError(
-            f"The configuration is not that of a model of Keras 3 ({type(error).__name__}: {error})."
+            f"The configuration is not that of a model of Keras 3 ({type(error).__name__}: {reason})."
         ) from None
 
 
@@ -92,7 +116,7 @@ class _Reader:
         previous = ""
         for entry in self._config["layers"]:
             name = str(entry["config"]["name"])
-            if entry["class_name"] == "InputLayer" and _is_built_in(entry):
+            if _is_input(entry):
                 self._input(name, entry["config"])
             else:
                 _check_kind(name, entry)
@@ -177,6 +201,18 @@ class _Reader:
         if len(arrays) != len(wanted):
             raise NetworkError(f"The layer {name!r} has {len(arrays)} weights, and {len(wanted)} are expected.")
         self._weights |= {f"{name}/{weight}": values for weight, values in zip(wanted, arrays, strict=True)}
+
+
+def _check_model(config: Mapping[str, Any]) -> None:
+    if config["class_name"] not in _MODELS or str(config["module"]).split(".")[0] != "keras":
+        raise NetworkError(
+            f"The model is of the class {config['class_name']!r}, which cannot be served: it must be made by "
+            "keras.Sequential or by keras.Model(inputs, outputs)."
+        )
+
+
+def _is_input(entry: Mapping[str, Any]) -> bool:
+    return entry["class_name"] == "InputLayer" and _is_built_in(entry)
 
 
 def _is_built_in(entry: Mapping[str, Any]) -> bool:

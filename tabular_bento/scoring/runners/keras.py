@@ -28,6 +28,26 @@ _MOST_BYTES = 1 << 30
 """Of the weights, when they are read."""
 
 
+class ImportedFile(BaseModel):
+    """The file that a network was read of.
+
+    Parameters
+    ----------
+    file : str
+        Its name.
+    sha256 : str
+        The sum of its bytes, in hex.
+    keras : str, optional
+        The version of Keras that wrote it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    sha256: str
+    keras: str | None = None
+
+
 class _Stored(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -37,6 +57,7 @@ class _Stored(BaseModel):
     mean: float
     scale: float
     comparison: Comparison | None
+    imported: ImportedFile | None
 
 
 class KerasRunner:
@@ -52,6 +73,8 @@ class KerasRunner:
         The raw score is `mean + scale * value` of the network's values.
     comparison : Comparison, optional
         With the scores of Keras; there is none of a file that was imported.
+    imported : ImportedFile, optional
+        The file.
 
     Raises
     ------
@@ -76,9 +99,10 @@ class KerasRunner:
         mean: float = 0.0,
         scale: float = 1.0,
         comparison: Comparison | None = None,
+        imported: ImportedFile | None = None,
     ) -> None:
         self.inputs, self.network, self.mean, self.scale = dict(inputs), network, mean, scale
-        self.comparison = comparison
+        self.comparison, self.imported = comparison, imported
         wanted = {each.name: each.width for each in network.inputs}
         given = {name: each.width for name, each in inputs.items()}
         if wanted != given:
@@ -102,6 +126,7 @@ class KerasRunner:
             mean=self.mean,
             scale=self.scale,
             comparison=self.comparison,
+            imported=self.imported,
         )
         text = json.dumps(stored.model_dump(mode="json"), indent=1, allow_nan=False)
         (directory / _DOCUMENT).write_text(text + "\n", encoding="utf-8")
@@ -117,7 +142,7 @@ class KerasRunner:
                 raise NetworkError(f"{_WEIGHTS} has more than {_MOST_BYTES:,} bytes.")
         with np.load(directory / _WEIGHTS, allow_pickle=False) as arrays:
             network = Network(stored.network, {name: arrays[name] for name in arrays.files})
-        return cls(stored.inputs, network, stored.mean, stored.scale, stored.comparison)
+        return cls(stored.inputs, network, stored.mean, stored.scale, stored.comparison, stored.imported)
 
 
 def _read(path: Path) -> _Stored:
