@@ -48,6 +48,7 @@ class Command:
 COMMANDS = (
     Command("new", "new:new", "Make a project from a table: a CSV or Parquet file, or a query."),
     Command("train", "train:train", "Train a model, measure it, and save it if it passes the gate."),
+    Command("import", "importing:import_model", "Make a package of a model that was fitted elsewhere."),
     Command("card", "card:card", "Open the model card of a model in the browser."),
     Command("release", "release:release", "Make a model the champion, if it is not worse."),
     Command("rollback", "release:rollback", "Make the champion before this one the champion again."),

@@ -13,8 +13,6 @@ from tabular_bento.errors import NetworkError
 from tabular_bento.scoring.network import Network, network_of
 from tabular_bento.scoring.network.activations import ActivationName
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def keras() -> Iterator[Any]:
