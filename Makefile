@@ -22,7 +22,7 @@ export BENTOML_DO_NOT_TRACK ?= True
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint format train release rollback serve dashboard drift proto docs rules
-.PHONY: bench bench-protocols bench-drift bench-shadow lock clean container-test wheel
+.PHONY: bench bench-protocols bench-drift bench-shadow runners lock clean container-test wheel
 .PHONY: ship gate build containerize smoke scan sbom login push sign verify attach in-service
 
 help:  ## This list
@@ -147,6 +147,9 @@ bench-protocols: $(DEV)  ## Compare the protocols of one server
 
 bench-drift: $(DEV)  ## Time and memory of the drift job up to ten million rows, beside Evidently's preset
 	@$(PY) -m benchmarks drift --check 5 $(ARGS)
+
+runners: $(DEV)  ## Train every runner on two projects and write docs/runners.md
+	@$(PY) -m benchmarks runners --out docs/runners.md $(ARGS)
 
 bench-shadow: $(DEV)  ## What a shadow costs the requests, however it misbehaves
 	@$(PY) -m benchmarks shadow $(ARGS)
