@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabular_bento.data import Source
 from tabular_bento.errors import PackageError, ReleaseError, TabularBentoError
@@ -17,6 +17,9 @@ from tabular_bento.scoring.manifest import verify_manifest
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.releases import Release
 from tabular_bento.scoring.store import find_model, store_home
+
+if TYPE_CHECKING:
+    from tabular_bento.monitoring.comparison.settings import CompareSettings
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def release(
     force: str | None = None,
     baseline: str | None = None,
     out: Path | None = None,
+    settings: CompareSettings | None = None,
 ) -> ReleaseResult:
     """Make a model the champion, if it is not worse on the test part than the one that is.
 
@@ -105,6 +109,8 @@ def release(
         URL of a server that runs the champion, where this code cannot compute it.
     out : Path, optional
         For a copy of the report.
+    settings : CompareSettings, optional
+        Of the comparison: its metric and margins; by default those of the environment.
 
     Raises
     ------
@@ -136,7 +142,7 @@ def release(
             _require(ledger, champion)
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         folder = ledger.evidence_folder / f"{moment}-{tag.split(':')[1]}"
-        found = compare_with_champion(baseline or champion.tag, package, source, folder, out)
+        found = compare_with_champion(baseline or champion.tag, package, source, folder, out, settings)
         if found.exit_code:
             return ReleaseResult(tag, champion, moved=False, evidence=found)
         evidence = found.record()
@@ -203,7 +209,12 @@ def check_serves(url: str, champion: Release) -> None:
 
 
 def compare_with_champion(
-    champion: str, candidate: ModelPackage, source: Source, folder: Path, copy: Path | None = None
+    champion: str,
+    candidate: ModelPackage,
+    source: Source,
+    folder: Path,
+    copy: Path | None = None,
+    settings: CompareSettings | None = None,
 ) -> Evidence:
     """Compare two models on the test part.
 
@@ -219,6 +230,8 @@ def compare_with_champion(
         Where the report is left.
     copy : Path, optional
         For a copy of it.
+    settings : CompareSettings, optional
+        By default those of the environment.
 
     Raises
     ------
@@ -229,7 +242,9 @@ def compare_with_champion(
 
     try:
         dataset = source.load(candidate.provenance["config"]["source"])
-        result = run(champion, candidate.tag, "test", "not_worse", folder, problem=candidate.problem, dataset=dataset)
+        result = run(
+            champion, candidate.tag, "test", "not_worse", folder, settings, problem=candidate.problem, dataset=dataset
+        )
         if copy is not None:
             shutil.copytree(folder, copy, dirs_exist_ok=True)
     except (TabularBentoError, OSError) as error:

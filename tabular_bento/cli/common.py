@@ -19,6 +19,7 @@ import typer
 from tabular_bento.errors import ConfigError, GateError, ProjectError, TabularBentoError
 
 if TYPE_CHECKING:
+    from tabular_bento.monitoring.comparison.settings import CompareSettings
     from tabular_bento.problem import Declaration, Problem
     from tabular_bento.project import Project
 
@@ -115,6 +116,16 @@ AsOf = Annotated[
         help="Judge the age of predictions as of this time in UTC; by default now.",
     ),
 ]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="The metric that decides, such as rmse or log_loss; by default both of the task."
+    ),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(metavar="SHARE", help="Share of the metrics that may be lost; by default 0.01."),
+]
 Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line.")]
 
 
@@ -157,6 +168,20 @@ def load_source() -> Any:
         Where there is no project, or it has no source.
     """
     return project().load_source()
+
+
+def compare_settings(found: Project | None, given: Mapping[str, Any]) -> CompareSettings:
+    """Settings of a comparison: options, else the environment's, else the project's table [compare].
+
+    Raises
+    ------
+    CompareError, ConfigError
+        For the first that is wrong.
+    """
+    from tabular_bento.monitoring import files
+    from tabular_bento.monitoring.comparison.settings import read_settings
+
+    return read_settings(files.read_settings(found.monitoring if found else None, "compare"), **given)
 
 
 def declaration_of(model: str | None) -> Declaration:

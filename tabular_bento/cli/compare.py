@@ -12,12 +12,15 @@ from tabular_bento.cli.common import (
     FAILED,
     WRONG_ARGUMENTS,
     Json,
+    Margin,
+    Metric,
     OptionalEnd,
     OptionalStart,
     Out,
     Sample,
     TrafficDir,
     WindowOn,
+    compare_settings,
     fail,
 )
 from tabular_bento.errors import CompareError, ConfigError, ProjectError, TabularBentoError
@@ -75,9 +78,8 @@ def compare(
     ] = None,
     candidate_grpc: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The same of the candidate.")] = None,
     sample: Sample = None,
-    margin: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Share of RMSE and MAE that may be lost; by default 0.01.")
-    ] = None,
+    metric: Metric = None,
+    margin: Margin = None,
     as_json: Json = False,
 ) -> None:
     """Decide whether a candidate may replace the model in service, on evidence.
@@ -85,8 +87,9 @@ def compare(
     --equivalent: the same model rebuilt (new libraries, another machine, another runner). Every prediction must be
     within an absolute and a relative tolerance; the rows that differ most are printed with their features.
 
-    --not-worse: a retrained model. RMSE and MAE may be higher by no more than a margin, by all of an interval that
-    draws whole days, and no segment may pay for it; time and size must be within limits.
+    --not-worse: a retrained model. The task's metrics, RMSE and MAE or of classes log loss and Brier score, may be
+    higher by no more than a margin, by all of an interval that draws whole days, and no segment may pay for it; time
+    and size must be within limits.
 
     Writes compare.json (strict JSON; its schema is tabular_bento/monitoring/comparison/result.py) and compare.html into
     --out. docs/compare.md says how the verdict is made, and how often it is wrong. Packages are computed in their
@@ -107,7 +110,6 @@ def compare(
           --sample 5000 --protocol rest-binary --equivalent --out var/compare
     """
     from tabular_bento.monitoring.comparison.job import REPORT_FILE, RESULT_FILE, run
-    from tabular_bento.monitoring.comparison.settings import read_settings
 
     if equivalent == not_worse:
         raise fail("give one of --equivalent and --not-worse", WRONG_ARGUMENTS)
@@ -121,13 +123,14 @@ def compare(
         "baseline_grpc": baseline_grpc,
         "candidate_grpc": candidate_grpc,
         "sample": sample,
+        "metric": metric,
         "margin": margin,
     }
     if unused := _unused(given, on, mode, baseline, candidate):
         raise fail(unused, WRONG_ARGUMENTS)
     try:
         found = _project()
-        settings = read_settings(_table(found), **{name: value for name, value in given.items() if value is not None})
+        settings = compare_settings(found, {name: value for name, value in given.items() if value is not None})
     except (CompareError, ConfigError) as error:
         raise fail(error, WRONG_ARGUMENTS) from error
     try:
@@ -151,13 +154,6 @@ def _project() -> Project | None:
         return Project.find()
     except ProjectError:
         return None
-
-
-def _table(found: Project | None) -> dict[str, Any]:
-    """The table [compare] of the project's settings of monitoring."""
-    from tabular_bento.monitoring.files import read_settings
-
-    return read_settings(found.monitoring if found else None, "compare")
 
 
 def _source(candidate: str) -> str | None:
@@ -186,6 +182,7 @@ def _unused(given: dict[str, Any], on: str, mode: Mode, baseline: str, candidate
         ("on", "--window-on", logged, "a window of the log, with --on traffic or shadow"),
         ("traffic_dir", "--traffic-dir", logged, "the log, with --on traffic or shadow"),
         ("sample", "--sample", not logged, "--on test and Parquet; of the log, name a window"),
+        ("metric", "--metric", mode == "not_worse", "--not-worse"),
         ("margin", "--margin", mode == "not_worse", "--not-worse"),
         ("protocol", "--protocol", ours or theirs, "servers, which are named by their URLs"),
         ("baseline_grpc", "--baseline-grpc", ours, "a baseline that is named by its URL"),

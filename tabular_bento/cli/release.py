@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, load_problem, load_source
+from tabular_bento.cli.common import (
+    WRONG_ARGUMENTS,
+    Json,
+    Margin,
+    Metric,
+    compare_settings,
+    fail,
+    load_problem,
+    project,
+)
+from tabular_bento.errors import CompareError, ConfigError
 
 if TYPE_CHECKING:
     from tabular_bento.releasing import ReleaseResult
@@ -25,12 +35,16 @@ def release(
         str | None, typer.Option(metavar="URL", help="A server that runs the champion; by default its package.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="For a copy of the report.")] = None,
+    metric: Metric = None,
+    margin: Margin = None,
     as_json: Json = False,
 ) -> None:
     """Make a model the champion, which servers take on restart or by `tabular-bento reload`.
 
     The package is verified as a server verifies it, then compared with the champion on the test part: it must be not
-    worse, overall and in each segment. The first model has nothing to be compared with.
+    worse, overall and in each segment. The first model has nothing to be compared with. Metric, margins and limits are
+    those of `tabular-bento compare`: options, else TABULAR_BENTO_COMPARE_<NAME> of the environment, else the table
+    [compare] of the project's settings of monitoring.
 
     A champion of other feature code cannot be computed by this project: --baseline names a server that runs it, and
     that logs the rows of the comparison like any others.
@@ -40,9 +54,15 @@ def release(
     """
     from tabular_bento.releasing import release as move
 
+    here = project()
+    given = {name: value for name, value in {"metric": metric, "margin": margin}.items() if value is not None}
+    if force is not None and given:
+        raise fail(f"--{next(iter(given))} has no use where nothing is compared: leave it out.", WRONG_ARGUMENTS)
     try:
-        found = move(load_problem(), tag, load_source(), force=force, baseline=baseline, out=out)
-    except ValueError as error:
+        settings = None if force is not None else compare_settings(here, given)
+        problem, source = here.load_problem(), here.load_source()
+        found = move(problem, tag, source, force=force, baseline=baseline, out=out, settings=settings)
+    except (ValueError, CompareError, ConfigError) as error:
         raise fail(error, WRONG_ARGUMENTS) from error
     evidence = found.evidence
     if evidence is not None and evidence.exit_code:

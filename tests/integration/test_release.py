@@ -12,6 +12,7 @@ import pytest
 
 from tabular_bento.errors import PackageError
 from tabular_bento.scoring.ledger import ReleaseLedger
+from tests.models import ROOT, run_command
 from tests.releases import (
     CANDIDATE,
     add_candidate,
@@ -122,9 +123,37 @@ def test_what_keeps_the_comparison_from_being_made_ends_with_3(
     result = command(store, "release", CANDIDATE, "--out", str(tmp_path / "file" / "report"), expect=3)
     check_one_line(result, "Not a directory")
     monkeypatch.setenv("TABULAR_BENTO_COMPARE_MARGIN", "-1")
-    result = command(store, "release", CANDIDATE, expect=3)
-    check_one_line(result, f"{CANDIDATE} cannot be compared with {trained['tag']}: TABULAR_BENTO_COMPARE_MARGIN: ")
+    check_one_line(command(store, "release", CANDIDATE, expect=2), "TABULAR_BENTO_COMPARE_MARGIN: ")
+    result = command(store, "release", CANDIDATE, "--force", "now", "--metric", "mae", expect=2)
+    check_one_line(result, "--metric has no use where nothing is compared")
     assert champion(store) == trained["tag"]
+
+
+@pytest.mark.slow
+def test_metric_and_margins_are_those_of_the_project_s_table_unless_an_option_names_others(
+    trained: dict[str, Any], store: Path, tmp_path: Path
+) -> None:
+    release(store, trained["tag"])
+    add_candidate(store, trained["tag"], POOR, share=0.05)
+    project = tmp_path / "project"
+    for name in ("features", "training", "monitoring"):
+        shutil.copytree(ROOT / name, project / name)
+    shutil.copy(ROOT / "pyproject.toml", project)
+    with (project / "monitoring" / "config.toml").open("a") as file:
+        file.write('[compare]\nmetric = "rmse"\nmargin = 0.5\nsegment_margin = 10.0\nmin_days = 28\n')
+
+    def settings_of(*options: str) -> tuple[str, float, float]:
+        """The metric and the margins of the report that a release leaves, whatever its verdict."""
+        folder = tmp_path / f"report{len(options)}"
+        given = (*options, "--out", str(folder))
+        run_command("release", POOR, *given, cwd=project, BENTOML_HOME=str(store), PYTHONPATH=str(ROOT))
+        settings = json.loads((folder / "compare.json").read_text())["settings"]
+        return settings["metric"], settings["margin"], settings["segment_margin"]
+
+    assert settings_of("--metric", "mae", "--margin", "1e-6") == ("mae", 1e-6, 10.0)
+    release(store, trained["tag"])
+    assert settings_of() == ("rmse", 0.5, 10.0)
+    assert champion(store) == POOR
 
 
 @pytest.mark.parametrize("arguments", [["flights:nothing"], ["other:model"], ["no tag!"], ["latest", "--force", " "]])
