@@ -16,6 +16,7 @@ GROUP = "tabular_bento.runners"
 BUILT_IN = {
     "xgboost": ("tabular_bento.scoring.runners.xgboost", "XGBoostRunner"),
     "sklearn": ("tabular_bento.scoring.runners.sklearn", "SklearnRunner"),
+    "linear": ("tabular_bento.scoring.runners.linear", "LinearRunner"),
     "keras": ("tabular_bento.scoring.runners.keras", "KerasRunner"),
     "pipeline": ("tabular_bento.scoring.runners.pipeline", "PipelineRunner"),
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from tabular_bento.scoring.runners import base
+from tabular_bento.scoring.runners.ubjson import check_ubjson
 from tabular_bento.scoring.runners.without_scipy import scipy_stood_in
 from tabular_bento.tasks import Task
 
@@ -146,8 +147,10 @@ class XGBoostRunner:
 
     @classmethod
     def load(cls, directory: Path) -> Self:
+        content = (directory / cls.file).read_bytes()
+        check_ubjson(content)
         booster = _xgboost().Booster()
-        booster.load_model(directory / cls.file)
+        booster.load_model(bytearray(content))
         return cls(booster)
 
 

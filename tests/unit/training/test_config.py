@@ -118,7 +118,7 @@ def test_a_runner_of_another_distribution_is_known_by_its_entry_point(
     monkeypatch.setattr(runners, "entry_points", lambda group: [entry] if group == runners.GROUP else [])
     path = tmp_path / "other.toml"
     path.write_text('runner = "other"\n[other]\nrounds = 3\n')
-    assert runners.kinds() == ["xgboost", "sklearn", "other"]
+    assert runners.kinds() == [*runners.BUILT_IN, "other"]
     assert load_config(path).runner_parameters == XGBoostParameters(rounds=3)
     path.write_text('runner = "other"\n[other]\nroundz = 3\n')
     with pytest.raises(ConfigError, match=r"other\.roundz"):
