@@ -127,7 +127,7 @@ class XGBoostRunner:
         return cls(booster[: booster.best_iteration + 1])
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
-        if not len(X):
+        if not X.shape[0]:
             return base.no_scores(self, X)
         scores: NDArray[np.float32] = self.booster.inplace_predict(X, predict_type="margin", validate_features=False)
         return scores.astype(np.float64).reshape(len(X), -1)
