@@ -68,6 +68,7 @@ def import_model(
         progress("reading the data")
         dataset = read_data(here, problem, settings)
         progress(f"reading {file.name}")
+        dataset = dataset.split(settings.split)
         runner = _reader(file.suffix)(file, problem, dataset, rows=rows, trust=trust)
         from tabular_bento.training.pipeline import train as train_model
 

@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tabular_bento.data import Dataset
 from tabular_bento.errors import NetworkError
+from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
-from tabular_bento.scoring.network import AnyInput, Network, PlainInput, layers_of, network_of
+from tabular_bento.scoring.network import Network, PlainInput, layers_of, network_of
 from tabular_bento.scoring.runners.keras import ImportedFile, KerasRunner
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
@@ -39,12 +41,13 @@ _ENDINGS = {"squared_error": (), "log_loss": ("sigmoid", "softmax"), "multiclass
 _ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
-def import_keras(path: Path, problem: Problem, **_others: Any) -> KerasRunner:
+def import_keras(path: Path, problem: Problem, dataset: Dataset | None = None, **_others: Any) -> KerasRunner:
     """The runner of a `.keras` file.
 
     Its input is the matrix of the problem's features, or inputs of one number each that are named as features. Its
     output is the target, less the offset where there is one; of classes probabilities or their log-odds, in the order
-    in which the problem declares the classes.
+    in which the problem declares the classes. A missing number becomes the mean of the training rows, and a missing
+    code that of unknown values.
 
     Parameters
     ----------
@@ -52,6 +55,8 @@ def import_keras(path: Path, problem: Problem, **_others: Any) -> KerasRunner:
         The file.
     problem : Problem
         What it predicts.
+    dataset : Dataset, optional
+        The split data, for the means of its training part; without it what is missing stays so.
 
     Raises
     ------
@@ -62,8 +67,19 @@ def import_keras(path: Path, problem: Problem, **_others: Any) -> KerasRunner:
     content = _content(path)
     network, version = _read(path, content)
     network = _raw_scores(network, problem)
-    imported = ImportedFile(file=path.name, sha256=hashlib.sha256(content).hexdigest(), keras=version)
-    return KerasRunner(_inputs(network, problem), network, imported=imported)
+    inputs, missing = _inputs(network, problem), set[int]()
+    if dataset is not None:
+        means, missing = _means(problem, dataset)
+        fills = {name: tuple(means[column] for column in each.columns) for name, each in inputs.items()}
+        inputs = {name: each.model_copy(update={"fill": fills[name]}) for name, each in inputs.items()}
+    used = sorted(missing & {column for each in inputs.values() for column in each.columns})
+    imported = ImportedFile(
+        file=path.name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        keras=version,
+        filled=tuple(problem.feature_names[column] for column in used),
+    )
+    return KerasRunner(inputs, network, imported=imported)
 
 
 def read_keras(path: Path) -> Network:
@@ -217,7 +233,18 @@ def _snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _inputs(network: Network, problem: Problem) -> dict[str, AnyInput]:
+def _means(problem: Problem, dataset: Dataset) -> tuple[list[float], set[int]]:
+    """The mean of each feature in the training part, 0 of codes, and the columns that are missing somewhere."""
+    train = dataset.part("train")
+    extractor = Extractor.fit(problem.fields, problem.features, [train.fit_data], train.tables)
+    X = extractor.transform_columns(train.columns)
+    known = ~np.isnan(X)
+    means = np.where(known, X, 0).sum(axis=0, dtype=np.float64) / np.maximum(known.sum(axis=0), 1)
+    means[list(problem.features.coded)] = 0.0
+    return means.tolist(), set(np.flatnonzero(~known.all(axis=0)).tolist())
+
+
+def _inputs(network: Network, problem: Problem) -> dict[str, PlainInput]:
     """What each input of the network is given."""
     names = problem.feature_names
     if len(network.inputs) == 1 and network.inputs[0].width == len(names):

@@ -81,7 +81,10 @@ class TrainedModel:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of its runner, as plain JSON values."""
+        """The parameters of its runner, or the file that it was imported from, as plain JSON values."""
+        imported = getattr(self.predictor.runner, "imported", None)
+        if imported is not None:
+            return {"imported": imported.model_dump(mode="json")}
         return self.config.parameters_of(self.kind).model_dump(mode="json")
 
     def document(self) -> dict[str, Any]:
@@ -160,6 +163,7 @@ def train(
     }
     warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
     warnings += absent_classes(problem.task, parts)
+    warnings += getattr(runner, "warnings", [])
     if batches is not None and not batches.allowed:
         warnings.append(
             f"In batches the scores of the runner {kind!r} are off by up to {batches.difference:.2g}, so its rows are "

@@ -77,6 +77,10 @@ class PastTraining:
                 f"{found.tag} has no snapshot of its data: it was made by a version that kept none, so its training "
                 "cannot be repeated. Train without --from-package."
             )
+        if imported := provenance.get("parameters", {}).get("imported"):
+            raise PackageError(
+                f"{found.tag} was not trained here, it was imported from {imported['file']}: import the file again."
+            )
         try:
             config = TrainingConfig.model_validate(provenance["config"])
         except ValidationError as error:

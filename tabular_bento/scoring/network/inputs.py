@@ -108,10 +108,18 @@ class CodeInput(_Input):
 
 
 class PlainInput(_Input):
-    """Features as they are."""
+    """Features as they are, of which a missing one becomes a number that is given for it."""
 
     kind: Literal["plain"] = "plain"
     columns: tuple[Column, ...] = Field(min_length=1)
+    fill: tuple[float, ...] = ()
+    """What a missing number of each column becomes; empty where it stays missing."""
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> PlainInput:
+        if len(self.fill) not in (0, len(self.columns)):
+            raise ValueError("fill has not a number for each column")
+        return self
 
     @property
     def width(self) -> int:
@@ -120,8 +128,15 @@ class PlainInput(_Input):
 
     def prepare(self) -> Prepare:
         """The function that gives the input of n rows of the feature matrix, shape [n, width]."""
-        columns = np.array(self.columns)
-        return lambda X: X[:, columns]
+        columns, fill = np.array(self.columns), np.array(self.fill, dtype=np.float32)
+        if not len(fill):
+            return lambda X: X[:, columns]
+
+        def values(X: NDArray[np.float32]) -> Values:
+            found = X[:, columns]
+            return np.where(np.isnan(found), fill, found)
+
+        return values
 
 
 AnyInput = Annotated[ScaledInput | CodeInput | PlainInput, Field(discriminator="kind")]

@@ -39,6 +39,8 @@ class ImportedFile(BaseModel):
         The sum of its bytes, in hex.
     keras : str, optional
         The version of Keras that wrote it.
+    filled : tuple of str
+        The features that training rows lack somewhere; a missing one becomes the mean.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +48,7 @@ class ImportedFile(BaseModel):
     file: str
     sha256: str
     keras: str | None = None
+    filled: tuple[str, ...] = ()
 
 
 class _Stored(BaseModel):
@@ -108,6 +111,14 @@ class KerasRunner:
         if wanted != given:
             raise NetworkError(f"The network has the inputs {_widths(wanted)}, and is given {_widths(given)}.")
         self._values = [inputs[each.name].prepare() for each in network.inputs]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What whoever imported it should know."""
+        if self.imported is None or not self.imported.filled:
+            return []
+        file, names = self.imported.file, ", ".join(self.imported.filled)
+        return [f"{file} takes no missing numbers: the mean of the training rows stands for those of {names}."]
 
     @classmethod
     def fit(cls, data: base.FittingData, parameters: KerasParameters, task: Task, seed: int) -> Self:
