@@ -6,6 +6,7 @@
 | `package.json` | the format, the declaration, outputs, runner, calibration, and fingerprints of code and extractor |
 | `extractor.json`, `extractor.npz` | the extractor's state |
 | `runner/` | the runner |
+| `spread/` | of a problem with intervals, the runner that says by how much a row's prediction is off |
 | `parity.json`, `parity.npz` | parity vectors |
 | `reference.parquet` | reference rows with features, predictions and labels |
 | `profile.json` | what the reference looks like, for drift |
@@ -35,7 +36,7 @@ from tabular_bento.scoring.parity import ROWS_FILE, VECTORS_FILE, check_parity
 from tabular_bento.scoring.predictor import BatchDifference, Predictions, Predictor
 from tabular_bento.scoring.runners import installed_version, load_runner
 from tabular_bento.scoring.runners.base import Runner, exactness
-from tabular_bento.tasks import Calibration
+from tabular_bento.tasks import Calibration, Conformal
 
 FORMAT = 2
 
@@ -47,6 +48,7 @@ PROVENANCE_FILE = "provenance.json"
 REFERENCE_FILE = "reference.parquet"
 CARD_FILE = "model_card.html"
 RUNNER_FOLDER = "runner"
+SPREAD_FOLDER = "spread"
 
 _RETRAIN = "Train the model again with this code, or serve it from the commit it was trained at"
 
@@ -109,10 +111,11 @@ class ModelPackage:
                 runner_of["folder"],
                 document["extractor_fingerprint"],
             )
-            if runner_of["distribution"] is None or not (directory / folder).resolve().is_relative_to(
-                directory.resolve()
-            ):
-                raise ValueError("it names no folder of the package")
+            for entry in (runner_of, document.get("spread", runner_of)):
+                if entry["distribution"] is None or not (directory / entry["folder"]).resolve().is_relative_to(
+                    directory.resolve()
+                ):
+                    raise ValueError("it names no folder of the package")
         with _reading(tag, "extractor.json with extractor.npz"):
             extractor = Extractor.load(problem.fields, problem.features, directory)
         if extractor.state.fingerprint != extractor_fingerprint:
@@ -124,7 +127,13 @@ class ModelPackage:
                 problem.task.check_calibration(calibration)
             batches = runner_of.get("batches")
             measured = None if batches is None else BatchDifference.from_dict(batches)
-        predictor = Predictor(problem, extractor, load_runner(kind, directory / folder), calibration, measured)
+        with _reading(tag, f"the intervals in {PACKAGE_FILE}"):
+            conformal = _conformal(document, problem)
+        runner = load_runner(kind, directory / folder)
+        spread = None
+        if "spread" in document:
+            spread = load_runner(document["spread"]["kind"], directory / document["spread"]["folder"])
+        predictor = Predictor(problem, extractor, runner, calibration, measured, conformal, spread)
         with _reading(tag, f"{ROWS_FILE} with {VECTORS_FILE}"):
             parity_rows = check_parity(directory, predictor)
         return cls(tag, directory, fingerprint, problem, predictor, parity_rows)
@@ -162,7 +171,7 @@ class ModelPackage:
 
         Of a classification also the calibration with the decision threshold.
         """
-        calibration = self.predictor.calibration
+        calibration, conformal = self.predictor.calibration, self.predictor.conformal
         return {
             "tag": self.tag,
             "fingerprint": self.fingerprint,
@@ -175,6 +184,7 @@ class ModelPackage:
             **self.predictor.measured_batches,
             "parity_rows": self.parity_rows,
             **({} if calibration is None else {"calibration": calibration.to_dict()}),
+            **({} if conformal is None else {"interval": conformal.to_dict()}),
             "provenance": self.provenance,
             "metrics": self.metrics,
         }
@@ -217,21 +227,40 @@ def write_predictor(directory: Path, predictor: Predictor, problem: Problem) -> 
         "code_fingerprint": problem.code_fingerprint,
         "extractor_fingerprint": predictor.extractor.state.fingerprint,
         "outputs": [{**asdict(output), "kind": output.kind.value} for output in problem.outputs],
-        "runner": {
-            "kind": runner.kind,
-            "distribution": runner.distribution,
-            "version": installed_version(runner.distribution),
-            "folder": RUNNER_FOLDER,
-            **exactness(runner),
-            **predictor.measured_batches,
-        },
+        "runner": {**_runner_entry(runner, RUNNER_FOLDER), **predictor.measured_batches},
     }
     if predictor.calibration is not None:
         document["calibration"] = predictor.calibration.to_dict()
+    if predictor.conformal is not None:
+        document["interval"] = predictor.conformal.to_dict()
+    stored = {RUNNER_FOLDER: runner}
+    if predictor.spread is not None:
+        document["spread"] = _runner_entry(predictor.spread, SPREAD_FOLDER)
+        stored[SPREAD_FOLDER] = predictor.spread
     write_json(directory / PACKAGE_FILE, document)
     predictor.extractor.save(directory)
-    (directory / RUNNER_FOLDER).mkdir()
-    runner.save(directory / RUNNER_FOLDER)
+    for folder, each in stored.items():
+        (directory / folder).mkdir()
+        each.save(directory / folder)
+
+
+def _runner_entry(runner: Any, folder: str) -> dict[str, Any]:
+    return {
+        "kind": runner.kind,
+        "distribution": runner.distribution,
+        "version": installed_version(runner.distribution),
+        "folder": folder,
+        **exactness(runner),
+    }
+
+
+def _conformal(document: dict[str, Any], problem: Problem) -> Conformal | None:
+    """The intervals of a package, which it has where the task has some."""
+    stored, level = document.get("interval"), problem.task.interval
+    conformal = None if stored is None else Conformal.from_dict(stored)
+    if (None if conformal is None else conformal.level) != level:
+        raise ValueError(f"they are {stored}, and the task's level is {level}")
+    return conformal
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

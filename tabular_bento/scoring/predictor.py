@@ -15,7 +15,7 @@ from tabular_bento.features.columns import ColumnRows, arrays_of, columns_of
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.protocol.explanations import Explanations
 from tabular_bento.scoring.runners.base import FIELDS, OneByOne, Runner
-from tabular_bento.tasks import Calibration, Output
+from tabular_bento.tasks import Calibration, Conformal, Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +94,21 @@ class Predictor:
         Of a classification: what is done to the probabilities, and the decision threshold.
     batches : BatchDifference, optional
         Of a runner that is not exact: how far scores are off in batches, and what is allowed.
+    conformal : Conformal, optional
+        Of a task that has intervals: how wide they are. Without it predictions lack them.
+    spread : Runner, optional
+        Says the scale of a row, by which its interval is wide; by default all are as wide.
 
     Attributes
     ----------
     score : callable
         The runner's raw scores, shape [n, k], of the features and the rows: `score(features, rows)`. A runner of the
-        matrix sees the features alone, one of fields the rows alone.
+        matrix sees the features alone, one of fields the rows alone. The scale of each row is one more column.
 
     Raises
     ------
     ValueError
-        For a calibration that is none of the task.
+        For a calibration that is none of the task, and for intervals of another level.
     """
 
     score: Callable[[NDArray[np.float32], Sequence[Row]], NDArray[np.float64]]
@@ -116,9 +120,13 @@ class Predictor:
         runner: Runner,
         calibration: Calibration | None = None,
         batches: BatchDifference | None = None,
+        conformal: Conformal | None = None,
+        spread: Runner | None = None,
     ) -> None:
         if calibration is not None:
             problem.task.check_calibration(calibration)
+        if conformal is not None and conformal.level != problem.task.interval:
+            raise ValueError(f"the intervals are of level {conformal.level}, and the task's {problem.task.interval}")
         self.problem = problem
         self.calibration = calibration
         self.extractor = extractor
@@ -127,7 +135,10 @@ class Predictor:
         self.runner: Any = runner if runner.exact or in_batches else OneByOne(runner)
         self._in_batches = in_batches
         self.takes_fields = self.runner.takes == FIELDS
-        predict = self.runner.predict
+        self.conformal = conformal
+        self.spread: Any = spread if spread is None or spread.exact else OneByOne(spread)
+        self._columns = problem.task.raw_columns + (spread is not None)
+        predict = self.runner.predict if spread is None else self._score_with_scale
         self.score = self._score_fields if self.takes_fields else lambda features, _: predict(features)
         self._fields = problem.fields
         self._outputs = problem.outputs
@@ -139,7 +150,7 @@ class Predictor:
     def tolerance(self) -> float:
         """The largest difference of a raw score, relative to max(1, |score|), between processors and batches."""
         allowed = self.batches.tolerance if self.batches is not None and self._in_batches else 0.0
-        return max(float(self.runner.tolerance), allowed)
+        return max(float(self.runner.tolerance), allowed, 0.0 if self.spread is None else float(self.spread.tolerance))
 
     @property
     def measuring(self) -> Predictor:
@@ -150,7 +161,11 @@ class Predictor:
         if not isinstance(self.runner, OneByOne) or self.batches is None or self.batches.difference > NEGLIGIBLE:
             return self
         batches = replace(self.batches, tolerance=NEGLIGIBLE)
-        return Predictor(self.problem, self.extractor, self.runner.runner, self.calibration, batches)
+        return Predictor(self.problem, self.extractor, self.runner.runner, *self._fitted(batches))
+
+    def _fitted(self, batches: BatchDifference | None) -> tuple[Any, ...]:
+        """What the constructor takes behind the runner."""
+        return self.calibration, batches, self.conformal, self.spread
 
     @property
     def measured_batches(self) -> dict[str, Any]:
@@ -185,6 +200,8 @@ class Predictor:
 
     def score_columns(self, features: NDArray[np.float32], columns: Columns) -> NDArray[np.float64]:
         """Raw scores as of `score`, of n rows held as columns."""
+        if self.spread is not None:
+            return self._score_with_scale(features)
         given = arrays_of(columns, self._fields) if self.takes_fields else features
         scores: NDArray[np.float64] = self.runner.predict(given)
         return scores
@@ -250,11 +267,11 @@ class Predictor:
     def _decode(
         self, raw: NDArray[np.float64], offset: NDArray[np.float64] | None, count: int
     ) -> dict[str, NDArray[Any]]:
-        if raw.shape != (count, self._task.raw_columns):  # checked before the sum, which would spread one over all rows
+        if raw.shape != (count, self._columns):  # checked before the sum, which would spread one over all rows
             raise PredictionError(f"The model gave scores of shape {raw.shape} for {count} rows.")
-        outputs = self._task.decode(raw, offset, self.calibration)
+        outputs = self._finished(raw, offset)
         for output in self._outputs:
-            values = outputs[output.name]
+            values = outputs.get(output.name, _NONE)
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 _refuse(output, values)
         return outputs
@@ -262,8 +279,20 @@ class Predictor:
     def _nothing(self) -> Predictions:
         features = np.empty((0, len(self.problem.feature_names)), dtype=np.float32)
         offset = None if self._offset is None else np.empty(0)
-        raw = np.empty((0, self._task.raw_columns))
-        return Predictions(features, self._task.decode(raw, offset, self.calibration))
+        return Predictions(features, self._finished(np.empty((0, self._columns)), offset))
+
+    def _finished(self, raw: NDArray[np.float64], offset: NDArray[np.float64] | None) -> dict[str, NDArray[Any]]:
+        outputs = self._task.decode(raw, offset, self.calibration)
+        if self.conformal is not None:
+            scale = None if self.spread is None else raw[:, -1]
+            outputs |= self._task.bounds(outputs, self.conformal.half_widths(scale, len(raw)))
+        return outputs
+
+    def _score_with_scale(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        return np.concatenate([self.runner.predict(features), self.spread.predict(features)], axis=1)
+
+
+_NONE: NDArray[Any] = np.empty(0)
 
 
 def _refuse(output: Output, values: NDArray[Any]) -> None:

@@ -7,9 +7,20 @@ from typing import Any
 from tabular_bento.tasks.base import Output, Task
 from tabular_bento.tasks.calibration import Calibration
 from tabular_bento.tasks.classification import Binary, Classification, Multiclass
+from tabular_bento.tasks.conformal import Conformal
 from tabular_bento.tasks.regression import Regression
 
-__all__ = ["Binary", "Calibration", "Classification", "Multiclass", "Output", "Regression", "Task", "task_from_dict"]
+__all__ = [
+    "Binary",
+    "Calibration",
+    "Classification",
+    "Conformal",
+    "Multiclass",
+    "Output",
+    "Regression",
+    "Task",
+    "task_from_dict",
+]
 
 
 def task_from_dict(values: dict[str, Any]) -> Task:

@@ -123,6 +123,16 @@ class Task(ABC):
         return None
 
     @property
+    def interval(self) -> float | None:
+        """How often the label is to be inside of a prediction's interval; None where predictions have none."""
+        return None
+
+    @property
+    def bound_names(self) -> tuple[str, ...]:
+        """The names of the outputs of the interval, the lower bound first; empty where there is none."""
+        return ()
+
+    @property
     @abstractmethod
     def outputs(self) -> tuple[Output, ...]:
         """The outputs of a prediction, in their order; the first is the one that labels are compared with."""
@@ -163,6 +173,22 @@ class Task(ABC):
         dict
             An array for each of `outputs`, of shape [n], or [n, parts].
         """
+
+    def bounds(
+        self,
+        outputs: Mapping[str, NDArray[Any]],  # noqa: ARG002
+        half_widths: Array,  # noqa: ARG002
+    ) -> dict[str, NDArray[Any]]:
+        """The outputs of intervals, of a task that has some.
+
+        Parameters
+        ----------
+        outputs : mapping
+            What `decode` gives.
+        half_widths : ndarray of shape [n]
+            Half the widths of the intervals.
+        """
+        raise ValueError(f"a {self.kind} of {self.target.name!r} has no intervals")
 
     def summary(self, outputs: Mapping[str, NDArray[Any]]) -> Array:
         """One number for each of n predictions, whose distribution is worth a look, shape [n].

@@ -189,6 +189,11 @@ class TrainingConfig(BaseModel):
                 f'calibration: "{self.calibration}" needs rows of its own: give split.calibration some, such as 0.1, '
                 'or set calibration = "none"'
             )
+        if task.interval is not None and self.split.calibration in (None, 0):
+            raise ConfigError(
+                f"split: the problem's intervals of {task.interval:g} need rows that nothing else has seen: give "
+                "split.calibration some, such as 0.1"
+            )
 
 
 def load_config(*paths: Path, problem: Problem | Declaration | None = None, **overrides: Any) -> TrainingConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from tabular_bento.training.fitting import Selection, TrainingRows, fit_runner
 from tabular_bento.training.folds import folds_of, out_of_fold
 from tabular_bento.training.gate import RATIO, check_gate, check_names
 from tabular_bento.training.independence import measure_batches
+from tabular_bento.training.intervals import check_interval_part, measured_intervals, with_intervals
 from tabular_bento.training.memory import check_dataset
 
 EVALUATED = ("validation", "test")
@@ -64,6 +65,8 @@ class TrainedModel:
         Of the gate and of the labels.
     selection : Selection, optional
         How the runner was chosen, with `runner = "auto"`.
+    intervals : dict
+        Of a problem with intervals, how often they hold the label and how wide they are, by evaluated part.
     """
 
     problem: Problem
@@ -78,6 +81,7 @@ class TrainedModel:
     baselines: dict[str, dict[str, Any]]
     warnings: list[str]
     selection: Selection | None = None
+    intervals: dict[str, dict[str, Any] | None] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -97,6 +101,8 @@ class TrainedModel:
             },
         }
         ratio = ratios(evaluator_of(self.problem.task).primary, self.metrics, self.baselines)[NAIVE]
+        if self.predictor.conformal is not None:
+            document["intervals"] = self.predictor.conformal.to_dict() | plain(self.intervals)
         if self.selection is not None:
             document["selection"] = plain(self.selection.to_dict())
         return document | {RATIO + NAIVE: ratio if math.isfinite(ratio) else None}
@@ -148,6 +154,8 @@ def train(
         columns = parts["test"].columns
         batches = measure_batches(problem, rows.extractor, runner, columns, config.tolerance, config.seed)
     predictor = calibrated(Predictor(problem, rows.extractor, runner, batches=batches), parts["calibration"], config)
+    of_scale = kind if fitted is None else None
+    predictor = with_intervals(predictor, parts["validation"], parts["calibration"], config, of_scale)
 
     step("measuring")
     measuring = predictor.measuring
@@ -182,6 +190,7 @@ def train(
         baselines=baselines,
         warnings=warnings,
         selection=selection,
+        intervals={name: measured_intervals(predictions[name], parts[name], config) for name in EVALUATED},
     )
 
 
@@ -199,6 +208,7 @@ def prepare(problem: Problem, dataset: Dataset, config: TrainingConfig, step: Ca
     train_part = parts["train"]
     _check_labels(parts)
     check_calibration_part(parts["calibration"], config.calibration)
+    check_interval_part(parts["calibration"])
     step("features")
     extractor = Extractor.fit(problem.fields, problem.features, [train_part.fit_data], train_part.tables)
     step("features out of fold")

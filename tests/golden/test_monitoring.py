@@ -18,6 +18,7 @@ from tabular_bento.features import Columns
 from tabular_bento.monitoring.drift.job import judge
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.blocks import INSIDE
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.monitoring.window.scan import ExecutionOptions, read_window
 from tabular_bento.traffic.schema import LABELS, PREDICTIONS
@@ -46,6 +47,7 @@ ADDED = (
     "performance_band",
     "column_settings",
     "metric",
+    "interval",
     *("log_loss", "log_loss_interval", "brier", "brier_interval", "accuracy", "accuracy_interval"),
 )
 """What results did not have; metrics of classes are null in those of a regression."""
@@ -362,7 +364,7 @@ def _compare_stage(stage: str, log: Path) -> None:
             "rows": int(sums.rows.sum()),
             "matched": int(sums.matched.sum()),
             "gains": int(sums.historical.sum()),
-            "sums": sums.sums.sum(axis=0).tolist(),
+            "sums": sums.sums[:, :INSIDE].sum(axis=0).tolist(),
         }
         same(blocks, before["blocks"], f"{stage}, {name}: blocks")
         tallies = {

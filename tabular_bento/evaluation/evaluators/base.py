@@ -96,6 +96,15 @@ class Evaluator(Protocol):
     def residual(self, outputs: Outputs, codes: Array) -> Array:
         """What the mean of is the bias of n predictions, shape [n]; NaN where there is no label."""
 
+    def interval_values(self, outputs: Outputs, codes: Array) -> Array | None:
+        """Whether the label of each of n predictions is inside of its interval, 0 or 1, and how wide that is.
+
+        Returns
+        -------
+        ndarray of shape [n, 2], optional
+            NaN where there is no label; None where predictions have no intervals.
+        """
+
     def level(self, means: Array) -> Array:
         """The metrics `losses` of means of the columns of `row_losses`, shape [..., 2]."""
 

@@ -151,6 +151,10 @@ class ClassificationEvaluator:
         confidence, right = self._confidence(outputs, codes)
         return np.where(np.isnan(codes), np.nan, confidence - right)
 
+    def interval_values(self, outputs: Outputs, codes: Array) -> Array | None:  # noqa: ARG002
+        """None: classes have no intervals."""
+        return None
+
     def level(self, means: Array) -> Array:
         """The means themselves."""
         return means

@@ -96,6 +96,7 @@ class RegressionEvaluator:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._target = task.target.name
+        self._bounds = task.bound_names
 
     def row_losses(self, outputs: Outputs, codes: Array) -> Array:
         """Squared and absolute errors, shape [n, 2]."""
@@ -105,6 +106,15 @@ class RegressionEvaluator:
     def residual(self, outputs: Outputs, codes: Array) -> Array:
         """Predictions less labels, shape [n]."""
         return np.asarray(outputs[self._target] - codes)
+
+    def interval_values(self, outputs: Outputs, codes: Array) -> Array | None:
+        """See `Evaluator.interval_values`."""
+        found = [outputs[name] for name in self._bounds if name in outputs]
+        if len(found) < 2:
+            return None
+        lower, upper = found
+        inside = np.where(np.isnan(codes), np.nan, (lower <= codes) & (codes <= upper))
+        return np.stack([inside, np.where(np.isnan(codes), np.nan, upper - lower)], axis=1)
 
     def level(self, means: Array) -> Array:
         """RMSE and MAE of mean squared and absolute errors, shape [..., 2]."""

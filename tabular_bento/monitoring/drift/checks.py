@@ -45,6 +45,7 @@ ADVICE = {
     "strong_drift": "{worst}: its units, codes or look-up table, against the source; then its plot below",
     "share_of_features": "{worst}: one source in common is a fault there; none is the season, or the world",
     "observed_performance": "bias and RMSE below, and when they rose; then train again, or serve the baseline",
+    "interval_coverage": "bias and RMSE below, and the segments; then train again, with later months to calibrate by",
     "new_category": "whether these values are new business or a typing error; the model knows nothing of them",
     "out_of_range": "the largest and smallest values of {column}: a unit, or a sentinel such as 9999",
     "label_drift": "whether the labels changed, or only how it is reported",

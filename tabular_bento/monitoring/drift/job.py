@@ -176,7 +176,8 @@ def judge_window(
     estimate: Estimate | Withheld | None = None,
 ) -> Judgement:
     """The verdict on what was read of a window."""
-    days, labels = data.days or UNDATED, summarize(data, measuring(reference), settings)
+    level = reference.declaration.task.interval if reference.declaration else None
+    days, labels = data.days or UNDATED, summarize(data, measuring(reference), settings, level)
     columns = score_columns(reference.columns, data, days, settings)
     if reference.label and labels.maturity and labels.maturity.judged and data.true is not None:
         tally = Tally(reference.label.bins)

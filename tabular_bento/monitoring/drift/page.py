@@ -248,6 +248,12 @@ def _labels(labels: Labels) -> str:
             f"({'as set' if maturity.source == 'setting' else 'within which 95 % of the labels came'}); "
             f"{maturity.coverage or 0:.1%} of those have one."
         )
+    if known := labels.interval:
+        ends = known.coverage_interval
+        ranged = f" ({ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
+        parts.append(
+            f"{known.coverage:.1%}{ranged} of these are inside of the intervals, of {known.level:.4g} that are to be."
+        )
     return " ".join(parts)
 
 

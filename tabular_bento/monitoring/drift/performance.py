@@ -23,6 +23,7 @@ from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.thresholds import HOUR, RARE
 from tabular_bento.features.clock import DAY
 from tabular_bento.monitoring.drift.checks import note
+from tabular_bento.monitoring.drift.coverage import coverage_findings, interval_coverage
 from tabular_bento.monitoring.drift.result import Errors, Finding, Labels, Maturity, PerformancePoint, Severity
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import (
@@ -86,8 +87,10 @@ def measuring(reference: Reference) -> Evaluator | None:
     return None if reference.declaration is None else evaluator_of(reference.declaration.task)
 
 
-def summarize(data: WindowData, evaluator: Evaluator | None, settings: DriftSettings) -> Labels:
-    """How many labels there are, how many are due, and the errors of those."""
+def summarize(
+    data: WindowData, evaluator: Evaluator | None, settings: DriftSettings, level: float | None = None
+) -> Labels:
+    """How many labels there are, how many are due, and the errors of those; `level` is that of the intervals."""
     joined, blocks, index = data.joined, data.blocks, due_from(data, settings)
     matched, rows = int(blocks.matched.sum()), int(blocks.rows.sum())
     maturity, measured = None, dict[str, Any](_NOT_MEASURED)
@@ -95,7 +98,7 @@ def summarize(data: WindowData, evaluator: Evaluator | None, settings: DriftSett
         mature = blocks.aged(index)
         maturity = _maturity(mature, rows, index, settings)
         if maturity.matched and evaluator:
-            measured = _measure(mature, data.dated, evaluator, settings)
+            measured = _measure(mature, data.dated, evaluator, settings, level)
     return Labels(
         matched=matched,
         coverage=matched / rows if rows else None,
@@ -126,7 +129,9 @@ def _maturity(mature: Blocks, rows: int, index: int, settings: DriftSettings) ->
     )
 
 
-def _measure(mature: Blocks, dated: bool, evaluator: Evaluator, settings: DriftSettings) -> dict[str, Any]:
+def _measure(
+    mature: Blocks, dated: bool, evaluator: Evaluator, settings: DriftSettings, level: float | None
+) -> dict[str, Any]:
     kind: Literal["day", "hour", "row"] = "day" if dated else "row"
     counts, sums = mature.matched_by(DAY if dated else HOUR)
     if dated and len(counts) < MIN_BLOCKS:
@@ -140,6 +145,7 @@ def _measure(mature: Blocks, dated: bool, evaluator: Evaluator, settings: DriftS
         "ratio_to_naive_baseline": ratio,
         "ratio_interval": interval,
         "blocks": kind,
+        "interval": interval_coverage(counts, sums, level, settings),
     }
     if not mature.historical.any():
         return dict(_NOT_MEASURED) | measured
@@ -246,6 +252,7 @@ def label_findings(labels: Labels, reference: Reference, days: float, settings: 
         yield note("no_mature_labels", text)
     elif evaluator := measuring(reference):
         yield from _error_findings(labels, labels.model, evaluator, reference, days, settings)
+        yield from coverage_findings(labels, settings)
     yield from _faults(labels)
 
 

@@ -167,6 +167,15 @@ class Maturity(_Part):
     judged: Annotated[bool, Field(description="Whether there are enough of them to judge the error")]
 
 
+class IntervalCoverage(_Part):
+    """How often the labels of n mature predictions are inside of their intervals."""
+
+    level: Annotated[float, Field(description="The share that the intervals are to hold")]
+    n: int
+    coverage: Annotated[float, Field(description="The share that they hold")]
+    coverage_interval: Annotated[Interval | None, Field(description="Null for too few blocks of time")]
+
+
 class Labels(_Part):
     """The labels of the window's predictions, and the observed performance."""
 
@@ -198,6 +207,9 @@ class Labels(_Part):
     ]
     historical_ratio_interval: Interval | None
     blocks: Annotated[Literal["day", "hour", "row"] | None, Field(description="What the bootstrap draws")]
+    interval: Annotated[
+        IntervalCoverage | None, Field(description="Of the mature predictions; null of a problem without intervals")
+    ] = None
 
 
 class PerformancePoint(_Measured):

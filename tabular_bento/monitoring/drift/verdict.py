@@ -19,7 +19,8 @@ The rules, first that holds:
    - the observed performance is too bad: RMSE, of classes log loss, over that of the naive baseline above
      `max_error_ratio`, and above what is usual for the span, by all of its 95 % interval, of at least `min_labels`
      mature predictions of which at least `min_coverage` have a label. The ratio, not the metric: there are days that
-     are hard for every model. An estimate of the error decides nothing.
+     are hard for every model. An estimate of the error decides nothing,
+   - fewer labels are inside of the predictions' intervals than these promise, by all of the 95 % interval of as many.
 4. `warning` where a finding of `WARNING_KINDS` is a warning: the same rules with lower limits, the offset or the labels
    beyond their limits, single columns far beyond theirs, and predictions that are off by the same in all segments.
 5. `no_drift` otherwise; single drifted columns are findings still.
@@ -79,6 +80,7 @@ DRIFT_KINDS = (
     "unit_changed",
     "out_of_range",
     "observed_performance",
+    "interval_coverage",
     "bias",
 )
 """Findings that make the verdict `drift` as alarms, given enough rows; the plainest first."""
@@ -92,6 +94,7 @@ WARNING_KINDS = (
     "offset_drift",
     "far_drift",
     "bias",
+    "interval_coverage",
     "common_shift",
     "label_drift",
 )

@@ -18,6 +18,7 @@ from tabular_bento.monitoring.window.errors import (
     ABSOLUTE,
     ERROR,
     HISTORICAL,
+    INSIDE,
     MODEL,
     NAIVE,
     SQUARE,
@@ -25,7 +26,7 @@ from tabular_bento.monitoring.window.errors import (
     RowValues,
 )
 
-__all__ = ["ABSOLUTE", "ERROR", "HISTORICAL", "MODEL", "NAIVE", "SQUARE", "BlockSums", "Blocks"]
+__all__ = ["ABSOLUTE", "ERROR", "HISTORICAL", "INSIDE", "MODEL", "NAIVE", "SQUARE", "BlockSums", "Blocks"]
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -64,7 +65,7 @@ class Blocks:
 
     `hour` is since 1970 on the clock of the event time, or the number of a group, `age` how many limits of age the
     predictions have passed, or YOUNGEST. `counts` of shape [b, 3] are of rows, of those with a label, and of these the
-    ones with a historical baseline. `sums` of shape [b, 9] are over the rows with a label
+    ones with a historical baseline. `sums` of shape [b, 10] are over the rows with a label
     (`tabular_bento.monitoring.window.errors`).
     """
 
@@ -93,8 +94,8 @@ class Blocks:
     @classmethod
     def of(cls, event: Integers, age: Integers, labelled: NDArray[np.bool_], values: RowValues) -> Blocks:
         """Those of n rows at times `event` in seconds, shape [n] each; `values` are of the rows with a label."""
-        largest = np.abs(values.values).max(axis=1, initial=0.0, where=np.isfinite(values.values)).reshape(3, 3)
-        residual, second, first = (float(each) or 1.0 for each in largest.max(axis=0))
+        largest = np.abs(values.values).max(axis=1, initial=0.0, where=np.isfinite(values.values))
+        residual, second, first = (float(each) or 1.0 for each in largest[:INSIDE].reshape(3, 3).max(axis=0))
         return BlockSums.of(event, age, labelled, values, (residual, second, first)).blocks()
 
     def aged(self, least: int) -> Blocks:
@@ -118,7 +119,7 @@ class Blocks:
         return spread(np.bincount(self.hour % (DAY // HOUR), weights=self.rows).astype(np.int64))
 
     def matched_by(self, seconds: int) -> tuple[Integers, Array]:
-        """Rows with labels, shape [b], and sums, shape [b, 9], of blocks of so many seconds that have such rows."""
+        """Rows with labels, shape [b], and sums, shape [b, 10], of blocks of so many seconds that have such rows."""
         some = self.matched > 0
         blocks, where = np.unique(self.hour[some] * HOUR // seconds, return_inverse=True)
         matched, sums = np.zeros(len(blocks), np.int64), np.zeros((len(blocks), VALUES))
@@ -139,9 +140,9 @@ class BlockSums:
         Segment, hour and age as one number, ascending.
     counts : ndarray of shape [b, 3]
         As those of `Blocks`.
-    digits : ndarray of shape [digits, 9, b]
+    digits : ndarray of shape [digits, 10, b]
         Sums of each digit, the lowest first.
-    unknown : ndarray of shape [9, b]
+    unknown : ndarray of shape [10, b]
         How many values are NaN, with which a sum is.
     scales : tuple of three floats
         The usual sizes of residual, second loss and first loss.
@@ -178,13 +179,13 @@ class BlockSums:
         kinds = (where, matched, matched[values.historical])
         counts = np.stack([np.bincount(kind, minlength=size) for kind in kinds], axis=1)
         unknown = np.zeros((VALUES, size), np.int64)
-        digits = np.zeros((2, VALUES, size), np.int64)
+        digits, units = np.zeros((2, VALUES, size), np.int64), _units(scales)
         for index, row in enumerate(values.values):
             missing = np.isnan(row)
             if missing.any():
                 unknown[index] = np.bincount(matched[missing], minlength=size)
                 row = np.where(missing, 0.0, row)
-            digits = _add_digits(digits, index, row * (1 / _unit(scales[index % 3])), matched)
+            digits = _add_digits(digits, index, row * (1 / units[index]), matched)
         return cls(found, counts, _carried(digits), unknown, scales)
 
     def __add__(self, other: BlockSums) -> BlockSums:
@@ -217,7 +218,7 @@ class BlockSums:
         sums = np.zeros((len(cells), VALUES))
         for place, digit in reversed(list(enumerate(_carried([together(each.T) for each in self.digits])))):
             sums += digit * 2.0 ** (_DIGIT * place)
-        sums *= np.array([_unit(scale) for scale in self.scales] * 3)
+        sums *= _units(self.scales)
         sums[together(self.unknown.T) > 0] = np.nan
         counts = together(self.counts)
         return Blocks(cells // _AGES, cells % _AGES + YOUNGEST, counts, sums)
@@ -238,8 +239,9 @@ def _distinct(cells: Integers) -> tuple[Integers, Integers]:
     return found + low, place[cells - low]
 
 
-def _unit(scale: float) -> float:
-    return float(2.0 ** (np.floor(np.log2(scale)) - FINENESS))
+def _units(scales: Scales) -> Array:
+    """What each of the values is rounded to a multiple of, shape [10]."""
+    return np.asarray(2.0 ** (np.floor(np.log2([*scales, *scales, *scales, 1.0])) - FINENESS))
 
 
 def _add_digits(digits: Integers, index: int, multiples: Array, where: Integers) -> Integers:

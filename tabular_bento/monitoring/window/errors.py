@@ -28,7 +28,10 @@ MODEL, NAIVE, HISTORICAL = 0, 3, 6
 ERROR, ABSOLUTE, SQUARE = 0, 1, 2
 """The residual, the second loss, and the first loss: for a regression the error, its absolute value, its square."""
 
-VALUES = 9
+INSIDE = 9
+"""Whether the label is inside of the prediction's interval: 1 or 0, and 0 of a problem that has none."""
+
+VALUES = 10
 
 LARGEST = 1e30
 """Numbers beyond it, of either sign, are none that an error can be measured by: sums of squares must stay finite."""
@@ -40,9 +43,9 @@ class RowValues:
 
     Parameters
     ----------
-    values : ndarray of shape [9, n]
-        Row `MODEL + SQUARE` has the first loss of the model's predictions, and so on. NaN where a baseline is not
-        known.
+    values : ndarray of shape [10, n]
+        Row `MODEL + SQUARE` has the first loss of the model's predictions, and so on, and row `INSIDE` whether the
+        label is inside of the interval. NaN where a baseline, or a bound, is not known.
     historical : ndarray of shape [n]
         Which rows have a historical baseline of their own; the others have the naive one.
     """
@@ -51,9 +54,17 @@ class RowValues:
     historical: NDArray[np.bool_]
 
     @classmethod
-    def of_errors(cls, model: Array, naive: Array, historical: Array, known: NDArray[np.bool_]) -> Self:
+    def of_errors(
+        cls,
+        model: Array,
+        naive: Array,
+        historical: Array,
+        known: NDArray[np.bool_],
+        inside: Array | float = 0.0,
+    ) -> Self:
         """Errors of the three, prediction less label, with their absolute values and squares."""
         values = np.empty((VALUES, len(model)))
+        values[INSIDE] = inside
         for first, error in ((MODEL, model), (NAIVE, naive), (HISTORICAL, historical)):
             values[first + ERROR] = error
             np.abs(error, out=values[first + ABSOLUTE])
@@ -108,6 +119,8 @@ class RegressionErrors:
         The column of the feature that is a baseline, less the offset.
     scale : float
         The usual size of an error.
+    bounds : tuple of str
+        The columns of the lower and the upper bound of the interval; empty where there is none.
     """
 
     predicted: str | None = None
@@ -115,6 +128,7 @@ class RegressionErrors:
     naive: float = float("nan")
     historical: str | None = None
     scale: float = 1.0
+    bounds: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, reference: Reference) -> Self:
@@ -130,6 +144,7 @@ class RegressionErrors:
             float("nan") if naive is None else naive,
             feature_column(history[0]) if history else None,
             (bounds[-1] - bounds[0]) if bounds and bounds[-1] > bounds[0] else 1.0,
+            tuple(map(output_column, declaration.task.bound_names)),
         )
 
     @property
@@ -138,7 +153,8 @@ class RegressionErrors:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return self.required if self.historical is None else (*self.required, self.historical)
+        more = () if self.historical is None else (self.historical,)
+        return (*self.required, *more, *self.bounds)
 
     @property
     def scales(self) -> tuple[float, float, float]:
@@ -160,7 +176,11 @@ class RegressionErrors:
         gain = np.where(known, gain, 0.0).astype(np.float32).astype(np.float64)
         historical = gain + naive if self.offset is not None else np.where(known, gain, naive)
         predicted = column(self.predicted, np.nan)
-        return RowValues.of_errors(predicted - label, naive - label, historical - label, known)
+        inside: Array | float = 0.0
+        if self.bounds:
+            lower, upper = (columns[name] for name in self.bounds)
+            inside = np.where(np.isnan(lower) | np.isnan(upper), np.nan, (lower <= label) & (label <= upper))
+        return RowValues.of_errors(predicted - label, naive - label, historical - label, known, inside)
 
 
 @dataclass(frozen=True)
@@ -225,6 +245,7 @@ class ClassificationErrors:
         """Of the probabilities, the shares of the classes, and the feature that is a baseline."""
         n, evaluator = len(label), evaluator_of(self.task)
         values, known = np.full((VALUES, n), np.nan), np.zeros(n, dtype=np.bool_)
+        values[INSIDE] = 0.0
         of: list[tuple[int, Outputs]] = [
             (MODEL, {"probability": np.column_stack([columns[name] for name in self.probabilities])})
         ]
