@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -23,7 +24,14 @@ from tabular_bento.monitoring.drift.job import RESULT_FILE
 
 SIZES, QUICK_SIZES = (100_000, 1_000_000, 10_000_000), (2_000, 5_000, 10_000)
 JOB, CLUSTER, EVIDENTLY = "drift job", "drift job, two Dask workers", "Evidently's DataDriftPreset"
-WORKERS = 2
+ONE_WORKER = "drift job, one Dask worker"
+WORKERS = {ONE_WORKER: 1, CLUSTER: 2}
+ROUNDS = 3
+"""Runs of the largest size with one worker and with two, by turns."""
+
+SPEEDUP = 1.6
+"""How many times as fast two workers must be as one."""
+
 MEGABYTES = 1024
 """The most that one process may hold."""
 
@@ -34,21 +42,23 @@ _LAUNCHER = """
 import os, sys
 pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 _, status, usage = os.wait4(pid, 0)
-print(usage.ru_maxrss, file=sys.stderr)
+print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss, file=sys.stderr)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
-"""Starts a process and prints the peak of its memory. A process counts its parent's memory as its own until it has
-begun its program, so the parent must be small.
+"""Starts a process and prints its processor time, that of its workers included, and the peak of its memory. A process
+counts its parent's memory as its own until it has begun its program, so the parent must be small.
 """
 
 EPILOG = """\
 Each measurement is a process of its own, with its start, its page and its clean-up: `tabular-bento drift` on a
 sealed log of real flights under new ids and times, with labels of nine in ten; the same with --workers 2; and
 Evidently's DataDriftPreset on all rows of the middle size in pandas, once. The two jobs' result.json must be the same
-to the bit. Needs 4 GB of disk, and takes about fifteen minutes, most of them Evidently's.
+to the bit. At the largest size, --workers 1 and --workers 2 run three times by turns; the ratio of their times is the
+median of the rounds. Needs 4 GB of disk, and takes about fifteen minutes, most of them Evidently's.
 
-exit codes: 0 measured; 1 results differ, a process holds more than 1 GB, time or memory grow faster than rows, or the
-ratio is below --check; 2 the arguments are wrong; 3 the benchmark cannot be made.
+exit codes: 0 measured; 1 results differ, a process holds more than 1 GB, time or memory grow faster than rows, two
+workers are less than 1.6 times as fast as one, or the ratio to Evidently is below --check; 2 the arguments are wrong; 3
+the benchmark cannot be made.
 """
 
 
@@ -72,23 +82,34 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"benchmarks drift: {error}", file=sys.stderr)
         return 3
     print(scaling.table())
-    return judge(scaling, options.check)
+    return judge(scaling, options.check, None if options.quick else SPEEDUP)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Cost:
-    """What one process took: wall-clock seconds, and MB of memory at its peak (of its largest process)."""
+    """What one process took: wall-clock seconds, MB of memory at its peak (of its largest process), and seconds of
+    processor time, of all processes together.
+    """
 
     seconds: float
     megabytes: float
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Costs by what was run and by rows, and the sizes at which the results of both jobs are the same."""
+    """Costs by what was run and by rows, the sizes at which the results of both jobs are the same, and the costs of one
+    worker and of two by rounds of the largest size.
+    """
 
     costs: dict[str, dict[int, Cost]]
     identical: list[int]
+    rounds: tuple[tuple[Cost, Cost], ...] = ()
+
+    @property
+    def speedup(self) -> float | None:
+        """How many times as fast two workers are as one, the median of the rounds; None without any."""
+        return statistics.median(one.seconds / two.seconds for one, two in self.rounds) if self.rounds else None
 
     @property
     def ratio(self) -> float | None:
@@ -99,14 +120,16 @@ class Scaling:
 
     def table(self) -> str:
         """The measurements for people to read."""
-        heading = f"{'':<34}{'rows':>12}{'seconds':>10}{'rows/s':>12}{'peak MB':>10}"
+        heading = f"{'':<34}{'rows':>12}{'seconds':>10}{'rows/s':>12}{'peak MB':>10}{'CPU s':>10}"
         lines = [describe_hardware((None, None))[0], "", heading]
         for what, costs in self.costs.items():
             for rows, cost in costs.items():
-                values = (f"{rows:,}", f"{cost.seconds:.1f}", f"{rows / cost.seconds:,.0f}", f"{cost.megabytes:,.0f}")
                 lines.append(
-                    f"{what:<34}" + "".join(f"{v:>{w}}" for v, w in zip(values, (12, 10, 12, 10), strict=True))
+                    f"{what:<34}{rows:>12,}{cost.seconds:>10.1f}{rows / cost.seconds:>12,.0f}{cost.megabytes:>10,.0f}"
+                    f"{cost.cpu_seconds:>10.1f}"
                 )
+        each = ", ".join(f"{one.seconds:.1f} s and {two.seconds:.1f} s" for one, two in self.rounds) or "none"
+        lines.append(f"Two workers over one: {show_number(self.speedup)} times as fast (rounds: {each})")
         lines.append(f"Evidently's time over the job's: {show_number(self.ratio)}")
         same = ", ".join(f"{rows:,}" for rows in self.identical) or "none"
         lines.append(f"result.json with and without Dask the same to the bit at {same} rows")
@@ -120,6 +143,8 @@ class Scaling:
                 what: {str(rows): asdict(cost) for rows, cost in each.items()} for what, each in self.costs.items()
             },
             "ratio": self.ratio,
+            "speedup": self.speedup,
+            "rounds": [[asdict(one), asdict(two)] for one, two in self.rounds],
             "identical": self.identical,
         }
 
@@ -127,11 +152,11 @@ class Scaling:
 def measure(sizes: tuple[int, ...]) -> Scaling:
     """Write a log of each size and run all on it. Raises BenchmarkError where something fails."""
     model = require_model()
-    costs: dict[str, dict[int, Cost]] = {JOB: {}, CLUSTER: {}, EVIDENTLY: {}}
+    costs: dict[str, dict[int, Cost]] = {JOB: {}, ONE_WORKER: {}, CLUSTER: {}, EVIDENTLY: {}}
     identical = []
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder())
-        step = stack.enter_context(steps(2 + 3 * len(sizes)))
+        step = stack.enter_context(steps(2 + 3 * len(sizes) + ROUNDS))
         step("predicting real flights")
         base = real_rows(folder / "real", model)
         for rows in sizes:
@@ -141,13 +166,24 @@ def measure(sizes: tuple[int, ...]) -> Scaling:
             step(f"{JOB}, {rows:,} rows")
             costs[JOB][rows] = run([*_job(log), "--out", str(log / "job")], (0, 1))
             step(f"{CLUSTER}, {rows:,} rows")
-            costs[CLUSTER][rows] = run([*_job(log), "--out", str(log / "cluster"), "--workers", str(WORKERS)], (0, 1))
+            costs[CLUSTER][rows] = _with_workers(log, CLUSTER)
             if result_of(log / "job") == result_of(log / "cluster"):
                 identical.append(rows)
+        rounds = []
+        for number in range(ROUNDS):
+            step(f"one Dask worker and two, round {number + 1}, {rows:,} rows")
+            order = (ONE_WORKER, CLUSTER) if number % 2 else (CLUSTER, ONE_WORKER)
+            measured = {what: _with_workers(log, what) for what in order}
+            rounds.append((measured[ONE_WORKER], measured[CLUSTER]))
+        costs[ONE_WORKER][rows] = statistics.median_low(one for one, _ in rounds)
         step(f"{EVIDENTLY}, {sizes[1]:,} rows")
         preset = ["-m", "benchmarks.evidently_drift", str(folder / str(sizes[1])), model.tag]
         costs[EVIDENTLY][sizes[1]] = run(preset, (0,))
-    return Scaling(costs, identical)
+    return Scaling(costs, identical, tuple(rounds))
+
+
+def _with_workers(log: Path, what: str) -> Cost:
+    return run([*_job(log), "--out", str(log / "cluster"), "--workers", str(WORKERS[what])], (0, 1))
 
 
 def _job(log: Path) -> list[str]:
@@ -166,7 +202,8 @@ def run(arguments: list[str], expected: tuple[int, ...]) -> Cost:
     if process.returncode not in expected:
         last = printed[-2] if len(printed) > 1 else "it printed nothing"
         raise BenchmarkError(f"`python {' '.join(arguments[:3])}` ended with {process.returncode}: {last}")
-    return Cost(seconds, int(printed[-1]) / 1024)
+    cpu, kilobytes = printed[-1].split()
+    return Cost(seconds, int(kilobytes) / 1024, float(cpu))
 
 
 def result_of(out: Path) -> dict[str, Any]:
@@ -176,15 +213,15 @@ def result_of(out: Path) -> dict[str, Any]:
     return document
 
 
-def judge(scaling: Scaling, required: float | None) -> int:
+def judge(scaling: Scaling, required: float | None, speedup: float | None = None) -> int:
     """The exit code of finished measurements, with a message for each reason that it is not 0."""
-    complaints = list(_complaints(scaling, required))
+    complaints = list(_complaints(scaling, required, speedup))
     for complaint in complaints:
         print(f"benchmarks drift: {complaint}", file=sys.stderr)
     return 1 if complaints else 0
 
 
-def _complaints(scaling: Scaling, required: float | None) -> Iterator[str]:
+def _complaints(scaling: Scaling, required: float | None, speedup: float | None) -> Iterator[str]:
     for rows in scaling.costs[JOB]:
         if rows not in scaling.identical:
             yield f"at {rows:,} rows the Dask workers come to another result.json"
@@ -197,6 +234,8 @@ def _complaints(scaling: Scaling, required: float | None) -> Iterator[str]:
                 growth = getattr(after, name) / getattr(before, name)
                 if growth > GROWTH * more / fewer:
                     yield f"{what}: {name} grow {growth:.1f} times from {fewer:,} to {more:,} rows"
+    if speedup is not None and (scaling.speedup is None or scaling.speedup < speedup):
+        yield f"two workers are {show_number(scaling.speedup)} times as fast as one, below {speedup:g}"
     if required is not None and (scaling.ratio is None or scaling.ratio < required):
         yield f"Evidently's time over the job's is {show_number(scaling.ratio)}, below {required:g}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,9 @@ FAILED = 3
 WRONG_ARGUMENTS = 2
 """That of wrong arguments or settings, and of a folder without a project."""
 
+LEAST_MEMORY = 16
+"""Megabytes below which DuckDB cannot join a partition, however much it spills."""
+
 _EXIT_CODES: Mapping[type[Exception], int] = MappingProxyType(
     {GateError: 1, ConfigError: WRONG_ARGUMENTS, ProjectError: WRONG_ARGUMENTS}
 )
@@ -49,6 +53,17 @@ def moment(text: str | datetime) -> datetime:
         return read.astimezone(UTC).replace(tzinfo=None) if read.tzinfo else read
     except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no date or time, such as 2013-07-01") from None
+
+
+def megabytes(text: str | int) -> int:
+    """A size in MB or GB as megabytes."""
+    if isinstance(text, int):
+        return text
+    found = re.fullmatch(r"(\d{1,7}) ?(MB|GB)", text.strip(), re.IGNORECASE)
+    size = int(found[1]) * (1_000 if found[2].upper() == "GB" else 1) if found else 0
+    if size < LEAST_MEMORY:
+        raise typer.BadParameter(f"{text!r} is no size of at least {LEAST_MEMORY}MB, such as 512MB or 1GB")
+    return size
 
 
 _FROM = typer.Option(
@@ -105,6 +120,15 @@ Spill = Annotated[
         "--spill",
         metavar="DIR",
         help="Folder for what is spilled, some 100 bytes a row, removed at the end; by default TMPDIR.",
+    ),
+]
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        "--memory",
+        parser=megabytes,
+        metavar="SIZE",
+        help="What DuckDB may hold in each thread or worker before it spills, such as 512MB or 1GB; by default 256MB.",
     ),
 ]
 AsOf = Annotated[

@@ -20,6 +20,7 @@ from tabular_bento.cli.common import (
     AsOf,
     End,
     Json,
+    Memory,
     Model,
     On,
     Out,
@@ -100,6 +101,7 @@ def drift(
     workers: Workers = None,
     scheduler: Scheduler = None,
     spill: Spill = None,
+    memory: Memory = None,
     as_of: AsOf = None,
     schema: Annotated[  # noqa: ARG001  # its callback prints it
         bool,
@@ -151,7 +153,7 @@ def drift(
     )
     try:
         log = path_of(traffic_dir(traffic, lambda: declaration_of(model).name))
-        with _options(workers, scheduler, spill, as_of) as options:
+        with _options(workers, scheduler, spill, memory, as_of) as options:
             code = _judge(Query(log, start, end, on, by), out, model, settings, outputs, options, as_json)
     except (WindowError, ProjectError, ConfigError) as error:
         raise fail(error, WRONG_ARGUMENTS) from error
@@ -188,19 +190,19 @@ def _settings(thresholds: dict[str, Any], outputs: dict[str, Any]) -> tuple[Drif
 
 @contextmanager
 def _options(
-    workers: int | None, scheduler: str | None, spill: str | None, as_of: datetime | None
+    workers: int | None, scheduler: str | None, spill: str | None, memory: int | None, as_of: datetime | None
 ) -> Iterator[ExecutionOptions]:
     """How the pass is executed. While it lasts, SIGTERM and SIGHUP end the process through its clean-up.
 
     Raises ClusterError where there is no such cluster.
     """
-    from tabular_bento.monitoring.window.scan import ExecutionOptions
+    from tabular_bento.monitoring.window.scan import MEMORY, ExecutionOptions
     from tabular_bento.monitoring.window.workers import workers as workers_of
 
     before = {number: signal.signal(number, _leave) for number in SIGNALS}
     try:
         with workers_of(scheduler, workers) as who:
-            yield ExecutionOptions(who, spill, as_of.replace(tzinfo=UTC) if as_of else None)
+            yield ExecutionOptions(who, spill, as_of.replace(tzinfo=UTC) if as_of else None, memory or MEMORY)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

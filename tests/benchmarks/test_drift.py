@@ -15,10 +15,13 @@ from tabular_bento.scoring.store import LocatedModel
 from tabular_bento.traffic.reader import EventLog
 
 
-def scaling(evidently: float = 200, largest: float = 100, megabytes: float = 500, identical: int = 2) -> Scaling:
+def scaling(
+    evidently: float = 200, largest: float = 100, megabytes: float = 500, identical: int = 2, one: float = 170
+) -> Scaling:
     job = {1_000: Cost(10, 400), 10_000: Cost(largest, megabytes)}
     costs = {JOB: job, CLUSTER: dict(job), EVIDENTLY: {1_000: Cost(evidently, 3_000)}}
-    return Scaling(costs, [1_000, 10_000][:identical])
+    rounds = tuple((Cost(one * noise, 400), Cost(100, 400)) for noise in (0.5, 1, 2))
+    return Scaling(costs, [1_000, 10_000][:identical], rounds)
 
 
 @pytest.mark.parametrize(
@@ -28,11 +31,12 @@ def scaling(evidently: float = 200, largest: float = 100, megabytes: float = 500
         (scaling(evidently=40), "4.00, below 5"),
         (scaling(largest=120), "seconds grow 12.0 times"),
         (scaling(megabytes=1_100), "holds 1,100 MB at 10,000 rows"),
+        (scaling(one=150), "two workers are 1.50 times as fast as one, below 1.6"),
         (scaling(identical=1), "at 10,000 rows the Dask workers"),
     ],
 )
 def test_verdict(made: Scaling, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert judge(made, 5) == bool(message)
+    assert judge(made, 5, 1.6) == bool(message)
     assert message in capsys.readouterr().err
     assert json.loads(json.dumps(made.document(), allow_nan=False))["ratio"] == made.ratio
     assert f"{10_000:>12,}" in made.table()

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from tabular_bento.evaluation.reference.bins import FIRST, MISSING, Bins, Counts, contributions, noise
 from tabular_bento.evaluation.reference.thresholds import effective_hours
@@ -274,6 +273,8 @@ def _chance(counts: Counts, rows: int, columns: int, rng: np.random.Generator) -
 
 def _far_quantile(index: Array, columns: int) -> float:
     """What the scaled chi-squared variable with the mean and variance of the draws exceeds as `_chance` says."""
+    from scipy import stats  # takes a second, which the workers of a pass need not spend
+
     mean, variance = float(index.mean()), float(index.var())
     if not variance:
         return mean

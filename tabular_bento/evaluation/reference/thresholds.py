@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from tabular_bento.features.clock import DAY
 
@@ -147,6 +146,8 @@ class Spread:
 
     def limit(self, rows: float, days: float, false_alarms: float, noise: float = 1.0) -> float:
         """The difference that unchanged windows exceed with that probability, by Student's t of the days."""
+        from scipy import stats  # takes a second, which the workers of a pass need not spend
+
         freedom = max((self.days or self.rows) - 1, 1)
         return float(stats.t.ppf(1 - false_alarms / 2, freedom)) * self.deviation(rows, days, noise)
 

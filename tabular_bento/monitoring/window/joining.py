@@ -76,9 +76,8 @@ SELECT coalesce(sum(n - 1), 0), coalesce(sum(n - 1 - changes), 0), count(*) FILT
 FROM latest SEMI JOIN rows USING (k0, k1)
 """
 
-_NOTHING = pa.schema(
-    [("k0", pa.uint64()), ("k1", pa.uint64()), ("time", pa.int64()), ("value", pa.float64()), ("bin", pa.uint8())]
-).empty_table()
+_LABELS = [("k0", pa.uint64()), ("k1", pa.uint64()), ("time", pa.int64()), ("value", pa.float64()), ("bin", pa.uint8())]
+_NOTHING = pa.Table.from_batches([], pa.schema(_LABELS))
 
 UNKNOWN = "SELECT count(*) FROM labels ANTI JOIN keys USING (k0, k1) ANTI JOIN rows USING (k0, k1)"
 

@@ -46,6 +46,9 @@ from tabular_bento.traffic.schema import LABEL, input_column
 
 OTHERS, EMPTY = "(others)", "(empty)"
 
+MEMORY = 256
+"""Megabytes that DuckDB may hold in each thread or worker, unless something else is asked for."""
+
 SESSION = 4
 """Partitions that are joined in one session of DuckDB, whose start takes some hundredths of a second."""
 
@@ -69,7 +72,7 @@ class ExecutionOptions:
     workers: Workers = field(default_factory=ThisProcess)
     spill: str | None = None
     now: datetime | None = None
-    memory: int = 256
+    memory: int = MEMORY
 
 
 def limits(maturity_hours: float | None) -> NDArray[np.float64]:

@@ -72,7 +72,13 @@ class Spill:
                 f"{socket.gethostname()} does not see {self.folder}, where the pass spills rows: name a folder "
                 "that all workers share by --spill."
             ) from None
-        except (OSError, duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        except duckdb.OutOfMemoryException as error:
+            why = " ".join(str(error).split()).rstrip(".")
+            raise SpillError(
+                f"DuckDB cannot join rows and labels in the memory it may hold, nor spill into {self.folder}: {why}. "
+                "Allow it more by --memory, or free space there."
+            ) from error
+        except (OSError, duckdb.IOException) as error:
             why = " ".join(str(getattr(error, "strerror", None) or error).split()).rstrip(".")
             raise SpillError(
                 f"{self.folder}, where the pass spills rows, cannot be used: {why}. About 100 bytes a row of the "

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
@@ -22,6 +23,14 @@ BAR = "{desc:<28} {bar} {elapsed}"
 CONNECT_SECONDS = 20
 THREADS = 4
 """Each needs about 100 MB."""
+
+WHAT_TASKS_NEED = "tabular_bento.monitoring.window.scan"
+"""A module that imports whatever the functions of a pass do."""
+
+TRIM = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
+"""What Dask sets for the workers that it starts. With it, glibc gives the memory of every array back to the system and
+asks for it again at once, which takes nearly half of a worker's time.
+"""
 
 _AHEAD = 3
 """Tasks for each worker that are handed out at a time, so that finished results do not pile up."""
@@ -106,13 +115,23 @@ def workers(scheduler: str | None = None, count: int | None = None) -> Iterator[
         yield Cluster(client)
 
 
+def _import(module: str) -> None:
+    import_module(module)
+
+
 @contextmanager
 def _client(distributed: Any, scheduler: str | None, count: int | None) -> Iterator[Any]:
     if scheduler is None:
-        cluster = distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="CRITICAL"
-        )
-        with cluster, distributed.Client(cluster) as client:
+        import dask
+
+        local = partial(distributed.LocalCluster, threads_per_worker=1, processes=True, dashboard_address=None)
+        with (
+            dask.config.set({TRIM: None}),
+            local(n_workers=count, silence_logs="CRITICAL") as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            for worker in client.scheduler_info(n_workers=-1)["workers"]:  # while this process imports as much
+                distributed.fire_and_forget(client.submit(_import, WHAT_TASKS_NEED, workers=[worker], pure=False))
             yield client
         return
     try:

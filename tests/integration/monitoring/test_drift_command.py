@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from tabular_bento.cli import monitoring_main as main
-from tabular_bento.cli.common import moment
+from tabular_bento.cli.common import megabytes, moment
 from tabular_bento.monitoring.drift import job
 from tabular_bento.monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE
 from tabular_bento.monitoring.drift.result import DriftResult
@@ -98,6 +98,17 @@ def test_no_result_file_is_a_failure_that_tells_the_verdict(
 def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], name: str) -> None:
     assert command(tmp_path, tmp_path / "out", *arguments) == 2
     assert f" drift: {name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", ["lots", "1MB", "-512MB", "512", "99999999MB"])
+def test_a_size_of_memory_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
+    assert command(tmp_path, tmp_path / "out", "--memory", size) == 2
+    assert f"'--memory': {size!r} is no size of at least 16MB, such as 512MB or 1GB" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "size"), [("16MB", 16), ("512 mb", 512), ("2GB", 2_000)])
+def test_sizes_of_memory(text: str, size: int) -> None:
+    assert megabytes(text) == size
 
 
 @pytest.mark.parametrize(
