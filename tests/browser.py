@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import gzip
 import json
@@ -12,10 +13,10 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import pytest
 
@@ -168,9 +169,33 @@ class Page:
 class Browser:
     """A browser's process and its two pipes of messages, each ended by a zero byte."""
 
-    def __init__(self, to: IO[bytes], back: IO[bytes]) -> None:
+    shared: ClassVar[Browser | None] = None
+    """The one that waits to be used again."""
+
+    def __init__(self, process: subprocess.Popen[bytes], profile: Path, to: IO[bytes], back: IO[bytes]) -> None:
+        self._process, self._profile = process, profile
         self._to, self._back, self._last = to, back, 0
         self._pages: dict[str, Page] = {}
+        self._targets: list[str] = []
+
+    def close_pages(self) -> None:
+        """Close what was opened."""
+        for target in self._targets:
+            self.send("Target.closeTarget", {"targetId": target})
+        self._targets.clear()
+        self._pages.clear()
+
+    def end(self) -> None:
+        """End the process; it ends with its pipes."""
+        with suppress(OSError):
+            self._to.close()
+            self._back.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        shutil.rmtree(self._profile, ignore_errors=True)
 
     def send(self, method: str, given: dict[str, Any] | None = None, session: str | None = None) -> dict[str, Any]:
         """Call a method of the protocol and wait for its result; what happens meanwhile is noted on the pages."""
@@ -191,6 +216,7 @@ class Browser:
     def open(self, path: Path, size: tuple[int, int] = LAPTOP, scheme: str = "light") -> Page:
         """Open a file in a window of that size, for a reader who prefers light or dark, and wait for its charts."""
         target = self.send("Target.createTarget", {"url": "about:blank"})["targetId"]
+        self._targets.append(target)
         session = self.send("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         page = self._pages[session] = Page(self, session)
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -260,49 +286,58 @@ def embedded(text: str, name: str = "evidently-page") -> str:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A browser. Skips where there is none, but not in CI."""
+    """The process's browser, started for the first who asks. Skips where there is none, but not in CI.
+
+    The pages that were opened are closed behind, and a browser in which a test failed is not used again.
+    """
+    opened = Browser.shared or _started()
+    Browser.shared = None
+    try:
+        yield opened
+        opened.close_pages()
+    except BaseException:
+        opened.end()
+        raise
+    Browser.shared = opened
+
+
+def _started() -> Browser:
     command = next(filter(None, map(shutil.which, NAMES)), None)
     if command is None:
         reason = f"there is no browser: install one of {', '.join(NAMES)}"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
+    profile = tempfile.mkdtemp(prefix="browser-")
     read_there, write_here = os.pipe()
     read_here, write_there = os.pipe()
-    with tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as profile:
-        arguments = [
-            command,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            "--no-first-run",
-            "--disable-extensions",
-            "--disable-background-networking",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            "--remote-debugging-pipe",
-            f"--user-data-dir={profile}",
-        ]
-        # The protocol's pipes are file descriptors 3 and 4 of the browser.
-        shell = f'exec "$@" 3<&{read_there} 4>&{write_there}'
-        process = subprocess.Popen(
-            ["bash", "-c", shell, "browser", *arguments],
-            pass_fds=(read_there, write_there),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        os.close(read_there)
-        os.close(write_there)
-        try:
-            with os.fdopen(write_here, "wb") as to, os.fdopen(read_here, "rb") as back:
-                yield Browser(to, back)
-        finally:
-            try:
-                process.wait(timeout=5)  # it ends with its pipes
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    arguments = [
+        command,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--no-first-run",
+        "--disable-extensions",
+        "--disable-background-networking",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--remote-debugging-pipe",
+        f"--user-data-dir={profile}",
+    ]
+    # The protocol's pipes are file descriptors 3 and 4 of the browser.
+    shell = f'exec "$@" 3<&{read_there} 4>&{write_there}'
+    process = subprocess.Popen(
+        ["bash", "-c", shell, "browser", *arguments],
+        pass_fds=(read_there, write_there),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(read_there)
+    os.close(write_there)
+    opened = Browser(process, Path(profile), os.fdopen(write_here, "wb"), os.fdopen(read_here, "rb"))
+    atexit.register(opened.end)
+    return opened
 
 
 def rendered(page: Path, _: Path | None = None) -> str:

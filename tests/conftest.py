@@ -30,9 +30,12 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its import uses a deprecated name of pathspec
     import _bentoml_impl.server.app  # noqa: F401
 
+from tests import commands  # noqa: E402
 from tests.environments import environment  # noqa: E402
 from tests.models import ROOT, SMALL, run_command, trained_model  # noqa: E402
 from tests.serving import ServedPort, serve  # noqa: E402
+
+commands.address(SESSION)
 
 if TYPE_CHECKING:
     from tabular_bento.scoring.package import ModelPackage

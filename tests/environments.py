@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r")
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+INSTALL = ("install", "--quiet", "--no-compile", "--no-deps", "--require-hashes", "-r")
 
 
 def environment(name: str, *locks: str) -> Path:
@@ -26,9 +27,9 @@ def environment(name: str, *locks: str) -> Path:
     with (ROOT / ".cache" / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != wanted:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+            subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", folder], check=True)
             for path in requirements:
-                subprocess.run([python, *INSTALL, path], check=True)
+                subprocess.run([*PIP, "--python", python, *INSTALL, path], check=True)
             stamp.write_text(wanted)
         os.utime(stamp)  # make compares it with the locks by age
     return python

@@ -9,11 +9,12 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests import commands
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "tests"
@@ -47,13 +48,10 @@ def trained_model(name: str, store: Path) -> dict[str, Any]:
 
 
 def run_command(
-    *arguments: str, module: str = "tabular_bento", cwd: Path = ROOT, **environment: str
+    *arguments: str, module: str = "tabular_bento", cwd: Path = ROOT, alone: bool = False, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m MODULE ARGUMENTS`, by default the command of the library."""
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+    """Run `python -m MODULE ARGUMENTS`, by default the command of the library; `alone` in a new interpreter."""
+    return commands.run(module, arguments, cwd, {**os.environ, **environment}, alone=alone)
 
 
 def _cached(name: str) -> Path:

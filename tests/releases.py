@@ -50,9 +50,9 @@ def add_candidate(store: Path, tag: str, candidate: str, share: float = 0.7) -> 
     write_manifest(folder)
 
 
-def command(store: Path, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `tabular-bento` with `arguments` on a store."""
-    result = run_command(*arguments, BENTOML_HOME=str(store))
+def command(store: Path, *arguments: str, expect: int = 0, alone: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run `tabular-bento` with `arguments` on a store; `alone` in a new interpreter."""
+    result = run_command(*arguments, alone=alone, BENTOML_HOME=str(store))
     assert result.returncode == expect, result.stdout + result.stderr
     return result
 

@@ -110,7 +110,7 @@ def test_where_the_comparison_cannot_tell_the_command_ends_with_2(
 ) -> None:
     release(store, trained["tag"])
     monkeypatch.setenv("TABULAR_BENTO_COMPARE_MIN_LABELS", "1000000000")
-    result = command(store, "release", CANDIDATE, expect=2)
+    result = command(store, "release", CANDIDATE, expect=2, alone=True)
     check_one_line(result, f"{CANDIDATE} is not released, for the comparison cannot tell: ")
     assert champion(store) == trained["tag"]
 
@@ -264,7 +264,9 @@ def test_a_record_that_went_away_is_not_taken_for_a_first_release(trained: dict[
 
 
 def test_without_a_release_the_history_says_what_to_do(store: Path) -> None:
-    assert "No model was released yet" in command(store, "history").stdout
+    shown = command(store, "history", alone=True)
+    assert "No model was released yet" in shown.stdout
+    assert not shown.stderr
     assert json.loads(command(store, "history", "--json").stdout) == []
 
 

@@ -6,20 +6,19 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import commands
 from tests.conftest import ROOT, copy_of_store
 
 
 def step(name: str, folder: Path, **settings: str) -> tuple[int, str]:
     """Exit code and standard error of a step whose record is in `folder`."""
     environment = {**os.environ, "SHIP_DIR": str(folder / "ship"), "BENTOML_HOME": str(folder / "store"), **settings}
-    command = [sys.executable, "-m", "deploy", name]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    result = commands.run("deploy", (name,), ROOT, environment)
     assert "Traceback" not in result.stderr
     return result.returncode, result.stderr
 

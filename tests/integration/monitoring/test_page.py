@@ -37,15 +37,16 @@ from training.source import Flights
 ROWS = 3_000
 
 
-@pytest.fixture
-def out(tmp_path: Path, package: ModelPackage, flights: Flights) -> Path:
-    """What the job wrote of a window without wind directions."""
+@pytest.fixture(scope="module")
+def out(package: ModelPackage, flights: Flights, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the job wrote of a window without wind directions; not to be altered."""
+    folder = tmp_path_factory.mktemp("page")
     table = drawn(flights, JULY, AUGUST, ROWS)
-    answers = record(tmp_path / "log", package, table, wind_dir=np.full(ROWS, np.nan))
-    post(tmp_path / "log", labels_of(table, answers))
-    done = run(year(tmp_path / "log"), tmp_path / "out")
+    answers = record(folder / "log", package, table, wind_dir=np.full(ROWS, np.nan))
+    post(folder / "log", labels_of(table, answers))
+    done = run(year(folder / "log"), folder / "out")
     assert done.complaints == []
-    return tmp_path / "out"
+    return folder / "out"
 
 
 FIRST_SCREEN = "#most-drifted .plot", "#error .plot", "#look-first"
