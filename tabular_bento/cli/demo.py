@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tabular_bento.cli.common import FAILED, Json, fail, project
+from tabular_bento.cli.report import show_report
 from tabular_bento.errors import TabularBentoError
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def demo(
 
     The model is released where none was released yet, so that `bentoml build` has one to pack.
     The reports are those of drift, of the comparison with a model of another seed, and of skew. Every report is in
-    --folder, and so are the traffic log and what the server printed.
+    --folder, and so are the traffic log and what the server printed. That of drift is opened in the browser where this
+    runs on a terminal with a display; elsewhere its path is printed.
 
     Exit codes: 0 done, whatever the verdicts; 2 wrong arguments, or there is no project; 3 a step failed.
     """
@@ -93,6 +95,7 @@ def demo(
     steps.say("done")
     found = {"model": model, "replay": replayed, "drift": drift, "compare": comparison, "skew": skew}
     print(_table(declaration, found))
+    show_report(Path(drift["report"]))
     if as_json:
         print(json.dumps(found))
 

@@ -96,6 +96,15 @@ def open_page(path: Path, only_path: bool, as_json: bool) -> None:
         print(json.dumps({"report": str(path), "opened": opened}))
 
 
+def show_report(path: Path) -> None:
+    """Open a report where somebody is there to see it, on a terminal with a display; elsewhere print its path."""
+    path = path.resolve()
+    if sys.stdout.isatty():
+        open_page(path, only_path=False, as_json=False)
+    else:
+        print(f"the report is {path}")
+
+
 def _newest(which: str, folder: Path | None) -> Path:
     """The report that was written last: of a kind, of a folder, or of all."""
     if which in KINDS or which == LATEST:

@@ -57,6 +57,7 @@ def test_it_ends_with_a_table_of_what_happened(demo: tuple[Path, str]) -> None:
     assert float(table["RMSE, ratio"]) < 0.92
     assert table["drift"] == "drift"
     assert Path(table["report"]).exists()
+    assert f"\nthe report is {(demo[0] / 'drift' / 'report.html').resolve()}\n" in demo[1]
     assert table["rows that differ offline"] == f"0 of {FLIGHTS:,}"
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,23 @@ def test_the_browser_opens_it(folder: Path) -> None:
     path = folder / "var" / "drift" / "report.html"
     assert (result.returncode, result.stdout) == (0, f"opened {path}\n"), result.stderr
     assert (folder / "opened").read_text() == f"{path.as_uri()}\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_demo_opens_its_report_on_a_terminal_and_prints_its_path_elsewhere(folder: Path, terminal: bool) -> None:
+    browser, page = folder / "browser.sh", folder / "var" / "drift" / "report.html"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {folder / "opened"}\n')
+    browser.chmod(0o755)
+    script = "from pathlib import Path; from tabular_bento.cli.report import show_report; show_report(Path('{}'))"
+    command = [sys.executable, "-c", script.format(page.relative_to(folder))]
+    environment = {**os.environ, "BROWSER": f"{browser} %s", "PYTHONPATH": str(ROOT)}
+    ours, theirs = os.openpty() if terminal else os.pipe()
+    subprocess.run(command, cwd=folder, env=environment, stdout=theirs, check=True)
+    os.close(theirs)
+    printed = os.read(ours, 4096).decode().strip()
+    os.close(ours)
+    assert printed == (f"opened {page}" if terminal else f"the report is {page}")
+    assert (folder / "opened").exists() == terminal
 
 
 def test_where_there_is_none_it_says_where_it_looked_and_which_command_makes_one(
