@@ -23,9 +23,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from tabular_bento.data.csv_files import DELIMITERS, PLAIN, CsvFormat
-from tabular_bento.data.database import database
-from tabular_bento.data.storage import filesystem
-from tabular_bento.errors import SourceError, StorageError
+from tabular_bento.data.database import VARIABLE, database
+from tabular_bento.data.raw import open_uri
+from tabular_bento.data.uris import DATABASES, check_uri, shown
+from tabular_bento.errors import SourceError
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".txt")
 SUFFIXES = (*CSV_SUFFIXES, ".parquet")
@@ -69,6 +70,12 @@ class TableInput:
             text = _text_of(Path(text))
         if _QUERY.match(text):
             return cls(text.strip().rstrip(";"), query=True)
+        if text.partition("://")[0] in (*DATABASES, "sqlite"):
+            raise SourceError(
+                f"{shown(text)} is a database, which is read by a query that --from gives, and that {VARIABLE} of the "
+                "environment names."
+            )
+        check_uri(text)
         table = cls(text if "://" in text else str(Path(text).expanduser().absolute()))
         if not table.is_csv:
             return table
@@ -106,8 +113,10 @@ class TableInput:
                 with database().reading() as session:
                     yield _named_alike(session.batches(self.location), "the query")
             elif self.is_csv:
+                names = self._header()
+                check_names(names, self.location)
                 with self._csv() as file:
-                    yield self._csv_batches(file)
+                    yield self._csv_batches(file, names)
             else:
                 yield self._parquet_batches()
 
@@ -177,9 +186,7 @@ class TableInput:
             else:
                 yield file
 
-    def _csv_batches(self, file: Any) -> Iterator[pa.RecordBatch]:
-        names = self._header()
-        check_names(names, self.location)
+    def _csv_batches(self, file: Any, names: list[str]) -> Iterator[pa.RecordBatch]:
         convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
         options = pa.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True)
         encoding = self.written.encoding
@@ -206,7 +213,7 @@ class TableInput:
                 yield from table.iter_batches()
 
     def _files(self) -> list[str]:
-        system, root = _filesystem(self.location)
+        system, root = open_uri(self.location)
         try:
             if not system.isdir(root):
                 files = [root]
@@ -220,7 +227,7 @@ class TableInput:
 
     @contextmanager
     def _open(self, location: str) -> Iterator[Any]:
-        system, path = _filesystem(location)
+        system, path = open_uri(location)
         try:
             file = system.open(path, "rb")
         except FileNotFoundError:
@@ -295,13 +302,6 @@ def _delimiter(head: str) -> str:
         return counts.pop() if len(counts) == 1 else 1
 
     return max(DELIMITERS, key=columns)
-
-
-def _filesystem(location: str) -> tuple[Any, str]:
-    try:
-        return filesystem(location)
-    except StorageError as error:
-        raise SourceError(str(error)) from error
 
 
 def _text_of(path: Path) -> str:

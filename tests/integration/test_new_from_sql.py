@@ -1,0 +1,81 @@
+"""A new project of a query: it trains from the database, whose password is in the environment and in no file."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.integration.data.conftest import postgresql
+from tests.integration.examples.projects import Project
+from tests.models import run_command
+from tests.postgres import PostgreSQL
+from tests.tables import customers, rentals
+
+__all__ = ["postgresql"]
+
+VARIABLE = "TABULAR_BENTO_DATABASE"
+
+TYPES = {
+    "int64": "bigint",
+    "float64": "double precision",
+    "bool": "boolean",
+    "datetime64[us]": "timestamp",
+    "datetime64[ns]": "timestamp",
+}
+
+
+def literal(value: object) -> str:
+    if pd.isna(value):  # type: ignore[call-overload]
+        return "NULL"
+    return str(value) if isinstance(value, int | float) else "'{}'".format(str(value).replace("'", "''"))
+
+
+def put(table: pd.DataFrame, name: str, server: PostgreSQL) -> None:
+    """Make a table of a server."""
+    columns = ", ".join(f'"{column}" {TYPES.get(str(kind), "text")}' for column, kind in table.dtypes.items())
+    rows = ", ".join(f"({', '.join(map(literal, row))})" for row in table.itertuples(index=False))
+    server.execute(f'CREATE TABLE "{name}" ({columns})')
+    server.execute(f'INSERT INTO "{name}" VALUES {rows}')
+
+
+@pytest.mark.slow
+def test_of_postgresql_with_the_password_in_the_environment_alone(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    put(customers(600), "customers", postgresql)
+    query = tmp_path / "customers.sql"
+    query.write_text('SELECT * FROM customers WHERE "Tenure (months)" < 70;\n')
+    folder = tmp_path / "leavers"
+    arguments = ("new", str(folder), "--from", str(query), "--target", "Leaves?")
+    made = run_command(*arguments, **{VARIABLE: postgresql.uri})
+    assert made.returncode == 0, made.stderr
+    project = Project(folder, tmp_path / "bentoml", tmp_path / "out")
+    printed = project.make("train", "release", "test", **{VARIABLE: postgresql.uri})
+    assert "saved leavers:" in printed
+    assert "6 passed" in printed
+    refused = project.run("train", expect=3)
+    assert f"{VARIABLE} is not set" in refused.stderr
+    for text in [
+        made.stdout,
+        made.stderr,
+        printed,
+        *(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()),
+    ]:
+        content = text.encode() if isinstance(text, str) else text
+        assert postgresql.password.encode() not in content
+        assert postgresql.uri.encode() not in content
+
+
+@pytest.mark.slow
+def test_of_sqlite(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        rentals(600).to_sql("rentals", database, index=False)
+    database.close()
+    given = {VARIABLE: f"sqlite:///{tmp_path / 'shop.db'}"}
+    folder = tmp_path / "rides"
+    options = ("--target", "rented", "--time", "when", "--id", "ride_no")
+    made = run_command("new", str(folder), "--from", "SELECT * FROM rentals", *options, **given)
+    assert made.returncode == 0, made.stderr
+    printed = Project(folder, tmp_path / "bentoml", tmp_path / "out").make("train", **given)
+    assert "saved rides:" in printed
