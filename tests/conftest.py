@@ -25,6 +25,7 @@ os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 os.environ["XDG_STATE_HOME"] = str(SESSION / "state")
 os.environ["TABULAR_BENTO_GRPC_PORT"] = "0"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin take the cores from the servers under test
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for the same reason: its threads wait for each other by spinning
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its import uses a deprecated name of pathspec
