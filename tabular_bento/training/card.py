@@ -112,6 +112,7 @@ def card_of(
         segments=_segments_chart(segments, title, unit, value),
         tables=[
             *_metrics(evaluator, document),
+            *_intervals(document, model.problem.target.unit),
             *_segments_tables(segments, title),
             *_selection(model),
             _parts(model),
@@ -258,6 +259,25 @@ def _metrics(evaluator: Evaluator, document: Mapping[str, Any]) -> Iterator[Tabl
         ]
         measured = f"{columns['model']['n']:,} rows, with 95 % intervals"
         yield Table(f"Metrics of the {part} part", ["metric", *columns], rows, note=measured)
+
+
+def _intervals(document: Mapping[str, Any], unit: str | None) -> Iterator[Table]:
+    """How often prediction intervals hold the label of the test part, in all and by month."""
+    known = document.get("intervals")
+    if known is None:
+        return
+    test = known[TEST]
+    rows = [
+        [
+            each.get("month", "all"),
+            f"{each['n']:,}",
+            *(_cell(each[name], each[f"{name}_interval"]) for name in ("coverage", "mean_width")),
+        ]
+        for each in (test, *test.get("by_month", ()))
+    ]
+    width = f"mean width, {unit}" if unit else "mean width"
+    note = f"to hold {known['level']:.4g} of the labels; calibrated on {known['rows']:,} rows"
+    yield Table("Prediction intervals on the test part", ["month", "rows", "coverage", width], rows, note=note)
 
 
 def _cell(value: float | None, interval: list[float] | None) -> str:

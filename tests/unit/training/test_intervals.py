@@ -15,6 +15,7 @@ from tabular_bento.features.columns import rows_of
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import PACKAGE_FILE, ModelPackage, write_json
 from tabular_bento.training import load_config, train
+from tabular_bento.training.card import card_of
 from tests.unit import models
 from tests.unit.wide import RUNNERS, SPLIT, WIDE, dataset, settings, trained
 
@@ -127,3 +128,13 @@ def test_a_runner_without_rounds_of_its_own_chooses_them_on_a_part_of_those_rows
     model = train(WIDE, dataset(WIDE), settings(parameters={"xgboost": {"min_child_weight": 1.0}}))
     assert model.predictor.spread.booster.num_boosted_rounds() < 120
     assert 0.84 <= model.document()["intervals"]["test"]["coverage"] <= 0.96
+
+
+def test_the_model_card_shows_the_coverage_in_all_and_by_month() -> None:
+    model = trained("dated")
+    measured = model.document()["intervals"]["test"]
+    (table,) = (each for each in card_of(model, {}).tables if each.title.startswith("Prediction intervals"))
+    assert table.head == ["month", "rows", "coverage", "mean width, EUR"]
+    assert [row[0] for row in table.rows] == ["all", *(each["month"] for each in measured["by_month"])]
+    assert table.rows[0][2].startswith(f"{measured['coverage']:.4g} (")
+    assert not [each for each in card_of(models.trained("parcels"), {}).tables if "intervals" in each.title]
