@@ -113,6 +113,10 @@ class MemoryLimitError(TrainingError):
     """There is less memory than a training needs; it was not begun."""
 
 
+class ModelFileError(TrainingError):
+    """The file of a model that was fitted elsewhere cannot be imported."""
+
+
 class GateError(TrainingError):
     """The model is not good enough to be saved."""
 

@@ -50,6 +50,7 @@ COMMANDS = (
     Command("train", "train:train", "Train a model, measure it, and save it if it passes the gate."),
     Command("import", "importing:import_model", "Make a package of a model that was fitted elsewhere."),
     Command("card", "card:card", "Open the model card of a model in the browser."),
+    Command("import", "importing:import_model", "Make a package of a model that was fitted elsewhere, and measure it."),
     Command("release", "release:release", "Make a model the champion, if it is not worse."),
     Command("rollback", "release:rollback", "Make the champion before this one the champion again."),
     Command("history", "release:history", "List the champions, the last one first."),
@@ -67,7 +68,7 @@ COMMANDS = (
 GROUPS = {"log": "Look after the traffic log."}
 """What is said of the first word of names of two words."""
 
-TRAINING = ("train", "card", "release", "rollback", "history")
+TRAINING = ("train", "import", "card", "release", "rollback", "history")
 MONITORING = ("replay", "drift", "compare", "skew", "report")
 """The commands of a project's `python -m training` and `python -m monitoring`."""
 

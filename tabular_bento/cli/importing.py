@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import closing
 from importlib import import_module
 from pathlib import Path
@@ -15,13 +17,18 @@ import typer
 from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, project
 from tabular_bento.cli.train import Progress, measured, read_data, rows_line, table
 
+_PIPELINE = ("pipeline", "importing:import_pipeline")
 _READERS = {
-    ".keras": "keras_files:import_keras",
+    ".keras": ("keras", "keras_files:import_keras"),
+    ".skops": _PIPELINE,
+    ".joblib": _PIPELINE,
+    ".pkl": _PIPELINE,
+    ".pickle": _PIPELINE,
 }
-"""By suffix the function of `tabular_bento.training` that makes a runner of a file.
+"""By suffix the kind of the runner and the function of `tabular_bento.training` that makes one of a file.
 
-It is called with the file, the problem and the data set, and by name `rows`, the file of sample rows or None, and
-`trust`.
+It is called with the file, the problem and the data set, and by name `rows`, the file of sample rows or None, `trust`,
+and `names`, the table's name of each field whose name is another one. What it warns of is reported.
 """
 
 
@@ -51,6 +58,12 @@ def import_model(
     A .keras file is read without Keras, and nothing in it is executed: it is served as a model of the runner keras is.
     Its input is the matrix of the project's features.
 
+    A .skops, .joblib or .pkl file holds a fitted Pipeline, or estimator, of scikit-learn. Its columns are fields of the
+    project, and it is given the DataFrame or the array that it was fitted on: --rows names a Parquet file of such rows,
+    for their types. A pickle (.joblib, .pkl) runs code when it is read, so it is read with --trust alone, and kept as
+    an archive of skops. A .skops file with types that skops does not trust is refused with their list, until --trust
+    approves them.
+
     Exit codes: 0 saved; 1 refused by the gate; 2 the settings or the arguments are wrong; 3 the file, the data or the
     store is.
     """
@@ -61,20 +74,26 @@ def import_model(
     problem = here.load_problem()
     from tabular_bento.training.config import load_config
 
+    kind, reader = _READERS[file.suffix]
     files = [path for path in (here.training, config) if path is not None]
     given: dict[str, Any] = {} if source is None else {"source": source}
-    settings = load_config(*files, problem=problem, **given)
+    changed: dict[str, Any] = {"runner": kind} | ({"gate": {}} if force else {})
+    settings = load_config(*files, problem=problem, **given, **changed)
     with closing(Progress()) as progress:
         progress("reading the data")
         dataset = read_data(here, problem, settings)
         progress(f"reading {file.name}")
         dataset = dataset.split(settings.split)
-        runner = _reader(file.suffix)(file, problem, dataset, rows=rows, trust=trust)
+        names = dict(getattr(here.load_source(), "columns", {}))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            runner = _function(reader)(file, problem, dataset, rows=rows, trust=trust, names=names)
+        from tabular_bento.training.pipeline import Imported
         from tabular_bento.training.pipeline import train as train_model
 
-        changed = {"runner": runner.kind} | ({"gate": {}} if force else {})
-        settings = load_config(*files, problem=problem, **given, **changed)
-        model = train_model(problem, dataset, settings, progress, fitted=runner)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        imported = Imported(file.name, digest, _notes(caught))
+        model = train_model(problem, dataset, settings, progress, fitted=runner, imported=imported)
         progress("writing the package")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # BentoML's import uses a deprecated name of pathspec
@@ -90,6 +109,12 @@ def import_model(
         print(json.dumps({"tag": tag, "fingerprint": fingerprint, **measured(model)}, allow_nan=False))
 
 
-def _reader(suffix: str) -> Any:
-    module, _, name = _READERS[suffix].partition(":")
+def _function(reader: str) -> Any:
+    module, _, name = reader.partition(":")
     return getattr(import_module(f"tabular_bento.training.{module}"), name)
+
+
+def _notes(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
+    """What a user is to know, once each; not what libraries say to each other."""
+    said = [str(item.message) for item in caught if issubclass(item.category, UserWarning)]
+    return tuple(dict.fromkeys(said))

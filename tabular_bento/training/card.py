@@ -132,8 +132,14 @@ def _about(model: TrainedModel) -> str:
     given = f"{len(model.problem.fields):,} fields" if model.predictor.takes_fields else f"{features:,} features"
     train, test = model.parts["train"], model.parts[TEST]
     described = f" Data: {model.dataset.description}." if model.dataset.description else ""
+    kind = model.predictor.runner.kind
+    if model.imported is not None:
+        return (
+            f"{kind} on {given}, imported from {model.imported.file}, measured on the {len(test):,} rows of the test "
+            f"part{_days(test)}.{described}"
+        )
     return (
-        f"{model.predictor.runner.kind} on {given}, trained on {len(train):,} rows{_days(train)}, "
+        f"{kind} on {given}, trained on {len(train):,} rows{_days(train)}, "
         f"measured on the {len(test):,} rows of the test part{_days(test)}, which had no part in it.{described}"
     )
 

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from tabular_bento.features import Extractor
 from tabular_bento.features.columns import arrays_of
 from tabular_bento.problem import Problem
-from tabular_bento.schema import Kind
+from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.predictor import BatchDifference
 from tabular_bento.scoring.runners.base import FIELDS, OneByOne, Runner
 
 ROWS = 200
 """Rows that are measured, at most."""
 
-BATCHES = (2, 3, 7, 16, 64, ROWS)
+BATCHES = (3, 16, ROWS)
 """Rows of the batches that each of them is scored in."""
 
-UNSEEN = "?"
+_UNSEEN = "?"
 
 
 def measure_batches(
@@ -72,6 +72,10 @@ def with_gaps(rows: Mapping[str, NDArray[Any]], problem: Problem) -> dict[str, N
     changed = [item for item in problem.fields if item.optional or item.kind is Kind.TEXT]
     for place, item in enumerate(changed):
         places = slice(2 * place + 1, None, 2 * len(changed))
-        unseen = UNSEEN * (item.max_length or max(item.min_length or 1, 1))
-        found[item.name][places] = item.missing if item.optional else unseen
+        found[item.name][places] = item.missing if item.optional else unseen_text(item)
     return found
+
+
+def unseen_text(item: Field) -> str:
+    """A text that a field allows, and that nobody has seen."""
+    return _UNSEEN * (item.max_length or max(item.min_length or 1, 1))

@@ -37,6 +37,11 @@ def limits_of(model: TrainedModel, segments: Segments) -> list[str]:
 
 def _measured(model: TrainedModel) -> Iterator[str]:
     train, test = model.parts["train"], model.parts["test"]
+    if model.imported is not None:
+        yield (
+            f"It was imported from {model.imported.file}: which rows it was fitted on is not known, and where rows of "
+            "the test part are among them its metrics are better than they would be on others."
+        )
     days = test.event_days
     if days is not None and len(days):
         last = date(1970, 1, 1) + timedelta(days=int(days.max()))
@@ -105,5 +110,8 @@ def _scores(model: TrainedModel) -> Iterator[str]:
     runner = model.predictor.runner
     if runner.tolerance > 0:
         yield f"Scores may differ between processors by {runner.tolerance:g} of their size."
+    batches = model.predictor.batches
+    if batches is not None and batches.allowed:
+        yield f"A row's score in a batch may differ from that alone by {batches.tolerance:g} of its size."
     if not runner.explains:
         yield f"The runner {runner.kind} gives no explanations of its predictions."

@@ -36,6 +36,25 @@ EVALUATED = ("validation", "test")
 
 
 @dataclass(frozen=True)
+class Imported:
+    """The file of a model that was fitted elsewhere.
+
+    Parameters
+    ----------
+    file : str
+        Its name.
+    sha256 : str
+        Of its bytes, in hex.
+    notes : tuple of str
+        What was found when it was read.
+    """
+
+    file: str
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TrainedModel:
     """A predictor that passed the gate, and what was measured of it.
 
@@ -67,6 +86,8 @@ class TrainedModel:
         How the runner was chosen, with `runner = "auto"`.
     intervals : dict
         Of a problem with intervals, how often they hold the label and how wide they are, by evaluated part.
+    imported : Imported, optional
+        The file that the runner was read from, where it was not fitted here.
     """
 
     problem: Problem
@@ -82,6 +103,7 @@ class TrainedModel:
     warnings: list[str]
     selection: Selection | None = None
     intervals: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    imported: Imported | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -114,6 +136,7 @@ def train(
     config: TrainingConfig | None = None,
     step: Callable[[str], None] = lambda _: None,
     fitted: Runner | None = None,
+    imported: Imported | None = None,
 ) -> TrainedModel:
     """Train and measure a model.
 
@@ -129,6 +152,8 @@ def train(
         Called with the name of each step as it begins.
     fitted : Runner, optional
         A runner that is there already, such as an imported one; by default one is fitted as the settings say.
+    imported : Imported, optional
+        The file that it was read from.
 
     Raises
     ------
@@ -172,6 +197,7 @@ def train(
     warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
     warnings += absent_classes(problem.task, parts)
     warnings += getattr(runner, "warnings", [])
+    warnings += imported.notes if imported is not None else ()
     if batches is not None and not batches.allowed:
         warnings.append(
             f"In batches the scores of the runner {kind!r} are off by up to {batches.difference:.2g}, so its rows are "
@@ -191,6 +217,7 @@ def train(
         warnings=warnings,
         selection=selection,
         intervals={name: measured_intervals(predictions[name], parts[name], config) for name in EVALUATED},
+        imported=imported,
     )
 
 

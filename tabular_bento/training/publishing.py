@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -219,6 +220,7 @@ def _provenance(model: TrainedModel, folder: Path | None) -> dict[str, Any]:
         "parameters": model.parameters,
         "python": platform.python_version(),
         "libraries": {"tabular-bento": __version__} | {name: installed_version(name) for name in libraries},
+        **({} if model.imported is None else {"imported": asdict(model.imported)}),
         "warnings": model.warnings,
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -114,6 +114,10 @@ class PipelineRunner:
     def of(cls, estimator: Any, given: PipelineInput, archive: bytes | Path) -> PipelineRunner:
         """The runner of a Pipeline: one whose rows are scored in batches where they are independent."""
         return (IndependentPipelineRunner if given.independent else PipelineRunner)(estimator, given, archive)
+
+    def with_independence(self, independent: bool) -> PipelineRunner:
+        """The same Pipeline, once it is known whether rows are independent of their batch."""
+        return PipelineRunner.of(self.estimator, replace(self.given, independent=independent), self._archive)
 
     def predict(self, columns: Any) -> NDArray[np.float64]:
         """Raw scores, of shape [n, k], of the fields of n rows.
