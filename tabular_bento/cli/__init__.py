@@ -50,7 +50,6 @@ COMMANDS = (
     Command("train", "train:train", "Train a model, measure it, and save it if it passes the gate."),
     Command("import", "importing:import_model", "Make a package of a model that was fitted elsewhere."),
     Command("card", "card:card", "Open the model card of a model in the browser."),
-    Command("import", "importing:import_model", "Make a package of a model that was fitted elsewhere, and measure it."),
     Command("release", "release:release", "Make a model the champion, if it is not worse."),
     Command("rollback", "release:rollback", "Make the champion before this one the champion again."),
     Command("history", "release:history", "List the champions, the last one first."),

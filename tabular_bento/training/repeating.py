@@ -77,7 +77,7 @@ class PastTraining:
                 f"{found.tag} has no snapshot of its data: it was made by a version that kept none, so its training "
                 "cannot be repeated. Train without --from-package."
             )
-        if imported := provenance.get("parameters", {}).get("imported"):
+        if imported := provenance.get("imported"):
             raise PackageError(
                 f"{found.tag} was not trained here, it was imported from {imported['file']}: import the file again."
             )

@@ -31,7 +31,7 @@ from tests import monitored_classes as classes
 from tests.unit import fields, models
 
 PARCELS = replace(models.PARCELS, name="bare", features=FeatureSet(), example={})
-STAYS = replace(classes.GRADES, name="stays", features=FeatureSet(), fields=classes.FIELDS[:3])
+STAYS = replace(classes.GRADES, name="stays", features=FeatureSet(), fields=classes.FIELDS[:3], baseline=None)
 """Problems without features: a number, and three classes."""
 
 SMALL = {"runner": "means", "resamples": 100}
