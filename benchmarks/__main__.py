@@ -14,6 +14,7 @@ BENCHMARKS = {
     "backtest": ("benchmarks.backtest.command", "how often the verdict of drift is wrong, on real months and faults"),
     "power": ("benchmarks.power.command", "how many drawn shifts the drift job finds, beside its false alarms"),
     "runners": ("benchmarks.runners.command", "every runner on two projects: how good, how large, how fast"),
+    "estimate": ("benchmarks.estimate.command", "how often estimates without labels hold what labels show"),
     "defaults": ("benchmarks.defaults.command", "how good new projects are, beside two models of scikit-learn"),
     "comparison": ("benchmarks.comparison.command", "how often a model comparison decides wrongly, by simulation"),
 }

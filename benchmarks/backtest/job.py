@@ -16,15 +16,18 @@ import numpy as np
 
 from benchmarks.backtest.past import Past, judge_past
 from benchmarks.backtest.shifts import SHIFTS, stale
-from features.problem import PROBLEM
-from tabular_bento.data.splits import month_range
+from benchmarks.errors import BenchmarkError
+from tabular_bento.data.dataset import Dataset
+from tabular_bento.data.splits import Split, month_range
+from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.problem import Declaration
+from tabular_bento.project import Project
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
 from tabular_bento.scoring.store import find_model
-from training.source import SOURCE
 
 WEEK = timedelta(days=7)
 STALE = "look-up tables of the first month"
@@ -95,24 +98,29 @@ class Grounds:
     settings: DriftSettings
 
     @classmethod
-    def stored(cls, tag: str, settings: DriftSettings) -> Grounds:
+    def stored(cls, tag: str, settings: DriftSettings, project: Project | None = None) -> Grounds:
         """Those of model `tag` in the BentoML store. Raises as `of` does."""
         model = find_model(tag)
-        return cls.of(model.tag, model.directory, settings)
+        return cls.of(model.tag, model.directory, settings, project)
 
     @classmethod
-    def of(cls, tag: str, directory: Path, settings: DriftSettings) -> Grounds:
+    def of(cls, tag: str, directory: Path, settings: DriftSettings, project: Project | None = None) -> Grounds:
         """Those of the package in `directory`, on the source and the months that it was trained with.
 
-        Raises PackageError, PackageReferenceError or the errors of the data layer where one of them cannot be used.
+        By default the project is that of the working folder. Raises PackageError, PackageReferenceError, ProjectError
+        or the errors of the data layer where one of them cannot be used, and BenchmarkError for rows without a time.
         """
-        package = ModelPackage.load(directory, tag, PROBLEM)
+        project = project or Project.find()
+        problem = project.load_problem()
+        package = ModelPackage.load(directory, tag, problem)
+        if problem.event_time is None:
+            raise BenchmarkError(f"{tag}: windows are drawn of days, and the rows of its problem have no time.")
         config = package.provenance["config"]
-        data, split = SOURCE.load(config["source"]), config["split"]
-        train = Past.of(package.predictor, data.between(*month_range(*split["train"])))
-        later = data.between(month_range(*split["validation"])[0], month_range(*split["test"])[1])
-        reference, learnt_until = Reference.read(directory, tag), _midnight(month_range(*split["validation"])[1])
-        return cls(package.predictor, reference, train, Past.of(package.predictor, later), learnt_until, settings)
+        train, later, learnt_until = _rows(
+            project.load_source().load(config["source"]), Split.model_validate(config["split"])
+        )
+        reference, predictor = Reference.read(directory, tag), package.predictor
+        return cls(predictor, reference, Past.of(predictor, train), Past.of(predictor, later), learnt_until, settings)
 
     def judge(self, past: Past, reference: Reference | None = None, estimated: bool = False) -> DriftResult:
         """The job's verdict on these rows, with the error to expect where `estimated`."""
@@ -122,6 +130,21 @@ class Grounds:
         """How many of the windows are `drift`."""
         alarms = [result for result in results if result.verdict == "drift"]
         return Rate(name, rows, len(results), len(alarms), tuple(sorted(set().union(*map(why, alarms)))))
+
+
+def _rows(data: Dataset, split: Split) -> tuple[Dataset, Dataset, datetime]:
+    """The rows of training, those from validation on, and when validation ends."""
+    if split.by_months:
+        train, validation, test = (month_range(*getattr(split, name)) for name in ("train", "validation", "test"))
+        return data.between(*train), data.between(validation[0], test[1]), _midnight(validation[1])
+    parts = data.split(split)
+    declaration = data.problem if isinstance(data.problem, Declaration) else data.problem.declaration
+    validation = event_seconds(declaration, parts.part("validation").columns)
+    seconds = event_seconds(declaration, data.columns)
+    assert validation is not None
+    assert seconds is not None
+    until = datetime.fromtimestamp(int(validation.max()) + 1, UTC).replace(tzinfo=None)
+    return parts.part("train"), data.where(seconds >= validation.min()), until
 
 
 def why(result: DriftResult) -> set[str]:
@@ -192,7 +215,7 @@ def _power_in_a_week(grounds: Grounds, sizes: Sizes, rng: np.random.Generator) -
 
 
 def _faulty(grounds: Grounds, windows: list[Past], rows: int, rng: np.random.Generator) -> Iterator[Rate]:
-    for shift in SHIFTS:
+    for shift in (each for each in SHIFTS if each.field in grounds.predictor.problem.field_names):
         altered = [shift.apply(window, grounds.predictor, rng) for window in windows]
         yield grounds.rate(shift.name, rows, [grounds.judge(window) for window in altered])
     old = stale(grounds.predictor, grounds.train)

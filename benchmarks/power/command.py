@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from features.problem import PROBLEM
+from benchmarks.errors import BenchmarkError
 from tabular_bento.errors import TabularBentoError
 
 _DESCRIPTION = """Ask how many shifts the drift job finds, and how often it is wrong, in windows drawn by a seed.
@@ -19,9 +19,13 @@ The reference is made of one half of the training months, windows are random row
 of whole days, drawn so that both cover all months. Of each shift the kind goes in turn; column and strength are drawn.
 Whole weeks, which stray from the half-year by themselves, are reported beside. It takes some five minutes."""
 
+ROWS = (1_000, 5_000, 20_000, 50_000)
+
 _EPILOG = """exit code: 0 done; 2 wrong arguments; 3 the model or its rows cannot be used.
 
-example: python -m benchmarks power --seed 7 --json var/power.json"""
+examples:
+  python -m benchmarks power --seed 7 --json var/power.json
+  python -m benchmarks power --project examples/disruptions --rows 2000 --judged 2000 --shifts 60 --weeks 0 --seed 7"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,9 +36,16 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", default=f"{PROBLEM.name}:latest", metavar="TAG", help="(default: %(default)s)")
+    parser.add_argument(
+        "--project", type=Path, default=Path(), metavar="DIR", help="whose model and rows (default: the working folder)"
+    )
+    parser.add_argument("--model", metavar="TAG", help="(default: the latest of the project's in the store)")
     parser.add_argument("--seed", type=int, default=20130101, help="of all that is drawn (default: %(default)s)")
-    parser.add_argument("--shifts", type=int, default=300, metavar="N", help="of 5,000 rows (default: %(default)s)")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=list(ROWS), metavar="N", help="of windows (default: %(default)s)"
+    )
+    parser.add_argument("--judged", type=int, default=5_000, metavar="N", help="rows of most shifts (%(default)s)")
+    parser.add_argument("--shifts", type=int, default=300, metavar="N", help="of so many rows (default: %(default)s)")
     parser.add_argument(
         "--windows", type=int, default=100, metavar="N", help="without a shift, of each size (default: %(default)s)"
     )
@@ -50,8 +61,12 @@ def _run(options: argparse.Namespace) -> int:
     from benchmarks.backtest.job import Grounds
     from benchmarks.power import study
     from tabular_bento.monitoring.drift.settings import DriftSettings
+    from tabular_bento.monitoring.files import read_settings
+    from tabular_bento.project import Project
 
     sizes = study.Sizes(
+        rows=tuple(sorted({*options.rows, options.judged})),
+        judged=options.judged,
         windows=options.windows,
         shifts=options.shifts,
         others=options.others,
@@ -60,7 +75,11 @@ def _run(options: argparse.Namespace) -> int:
     )
     started = time.perf_counter()
     try:
-        grounds = Grounds.stored(options.model, DriftSettings())
+        project = Project.find(options.project)
+        written = read_settings(project.monitoring, "drift")
+        known = {name: value for name, value in written.items() if name in DriftSettings.model_fields}
+        tag = options.model or f"{project.load_problem().name}:latest"
+        grounds = Grounds.stored(tag, DriftSettings(**known), project)
         with tqdm(
             total=sizes.splits + 1, disable=not sys.stderr.isatty(), bar_format="{desc:<20} {bar} {elapsed}"
         ) as bar:
@@ -70,7 +89,7 @@ def _run(options: argparse.Namespace) -> int:
                 bar.update()
 
             found = study.run(grounds, sizes, options.seed, options.split, step)
-    except (TabularBentoError, OSError, ValueError) as error:
+    except (TabularBentoError, BenchmarkError, OSError, ValueError) as error:
         print(f"benchmarks power: {error}", file=sys.stderr)
         return 3
     print(study.table(found))

@@ -124,6 +124,16 @@ class World:
         return [*names, None] if self.rows.declaration.offset else list(names)
 
 
+def kinds(world: World) -> list[str]:
+    """The kinds of shifts that there is something to draw of."""
+    drawable = {
+        "a category gone": bool(world.categories),
+        "a unit changed": bool(world.conversions),
+        "gaps of 10 points more": any(item.optional for item in world.fields),
+    }
+    return [kind for kind in KINDS if drawable.get(kind, True)]
+
+
 def draw(kind: str, world: World, rng: np.random.Generator) -> Shift:
     """A shift of a kind of `KINDS`."""
     return KINDS[kind](kind, world, rng)

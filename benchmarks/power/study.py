@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.backtest.job import Grounds
 from benchmarks.backtest.past import Past
-from benchmarks.power.shifts import KINDS, World, draw
+from benchmarks.power.shifts import KINDS, World, draw, kinds
 from tabular_bento.features.clock import DAY
 from tabular_bento.monitoring.drift.result import DriftResult
 
@@ -152,10 +152,10 @@ def _without(
 def _shifted(
     grounds: Grounds, world: World, pool: Past, sizes: Sizes, index: int, rng: np.random.Generator
 ) -> Iterator[Judged]:
-    kinds = list(KINDS)
+    drawable = kinds(world)
     for rows in sizes.rows:
         for number in _share(sizes.shifts if rows == sizes.judged else sizes.others, index, sizes.splits):
-            shift = draw(kinds[number % len(kinds)], world, rng)
+            shift = draw(drawable[number % len(drawable)], world, rng)
             result = grounds.judge(shift.window(pool, rows, rng), world.reference)
             yield _judged(shift.kind, shift.what, rows, result)
 
@@ -168,7 +168,7 @@ def _weeks(grounds: Grounds, sizes: Sizes, seed: int, rng: np.random.Generator) 
         inside = number == index
         window, world = train.where(inside), _world(grounds, train.where(~inside), seed)
         yield _judged(NOTHING, "", 0, grounds.judge(window, world.reference))
-        for kind in KINDS:
+        for kind in kinds(world):
             shift = draw(kind, world, rng)
             yield _judged(kind, shift.what, 0, grounds.judge(shift.window(window, 0, rng), world.reference))
 

@@ -162,7 +162,7 @@ def _error(directory: Path, model: TrainedModel) -> dict[str, Any]:
     ours, theirs = (evaluator.row_losses(outputs, codes)[:, 0] for outputs in (predictions.outputs, plain))
     error |= usual_ratios(ours, theirs, event_seconds(declaration, train.columns), partial(_level, evaluator))
     error["shift"] = _shift(model, evaluator.residual(predictions.outputs, codes), error)
-    unseen = _unseen(model)
+    unseen = unseen_rows(model)
     residual = evaluator.residual(unseen.outputs, unseen.codes)
     seconds = None if unseen.days is None else unseen.days * DAY
     error["unseen"] = error_spread(residual, seconds, evaluator.row_losses(unseen.outputs, unseen.codes)[:, 0])
@@ -185,7 +185,7 @@ def _level(evaluator: Evaluator, means: NDArray[np.float64]) -> NDArray[np.float
     return evaluator.level(np.stack([means, means], axis=-1))[..., 0]
 
 
-def _unseen(model: TrainedModel) -> Unseen:
+def unseen_rows(model: TrainedModel) -> Unseen:
     """The parts but for test that the model had not seen: of a calibrated one not the calibration part either."""
     calibrated = model.config.calibration != "none"
     names = [name for name in _UNSEEN if len(model.parts[name]) and not (calibrated and name == "calibration")]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 
@@ -13,13 +14,18 @@ import pytest
 from benchmarks.backtest.job import Grounds
 from benchmarks.backtest.past import Past, window_of
 from benchmarks.power import study
-from benchmarks.power.shifts import KINDS
+from benchmarks.power.command import main
+from benchmarks.power.shifts import KINDS, World, kinds
 from features.problem import PROBLEM
+from tabular_bento import Problem
+from tabular_bento.data import Dataset
 from tabular_bento.data.columns import columns_of_table
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.job import judge, judge_window
 from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.project import Project
 from tabular_bento.scoring.package import ModelPackage
+from tests import monitored_classes as classes
 from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, year
 from training.source import load_flights
 
@@ -67,6 +73,57 @@ def test_few_false_alarms_and_most_shifts_found(package: ModelPackage) -> None:
     assert all(kind in text for kind in KINDS)
     assert {one["kind"] for one in found.document()["table"]} == {study.NOTHING, *KINDS, "all shifts"}
     assert study.run(grounds, SMALL, seed=11).windows == found.windows
+
+
+def test_only_kinds_that_there_is_something_of_are_drawn(package: ModelPackage) -> None:
+    grounds = Grounds.of(package.tag, package.directory, DriftSettings())
+    world = World(grounds.predictor, grounds.reference, grounds.train)
+    assert kinds(world) == list(KINDS)
+    world.__dict__.update(categories=[], conversions=[], fields=())
+    assert kinds(world) == list(KINDS)[3:]
+
+
+def test_a_project_of_classes_is_studied_by_its_own_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    tag = classes.store_of(tmp_path, "returns")
+    monkeypatch.setattr(Project, "find", lambda *_: OfClasses("returns", tmp_path))
+    small = ["--rows", "600", "--judged", "600", "--windows", "4", "--shifts", "5", "--others", "0", "--splits", "1"]
+    assert main(["--model", tag, "--seed", "3", "--weeks", "0", "--json", str(tmp_path / "found.json"), *small]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())
+    by_kind = {one["kind"]: one for one in found["table"]}
+    assert (by_kind["no shift"]["windows"], by_kind["no shift"]["alarms"]) == (4, 0)
+    assert by_kind["a unit changed"]["windows"] == 0, "no field has a unit that is known by another name"
+    assert "| a category gone |" in capsys.readouterr().out
+
+
+def test_rows_without_a_time_are_not_studied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    tag = classes.store_of(tmp_path, "grades")
+    monkeypatch.setattr(Project, "find", lambda *_: OfClasses("grades", tmp_path))
+    assert main(["--model", tag]) == 3
+    assert "the rows of its problem have no time" in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class OfClasses:
+    """A project of `tests.monitored_classes`."""
+
+    name: str
+    root: Path
+    monitoring: Path | None = None
+
+    def load_problem(self) -> Problem:
+        return classes.PROBLEMS[self.name]
+
+    def load_source(self) -> OfClasses:
+        return self
+
+    def load(self, _: str | None) -> Dataset:
+        return classes.rows_of(self.name)
 
 
 def with_error(reference: Reference, unseen: Past) -> Reference:
