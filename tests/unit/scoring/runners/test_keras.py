@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -136,12 +137,12 @@ def test_a_truncated_model_is_refused(folder: Path, tmp_path: Path) -> None:
         load_runner("keras", tmp_path)
 
 
-def of_the_project(given: ModelInputs) -> Any:
-    import keras
-
-    inputs = given.tensors()
-    values = keras.layers.BatchNormalization()(keras.layers.Dense(8, activation="gelu")(inputs["numbers"]))
-    return keras.Model(inputs["numbers"], keras.layers.Dense(given.outputs)(values))
+def of_the_page(given: ModelInputs) -> Any:
+    """The network of docs/networks.md."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "networks.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    return names["build_model"](given)
 
 
 def with_a_lambda(given: ModelInputs) -> Any:
@@ -167,10 +168,12 @@ def of_other_inputs(given: ModelInputs) -> Any:
 
 
 def test_the_project_builds_the_network(data: FittingData) -> None:
-    parameters = KerasParameters(build_model=f"{__name__}:of_the_project", epochs=1)
+    parameters = KerasParameters(build_model=f"{__name__}:of_the_page", epochs=1)
     runner = KerasRunner.fit(data, parameters, MULTICLASS, 0)
-    assert [type(layer).__name__ for layer in runner.network.layers] == ["Dense", "BatchNormalization", "Dense"]
-    assert list(runner.inputs) == ["numbers"]
+    types = [type(layer).__name__ for layer in runner.network.layers]
+    assert types.count("LayerNormalization") == 3
+    assert types.count("Add") == 2
+    assert set(runner.inputs) == {"numbers", "city_code"}
     assert runner.predict(data.X).shape == (len(data.X), MULTICLASS.raw_columns)
 
 
