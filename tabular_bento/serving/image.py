@@ -70,6 +70,15 @@ _UV_SETTINGS = (
 
 _STRIP = "strip_image.sh"
 
+_OPENMP = (
+    "python -c 'import ctypes; ctypes.CDLL(\"libgomp.so.1\")' 2> /dev/null || "
+    "(apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*)"
+)
+"""LightGBM's wheels leave the OpenMP library to the system, and a slim base has none."""
+
+_COMMANDS = {"lightgbm": [_OPENMP]}
+"""What the image of a kind of runner needs beside Python packages."""
+
 
 _Image: Any = Image  # BentoML's types are not checked
 _define: Any = attrs.define
@@ -85,13 +94,14 @@ class ServingImage(_Image):  # type: ignore[misc]
     def freeze(self, bento_fs: Path, *arguments: Any, **options: Any) -> Any:
         image: Any = self
         image.lock_python_packages = False  # they are locked
+        kind = kind_of(self.model)
         if not image.python_requirements.strip():
-            image.python_requirements = lock_of(self.model)
+            image.python_requirements = lock_of(kind)
         copy_library(Path(bento_fs) / "src")
         docker = Path(bento_fs) / "env" / "docker"
         docker.mkdir(parents=True, exist_ok=True)
         shutil.copy(Path(__file__).with_name(_STRIP), docker)
-        image.post_commands = [*image.post_commands, f"sh ./env/docker/{_STRIP}"]
+        image.post_commands = [*image.post_commands, *_COMMANDS.get(kind, []), f"sh ./env/docker/{_STRIP}"]
         return super().freeze(bento_fs, *arguments, **options)
 
 
@@ -123,16 +133,26 @@ def serving_image(model: str) -> ServingImage:
     return image
 
 
-def lock_of(model: str) -> str:
-    """The hashed requirements that serve a model.
+def kind_of(model: str) -> str:
+    """The kind of the runner of a model in the store.
 
     Raises
     ------
     PackageError
-        Where the model is not in the store, or its runner is of another distribution.
+        Where the model is not in the store.
     """
     package = json.loads((find_model(model).directory / PACKAGE_FILE).read_text(encoding="utf-8"))
-    kind = package["runner"]["kind"]
+    return str(package["runner"]["kind"])
+
+
+def lock_of(kind: str) -> str:
+    """The hashed requirements that serve a kind of runner.
+
+    Raises
+    ------
+    PackageError
+        Where it is of another distribution.
+    """
     if kind not in LOCK_NAMES:
         raise PackageError(
             f"There is no lock for the runner {kind!r}: name hashed requirements by `python.requirements_txt` in "

@@ -17,6 +17,7 @@ BUILT_IN = {
     "xgboost": ("tabular_bento.scoring.runners.xgboost", "XGBoostRunner"),
     "sklearn": ("tabular_bento.scoring.runners.sklearn", "SklearnRunner"),
     "linear": ("tabular_bento.scoring.runners.linear", "LinearRunner"),
+    "lightgbm": ("tabular_bento.scoring.runners.lightgbm", "LightGBMRunner"),
     "keras": ("tabular_bento.scoring.runners.keras", "KerasRunner"),
     "pipeline": ("tabular_bento.scoring.runners.pipeline", "PipelineRunner"),
 }
@@ -113,6 +114,8 @@ def load_runner(kind: str, directory: Path) -> Runner:
         raise PackageError(
             f"The package's runner {kind!r} needs {error.name}, which is not installed: {install_command(kind)}"
         ) from error
+    except PackageError:
+        raise
     except Exception as error:
         reason = str(error).strip().splitlines()
         file = getattr(found, "file", "")

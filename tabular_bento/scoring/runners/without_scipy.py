@@ -1,8 +1,8 @@
-"""Importing XGBoost where SciPy is not installed, as in the image, which would be a quarter larger with it.
+"""Importing XGBoost and LightGBM where SciPy is not installed, as in the image: it would be a quarter larger with it.
 
-XGBoost asks for SciPy at import, and then only to tell sparse matrices from others; the runner hands it dense ones. So
-a module with that one class stands in while XGBoost is imported, and is gone afterwards: whoever asks for SciPy later
-finds that it is not there. Training has the real one. A unit test fails when XGBoost asks for more.
+They ask for SciPy at import, and then only to tell sparse matrices from others; the runners hand them dense ones. So a
+module with those classes stands in while they are imported, and is gone afterwards: whoever asks for SciPy later finds
+that it is not there. Training has the real one. A unit test fails when one of them asks for more.
 """
 
 from __future__ import annotations
@@ -14,8 +14,16 @@ from importlib.util import find_spec
 from types import ModuleType
 
 
-class csr_matrix:  # noqa: N801
+class spmatrix:  # noqa: N801
     """What nothing is an instance of."""
+
+
+class csr_matrix(spmatrix):  # noqa: N801
+    """Nor of this."""
+
+
+class csc_matrix(spmatrix):  # noqa: N801
+    """Nor of this."""
 
 
 @contextmanager
@@ -25,7 +33,8 @@ def scipy_stood_in() -> Iterator[None]:
         yield
         return
     scipy, sparse = ModuleType("scipy"), ModuleType("scipy.sparse")
-    sparse.csr_matrix = csr_matrix  # type: ignore[attr-defined]
+    for each in (spmatrix, csr_matrix, csc_matrix):
+        setattr(sparse, each.__name__, each)
     scipy.sparse = sparse  # type: ignore[attr-defined]
     scipy.__path__ = []
     sys.modules.update({"scipy": scipy, "scipy.sparse": sparse})

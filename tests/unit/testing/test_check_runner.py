@@ -14,6 +14,7 @@ from tabular_bento.testing.made_up import TASKS
 QUICK: dict[str, dict[str, Any]] = {
     "xgboost": {"rounds": 8, "learning_rate": 0.3, "min_child_weight": 1.0},
     "linear": {"alpha": 1.0},
+    "lightgbm": {"rounds": 15, "learning_rate": 0.3},
     "sklearn": {"max_iter": 4, "learning_rate": 0.5},
 }
 """Parameters by kind with which it is quickly fitted."""
@@ -33,7 +34,7 @@ def test_a_built_in_runner_passes_every_check(kind: str, task: Task) -> None:
     check_runner(runner, runner.Parameters(**QUICK[kind]), [task])
 
 
-@pytest.mark.parametrize("kind", ["xgboost", "linear"])
+@pytest.mark.parametrize("kind", ["xgboost", "linear", "lightgbm"])
 def test_it_passes_where_it_chooses_by_the_validation_part(kind: str) -> None:
     runner = runner_class(kind)
     parameters = runner.Parameters()
