@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.integration.examples.projects import run_tests
+from tabular_bento.serving.ports import free_port
+from tabular_bento.serving.process import ServerProcess
+from tests.integration.examples.projects import Project, run_tests
 from tests.models import ROOT, run_command
 from tests.tables import written
 
@@ -76,7 +81,35 @@ def test_the_declaration_that_the_guide_shows_is_that_of_a_project(project: Path
 
 
 @pytest.mark.slow
-def test_a_feature_is_written_as_the_guide_says(project: Path) -> None:
+def test_the_commands_of_the_guide_train_release_serve_label_and_watch(project: Path, tmp_path: Path) -> None:
+    made, curls, watch = blocks("first-project.md", "console")[1:4]
+    here = Project(project, tmp_path / "store", tmp_path)
+    *steps, last = re.findall(r"^\$ make (\w+)", made, re.MULTILINE)
+    assert (steps, last) == (["train", "release"], "serve")
+    assert "is the champion" in here.make(*steps)
+    settings = {**here.environment, "TABULAR_BENTO_GRPC_PORT": "0", "TABULAR_BENTO_TRAFFIC_DIR": str(tmp_path / "log")}
+    with ServerProcess(free_port(), tmp_path / "server.log", directory=project, environment=settings) as server:
+        predict, feedback = (line.removeprefix("$ ") for line in curls.strip().splitlines())
+        (prediction,) = shell(predict, server.port)
+        assert 300 < prediction["rent"] < 1_500
+        assert shell(feedback.replace("...", prediction["prediction_id"]), server.port) == {"accepted": 1}
+    assert watch.startswith("$ make drift ")
+    command = ["make", "--no-print-directory", "-o", ".venv/.locked", f"PY={sys.executable}", "drift"]
+    drift = subprocess.run(
+        command, cwd=project, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+    )
+    assert "not_enough_data" in drift.stdout, drift.stdout + drift.stderr
+    assert (project / "var" / "drift" / "report.html").is_file()
+
+
+def shell(command: str, port: int) -> Any:
+    """What a command of a guide prints as JSON, sent to a port in the place of the guide's."""
+    command = command.replace("localhost:3000", f"localhost:{port}")
+    return json.loads(subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.slow
+def test_a_feature_is_written_as_the_guide_says(project: Path, tmp_path: Path) -> None:
     functions, added, *_ = blocks("write-a-feature.md", "python")
     (project / "features" / "functions.py").write_text(functions)
     imported, features = added.strip().split("\n\n")
@@ -89,3 +122,11 @@ def test_a_feature_is_written_as_the_guide_says(project: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     for name in ("area_per_room", "area_beside_city"):
         assert name in listed.stdout
+    worth = blocks("write-a-feature.md", "console")[1]
+    (withheld,) = re.findall(r"# (withheld = .*)", worth)
+    (project / "without.toml").write_text(withheld)
+    here = Project(project, tmp_path / "store", tmp_path)
+    commands = [shlex.split(line) for line in re.findall(r"^\$ make (.*?)(?: +#.*)?$", worth, re.MULTILINE)]
+    assert [command[0] for command in commands] == ["train", "train"]
+    errors = [float(re.findall(r"^  model +([\d.]+)", here.make(*command), re.MULTILINE)[1]) for command in commands]
+    assert errors[0] != errors[1], "the model that is not shown the feature is another"
