@@ -30,6 +30,15 @@ def path_of(text: str | Path) -> AnyPath:
     return RemotePath(text.rstrip("/")) if "://" in text else Path(text)
 
 
+def driver_of(uri: str) -> str | None:
+    """The package that opens a URI, such as `s3fs`; None for a path and for what fsspec itself opens."""
+    protocol, separator, _ = uri.partition("://")
+    package = (
+        known_implementations.get(protocol, {}).get("class", "fsspec").partition(".")[0] if separator else "fsspec"
+    )
+    return None if package == "fsspec" else package
+
+
 def filesystem(uri: str) -> tuple[Any, str]:
     """The file system of a URI, or of a path, and the path on it.
 
@@ -39,7 +48,7 @@ def filesystem(uri: str) -> tuple[Any, str]:
         opened: tuple[Any, str] = fsspec.core.url_to_fs(uri)
     except ImportError as error:
         protocol = uri.partition("://")[0]
-        package = known_implementations.get(protocol, {}).get("class", protocol).partition(".")[0]
+        package = driver_of(uri) or protocol
         raise StorageError(f"{uri}: {protocol}:// needs a package, `pip install {package}` ({error})") from error
     except Exception as error:  # each driver has errors of its own
         raise StorageError(f"{uri}: cannot be opened: {error}") from error

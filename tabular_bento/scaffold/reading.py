@@ -25,6 +25,7 @@ import pyarrow.parquet
 from tabular_bento.data.csv_files import DELIMITERS, PLAIN, CsvFormat
 from tabular_bento.data.database import VARIABLE, database
 from tabular_bento.data.raw import open_uri
+from tabular_bento.data.storage import driver_of
 from tabular_bento.data.uris import DATABASES, check_uri, shown
 from tabular_bento.errors import SourceError
 
@@ -132,6 +133,11 @@ class TableInput:
             )
         if self.written.decimal != PLAIN.decimal:
             found.append("Numbers have a decimal comma. Requests are JSON, in which they have a point.")
+        if driver := None if self.query else driver_of(self.location):
+            found.append(
+                f"requirements.txt does not hold {driver}, which opens {self.location.partition('://')[0]}://: add it by "
+                f"version and hash, or run `make demo` after `.venv/bin/python -m pip install {driver}`."
+            )
         return found
 
     def _foreign_words(self) -> list[str]:

@@ -203,6 +203,8 @@ def test_the_table_of_a_package() -> None:
 
 @pytest.mark.parametrize(("uri", "package"), [("s3://bucket/rows.parquet", "s3fs"), ("gs://bucket/rows.csv", "gcsfs")])
 def test_a_file_system_whose_package_is_not_installed_names_it(uri: str, package: str) -> None:
+    remarks = TableInput(uri).remarks()
+    assert f"requirements.txt does not hold {package}, which opens {uri[:2]}://" in remarks[0]
     if find_spec(package):
         pytest.skip(f"{package} is installed")
     with pytest.raises(SourceError, match=f"`pip install {package}`"), TableInput.of(uri).batches() as batches:
