@@ -33,9 +33,9 @@ def path_of(text: str | Path) -> AnyPath:
 def driver_of(uri: str) -> str | None:
     """The package that opens a URI, such as `s3fs`; None for a path and for what fsspec itself opens."""
     protocol, separator, _ = uri.partition("://")
-    package = (
-        known_implementations.get(protocol, {}).get("class", "fsspec").partition(".")[0] if separator else "fsspec"
-    )
+    if not separator or protocol not in known_implementations:
+        return None
+    package = str(known_implementations[protocol]["class"]).partition(".")[0]
     return None if package == "fsspec" else package
 
 

@@ -134,9 +134,9 @@ class TableInput:
         if self.written.decimal != PLAIN.decimal:
             found.append("Numbers have a decimal comma. Requests are JSON, in which they have a point.")
         if driver := None if self.query else driver_of(self.location):
+            protocol = self.location.partition("://")[0]
             found.append(
-                f"requirements.txt does not hold {driver}, which opens {self.location.partition('://')[0]}://: add it by "
-                f"version and hash, or run `make demo` after `.venv/bin/python -m pip install {driver}`."
+                f"requirements.txt does not hold {driver}, which opens {protocol}://: add it there, by version and hash."
             )
         return found
 
