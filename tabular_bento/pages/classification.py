@@ -62,7 +62,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> F
     Parameters
     ----------
     counts : sequence of sequence of int
-        Rows of the test part; ``counts[i][j]`` are of class i and were predicted as class j.
+        Rows; ``counts[i][j]`` are of class i and were predicted as class j.
     names : sequence of str
         Of the classes.
     """

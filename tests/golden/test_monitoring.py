@@ -48,6 +48,7 @@ ADDED = (
     "column_settings",
     "metric",
     "interval",
+    "classes",
     *("log_loss", "log_loss_interval", "brier", "brier_interval", "accuracy", "accuracy_interval"),
 )
 """What results did not have; metrics of classes are null in those of a regression."""

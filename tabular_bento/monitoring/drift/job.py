@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tabular_bento.evaluation.reference.estimate import Estimate, Withheld
 from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.monitoring.drift.classes import class_metrics
 from tabular_bento.monitoring.drift.history import Entry, History
 from tabular_bento.monitoring.drift.page import page
 from tabular_bento.monitoring.drift.performance import due_from, measuring, summarize
@@ -159,7 +160,10 @@ def judge(
         estimate = reference.error_model.estimate_sample(
             data.sample, event, days, settings.resamples, settings.seed, rows
         )
-    return judge_window(query, reference, data, settings, estimate=estimate)
+    found = judge_window(query, reference, data, settings, estimate=estimate)
+    labels = found.result.labels
+    measured = labels.model_copy(update={"classes": class_metrics(labels, data, reference.declaration, settings)})
+    return replace(found, result=found.result.model_copy(update={"labels": measured}))
 
 
 def names_of(reference: Reference) -> list[str]:

@@ -17,6 +17,7 @@ from tabular_bento.monitoring.drift.result import METRICS, Column, DriftResult, 
 from tabular_bento.monitoring.drift.runs import TONES, digits, sentence, trend, window
 from tabular_bento.monitoring.drift.verdict import SMALL_KINDS
 from tabular_bento.pages import charts, compressed, render
+from tabular_bento.pages.classification import confusion_matrix
 from tabular_bento.pages.histograms import histograms
 
 SHOWN = 3
@@ -67,6 +68,7 @@ def page(result: DriftResult, plots: str | None, history: Sequence[Entry], missi
         heads=[head for name in (*_metrics(result), "bias") for head in (metric_title(name), "95 %")],
         errors=_errors(result),
         labels=_labels(result.labels),
+        classes=_classes(result.labels),
         ratios=_ratios(result),
         calibration=_calibration(result, history),
         segments=[segment.model_copy(update={"value": segment.value[:LONGEST]}) for segment in result.segments],
@@ -225,6 +227,18 @@ def _errors(result: DriftResult) -> list[dict[str, Any]]:
         cells = [*((estimate.metric(one), estimate.metric_interval(one)) for one in metrics), (None, None)]
         rows.append({"name": "model, estimated without labels", "guess": True, "n": estimate.n, "cells": cells})
     return rows
+
+
+def _classes(labels: Labels) -> dict[str, Any] | None:
+    """Metrics of the classes and their confusion matrix."""
+    found = labels.classes
+    if found is None:
+        return None
+    return {
+        "n": found.n,
+        "rows": [(metric_title(name), found.metric(name), found.metric_interval(name)) for name in found.metrics],
+        "matrix": confusion_matrix(found.confusion_matrix, found.classes),
+    }
 
 
 def _metrics(result: DriftResult) -> tuple[str, ...]:

@@ -176,6 +176,45 @@ class IntervalCoverage(_Part):
     coverage_interval: Annotated[Interval | None, Field(description="Null for too few blocks of time")]
 
 
+CLASS_METRICS = ("roc_auc", "average_precision", "calibration_error", "accuracy", "precision", "recall", "f1")
+"""The metrics of classes beyond the losses; the last three are of two classes."""
+
+
+class ClassMetrics(_Measured):
+    """Metrics of predicted classes on n mature predictions of the window's sample, with 95 % intervals.
+
+    A metric is null where the labels do not say it, an interval for too few blocks of time.
+    """
+
+    n: int
+    roc_auc: float | None
+    roc_auc_interval: Interval | None
+    average_precision: float | None
+    average_precision_interval: Interval | None
+    calibration_error: float | None
+    calibration_error_interval: Interval | None
+    accuracy: float | None
+    accuracy_interval: Interval | None
+    precision: float | None = None
+    precision_interval: Interval | None = None
+    recall: float | None = None
+    recall_interval: Interval | None = None
+    f1: float | None = None
+    f1_interval: Interval | None = None
+    classes: list[str]
+    confusion_matrix: Annotated[
+        list[list[int]], Field(description="Rows by label, then by predicted class, in the order of `classes`")
+    ]
+    confusion_matrix_interval: Annotated[
+        list[list[Interval | None]], Field(description="Of each cell as a share of the rows with that label")
+    ]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that were measured."""
+        return tuple(name for name in CLASS_METRICS if self.metric(name) is not None)
+
+
 class Labels(_Part):
     """The labels of the window's predictions, and the observed performance."""
 
@@ -191,6 +230,9 @@ class Labels(_Part):
     median_delay_hours: Annotated[float | None, Field(description="From prediction to latest label, within 2.5 %")]
     maturity: Maturity | None
     model: Annotated[Errors | None, Field(description="Of the mature predictions, where there are any")]
+    classes: Annotated[
+        ClassMetrics | None, Field(description="Of the mature predictions of the window's sample; null without classes")
+    ] = None
     naive_baseline: Annotated[
         Errors | None,
         Field(description="Of the offset, or of the mean of the training labels; of classes, of their shares"),

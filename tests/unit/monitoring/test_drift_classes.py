@@ -160,10 +160,21 @@ def test_the_whole_job(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert estimate is not None
     assert model is not None
     assert estimate.log_loss == pytest.approx(model.log_loss, rel=0.15)
+    measured, task = done.result.labels.classes, classes.PROBLEMS[name].task
+    assert measured is not None
+    assert measured.n == model.n == np.sum(measured.confusion_matrix)
+    assert measured.classes == list(task.class_names)
+    assert measured.accuracy == pytest.approx(np.trace(measured.confusion_matrix) / measured.n)
+    assert len(measured.metrics) == (7 if len(task.classes) == 2 else 4)
+    for metric in measured.metrics:
+        low, high = measured.metric_interval(metric) or (np.nan, np.nan)
+        assert low <= (measured.metric(metric) or 0) <= high, metric
     written = json.loads((out / RESULT_FILE).read_text())
     assert written["labels"]["model"]["rmse"] is None
     assert written["metric"] == "log_loss"
     page = (out / REPORT_FILE).read_text()
+    assert "Confusion matrix" in page
+    assert "average precision" in page
     assert not re.search(r"[ >\"]RMSE", page), "as a word: base64 holds any four letters"
     assert "log loss" in page
     (entry,) = History(out / HISTORY_FILE).entries()
