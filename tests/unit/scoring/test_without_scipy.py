@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tabular_bento.scoring.package import ModelPackage
@@ -93,3 +94,22 @@ def test_where_scipy_is_installed_xgboost_has_the_real_one() -> None:
     from tabular_bento.scoring.runners.xgboost import _xgboost
 
     assert _xgboost().core.scipy.sparse is scipy
+
+
+def test_without_scipy_contributions_are_the_same(folder: Path, prices_package: ModelPackage) -> None:
+    program = """
+import json
+import numpy as np
+from pathlib import Path
+from tabular_bento.scoring.runners.xgboost import XGBoostRunner
+runner = XGBoostRunner.load(Path(sys.argv[1]) / "runner")
+X = np.arange(3 * runner.booster.num_features(), dtype=np.float32).reshape(3, -1)
+X[0, 0] = np.nan
+print(json.dumps([runner.explain(X).tolist(), sorted({name.split(".")[0] for name in sys.modules})]))
+"""
+    found, modules = without_scipy(program, str(folder))
+    runner: Any = prices_package.runner
+    X = np.arange(3 * runner.booster.num_features(), dtype=np.float32).reshape(3, -1)
+    X[0, 0] = np.nan
+    assert found == runner.explain(X).tolist()
+    assert not set(HIDDEN) & set(modules)
