@@ -227,9 +227,11 @@ class Progress:
 
 def measured(model: TrainedModel) -> dict[str, Any]:
     document = model.document()
+    intervals = {"intervals": document["intervals"]} if "intervals" in document else {}
     return {
         "metrics": document["metrics"],
         "baselines": document["baselines"],
+        **intervals,
         "data_fingerprint": model.dataset.fingerprint,
     }
 
@@ -248,7 +250,20 @@ def table(model: TrainedModel) -> str:
         label = f"{part}, {metrics['n']:,} rows"
         lines.append(f"{label:<26}{''.join(heads.values())}{metric_title(primary)}, 95 % interval")
         lines += [f"  {name.replace('_', ' '):<24}{_cells(values, heads, primary)}" for name, values in rows.items()]
+    if known_intervals := document.get("intervals"):
+        lines.append(_coverage(known_intervals, model.problem.target.unit))
     return "\n".join(lines)
+
+
+def _coverage(intervals: dict[str, Any], unit: str | None) -> str:
+    """The line on prediction intervals."""
+    test = intervals["test"]
+    ends = test["coverage_interval"]
+    ranged = f" ({ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
+    return (
+        f"intervals of {intervals['level']:.4g}: {test['coverage']:.1%}{ranged} of the test part's labels are inside; "
+        f"mean width {test['mean_width']:.4g}{f' {unit}' if unit else ''}"
+    )
 
 
 def _head(title: str, model: TrainedModel) -> str:

@@ -21,6 +21,8 @@ ROWS = 4_000
 RUNNERS = {
     "xgboost": {"rounds": 20, "learning_rate": 0.3},
     "sklearn": {"max_iter": 20, "learning_rate": 0.3},
+    "lightgbm": {"rounds": 20, "learning_rate": 0.3},
+    "linear": {},
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tabular_bento.cli.train import measured, table
 from tabular_bento.errors import ConfigError, PackageError, TrainingError
 from tabular_bento.features.columns import rows_of
 from tabular_bento.scoring.manifest import write_manifest
@@ -138,3 +139,13 @@ def test_the_model_card_shows_the_coverage_in_all_and_by_month() -> None:
     assert [row[0] for row in table.rows] == ["all", *(each["month"] for each in measured["by_month"])]
     assert table.rows[0][2].startswith(f"{measured['coverage']:.4g} (")
     assert not [each for each in card_of(models.trained("parcels"), {}).tables if "intervals" in each.title]
+
+
+def test_the_command_says_how_often_intervals_hold_the_label() -> None:
+    model = trained("dated")
+    test = model.document()["intervals"]["test"]
+    *_, last = table(model).splitlines()
+    assert last.startswith(f"intervals of 0.9: {test['coverage']:.1%} (")
+    assert last.endswith(f"of the test part's labels are inside; mean width {test['mean_width']:.4g} EUR")
+    assert measured(model)["intervals"]["test"] == test
+    assert "intervals" not in measured(models.trained("parcels"))
