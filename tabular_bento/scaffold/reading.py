@@ -136,7 +136,7 @@ class TableInput:
         if driver := None if self.query else driver_of(self.location):
             protocol = self.location.partition("://")[0]
             found.append(
-                f"requirements.txt does not hold {driver}, which opens {protocol}://: add it there, by version and hash."
+                f"requirements.txt does not hold {driver}, which opens {protocol}://: add it, by version and hash."
             )
         return found
 
