@@ -133,7 +133,9 @@ def check_declaration(runner_class: type[Runner]) -> None:
     for name in ("fit", "predict", "save", "load", *(["explain"] if explains(runner_class) else [])):
         assert callable(getattr(runner_class, name, None)), f"the class has no method `{name}`"
     parameters = runner_class.Parameters
-    assert issubclass(parameters, Parameters), "`Parameters` is no subclass of `tabular_bento.runners.Parameters`"
+    assert issubclass(parameters, Parameters), (
+        "`Parameters` is no subclass of `tabular_bento.scoring.runners.Parameters`"
+    )
     required = [name for name, item in parameters.model_fields.items() if item.is_required()]
     assert not required, f"the parameter {required[0]!r} has no default" if required else ""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tabular_bento.errors import ConfigError, PackageError, TrainingError
-from tabular_bento.scoring.runners.base import FittingData, OneByOne, Parameters, Runner
+from tabular_bento.scoring.runners.base import FittingData, OneByOne, Parameters, Runner, objective_of
 from tabular_bento.tasks import Task
 
 GROUP = "tabular_bento.runners"
@@ -29,6 +29,7 @@ __all__ = [
     "BUILT_IN",
     "EXTRAS",
     "GROUP",
+    "FittingData",
     "OneByOne",
     "Parameters",
     "Runner",
@@ -37,6 +38,7 @@ __all__ = [
     "installed_version",
     "kinds",
     "load_runner",
+    "objective_of",
     "runner_class",
 ]
 
