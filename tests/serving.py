@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from tabular_bento.serving.ports import free_port
 from tabular_bento.serving.process import ServerProcess
 
@@ -64,7 +66,7 @@ def refused(cwd: Path, target: str = "service:Service", **settings: str) -> subp
 def logged(traffic: Path, stream: str = "predictions") -> list[dict[str, Any]]:
     """The whole lines of all log files of a stream."""
     lines = [line for path in sorted((traffic / stream).glob("*.jsonl")) for line in path.read_bytes().splitlines(True)]
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+    return [orjson.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def _open(request: urllib.request.Request) -> tuple[int, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,11 @@ import pytest
 from features.problem import PROBLEM
 from tabular_bento.data.dataset import Dataset
 from tabular_bento.evaluation.reference.package import Reference
+from tabular_bento.monitoring.drift import evidently
 from tabular_bento.monitoring.drift.job import Judgement, judge
+from tabular_bento.monitoring.drift.result import DriftResult
 from tabular_bento.monitoring.drift.settings import DriftSettings
+from tabular_bento.monitoring.window.data import WindowData
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.store import store_home
 from tests.golden import monitored as golden
@@ -56,6 +61,30 @@ def package_copy(package_folder: Path, tmp_path: Path) -> Path:
 def _reference(package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Model tags other than the session's have its package too."""
     monkeypatch.setattr(Reference, "load", lambda tag: Reference.read(package.directory, tag))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once() -> Iterator[None]:
+    """Evidently draws a window once for all jobs that report it: two seconds each."""
+    drawn: dict[bytes, str | None] = {}
+    plot = evidently.plot
+
+    def once(result: DriftResult, reference: Reference, data: WindowData) -> str | None:
+        digest = hashlib.sha256()
+        for column in result.columns:
+            digest.update(column.model_dump_json().encode())
+        for table in (data.sample, reference.rows):
+            for batch in table.combine_chunks().to_batches():
+                digest.update(batch.serialize())
+            digest.update(str(table.schema).encode())
+        key = digest.digest()
+        if key not in drawn:
+            drawn[key] = plot(result, reference, data)
+        return drawn[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidently, "plot", once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -120,26 +121,34 @@ def test_a_release_that_is_killed_between_its_rename_and_its_line_of_history_is_
 def test_a_release_that_is_killed_at_any_moment_leaves_the_old_champion_or_the_new(home: Path) -> None:
     release(home, FIRST)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom tabular_bento.scoring.ledger import ReleaseLedger\n"
+        "import os, sys\nfrom pathlib import Path\nfrom tabular_bento.scoring.ledger import ReleaseLedger\n"
         "from tests.unit.problems import PRICES\nledger = ReleaseLedger(Path(sys.argv[1]), 'prices')\n"
         "packages = [ledger.verify(tag, PRICES) for tag in sys.argv[2:]]\n"
-        "print('ready', flush=True)\n"
-        "while True:\n  for package in packages:\n"
-        "    ledger.move('release', package, {'kind': 'forced', 'reason': 'loop'}, ledger.champion())\n"
+        "for _ in sys.stdin:\n"
+        "  if child := os.fork():\n"
+        "    os.waitpid(child, 0)\n    print('killed', flush=True)\n    continue\n"
+        "  print(os.getpid(), flush=True)\n"
+        "  while True:\n    for package in packages:\n"
+        "      ledger.move('release', package, {'kind': 'forced', 'reason': 'loop'}, ledger.champion())\n"
     )
-    for pause in (0.0, 0.013, 0.05, 0.11):
-        command_line = [sys.executable, "-c", program, str(home), CANDIDATE, FIRST]
-        with subprocess.Popen(command_line, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+    command_line = [sys.executable, "-c", program, str(home), CANDIDATE, FIRST]
+    with subprocess.Popen(
+        command_line, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for pause in (0.0, 0.013, 0.05, 0.11):
+            process.stdin.write("\n")
+            releasing = int(process.stdout.readline())
             time.sleep(pause)
-            process.send_signal(signal.SIGKILL)
-        ledger = ledger_of(home)
-        record = ledger.champion()
-        assert record is not None
-        records, damaged = ledger.read()
-        assert [each.number for each in records] == list(range(1, record.number + 1))
-        assert damaged == 0
+            os.kill(releasing, signal.SIGKILL)
+            assert process.stdout.readline() == "killed\n"
+            ledger = ledger_of(home)
+            record = ledger.champion()
+            assert record is not None
+            records, damaged = ledger.read()
+            assert [each.number for each in records] == list(range(1, record.number + 1))
+            assert damaged == 0
     release(home, CANDIDATE)
     assert champion(home) == CANDIDATE
 
