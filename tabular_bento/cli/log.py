@@ -49,6 +49,7 @@ def seal(
 
     Exit codes: 0 done; 1 failed; 2 wrong arguments.
     """
+    from tabular_bento.traffic.explanations import EXPLANATIONS
     from tabular_bento.traffic.schema import LABELS, PREDICTIONS, SHADOW
     from tabular_bento.traffic.sealing import seal as seal_stream
 
@@ -57,7 +58,8 @@ def seal(
         if "://" in log:
             raise fail(f"--dir {log}: only a folder of this machine can be sealed.", 2)
         reports: dict[str, SealReport] = {}
-        for name in (PREDICTIONS, LABELS, SHADOW):
+        sampled = [EXPLANATIONS] if (Path(log) / EXPLANATIONS).is_dir() else []
+        for name in (PREDICTIONS, LABELS, SHADOW, *sampled):
             stream = Path(log) / name
             with ExitStack() as stack:
                 reports[name] = seal_stream(stream, retain_days, _progress(name, stack))

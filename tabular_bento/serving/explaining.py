@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
-from tabular_bento.errors import OverloadError, RequestError, TooLargeError
+import numpy as np
+
+from tabular_bento.errors import LogError, OverloadError, RequestError, TooLargeError
 from tabular_bento.features.columns import Row
 from tabular_bento.protocol.explanations import EXPLAIN, ExplainedBatch
 from tabular_bento.protocol.predictions import PredictionBatch
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.serving.settings import PREFIX
+from tabular_bento.traffic.explanations import ExplanationLog
+
+logger = logging.getLogger("bentoml.endpoints")
 
 WAITING = 4
 """Rows may wait of so many requests of the largest size."""
@@ -29,15 +35,23 @@ class Explainer:
         Gives the package that serves now.
     max_rows : int
         The most rows of a request.
+    log_share : float
+        The share of the explained rows that are logged.
 
     Attributes
     ----------
     waiting_rows : int
         Rows whose explanations are not done.
+    log : ExplanationLog, optional
+        Where those are logged.
     """
 
-    def __init__(self, current: Callable[[], ModelPackage], max_rows: int) -> None:
+    log: ExplanationLog | None = None
+
+    def __init__(self, current: Callable[[], ModelPackage], max_rows: int, log_share: float = 0.0) -> None:
         self.max_rows = max_rows
+        self._log_share = log_share
+        self._draw = np.random.default_rng()
         self.waiting_rows = 0
         self._current = current
 
@@ -76,9 +90,11 @@ class Explainer:
         return task
 
     def stop(self) -> None:
-        """End the thread; what waits for it is not computed."""
+        """End the thread, and the log; what waits for them is not computed."""
         if "_thread" in self.__dict__:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread.shutdown(wait=self.log is not None, cancel_futures=True)
+        if self.log is not None:
+            self.log.close()
 
     async def _explained(
         self,
@@ -91,8 +107,16 @@ class Explainer:
             batch = await predictions
             package = self._package_of(batch.model, before) if len(batch) else before
             loop = asyncio.get_running_loop()
-            explanations = await loop.run_in_executor(self._thread, package.predictor.explain, rows)
-        return ExplainedBatch.of(batch, explanations)
+            return await loop.run_in_executor(self._thread, self._explain, package, rows, batch)
+
+    def _explain(self, package: ModelPackage, rows: Sequence[Row], batch: PredictionBatch) -> PredictionBatch:
+        explained = ExplainedBatch.of(batch, package.predictor.explain(rows))
+        if self.log is not None:
+            try:
+                self.log.record(explained, self._draw.random(len(rows)) < self._log_share)
+            except LogError as error:  # the predictions are in their own log, and the explanations are correct
+                logger.error("explanations were not logged: %s", error)
+        return explained
 
     def _package_of(self, tag: str, before: ModelPackage) -> ModelPackage:
         """The package of a tag, which was current when the request came or became it since."""

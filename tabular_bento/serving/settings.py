@@ -63,6 +63,13 @@ class ServingSettings(BaseSettings):
         description="Rows in one request that asks for explanations, about a millisecond each; more are refused with "
         "413. Rows of four such requests may wait; more are refused with 503.",
     )
+    explain_log_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the explained rows whose explanations are logged too, in the folder explanations of the "
+        "traffic log; 0 logs none.",
+    )
     max_batch_rows: int = Field(1_000, ge=2, description="Rows of concurrent requests that are merged into one batch.")
     max_queue_rows: int = Field(50_000, ge=1, description="Rows that may wait; more are refused with 503.")
     grpc_host: str = Field(

@@ -24,6 +24,7 @@ from tabular_bento.serving.service import PredictionService
 from tabular_bento.serving.settings import ServingSettings
 from tabular_bento.serving.status import message_of, status_of
 from tabular_bento.serving.tracing import row_traces, start_tracing
+from tabular_bento.traffic.explanations import ExplanationLog
 
 REQUEST_ID = "x-request-id"
 """The header, and the metadata of gRPC, by which a caller names a request for traces and logs."""
@@ -73,7 +74,7 @@ class RequestHandler:
         self.tracing = start_tracing(problem.name)
         self.sampler: Sampler | None = None
         self.service: PredictionService
-        self._explainer = Explainer(lambda: self.package, settings.explain_max_rows)
+        self._explainer = Explainer(lambda: self.package, settings.explain_max_rows, settings.explain_log_share)
         self._log = RequestLog(settings)
         self._bento = bento
         self._counts = RequestMetrics(metrics)
@@ -84,6 +85,10 @@ class RequestHandler:
     def start(self, service: PredictionService) -> None:
         """Begin to take requests for `service`, once the event loop runs."""
         self.service = service
+        settings = self.settings
+        if settings.explain_log_share:
+            roll = (settings.traffic_roll_mb << 20, settings.traffic_roll_seconds)
+            self._explainer.log = ExplanationLog(service.log.directory, self.problem.declaration, *roll)
         if self.tracing is not None:
             service.log.traces = row_traces
         self.sampler = Sampler(

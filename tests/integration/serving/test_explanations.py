@@ -20,7 +20,10 @@ from tabular_bento.scoring.runners import runner_class
 from tabular_bento.scoring.runners.base import FittingData
 from tabular_bento.serving import application
 from tabular_bento.serving.settings import ServingSettings
+from tabular_bento.traffic.explanations import EXPLANATIONS, explanation_columns
 from tabular_bento.traffic.log import TrafficLog
+from tabular_bento.traffic.reader import EventLog
+from tabular_bento.traffic.sealing import seal
 from tests.flights.rows import EXAMPLE, SECOND, from_json
 from tests.integration.serving.clients import INFER, binary_body, binary_outputs, call, infer, json_body
 from tests.serving import ServedPort, logged
@@ -125,7 +128,9 @@ def test_the_description_has_them(server: ServedPort, package: ModelPackage) -> 
     assert list(schemas["Contributions"]["properties"]) == list(package.declaration.feature_names)
 
 
-def responses(folder: Path, name: str, model: Predictor | None, *bodies: Any) -> list[httpx.Response]:
+def responses(
+    folder: Path, name: str, model: Predictor | None, *bodies: Any, log_share: float = 0.0
+) -> list[httpx.Response]:
     """What an application without BentoML responds to bodies of POST /predict."""
     classes.write(folder / "package", name, model)
     problem = classes.PROBLEMS[name]
@@ -133,7 +138,7 @@ def responses(folder: Path, name: str, model: Predictor | None, *bodies: Any) ->
     log = TrafficLog(folder / "traffic", problem.declaration, 1 << 30, 3600.0)
 
     async def ask() -> list[httpx.Response]:
-        app = application(problem, package, log)
+        app = application(problem, package, log, ServingSettings(explain_log_share=log_share))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             found = [await client.post("/predict", json=body) for body in bodies]
         await app.stop()
@@ -174,3 +179,28 @@ def test_classes_are_explained_each(tmp_path: Path) -> None:
         ]
         shares = np.exp(scores) / np.exp(scores).sum()
         np.testing.assert_allclose(shares, list(item["probability"].values()), atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_share_of_the_explanations_is_logged(tmp_path: Path, share: float) -> None:
+    asked = {"parcels": classes.requests("late", 200), "explain": True}
+    (response,) = responses(tmp_path, "late", None, asked, log_share=share)
+    explained = {item["prediction_id"]: item["explanation"] for item in response.json()}
+    folder = tmp_path / "traffic" / EXPLANATIONS
+    assert folder.is_dir() == (share > 0)
+    rows = EventLog(folder).read().to_pylist() if share else []
+    assert 200 * (share - 0.2) <= len(rows) <= 200 * (share + 0.2)
+    assert len(rows) == 200 or share < 1
+    for row in rows:
+        known = explained[row["prediction_id"]]
+        assert row["base_value"] == known["base_value"]
+        assert {name: row[f"contribution.{name}"] for name in known["contributions"]} == known["contributions"]
+        assert row["model"] == "late:1"
+    if share:
+        report = seal(folder)
+        assert (report.rows, report.bad) == (len(rows), 0)
+
+
+def test_the_columns_of_logged_explanations_of_classes_name_the_class() -> None:
+    names = [column.name for column in explanation_columns(classes.ZONES.declaration)]
+    assert names[4:8] == ["base_value.30", "base_value.10", "base_value.20", "contribution.30.weight"]
