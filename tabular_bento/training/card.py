@@ -35,6 +35,9 @@ TEST = "test"
 _IMPORTANT = 10
 """Features of the chart of importance."""
 
+_CONFUSED = 12
+"""Classes up to which a table shows the shares of the confusion matrix."""
+
 _SEGMENTS = 7
 """Values of each segment in the chart, those of the most rows."""
 
@@ -112,6 +115,7 @@ def card_of(
         segments=_segments_chart(segments, title, unit, value),
         tables=[
             *_metrics(evaluator, document),
+            *_confusion(document),
             *_intervals(document, model.problem.target.unit),
             *_segments_tables(segments, title),
             *_selection(model),
@@ -267,6 +271,23 @@ def _metrics(evaluator: Evaluator, document: Mapping[str, Any]) -> Iterator[Tabl
         yield Table(f"Metrics of the {part} part", ["metric", *columns], rows, note=measured)
 
 
+def _confusion(document: Mapping[str, Any]) -> Iterator[Table]:
+    """The shares of the predicted classes in the test rows of each label, where there are not too many classes."""
+    measured = document["metrics"][TEST]
+    classes = measured.get("classes", ())
+    if not 0 < len(classes) <= _CONFUSED:
+        return
+    rows = []
+    for label, counts, bounds in zip(
+        classes, measured["confusion_matrix"], measured["confusion_matrix_interval"], strict=True
+    ):
+        total = sum(counts)
+        cells = [_cell(count / total if total else None, each) for count, each in zip(counts, bounds, strict=True)]
+        rows.append([label, *cells, f"{total:,}"])
+    note = "of the rows of each label, with 95 % intervals"
+    yield Table("Predicted classes by label, test part", ["label", *classes, "rows"], rows, note=note)
+
+
 def _intervals(document: Mapping[str, Any], unit: str | None) -> Iterator[Table]:
     """How often prediction intervals hold the label of the test part, in all and by month."""
     known = document.get("intervals")
@@ -317,7 +338,8 @@ def _settings(model: TrainedModel) -> Table:
     ]
     if config.withheld:
         rows.append(["withheld features", ", ".join(config.withheld)])
-    rows += [[name, f"{value}"] for name, value in model.parameters.items()]
+    given = model.parameters | {name: f"{value}, by the validation part" for name, value in model.chosen.items()}
+    rows += [[name, f"{value}"] for name, value in given.items()]
     rows += [[f"gate: {name}", f"{limit:g}"] for name, limit in config.gate.items()]
     return Table("Settings", ["setting", "value"], rows, 2)
 

@@ -113,6 +113,11 @@ class TrainedModel:
             return {"imported": imported.model_dump(mode="json")}
         return self.config.parameters_of(self.kind).model_dump(mode="json")
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Parameters that the runner chose on the validation part where none were given, such as `rounds`."""
+        return dict(getattr(self.predictor.runner, "chosen", {}))
+
     def document(self) -> dict[str, Any]:
         """Metrics beside the baselines, as plain JSON values."""
         document: dict[str, Any] = {

@@ -218,6 +218,7 @@ def _provenance(model: TrainedModel, folder: Path | None) -> dict[str, Any]:
         "commit": commit_of(folder),
         "config": model.config.model_dump(mode="json"),
         "parameters": model.parameters,
+        "chosen": model.chosen,
         "python": platform.python_version(),
         "libraries": {"tabular-bento": __version__} | {name: installed_version(name) for name in libraries},
         **({} if model.imported is None else {"imported": asdict(model.imported)}),

@@ -78,6 +78,7 @@ class LightGBMRunner:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.chosen: dict[str, int] = {}
         self.booster = _lightgbm(PackageError).Booster(model_str=text)
 
     @classmethod
@@ -101,7 +102,9 @@ class LightGBMRunner:
         most = min(MOST_ROUNDS, max(MOST_TREES // task.raw_columns, ROUNDS))
         stopping = lightgbm.early_stopping(PATIENCE, verbose=False)
         booster = lightgbm.train(given, rows, most, valid_sets=[unseen], callbacks=[stopping])
-        return cls(booster.model_to_string(num_iteration=booster.best_iteration))
+        found = cls(booster.model_to_string(num_iteration=booster.best_iteration))
+        found.chosen = {"rounds": booster.best_iteration}
+        return found
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         if not len(X):

@@ -93,6 +93,7 @@ class XGBoostRunner:
     def __init__(self, booster: Any) -> None:
         booster.set_param({"nthread": 1})
         self.booster = booster
+        self.chosen: dict[str, int] = {}
 
     @classmethod
     def fit(
@@ -124,7 +125,9 @@ class XGBoostRunner:
             early_stopping_rounds=PATIENCE,
             verbose_eval=False,
         )
-        return cls(booster[: booster.best_iteration + 1])
+        found = cls(booster[: booster.best_iteration + 1])
+        found.chosen = {"rounds": booster.best_iteration + 1}
+        return found
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         if not X.shape[0]:

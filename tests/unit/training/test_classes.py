@@ -25,6 +25,7 @@ from tabular_bento.features.declare import Feature
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.training import TrainedModel, load_config, train
 from tabular_bento.training.calibrating import fit_calibration
+from tabular_bento.training.card import card_of
 from tabular_bento.training.classes import class_weights
 from tests.unit import models
 
@@ -73,6 +74,25 @@ def test_a_model_of_classes_is_measured_beside_its_baselines(name: str) -> None:
     assert naive["roc_auc"] == 0.5
     shares = np.bincount(model.problem.task.encode(model.parts["train"].target, None).astype(int))
     assert naive["log_loss"] == pytest.approx(-(shares / shares.sum() * np.log(shares / shares.sum())).sum(), rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["xgboost", "lightgbm"])
+def test_the_rounds_that_the_validation_part_chose_are_recorded_and_shown(kind: str, tmp_path: Path) -> None:
+    problem, dataset = table("wines")
+    model = train(problem, dataset, load_config(**QUICK, runner=kind))
+    rounds = model.chosen["rounds"]
+    runner: Any = model.predictor.runner
+    trees = {"xgboost": "num_boosted_rounds", "lightgbm": "current_iteration"}[kind]
+    assert 0 < rounds == getattr(runner.booster, trees)()
+    models.write(tmp_path / "package", model)
+    assert json.loads((tmp_path / "package" / "provenance.json").read_text())["chosen"] == {"rounds": rounds}
+    tables = {each.title: each for each in card_of(model, {}).tables}
+    assert ["rounds", f"{rounds}, by the validation part"] in [list(row) for row in tables["Settings"].rows]
+    shares = tables["Predicted classes by label, test part"]
+    assert list(shares.head) == ["label", "class_0", "class_1", "class_2", "rows"]
+    assert "(" in shares.rows[0][1]
+    given = train(problem, dataset, load_config(**QUICK, runner=kind, parameters={kind: {"rounds": 9}}))
+    assert given.chosen == {}
 
 
 @pytest.mark.parametrize("calibration", ["none", "platt"])

@@ -129,9 +129,9 @@ def test_a_calibration_part_is_kept_apart() -> None:
     assert {name: len(part) for name, part in model.parts.items()} == {
         "train": 135, "validation": 54, "calibration": 27, "test": 54,
     }  # fmt: skip
-    from tabular_bento.training.publishing import _unseen
+    from tabular_bento.training.publishing import unseen_rows
 
-    unseen = _unseen(model)
+    unseen = unseen_rows(model)
     assert (len(unseen.features), len(unseen.codes), unseen.days) == (81, 81, None)
 
 
