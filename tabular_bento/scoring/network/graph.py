@@ -22,7 +22,7 @@ MOST_NUMBERS = 100_000_000
 MOST_VALUES = 1_000_000
 """Values of one row in one layer."""
 
-_BLOCK = 256
+_BLOCK = 64
 """Rows that are computed at once, so that their values stay in the cache."""
 
 _SEPARATOR = "/"

@@ -8,6 +8,7 @@ addition rounds as two operations do, and the bits of a row depend neither on it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -201,10 +202,10 @@ class Flatten(Layer):
     type: Literal["Flatten"] = "Flatten"
 
     def output_shape(self, shapes: tuple[Shape, ...]) -> Shape:
-        return (int(np.prod(shapes[0])),)
+        return (math.prod(shapes[0]),)
 
     def prepare(self, weights: Weights) -> Compute:
-        return lambda x: x.reshape(len(x), int(np.prod(x.shape[1:])))
+        return lambda x: x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 class Concatenate(Layer):

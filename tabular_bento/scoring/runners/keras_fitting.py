@@ -55,7 +55,7 @@ class KerasParameters(Parameters):
 
     units: tuple[int, ...] = (128, 64)
     """Units of each dense layer but the last."""
-    activation: Literal["relu", "silu", "gelu", "elu", "selu", "tanh"] = "relu"
+    activation: Literal["relu", "silu", "gelu", "elu", "selu", "tanh"] = "silu"
     """Activation of those layers."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of the values of those layers that is dropped in training."""
