@@ -45,6 +45,13 @@ def demo(
     ] = 3001,
     folder: Annotated[Path, typer.Option(metavar="DIR", help="Emptied, then filled.")] = Path("var/demo"),
     seed: Annotated[int, typer.Option(help="Of the second model, which is compared with the first.")] = 1,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG",
+            help="Serve this model of the store, or `latest`, such as an imported one. None is trained, nor compared.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train the project's model, serve it, send past rows over every protocol, post their labels, and report.
@@ -57,7 +64,7 @@ def demo(
     Exit codes: 0 done, whatever the verdicts; 2 wrong arguments, or there is no project; 3 a step failed.
     """
     from tabular_bento.scoring.releases import Releases
-    from tabular_bento.scoring.store import store_home
+    from tabular_bento.scoring.store import find_model, store_home
     from tabular_bento.serving.ports import why_not
     from tabular_bento.serving.process import ServerProcess
 
@@ -70,30 +77,37 @@ def demo(
     shutil.rmtree(folder, ignore_errors=True)
     steps = _Steps(here.root, {"TABULAR_BENTO_TRAFFIC_DIR": str((folder / "traffic").absolute())})
     try:
-        steps.say("1/6 train")
-        model = steps.json("train")["tag"]
+        count = 6 if model is None else 4
+        if model is None:
+            steps.say(f"1/{count} train")
+            tag = steps.json("train")["tag"]
+        else:
+            tag = find_model(f"{declaration.name}:latest" if model == "latest" else model).tag
         if champion is None:
-            steps.json("release", model)
-        steps.say(f"2/6 serve {model} on port {port}")
-        served = {**steps.environment, "TABULAR_BENTO_MODEL": model, "TABULAR_BENTO_GRPC_PORT": str(grpc_port)}
+            steps.json("release", tag)
+        first = 2 if model is None else 1
+        steps.say(f"{first}/{count} serve {tag} on port {port}")
+        served = {**steps.environment, "TABULAR_BENTO_MODEL": tag, "TABULAR_BENTO_GRPC_PORT": str(grpc_port)}
         with ServerProcess(port, folder / "serve.log", directory=here.root, environment=served) as server:
-            steps.say("3/6 send past rows, a part over each protocol, then their labels")
+            steps.say(f"{first + 1}/{count} send past rows, a part over each protocol, then their labels")
             replayed = _replay(steps, server.url, grpc_port, months, rows)
         window = _window(declaration, replayed)
-        steps.say("4/6 drift")
+        steps.say(f"{first + 2}/{count} drift")
         drift = steps.json("drift", *window, "--out", folder / "drift", accepted=DRIFT)
-        steps.say(f"5/6 train with seed {seed}, and compare on what was logged")
-        other = steps.json("train", "--seed", seed)["tag"]
-        models = ("--baseline", model, "--candidate", other)
-        comparison = steps.json(
-            "compare", *models, "--on", "traffic", "--not-worse", "--out", folder / "compare", accepted=COMPARISON
-        )
-        steps.say("6/6 recompute what was logged, and compare to the bit")
+        comparison = None
+        if model is None:
+            steps.say(f"5/{count} train with seed {seed}, and compare on what was logged")
+            other = steps.json("train", "--seed", seed)["tag"]
+            models = ("--baseline", tag, "--candidate", other)
+            comparison = steps.json(
+                "compare", *models, "--on", "traffic", "--not-worse", "--out", folder / "compare", accepted=COMPARISON
+            )
+        steps.say(f"{count}/{count} recompute what was logged, and compare to the bit")
         skew = steps.json("skew", *window, "--out", folder / "skew", accepted=SKEW)
     except TabularBentoError as error:
         raise fail(error, FAILED) from error
     steps.say("done")
-    found = {"model": model, "replay": replayed, "drift": drift, "compare": comparison, "skew": skew}
+    found = {"model": tag, "replay": replayed, "drift": drift, "compare": comparison, "skew": skew}
     print(_table(declaration, found))
     show_report(Path(drift["report"]))
     if as_json:
@@ -195,8 +209,13 @@ def _table(declaration: Declaration, found: Mapping[str, Any]) -> str:
     rows += [
         ("drift", drift["verdict"].replace("_", " ")),
         ("report", drift["report"]),
-        ("comparison", f"{comparison['verdict'].replace('_', ' ')}: {'; '.join(comparison['reasons'])}"),
-        ("report", comparison["report"]),
+    ]
+    if comparison is not None:
+        rows += [
+            ("comparison", f"{comparison['verdict'].replace('_', ' ')}: {'; '.join(comparison['reasons'])}"),
+            ("report", comparison["report"]),
+        ]
+    rows += [
         ("rows that differ offline", f"{skew['differing']:,} of {skew['checked']:,}"),
         ("report", skew["result"]),
     ]

@@ -21,6 +21,7 @@ from tabular_bento.protocol.values import TIMES
 from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.manifest import write_manifest
 from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.scoring.runners import Runner
 from tabular_bento.training import TrainedModel, TrainingConfig, load_config, train
 
 ROWS = 3_000
@@ -48,11 +49,14 @@ class ProjectUnderTest:
         All rows of the source.
     config : TrainingConfig
         How the small model is trained: by the project's settings, with few trees and without a gate.
+    fitted : Runner, optional
+        A runner that was fitted elsewhere, such as that of an imported Pipeline: the model is of this one.
     """
 
     problem: Problem
     dataset: Dataset
     config: TrainingConfig
+    fitted: Runner | None = None
 
     @classmethod
     def here(cls, start: Path | None = None) -> Self:
@@ -124,7 +128,7 @@ class ProjectUnderTest:
     @cached_property
     def model(self) -> TrainedModel:
         """The small model."""
-        return train(self.problem, self.sample, self.config)
+        return train(self.problem, self.sample, self.config, fitted=self.fitted)
 
     @cached_property
     def _folder(self) -> Path:

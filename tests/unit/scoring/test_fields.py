@@ -98,7 +98,6 @@ def test_every_check_of_a_project_holds_without_features(name: str) -> None:
     project = ProjectUnderTest.of(found.problem, found, load_config(parameters=by, **SMALL))  # type: ignore[arg-type]
     for one in CHECKS:
         one(project)
-    project._folder.cleanup()
 
 
 def test_rows_columns_and_repeated_texts_reach_the_runner_alike() -> None:
