@@ -6,10 +6,10 @@ HDF5. Both are read with limits on their sizes, and only as far as `tabular_bent
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
+import warnings
 import zipfile
 import zlib
 from collections import Counter
@@ -25,7 +25,7 @@ from tabular_bento.errors import NetworkError
 from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.network import Network, PlainInput, layers_of, network_of
-from tabular_bento.scoring.runners.keras import ImportedFile, KerasRunner
+from tabular_bento.scoring.runners.keras import KerasRunner
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
 _MOST_BYTES = {_CONFIG: 20_000_000, _WEIGHTS: 1 << 30, _METADATA: 1_000_000}
@@ -56,7 +56,8 @@ def import_keras(path: Path, problem: Problem, dataset: Dataset | None = None, *
     problem : Problem
         What it predicts.
     dataset : Dataset, optional
-        The split data, for the means of its training part; without it what is missing stays so.
+        The split data, for the means of its training part; without it what is missing stays so. A warning names the
+        features that are missing there.
 
     Raises
     ------
@@ -64,22 +65,19 @@ def import_keras(path: Path, problem: Problem, dataset: Dataset | None = None, *
         For a file that is damaged or too large, a layer that cannot be served, weights that are not those of the
         layers, inputs that are not the problem's features, and outputs that are not its task's.
     """
-    content = _content(path)
-    network, version = _read(path, content)
-    network = _raw_scores(network, problem)
+    network = _raw_scores(read_keras(path), problem)
     inputs, missing = _inputs(network, problem), set[int]()
     if dataset is not None:
         means, missing = _means(problem, dataset)
         fills = {name: tuple(means[column] for column in each.columns) for name, each in inputs.items()}
         inputs = {name: each.model_copy(update={"fill": fills[name]}) for name, each in inputs.items()}
-    used = sorted(missing & {column for each in inputs.values() for column in each.columns})
-    imported = ImportedFile(
-        file=path.name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        keras=version,
-        filled=tuple(problem.feature_names[column] for column in used),
-    )
-    return KerasRunner(inputs, network, imported=imported)
+    if used := sorted(missing & {column for each in inputs.values() for column in each.columns}):
+        names = ", ".join(problem.feature_names[column] for column in used)
+        warnings.warn(
+            f"{path.name} takes no missing numbers: the mean of the training rows stands for those of {names}.",
+            stacklevel=2,
+        )
+    return KerasRunner(inputs, network)
 
 
 def read_keras(path: Path) -> Network:
@@ -91,7 +89,7 @@ def read_keras(path: Path) -> Network:
         For a file that is damaged or too large, a layer that cannot be served, and weights that are not those of the
         layers.
     """
-    return _read(path, _content(path))[0]
+    return _read(path, _content(path))
 
 
 def _content(path: Path) -> bytes:
@@ -104,18 +102,15 @@ def _content(path: Path) -> bytes:
         raise NetworkError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _read(path: Path, content: bytes) -> tuple[Network, str | None]:
-    """The network, and the version of Keras that wrote the file."""
+def _read(path: Path, content: bytes) -> Network:
     files = _unpacked(path, content)
     try:
         config = json.loads(files[_CONFIG])
-        metadata = json.loads(files.get(_METADATA, b"{}"))
-        version = metadata.get("keras_version")
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise NetworkError(f"{path}: {_CONFIG} or {_METADATA} is no JSON: {error}.") from None
+    except (ValueError, RecursionError) as error:
+        raise NetworkError(f"{path}: {_CONFIG} is no JSON: {error}.") from None
     try:
         layers = layers_of(config)  # a layer that cannot be served is refused before the weights are opened
-        return network_of(config, _weights(files[_WEIGHTS], layers)), None if version is None else str(version)
+        return network_of(config, _weights(files[_WEIGHTS], layers))
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from None
 

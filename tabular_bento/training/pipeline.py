@@ -107,10 +107,9 @@ class TrainedModel:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of its runner, or the file that it was imported from, as plain JSON values."""
-        imported = getattr(self.predictor.runner, "imported", None)
-        if imported is not None:
-            return {"imported": imported.model_dump(mode="json")}
+        """The parameters that its runner was fitted with, as plain JSON values; of an imported one there are none."""
+        if self.imported is not None:
+            return {}
         return self.config.parameters_of(self.kind).model_dump(mode="json")
 
     @property
@@ -201,7 +200,6 @@ def train(
     }
     warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
     warnings += absent_classes(problem.task, parts)
-    warnings += getattr(runner, "warnings", [])
     warnings += imported.notes if imported is not None else ()
     if batches is not None and not batches.allowed:
         warnings.append(

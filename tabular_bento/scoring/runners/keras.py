@@ -28,29 +28,6 @@ _MOST_BYTES = 1 << 30
 """Of the weights, when they are read."""
 
 
-class ImportedFile(BaseModel):
-    """The file that a network was read of.
-
-    Parameters
-    ----------
-    file : str
-        Its name.
-    sha256 : str
-        The sum of its bytes, in hex.
-    keras : str, optional
-        The version of Keras that wrote it.
-    filled : tuple of str
-        The features that training rows lack somewhere; a missing one becomes the mean.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: str
-    sha256: str
-    keras: str | None = None
-    filled: tuple[str, ...] = ()
-
-
 class _Stored(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -60,7 +37,6 @@ class _Stored(BaseModel):
     mean: float
     scale: float
     comparison: Comparison | None
-    imported: ImportedFile | None
 
 
 class KerasRunner:
@@ -76,8 +52,6 @@ class KerasRunner:
         The raw score is `mean + scale * value` of the network's values.
     comparison : Comparison, optional
         With the scores of Keras; there is none of a file that was imported.
-    imported : ImportedFile, optional
-        The file.
 
     Raises
     ------
@@ -102,23 +76,14 @@ class KerasRunner:
         mean: float = 0.0,
         scale: float = 1.0,
         comparison: Comparison | None = None,
-        imported: ImportedFile | None = None,
     ) -> None:
         self.inputs, self.network, self.mean, self.scale = dict(inputs), network, mean, scale
-        self.comparison, self.imported = comparison, imported
+        self.comparison = comparison
         wanted = {each.name: each.width for each in network.inputs}
         given = {name: each.width for name, each in inputs.items()}
         if wanted != given:
             raise NetworkError(f"The network has the inputs {_widths(wanted)}, and is given {_widths(given)}.")
         self._values = [inputs[each.name].prepare() for each in network.inputs]
-
-    @property
-    def warnings(self) -> list[str]:
-        """What whoever imported it should know."""
-        if self.imported is None or not self.imported.filled:
-            return []
-        file, names = self.imported.file, ", ".join(self.imported.filled)
-        return [f"{file} takes no missing numbers: the mean of the training rows stands for those of {names}."]
 
     @classmethod
     def fit(cls, data: base.FittingData, parameters: KerasParameters, task: Task, seed: int) -> Self:
@@ -137,7 +102,6 @@ class KerasRunner:
             mean=self.mean,
             scale=self.scale,
             comparison=self.comparison,
-            imported=self.imported,
         )
         text = json.dumps(stored.model_dump(mode="json"), indent=1, allow_nan=False)
         (directory / _DOCUMENT).write_text(text + "\n", encoding="utf-8")
@@ -153,7 +117,7 @@ class KerasRunner:
                 raise NetworkError(f"{_WEIGHTS} has more than {_MOST_BYTES:,} bytes.")
         with np.load(directory / _WEIGHTS, allow_pickle=False) as arrays:
             network = Network(stored.network, {name: arrays[name] for name in arrays.files})
-        return cls(stored.inputs, network, stored.mean, stored.scale, stored.comparison, stored.imported)
+        return cls(stored.inputs, network, stored.mean, stored.scale, stored.comparison)
 
 
 def _read(path: Path) -> _Stored:

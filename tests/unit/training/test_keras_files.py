@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from tabular_bento import Binary, Field, Kind, Multiclass, Problem
+from tabular_bento.data.splits import Split
 from tabular_bento.errors import NetworkError
+from tabular_bento.scoring.network import PlainInput
 from tabular_bento.training.keras_files import import_keras, read_keras
-from tests.unit.models import PARCELS
+from tests.unit.models import DATED, PARCELS, prices
 
 FEATURES = len(PARCELS.feature_names)
 ZONES = replace(PARCELS, task=Multiclass(Field("zone", Kind.TEXT), classes=("a", "b", "c")))
@@ -56,8 +58,19 @@ def test_a_file_gives_the_predictions_of_its_model(path: Path, model: Any) -> No
     runner = import_keras(path, PARCELS, rows=None, trust=False)
     theirs = np.asarray(model(rows()))
     np.testing.assert_allclose(runner.predict(rows()), theirs, rtol=1e-5, atol=1e-5)
-    assert runner.imported is not None
-    assert (runner.imported.file, runner.imported.keras[:2]) == ("model.keras", "3.")  # type: ignore[index]
+
+
+def test_a_missing_number_becomes_the_mean_of_the_training_rows(keras: Any, tmp_path: Path) -> None:
+    names = DATED.feature_names
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((len(names),)), keras.layers.Dense(1)]).save(path)
+    with pytest.warns(UserWarning, match=r"model\.keras takes no missing numbers: the mean .* for those of .*floor"):
+        runner = import_keras(path, DATED, prices(DATED).split(Split()))
+    (given,) = runner.inputs.values()
+    assert isinstance(given, PlainInput)
+    gaps = np.full((1, len(names)), np.nan, dtype=np.float32)
+    assert runner.predict(gaps).tobytes() == runner.predict(np.array([given.fill], dtype=np.float32)).tobytes()
+    assert [given.fill[column] for column in DATED.features.coded] == [0.0] * len(DATED.features.coded)
 
 
 def saved(keras: Any, folder: Path, *layers: Any) -> Path:
@@ -196,7 +209,7 @@ def test_damaged_files_are_refused(path: Path, tmp_path: Path) -> None:
         with pytest.raises(NetworkError, match=message):
             read_keras(packed(path, tmp_path / "model.keras", **files))
 
-    refused("config.json or metadata.json is no JSON", config=b"{")
+    refused("config.json is no JSON", config=b"{")
     refused("is no JSON", config=b"[" * 100_000)
     refused("The configuration is not that of a model of Keras 3", config=b"[]")
     refused("model.weights.h5 cannot be read", weights=b"no HDF5")
