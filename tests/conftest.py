@@ -31,7 +31,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its import uses a deprecated name of pathspec
     import _bentoml_impl.server.app  # noqa: F401
 
-from tests import commands  # noqa: E402
+from tests import commands, scheduling  # noqa: E402
 from tests.environments import environment  # noqa: E402
 from tests.models import ROOT, SMALL, run_command, trained_model  # noqa: E402
 from tests.serving import ServedPort, serve  # noqa: E402
@@ -45,11 +45,21 @@ if TYPE_CHECKING:
 __all__ = ["ROOT", "SMALL", "STORE", "FullModel", "copy_of_store", "train"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What builds images is slow."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """What builds images is slow. Workers begin with what takes long."""
     for item in items:
         if item.get_closest_marker("container"):
             item.add_marker(pytest.mark.slow)
+    yield
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = scheduling.ordered(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """The order in which workers are given files."""
+    return scheduling.FilesInOrder(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def train(*arguments: str, expect: int = 0, store: Path = STORE) -> subprocess.CompletedProcess[str]:
