@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tabular_bento.errors import TrainingError
 from tabular_bento.scoring.runners import Parameters, Runner, installed_version
-from tabular_bento.scoring.runners.base import FittingData
+from tabular_bento.scoring.runners.base import MATRIX, FittingData
 from tabular_bento.tasks import Task
 from tabular_bento.testing.fitted import FITTED_CHECKS, FittedRunner, contents, explains, same_files, saved
 from tabular_bento.testing.made_up import NAMES, ROWS, TASKS, Inputs, made_up
@@ -80,6 +80,11 @@ def check_runner(
         Of the first check that fails: its name, the task, and what was expected.
     """
     _run(check_declaration, runner_class, runner_class)
+    with _named("check_declaration", runner_class, None):
+        assert runner_class.takes == MATRIX, (
+            "it takes fields, and what fields mean to it nobody else knows: fit one on rows of yours, and call "
+            "check_fitted_runner with it and with columns by field"
+        )
     parameters = runner_class.Parameters() if parameters is None else parameters
     known = [task for task in tasks if task.loss in runner_class.losses]
     with _named("check_declaration", runner_class, None):

@@ -23,6 +23,7 @@ from tabular_bento.scoring.predictor import Predictor
 from tabular_bento.scoring.runners import BUILT_IN, OneByOne
 from tabular_bento.testing.checks import CHECKS
 from tabular_bento.testing.project import ProjectUnderTest
+from tabular_bento.testing.runners import check_fitted_runner, check_runner
 from tabular_bento.traffic.log import TrafficLog
 from tabular_bento.traffic.reader import ScanCounts
 from tabular_bento.training import TrainedModel, load_config, train
@@ -146,6 +147,14 @@ def test_only_runners_of_the_matrix_need_features() -> None:
     with pytest.raises(ConfigError, match="withheld: the runner 'means' takes the fields"):
         load_config(runner="means", withheld=("weight",)).check(models.PARCELS)
     load_config(runner="means").check(PARCELS)
+
+
+def test_a_runner_of_fields_is_checked_once_it_is_fitted() -> None:
+    with pytest.raises(AssertionError, match=r"it takes fields.*check_fitted_runner"):
+        check_runner(fields.MeansRunner)
+    model = trained("stays")
+    columns = {name: np.asarray(values[:50]) for name, values in model.parts["test"].columns.items()}
+    check_fitted_runner(model.predictor.runner, columns, model.problem.task)
 
 
 def test_beside_features_a_runner_of_fields_has_them_for_the_log_alone() -> None:

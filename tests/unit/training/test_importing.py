@@ -21,6 +21,7 @@ from tabular_bento.features.columns import arrays_of, rows_of
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.runners import load_runner
 from tabular_bento.scoring.runners.pipeline import PipelineRunner
+from tabular_bento.testing import check_fitted_runner
 from tabular_bento.training import independence, load_config, train
 from tabular_bento.training.importing import import_pipeline
 from tabular_bento.training.pipeline import Imported
@@ -122,6 +123,24 @@ def test_it_predicts_what_it_predicted_there(
     loaded.save(again)
     for path in again.iterdir():
         assert path.read_bytes() == (tmp_path / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(("name", "task"), [("boosted.skops", LATE), ("ridge.skops", COST), ("forest.skops", SIZE)])
+def test_it_passes_the_checks_of_every_runner(files: Path, name: str, task: Any) -> None:
+    problem = problem_of(task, *USED)
+    runner = imported(files, name, problem)
+    columns = arrays_of(dataset(files, problem).where(slice(0, 40)).columns, problem.fields)
+    check_fitted_runner(runner, columns, task)
+
+
+def test_a_missing_extra_is_named_with_its_command(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problem_of(LATE, *USED)
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    with pytest.raises(ModelFileError, match=r"needs skops.*pip install 'tabular-bento\[pipeline\]'"):
+        imported(files, "boosted.skops", problem)
+    monkeypatch.setitem(sys.modules, "joblib", None)
+    with pytest.raises(ModelFileError, match=r"needs joblib.*pip install 'tabular-bento\[pipeline\]'"):
+        imported(files, "boosted.joblib", problem)
 
 
 def test_an_estimator_that_was_fitted_on_an_array(files: Path) -> None:
