@@ -16,6 +16,7 @@ from tabular_bento.scoring.runners.linear import LinearParameters, LinearRunner
 from tabular_bento.scoring.runners.linear_fitting import ALPHAS, MOST_CODES
 from tabular_bento.tasks import Task
 from tabular_bento.testing.made_up import NAMES, TASKS, made_up
+from tests.unit.scoring.test_without_scipy import HIDDEN, without_scipy
 
 REGRESSION, BINARY, MULTICLASS = TASKS
 
@@ -137,6 +138,26 @@ def test_a_file_of_other_shapes_or_numbers_is_refused(tmp_path: Path, name: str,
     path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
     with pytest.raises(PackageError, match=r"model\.json cannot be read"):
         load_runner("linear", tmp_path)
+
+
+def test_it_is_served_by_numpy_alone(tmp_path: Path) -> None:
+    data = made_up(MULTICLASS)
+    runner = fit(data, MULTICLASS, alpha=1.0)
+    runner.save(tmp_path)
+    np.save(tmp_path / "X.npy", data.X)
+    program = """
+import json
+import numpy as np
+from pathlib import Path
+from tabular_bento.scoring.runners import load_runner
+folder = Path(sys.argv[1])
+X = np.load(folder / "X.npy")
+scores = load_runner("linear", folder).predict(X)
+print(json.dumps([scores.tobytes().hex(), sorted({name.split(".")[0] for name in sys.modules})]))
+"""
+    scores, modules = without_scipy(program, str(tmp_path))
+    assert bytes.fromhex(scores) == runner.predict(data.X).tobytes()
+    assert not {*HIDDEN, "threadpoolctl", "xgboost", "lightgbm", "keras", "jax"} & set(modules)
 
 
 def test_many_rows_at_once_are_scored_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
