@@ -19,6 +19,9 @@ FEWEST_ROWS = 60
 
 MOST_SEGMENTS = 3
 
+MOST_AT_ONCE = 0.1
+"""Largest share of the rows that may have one event time: that of the smallest part of the split."""
+
 _CALIBRATION_ROWS = 20
 """Rows of the rarest class that the calibration part needs."""
 _ISOTONIC_ROWS = 2000
@@ -210,6 +213,11 @@ def _sort(draft: _Draft, summary: ColumnSummary, name: str, role: str) -> None:
     kind = summary.kind
     if role == "--time" and (not kind.is_time or summary.missing or summary.other_missing):
         raise ScaffoldError(f"--time {summary.name}: {_no_time(summary)}")
+    if role == "--time" and summary.counts and (most := max(summary.counts.values())) > MOST_AT_ONCE * summary.rows:
+        raise ScaffoldError(
+            f"--time {summary.name}: {most:,} of {summary.rows:,} rows have the same value, and rows of one time cannot "
+            "be divided between training and test. Leave --time out, and rows are divided by a seed."
+        )
     if role == "--id" and kind not in (Kind.TEXT, Kind.INTEGER):
         raise ScaffoldError(
             f"--id {summary.name}: it holds values of kind {kind.value}; an id is a text or an integer."

@@ -238,6 +238,11 @@ def test_an_event_time_is_not_called_as_the_time_of_the_prediction(tmp_path: Pat
             "--time t: 1 of 100 rows have no value, and every row must be dated",
         ),
         (
+            {"x": number, "y": number, "t": lambda row: f"2024-01-{1 + max(0, row - 80):02d}"},
+            {"time": "t"},
+            "--time t: 81 of 100 rows have the same value, and rows of one time cannot be divided",
+        ),
+        (
             {"x": number, "y": lambda row: number(row) if row < 30 else ""},
             {},
             "30 of 100 rows have a value of 'y', and a project needs at least 60",
