@@ -215,8 +215,8 @@ def _sort(draft: _Draft, summary: ColumnSummary, name: str, role: str) -> None:
         raise ScaffoldError(f"--time {summary.name}: {_no_time(summary)}")
     if role == "--time" and summary.counts and (most := max(summary.counts.values())) > MOST_AT_ONCE * summary.rows:
         raise ScaffoldError(
-            f"--time {summary.name}: {most:,} of {summary.rows:,} rows have the same value, and rows of one time cannot "
-            "be divided between training and test. Leave --time out, and rows are divided by a seed."
+            f"--time {summary.name}: {most:,} of {summary.rows:,} rows have the same value, and rows of one time cannot"
+            " be divided between training and test. Leave --time out, and rows are divided by a seed."
         )
     if role == "--id" and kind not in (Kind.TEXT, Kind.INTEGER):
         raise ScaffoldError(
