@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabular_bento.data import Dataset
-from tabular_bento.errors import NetworkError
+from tabular_bento.errors import NetworkError, TrainingError
 from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.network import Network, PlainInput, layers_of, network_of
+from tabular_bento.scoring.runners import install_command
 from tabular_bento.scoring.runners.keras import KerasRunner
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
@@ -64,6 +65,8 @@ def import_keras(path: Path, problem: Problem, dataset: Dataset | None = None, *
     NetworkError
         For a file that is damaged or too large, a layer that cannot be served, weights that are not those of the
         layers, inputs that are not the problem's features, and outputs that are not its task's.
+    TrainingError
+        Where h5py is not installed.
     """
     network = _raw_scores(read_keras(path), problem)
     inputs, missing = _inputs(network, problem), set[int]()
@@ -150,8 +153,12 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 def _weights(content: bytes, layers: Mapping[str, str]) -> dict[str, list[NDArray[Any]]]:
     """The arrays of each layer, by its name, of an HDF5 file; `layers` are their classes."""
-    import h5py
-
+    try:
+        import h5py
+    except ImportError:
+        raise TrainingError(
+            f"Reading a .keras file needs h5py, which is not installed: {install_command('keras')}"
+        ) from None
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             name = next((name for name in _GROUPS if name in file), _GROUPS[0])

@@ -219,11 +219,18 @@ def _provenance(model: TrainedModel, folder: Path | None) -> dict[str, Any]:
         "config": model.config.model_dump(mode="json"),
         "parameters": model.parameters,
         "chosen": model.chosen,
+        **_comparison(model.predictor.runner),
         "python": platform.python_version(),
         "libraries": {"tabular-bento": __version__} | {name: installed_version(name) for name in libraries},
         **({} if model.imported is None else {"imported": asdict(model.imported)}),
         "warnings": model.warnings,
     }
+
+
+def _comparison(runner: Any) -> dict[str, Any]:
+    """How a network's values compare with those of the library that fitted it."""
+    found = getattr(runner, "comparison", None)
+    return {} if found is None else {"comparison": found.model_dump(mode="json")}
 
 
 def _part(model: TrainedModel, name: str) -> dict[str, Any]:

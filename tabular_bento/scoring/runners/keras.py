@@ -79,6 +79,7 @@ class KerasRunner:
     ) -> None:
         self.inputs, self.network, self.mean, self.scale = dict(inputs), network, mean, scale
         self.comparison = comparison
+        self.chosen: dict[str, int] = {}
         wanted = {each.name: each.width for each in network.inputs}
         given = {name: each.width for name, each in inputs.items()}
         if wanted != given:
@@ -89,7 +90,9 @@ class KerasRunner:
     def fit(cls, data: base.FittingData, parameters: KerasParameters, task: Task, seed: int) -> Self:
         loss = base.objective_of(task, LOSSES, cls.kind, data.y)
         found = fit(data, parameters, loss, task.raw_columns, seed)
-        return cls(found.inputs, found.network, found.mean, found.scale, found.comparison)
+        runner = cls(found.inputs, found.network, found.mean, found.scale, found.comparison)
+        runner.chosen = {} if found.epochs is None else {"epochs": found.epochs}
+        return runner
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
         found = self.network.predict([values(X) for values in self._values])

@@ -156,6 +156,8 @@ class FittedNetwork:
         The raw score is `mean + scale * value` of the network's values.
     comparison : Comparison
         With the values of Keras.
+    epochs : int, optional
+        The passes that the validation part chose.
     """
 
     inputs: dict[str, AnyInput]
@@ -163,6 +165,7 @@ class FittedNetwork:
     mean: float
     scale: float
     comparison: Comparison
+    epochs: int | None
 
 
 def fit(data: FittingData, parameters: KerasParameters, loss: str, outputs: int, seed: int) -> FittedNetwork:
@@ -217,10 +220,10 @@ def _fitted(
         return [prepare(part.X) for prepare in prepared], ((part.y - mean) / scale).astype(np.float32)[:, None], weights
 
     rows, validation = rows_of(data), None if data.validation is None else rows_of(data.validation)
-    _learn(keras, model, parameters, loss, rows, validation)
+    epochs = _learn(keras, model, parameters, loss, rows, validation)
     network = _served(model)
     comparison = _compared(keras, model, network, dict(zip(inputs, rows[0], strict=True)))
-    return FittedNetwork(inputs, network, mean, scale, comparison)
+    return FittedNetwork(inputs, network, mean, scale, comparison, epochs)
 
 
 def _keras() -> Any:
@@ -350,7 +353,8 @@ def _learn(
     loss: str,
     rows: tuple[list[Values], Values, Values | None],
     validation: tuple[list[Values], Values, Values | None] | None,
-) -> None:
+) -> int | None:
+    """Fit the model; the passes that the validation part chose."""
     functions = {
         LOSSES["squared_error"]: keras.losses.MeanSquaredError,
         LOSSES["log_loss"]: lambda: keras.losses.BinaryCrossentropy(from_logits=True),
@@ -360,10 +364,13 @@ def _learn(
     model.compile(optimizer=optimizer, loss=functions[loss]())
     values, y, weights = rows
     callbacks, epochs = [keras.callbacks.TerminateOnNaN()], parameters.epochs or EPOCHS
-    if parameters.epochs is None and validation is not None:
-        epochs, patience = MOST_EPOCHS, parameters.patience
+    patience = parameters.patience
+    stopping = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
+    chooses = parameters.epochs is None and validation is not None
+    if chooses:
+        epochs = MOST_EPOCHS
         callbacks += [
-            keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
+            stopping,
             keras.callbacks.ReduceLROnPlateau(factor=1 / 3, patience=max(1, patience // 3), min_delta=0.0),
         ]
     model.fit(
@@ -382,6 +389,7 @@ def _learn(
             f"The network did not converge: it has weights that are not finite. Set a learning_rate below "
             f"{parameters.learning_rate:g}."
         )
+    return int(stopping.best_epoch) + 1 if chooses else None
 
 
 def _rows_of_a_step(count: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 
 from tabular_bento import Binary, Field, Kind, Multiclass, Problem
 from tabular_bento.data.splits import Split
-from tabular_bento.errors import NetworkError
+from tabular_bento.errors import NetworkError, TrainingError
 from tabular_bento.scoring.network import PlainInput
 from tabular_bento.training.keras_files import import_keras, read_keras
 from tests.unit.models import DATED, PARCELS, prices
@@ -240,6 +241,14 @@ def test_truncated_files_are_refused(path: Path, tmp_path: Path) -> None:
             read_keras(cut)
     with pytest.raises(NetworkError, match="cannot be read: No such file"):
         read_keras(tmp_path / "nothing.keras")
+
+
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(TrainingError, match=r"needs h5py, .*: pip install 'tabular-bento\[keras\]'"):
+        read_keras(path)
 
 
 def test_bytes_that_were_changed_are_refused(path: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tabular_bento.errors import PackageError, TrainingError
 from tabular_bento.scoring.runners import load_runner
 from tabular_bento.scoring.runners.base import FittingData
 from tabular_bento.scoring.runners.keras import KerasRunner
-from tabular_bento.scoring.runners.keras_fitting import LARGEST_DIFFERENCE, KerasParameters, ModelInputs
+from tabular_bento.scoring.runners.keras_fitting import LARGEST_DIFFERENCE, MOST_EPOCHS, KerasParameters, ModelInputs
 from tabular_bento.testing.made_up import TASKS, made_up
 from tabular_bento.testing.runners import check_runner
 from tests.models import ROOT
@@ -38,7 +38,9 @@ def folder(data: FittingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stored model of them, chosen by the validation part."""
     folder = tmp_path_factory.mktemp("keras")
     parameters = KerasParameters(units=(16,), learning_rate=0.01, patience=2)
-    KerasRunner.fit(data, parameters, MULTICLASS, 3).save(folder)
+    runner = KerasRunner.fit(data, parameters, MULTICLASS, 3)
+    assert 0 < runner.chosen["epochs"] < MOST_EPOCHS
+    runner.save(folder)
     return folder
 
 
