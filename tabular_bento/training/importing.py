@@ -248,7 +248,7 @@ def _beside(left: str, ours: Sequence[str], right: str, theirs: Sequence[str]) -
 
 
 def _marks_none(estimator: Any) -> bool:
-    """Whether a fitted part was told, or has learnt, that None is what a missing text is."""
+    """Whether a fitted part takes None for a missing text, by a parameter or by what it has learnt."""
     found, todo = set(), [estimator]
     while todo:
         part = todo.pop()

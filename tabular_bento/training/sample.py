@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tabular_bento.errors import DataError, ModelFileError
 from tabular_bento.problem import Problem
 from tabular_bento.schema import Field, Kind
-from tabular_bento.scoring.runners.frames import NUMBERS, InputColumn
+from tabular_bento.scoring.runners.frames import InputColumn
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Sample:
             case Kind.TEXT:
                 good = texts and letter == "O"
             case Kind.INTEGER | Kind.NUMBER:
-                good = letter in NUMBERS
+                good = letter in "iuf"
             case Kind.BOOLEAN:
                 good = letter in "biuf" or (letter == "O" and kinds <= {bool})
             case Kind.DATE:

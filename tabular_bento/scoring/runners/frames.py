@@ -13,9 +13,6 @@ from tabular_bento.schema import Kind
 
 _EPOCH_UNITS = {Kind.DATE: "D", Kind.LOCAL_TIME: "s", Kind.INSTANT: "us"}
 
-NUMBERS = frozenset("iuf")
-"""Kinds of NumPy's types of numbers."""
-
 Array = NDArray[Any]
 
 
@@ -79,9 +76,9 @@ class InputColumn:
         if self.kind.is_time and not self.as_text and self.dtype != "object":
             return self._times(values)
         held = self.array(values)
-        if self.dtype == "object" or held.dtype == bool or held.dtype.kind in NUMBERS:
-            return held if held.dtype != object else pd.Series(held, dtype=object)
-        return pd.array(_with_gaps(held, None), dtype=self.dtype)  # type: ignore[call-overload]
+        if self._is_of_pandas:
+            return pd.array(_with_gaps(held, None), dtype=self.dtype)  # type: ignore[call-overload]
+        return pd.Series(held, dtype=object) if held.dtype == object else held
 
     def array(self, values: Array) -> Array:
         """The values of the field, shape [n], as NumPy holds them in a column of such a type.
@@ -103,6 +100,11 @@ class InputColumn:
             return np.where(np.isnat(days), np.array(missing, dtype=object), dates.astype(object))
         dtype = np.dtype(self.dtype.lower() if self.dtype[:1].isupper() else self.dtype)
         return values.astype(np.float64 if dtype.kind in "iu" and values.dtype.kind == "f" else dtype)
+
+    @property
+    def _is_of_pandas(self) -> bool:
+        """Whether the type is one of pandas that has a missing value of its own, such as `Int64`, `boolean`, `str`."""
+        return self.dtype[:1].isupper() or self.dtype.startswith(("boolean", "str"))
 
     def _times(self, values: Array) -> Any:
         import pandas as pd
