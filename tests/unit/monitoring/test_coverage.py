@@ -13,6 +13,7 @@ from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.profile import profile, reference_rows
 from tabular_bento.features.columns import ColumnRows
 from tabular_bento.monitoring.drift.result import DriftResult, Finding
+from tabular_bento.monitoring.drift.textfile import metrics
 from tabular_bento.traffic.log import TrafficLog
 from tests import monitored as small
 
@@ -86,6 +87,7 @@ def test_coverage_below_the_level_alarms(tmp_path: Path, reference: Reference) -
     assert found.text.startswith(f"{share:.1%} (")
     assert found.text.endswith("of 2,000 labels are inside of the intervals, which are to hold 0.9 of them")
     assert found.look_at is not None
+    assert f'interval_coverage_ratio{{model="visits",version="1"}} {share}' in metrics(result, 1)
 
 
 def test_a_window_of_few_days_warns(tmp_path: Path, reference: Reference) -> None:
