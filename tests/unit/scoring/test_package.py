@@ -30,6 +30,7 @@ FILES = (
     "extractor.npz",
     "manifest.json",
     "metrics.json",
+    "model_card.html",
     "package.json",
     "parity.json",
     "parity.npz",
@@ -38,7 +39,7 @@ FILES = (
     "reference.parquet",
     "runner/model.ubj",
 )
-"""What a package of an XGBoost model holds, outside of a store and without a report."""
+"""What a package of an XGBoost model holds, outside of a store."""
 
 
 def load(folder: Path) -> ModelPackage:
