@@ -132,6 +132,27 @@ def test_it_has_contrast_and_every_control_is_reached_by_keyboard(out: Path) -> 
         assert faults(opened, out / INDEX_FILE) == []
 
 
+def test_text_with_too_little_contrast_is_a_fault(tmp_path: Path) -> None:
+    """The ratios are those of WCAG 2: on white #767676 has 4.54, #999 2.85 and #949494 3.03."""
+    path = tmp_path / "pale.html"
+    path.write_text(
+        "<!doctype html><title>Pale</title><meta name=viewport content='width=device-width'><body style='color: #111'>"
+        "<p style='color: #767676'>grey</p><p style='color: #999'>pale</p><p style='color: #949494'>small</p>"
+        "<p style='color: #949494; font-size: 24px'>large</p>"
+        "<div style='background: #222'><p>dark on dark</p><p style='color: #fff'>white on dark</p></div>"
+        "<svg width=99 height=20><text y=15 fill='#ccc'>in a chart</text></svg></body>"
+    )
+    with browser() as opened:
+        found = faults(opened, path)
+    pale = ["pale: 2.85", "small: 3.03", "dark on dark: 1.19", "in a chart: 1.61"]
+    assert found == [
+        f"pale.html at {size[0]} px, {scheme}: contrast: {text}"
+        for size in (LAPTOP, PHONE)
+        for scheme in SCHEMES
+        for text in pale
+    ]
+
+
 def test_evidently_s_report_opens_without_a_network(out: Path) -> None:
     with browser() as opened:
         page = opened.open(out / REPORT_FILE)
