@@ -55,8 +55,7 @@ def plot(result: DriftResult, reference: Reference, data: WindowData) -> str | N
     }
     event = event_column(reference.declaration)
     drawn = [column.model_copy(update={"name": _drawn(column, reference, names)}) for column in columns]
-    with warnings.catch_warnings(), _uncollected():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), _frozen():
         task = reference.declaration.task if reference.declaration else None
         now = _named(_frame(data.sample.sort_by(event or TIME.name), names), task, coded=True)
         before = _named(_frame(reference.rows, names), task, coded=False)
@@ -66,15 +65,22 @@ def plot(result: DriftResult, reference: Reference, data: WindowData) -> str | N
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without garbage collection: Evidently's import and its plots make millions of objects, which it would search for
-    a fifth of their time.
+def _frozen() -> Iterator[None]:
+    """Import Evidently without garbage collection, and leave out of it whatever there is by then: to search all of that
+    again and again would take a fifth of the time.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
+        import evidently.metrics
+        import evidently.presets  # noqa: F401
+
+        gc.freeze()
+        if enabled:
+            gc.enable()
         yield
     finally:
+        gc.unfreeze()
         if enabled:
             gc.enable()
 

@@ -27,7 +27,7 @@ from tabular_bento.errors import SpillError
 KEYS = ("k0", "k1")
 """The two halves of a key; the first decides on the partition."""
 
-PARTITION_BYTES = 16 * 1024 * 1024
+PARTITION_BYTES = 8 * 1024 * 1024
 """Bytes of the log that make one partition, as long as they are not more than MOST_PARTITIONS."""
 
 MOST_PARTITIONS = 128
