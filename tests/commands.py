@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 IMPORTED = (
+    "_bentoml_sdk",
+    "bentoml._internal.service.loader",
     "bentoml.models",
     "evidently.metrics",
     "evidently.presets",
@@ -81,23 +83,20 @@ def run(
     if alone or _own(environment) != _own(_BEGUN) or not hasattr(os, "fork"):
         return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     with (
-        tempfile.TemporaryDirectory(prefix="command-") as folder,
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+        Path(os.devnull).open() as nothing,
         _connected() as connection,
         connection.makefile() as answered,
     ):
-        printed = Path(folder, "out"), Path(folder, "err")
-        asked = {
-            "module": module,
-            "arguments": arguments,
-            "cwd": str(cwd),
-            "environment": dict(environment),
-            "printed": [str(path) for path in printed],
-        }
+        asked = {"module": module, "arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
+        socket.send_fds(connection, [b"0"], [nothing.fileno(), out.fileno(), err.fileno()])
         connection.sendall(json.dumps(asked).encode() + b"\n")
         code = answered.readline()
         assert code, f"the process that runs commands ended: {module} {arguments}"
-        out, err = (path.read_text() for path in printed)
-        return subprocess.CompletedProcess(command, int(code), out, err)
+        for file in (out, err):
+            file.seek(0)
+        return subprocess.CompletedProcess(command, int(code), out.read(), err.read())
 
 
 def address(folder: Path) -> None:
@@ -151,6 +150,7 @@ def _listen(path: str, owner: int) -> None:
     gc.collect()
     gc.freeze()
     warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+    launcher = _write_launcher(path)
     making = f"{path}.making"
     with socket.socket(socket.AF_UNIX) as listener:
         Path(making).unlink(missing_ok=True)
@@ -166,8 +166,36 @@ def _listen(path: str, owner: int) -> None:
                 connection, _ = listener.accept()
                 if not os.fork():
                     listener.close()
-                    _serve(connection)
+                    _serve(connection, launcher)
                 connection.close()
+
+
+def _write_launcher(path: str) -> Path:
+    """Write a `python` that has the library's commands forked too, and is the interpreter for all else.
+
+    It is the interpreter of the commands that are forked, so that those that a command runs need not import either.
+    """
+    launcher = Path(f"{path}.bin", "python")
+    launcher.parent.mkdir(exist_ok=True)
+    launcher.write_text(
+        f"#!{sys.executable} -IS\n"
+        "import json, os, socket, sys\n"
+        f"real, path, own = {sys.executable!r}, {path!r}, {_own(os.environ)!r}\n"
+        f"beginnings, free = {OWN!r}, {set(NO_OWN)!r}\n"
+        "given, environment = sys.argv[1:], dict(os.environ)\n"
+        "mine = {k: v for k, v in environment.items() if k.startswith(beginnings) and k not in free}\n"
+        "if given[:2] != ['-m', 'tabular_bento'] or mine != own:\n"
+        "    os.execv(real, [real, *given])\n"
+        "connection = socket.socket(socket.AF_UNIX)\n"
+        "connection.connect(path)\n"
+        "socket.send_fds(connection, [b'0'], [0, 1, 2])\n"
+        "asked = {'module': given[1], 'arguments': given[2:], 'cwd': os.getcwd(), 'environment': environment}\n"
+        "connection.sendall(json.dumps(asked).encode() + b'\\n')\n"
+        "code = int(connection.makefile().readline())\n"
+        "sys.exit(code if code >= 0 else 128 - code)\n"
+    )
+    launcher.chmod(0o700)
+    return launcher
 
 
 def _lives(process: int) -> bool:
@@ -178,26 +206,29 @@ def _lives(process: int) -> bool:
     return True
 
 
-def _serve(connection: socket.socket) -> None:
+def _serve(connection: socket.socket, launcher: Path) -> None:
     """Fork for one command, and say how it ended."""
     connection.settimeout(None)
+    _, printed, _, _ = socket.recv_fds(connection, 1, 3)
     asked = json.loads(connection.makefile().readline())
     child = os.fork()
     if not child:
         connection.close()
-        _become(asked)
+        _become(asked, printed, launcher)
+    for number in printed:
+        os.close(number)
     _, status = os.waitpid(child, 0)
     with suppress(OSError):
         connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
     os._exit(0)
 
 
-def _become(asked: dict[str, Any]) -> None:
+def _become(asked: dict[str, Any], printed: list[int], launcher: Path) -> None:
     """Be the process of a command."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, path in enumerate(asked["printed"], 1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-    os.dup2(nothing, 0)
+    for number, file in enumerate(printed):
+        os.dup2(file, number)
+        os.close(file)
+    sys.executable = str(launcher)
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["environment"])

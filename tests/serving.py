@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import orjson
 
 from tabular_bento.serving.ports import free_port
 from tabular_bento.serving.process import ServerProcess
+from tests import commands
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,8 @@ def serve(
 
 def refused(cwd: Path, target: str = "service:Service", **settings: str) -> subprocess.CompletedProcess[str]:
     """`bentoml serve` that is expected to end by itself; `settings` are environment variables."""
-    command = [sys.executable, "-m", "bentoml", "serve", target, "--port", str(free_port())]
     environment = {**os.environ, "TABULAR_BENTO_GRPC_PORT": str(free_port()), **settings}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return commands.run("bentoml", ("serve", target, "--port", str(free_port())), cwd, environment)
 
 
 def logged(traffic: Path, stream: str = "predictions") -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from tests import scheduling
@@ -42,3 +43,20 @@ def test_a_forked_command_that_fails_prints_its_traceback_and_one_that_is_killed
     assert failed.stderr.rstrip().endswith("ValueError: no good")
     (tmp_path / "killed.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     assert run_command(module="killed", cwd=tmp_path).returncode == -9
+
+
+def test_what_a_forked_command_runs_is_forked_if_it_is_of_the_library_and_else_the_interpreter_s(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "outer.py").write_text(
+        "import subprocess, sys\n"
+        "code = 'import sys; print(sys.executable); sys.exit(3)'\n"
+        "for arguments in (['-m', 'tabular_bento', 'nothing'], ['-c', code]):\n"
+        "    print(subprocess.run([sys.executable, *arguments]).returncode, flush=True)\n"
+    )
+    forked, new = (
+        run_command(module="outer", cwd=tmp_path, alone=alone, PYTHONPATH=str(ROOT)) for alone in (False, True)
+    )
+    assert (forked.stdout, forked.stderr) == (new.stdout, new.stderr)
+    assert forked.stdout.split() == ["2", sys.executable, "3"]
+    assert "No such command 'nothing'" in forked.stderr

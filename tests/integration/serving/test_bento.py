@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tests.flights.rows import EXAMPLE
 from tests.integration.serving.bodies import assert_ended
 from tests.integration.serving.clients import TARGET
 from tests.integration.serving.test_reload import await_reloads
+from tests.models import run_command
 from tests.releases import CANDIDATE, release, store_of_two
 from tests.serving import ServedPort, refused, serve
 from tests.test_lock import names
@@ -41,9 +41,7 @@ def store(trained: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def tag(store: Path, trained: dict[str, Any]) -> str:
     """The tag of a bento that was built in the checkout, with the session's model."""
-    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag"]
-    environment = {**os.environ, "BENTOML_HOME": str(store), "TABULAR_BENTO_MODEL": trained["tag"]}
-    built = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    built = build(store, TABULAR_BENTO_MODEL=trained["tag"])
     assert built.returncode == 0, built.stderr
     return built.stdout.strip().splitlines()[-1].removeprefix("__tag__:")
 
@@ -133,9 +131,7 @@ def test_the_sessions_store_is_left_alone(tag: str) -> None:
 
 def build(store: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """`bentoml build` in the checkout."""
-    command = [sys.executable, "-m", "bentoml", "build", "--output", "tag"]
-    environment = {**os.environ, "BENTOML_HOME": str(store), **settings}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return run_command("build", "--output", "tag", module="bentoml", BENTOML_HOME=str(store), **settings)
 
 
 def test_where_nothing_was_released_a_bento_is_not_built_unless_the_model_is_named(
