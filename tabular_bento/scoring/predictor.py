@@ -131,9 +131,7 @@ class Predictor:
         self.calibration = calibration
         self.extractor = extractor
         self.batches = batches
-        in_batches = batches is not None and batches.allowed
-        self.runner: Any = runner if runner.exact or in_batches else OneByOne(runner)
-        self._in_batches = in_batches
+        self.runner: Any = runner if runner.exact or self.batch_tolerance > 0 else OneByOne(runner)
         self.takes_fields = self.runner.takes == FIELDS
         self.conformal = conformal
         self.spread: Any = spread if spread is None or spread.exact else OneByOne(spread)
@@ -147,10 +145,18 @@ class Predictor:
         self._offset_index = None if self._offset is None else problem.field_names.index(self._offset)
 
     @property
+    def batch_tolerance(self) -> float:
+        """That between a row alone and in a batch; 0 where the bits are the same."""
+        return self.batches.tolerance if self.batches is not None and self.batches.allowed else 0.0
+
+    @property
     def tolerance(self) -> float:
         """The largest difference of a raw score, relative to max(1, |score|), between processors and batches."""
-        allowed = self.batches.tolerance if self.batches is not None and self._in_batches else 0.0
-        return max(float(self.runner.tolerance), allowed, 0.0 if self.spread is None else float(self.spread.tolerance))
+        return max(
+            float(self.runner.tolerance),
+            self.batch_tolerance,
+            0.0 if self.spread is None else float(self.spread.tolerance),
+        )
 
     @property
     def measuring(self) -> Predictor:

@@ -65,20 +65,22 @@ def check_source(project: ProjectUnderTest) -> None:
 def check_row_independence(project: ProjectUnderTest) -> None:
     """A row's features and predictions are the same bits alone, in a batch, in another order and in a part of it.
 
+    Where the project allows a difference by the setting `tolerance`, predicted numbers may differ by as much.
+
     Parameters
     ----------
     project : ProjectUnderTest
         The project.
     """
     predictor, rows, names = project.model.predictor, project.rows, project.problem.feature_names
-    together = predictor.predict(rows)
-    _same("alone", names, _joined([predictor.predict([row]) for row in rows]), together)
+    together, tolerance = predictor.predict(rows), predictor.batch_tolerance
+    _same("alone", names, _joined([predictor.predict([row]) for row in rows]), together, tolerance)
     backwards = predictor.predict(rows[::-1])
     turned = Predictions(backwards.features[::-1], {name: values[::-1] for name, values in backwards.outputs.items()})
-    _same("in another order", names, turned, together)
+    _same("in another order", names, turned, together, tolerance)
     half = len(rows) // 2
     parts = [predictor.predict(part) for part in (rows[:half], rows[half:]) if part]
-    _same("in two batches", names, _joined(parts), together)
+    _same("in two batches", names, _joined(parts), together, tolerance)
 
 
 def check_feature_totality(project: ProjectUnderTest) -> None:
@@ -240,7 +242,7 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
     )
 
 
-def _same(how: str, names: Sequence[str], found: Predictions, wanted: Predictions) -> None:
+def _same(how: str, names: Sequence[str], found: Predictions, wanted: Predictions, tolerance: float = 0.0) -> None:
     differs = found.features.view(np.uint32) != wanted.features.view(np.uint32)
     if differs.any():
         row, column = (int(place) for place in np.argwhere(differs)[0])
@@ -251,15 +253,17 @@ def _same(how: str, names: Sequence[str], found: Predictions, wanted: Prediction
         )
     for name, values in wanted.outputs.items():
         other = found.outputs[name]
-        equal = _equal(other, values)
+        equal = _equal(other, values, tolerance)
         assert equal.all(), (
             f"the output {name} of row {int(np.argmin(equal))} is {other[int(np.argmin(equal))]!r} {how} and "
             f"{values[int(np.argmin(equal))]!r} in a batch, from the same features: the runner is not exact"
         )
 
 
-def _equal(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
+def _equal(one: NDArray[Any], other: NDArray[Any], tolerance: float) -> NDArray[np.bool_]:
     equal = one == other
+    if tolerance > 0 and other.dtype == np.float64:
+        equal = np.abs(one - other) <= tolerance * np.maximum(1, np.abs(other))
     return np.asarray(equal if equal.ndim == 1 else equal.all(axis=1))
 
 

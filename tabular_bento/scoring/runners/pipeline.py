@@ -99,7 +99,7 @@ class PipelineRunner:
     file: ClassVar[str] = "pipeline.skops"
 
     def __init__(self, estimator: Any, given: PipelineInput, archive: bytes | Path) -> None:
-        self.estimator = estimator
+        self.estimator = _in_one_thread(estimator)
         self.given = given
         self._archive = archive
         self._predict = estimator.predict_proba if given.classes else estimator.predict
@@ -155,6 +155,13 @@ class PipelineRunner:
         given = PipelineInput.from_dict(json.loads((directory / INPUT_FILE).read_text(encoding="utf-8")))
         path = directory / cls.file
         return cls.of(skops_files.build(path.read_bytes(), given.types, given.approved), given, path)
+
+
+def _in_one_thread(estimator: Any) -> Any:
+    """The estimator without threads of its own: sums over trees then have one order, and a server has workers."""
+    found = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    own = [name for name, value in found.items() if name.endswith("n_jobs") and value not in (None, 1)]
+    return estimator.set_params(**dict.fromkeys(own, 1)) if own else estimator
 
 
 class IndependentPipelineRunner(PipelineRunner):

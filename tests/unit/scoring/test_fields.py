@@ -21,7 +21,7 @@ from tabular_bento.monitoring.window.data import Query
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
 from tabular_bento.scoring.runners import BUILT_IN, OneByOne
-from tabular_bento.testing.checks import CHECKS
+from tabular_bento.testing.checks import CHECKS, check_row_independence
 from tabular_bento.testing.project import ProjectUnderTest
 from tabular_bento.testing.runners import check_fitted_runner, check_runner
 from tabular_bento.traffic.log import TrafficLog
@@ -137,6 +137,10 @@ def test_a_project_may_allow_a_difference_in_batches(tmp_path: Path) -> None:
         assert package.predictor.tolerance == tolerance
     assert any("scored one by one" in warning for warning in alone.warnings)
     assert not any("scored one by one" in warning for warning in together.warnings)
+    found = data("bare")
+    for tolerance in (0.0, 1e-6):
+        settings = load_config(runner="uneven", resamples=100, tolerance=tolerance)
+        check_row_independence(ProjectUnderTest.of(PARCELS, found, settings))
     smaller = trained("bare", runner="uneven", tolerance=1e-13)
     assert isinstance(smaller.predictor.runner, OneByOne)
 

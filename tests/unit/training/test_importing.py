@@ -306,6 +306,13 @@ def test_a_pipeline_is_not_fitted_here(files: Path) -> None:
         train(problem, dataset(files, problem), load_config(runner="pipeline", resamples=100))
 
 
+def test_it_has_no_threads_of_its_own(files: Path) -> None:
+    runner = imported(files, "forest.skops", problem_of(SIZE, *USED))
+    threaded = runner.estimator.set_params(model__n_jobs=4, columns__n_jobs=-1)
+    found = PipelineRunner(threaded, runner.given, b"").estimator.get_params()
+    assert (found["model__n_jobs"], found["columns__n_jobs"]) == (1, 1)
+
+
 def test_no_rows(files: Path) -> None:
     problem = problem_of(SIZE, *USED)
     runner = imported(files, "forest.skops", problem)
