@@ -26,9 +26,9 @@ WIDEST = 2.0
 """Times the interval by labels that the interval may be wide, on average over the windows of a table."""
 
 EPILOG = """\
-A project is made of each table, and trained by its own settings once a seed, which draws the split too. The test part
-is cut into at most five windows of at least 100 rows; of each, log loss, Brier score and accuracy are estimated, and
-measured by labels.
+A project is made of each table, and trained by its own settings once a seed, which draws the split too
+(of rows with a time, the last day). The test part is cut into at most five windows of at least 100 rows; of each, log
+loss, Brier score and accuracy are estimated, and measured by labels.
 
 exit codes: 0 every table holds both limits; 1 one does not; 2 wrong arguments; 3 a project cannot be made or trained.
 
@@ -82,7 +82,8 @@ def holds(measured: list[dict[str, Any]]) -> bool:
     """Whether the windows of a table keep both limits; those without an estimate do."""
     if all("withheld" in window for window in measured):
         return True
-    return all(covered(measured, each) >= LEAST_COVERED and width(measured, each) <= WIDEST for each in METRICS)
+    given = [each for each in METRICS if any(each in window for window in measured)]
+    return all(covered(measured, each) >= LEAST_COVERED and width(measured, each) <= WIDEST for each in given)
 
 
 def table(found: dict[str, list[dict[str, Any]]]) -> str:
@@ -95,10 +96,16 @@ def table(found: dict[str, list[dict[str, Any]]]) -> str:
         withheld = sum("withheld" in window for window in measured)
         cells = ["", "", ""]
         if withheld < len(measured):
-            cells = [f"{covered(measured, each):.0%}, {width(measured, each):.2f}" for each in METRICS]
+            cells = [_cell(measured, each) for each in METRICS]
         rows, unseen = (round(np.mean([window[key] for window in measured])) for key in ("rows", "unseen"))
         lines.append(f"| {name} | {unseen:,} | {rows:,} | {len(measured)} | {withheld} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _cell(measured: list[dict[str, Any]], metric: str) -> str:
+    if not any(metric in window for window in measured):
+        return ""
+    return f"{covered(measured, metric):.0%}, {width(measured, metric):.2f}"
 
 
 def _measure(folder: Path, name: str, seeds: list[int]) -> list[dict[str, Any]]:

@@ -35,6 +35,9 @@ WINDOWS = 5
 
 RESAMPLES = 200
 
+SHORTEST = 0.6
+"""Share of the rows, in the order of their time, that a seed takes at least."""
+
 
 def trained(seed: int) -> TrainedModel:
     """The project's model by its own settings, of a split by the seed."""
@@ -43,7 +46,11 @@ def trained(seed: int) -> TrainedModel:
     files = [project.training] if project.training else []
     config = load_config(*files, problem=problem, seed=seed, report=False, resamples=100, gate={})
     config = config.model_copy(update={"split": config.split.model_copy(update={"seed": seed})})
-    return train(problem, project.load_source().load(config.source), config)
+    rows = project.load_source().load(config.source)
+    if rows.event_days is not None:  # a split by time draws nothing: each seed has a last day of its own
+        last = np.quantile(rows.event_days, np.random.default_rng(seed).uniform(SHORTEST, 1.0))
+        rows = rows.where(rows.event_days <= last)
+    return train(problem, rows, config)
 
 
 def windows(model: TrainedModel, seed: int) -> Iterator[dict[str, Any]]:
@@ -75,7 +82,10 @@ def windows(model: TrainedModel, seed: int) -> Iterator[dict[str, Any]]:
             continue
         observed = evaluator.measure(part, codes[chosen], blocks[chosen], RESAMPLES, seed).to_dict()
         for name in METRICS:
-            low, high = estimate.metric_interval(name) or (np.nan, np.nan)
+            interval = estimate.metric_interval(name)
+            if interval is None:
+                continue
+            low, high = interval
             least, most = observed[f"{name}_interval"] or (np.nan, np.nan)
             found[name] = {
                 "estimate": [estimate.metric(name), low, high],

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tabular_bento.evaluation.reference.bins import numbers_of
-from tabular_bento.evaluation.reference.calibration import spread_of
+from tabular_bento.evaluation.reference.calibration import LEAST_RUNS, RUNS, spread_of
 from tabular_bento.evaluation.reference.estimate import Estimate, Interval, Withheld
 from tabular_bento.evaluation.reference.thresholds import Spread
 
@@ -34,18 +34,22 @@ METRICS = ("log_loss", "brier", "accuracy")
 COVERAGE = 0.90
 """Of the windows of a model, that its intervals are for."""
 
-CONFIDENCE = 0.90
+CONFIDENCE = 0.80
 """Of the models whose intervals hold so many of their windows: all windows share the rows that it was learnt from."""
 
 FOLDS = 5
-LEAST_ROWS = 20
+LEAST_ROWS = 50
 """Rows below which nothing is learnt of others."""
 
-LEAST_UNLIKELY = 8
+LEAST_UNLIKELY = 10
 """Rows whose label the model gave a probability below a half, from which on intervals held what they should."""
 
-WIDEST = 1.9
-"""Times the interval of the metric by labels, beyond which an estimate is of no use."""
+WIDEST = 1.85
+"""Times the interval of the metric by labels, beyond which an estimate is of no use. Those by labels of windows stray
+from what is expected, and that of twice is to be kept."""
+
+FEWEST_DAYS = 5
+"""Days of a window from which on the interval of a metric by labels is by days, and holds what these differ by."""
 
 OF_LABELS = 1.959964
 """Standard errors that the 95 % interval of a metric by labels reaches."""
@@ -119,7 +123,7 @@ def losses(probability: Array, threshold: float) -> Array:
 def learn_confidence(
     probability: Array, codes: Array, days: Integers | None, threshold: float, seed: int
 ) -> dict[str, Any]:
-    """The entry `estimate` of a profile's `error`; empty for fewer than `LEAST_ROWS` rows with a label.
+    """The entry `estimate` of a profile's `error`; for fewer than `LEAST_ROWS` rows with a label their number alone.
 
     Parameters
     ----------
@@ -138,7 +142,7 @@ def learn_confidence(
     probability, true = probability[known], codes[known].astype(np.int64)
     days = None if days is None else days[known]
     if len(true) < LEAST_ROWS:
-        return {}
+        return {"rows": len(true)}
     fold = _folds(len(true), days, seed)
     costs = losses(probability, threshold)
     observed = costs[:, np.arange(len(true)), true]
@@ -148,11 +152,11 @@ def learn_confidence(
         scale = fit_scale(probability[~held_out], true[~held_out])
         expected[:, held_out], variance[:, held_out] = _moments(costs[:, held_out], scale.apply(probability[held_out]))
     index = None if days is None else np.unique(days, return_inverse=True)[1]
-    off, usual, freedom = {}, {}, {}
+    off, usual, freedom, by_days = {}, {}, {}, {}
     for i, name in enumerate(METRICS):
         residual = observed[i] - expected[i]
         usual[name] = _rounded(variance[i].mean())
-        off[name] = spread_of(residual, index)
+        off[name], by_days[name] = _spread(residual, index)
         # A model that happened to be right on few rows is not therefore right on all.
         off[name]["row_sd"] = max(off[name]["row_sd"], _rounded(usual[name] ** 0.5))
         freedom[name] = _rounded(_freedom(residual))
@@ -162,6 +166,7 @@ def learn_confidence(
         "off": off,
         "variance": usual,
         "freedom": freedom,
+        "days": by_days,
         "unlikely": int((probability[np.arange(len(true)), true] < 0.5).sum()),
     }
 
@@ -178,13 +183,17 @@ class ConfidenceModel:
     """
 
     def __init__(self, entry: dict[str, Any], columns: tuple[str, ...]) -> None:
+        self._columns = columns
+        self._off = {name: Spread(**values) for name, values in entry.get("off", {}).items()}
+        self._rows: int = self._off[METRICS[0]].rows if self._off else entry["rows"]
+        if not self._off:
+            return
         self._scale = Scale(entry["scale"]["slope"], tuple(entry["scale"]["intercepts"]))
         self._threshold = float(entry["threshold"])
-        self._off = {name: Spread(**values) for name, values in entry["off"].items()}
         self._variance: dict[str, float] = entry["variance"]
         self._freedom: dict[str, float] = entry.get("freedom", {})
+        self._days: dict[str, dict[str, float]] = entry.get("days", {})
         self._unlikely: int = entry.get("unlikely", LEAST_UNLIKELY)
-        self._columns = columns
 
     def estimate(self, probability: Array, days: float, rows: int | None = None) -> Estimate | Withheld | None:
         """The metrics to expect of n predictions, spread over `days` days, or why there is no estimate; None for none.
@@ -198,9 +207,14 @@ class ConfidenceModel:
         rows : int, optional
             How many rows they are a sample of; by default all.
         """
-        n, learnt = len(probability), self._off[METRICS[0]].rows
+        n, learnt = len(probability), self._rows
         if not n:
             return None
+        if learnt < LEAST_ROWS:
+            return Withheld(
+                f"{learnt:,} rows with a label that the model had not seen are there to learn from, and {LEAST_ROWS} "
+                "are needed"
+            )
         if self._unlikely < LEAST_UNLIKELY:
             return Withheld(
                 f"of the {learnt:,} rows with a label that it would be learnt from, which the model had not seen, "
@@ -217,9 +231,12 @@ class ConfidenceModel:
             noise = float(variance[index].mean()) / usual if usual else 1.0
             reach, of_labels = self._reach(name, noise, float(expected[index].var()), n, max(rows or n, n), days)
             if reach > WIDEST * of_labels:
+                if index:
+                    continue  # the log loss, which is judged, has an estimate
+                of, over = (f" of {off.days:,} days", f" of {days:.2g} days") if off.days else ("", "")
                 return Withheld(
-                    f"it would be learnt from {learnt:,} rows that the model had not seen, too few for a window of "
-                    f"{rows or n:,}: its interval would be more than {WIDEST:g} times as wide as that of labels"
+                    f"it would be learnt from {learnt:,} rows{of} that the model had not seen, and is of a window of "
+                    f"{rows or n:,} rows{over}: its interval would be too wide beside that of labels"
                 )
             interval: Interval = (max(value - reach, 0.0), float(min(value + reach, most)))
             found |= {name: value, f"{name}_interval": interval}
@@ -238,11 +255,12 @@ class ConfidenceModel:
         # The degrees of freedom of a sum of variances (Satterthwaite, 1946).
         of_days = day * (1 / max(days, 1) + 1 / max(off.days, 1))
         of_rows = of_window + of_learnt - of_days
-        parts = of_rows**2 / self._freedom.get(name, off.rows - 1) + of_days**2 / max(off.days - 1, 1)
+        single = self._days.get(name, {"sd": off.day_sd, "freedom": off.days - 1})
+        parts = of_rows**2 / self._freedom.get(name, off.rows - 1) + of_days**2 / max(single["freedom"], 1)
         freedom = max((of_rows + of_days) ** 2 / parts, LEAST_FREEDOM) if parts else LEAST_FREEDOM
         windows, models = stats.t.ppf(((1 + COVERAGE) / 2, CONFIDENCE), freedom).tolist()
         reach = windows * of_window**0.5 + models * of_learnt**0.5
-        of_labels = (row * noise + mixed) / rows + day / max(days, 1)
+        of_labels = (row * noise + mixed) / rows + (single["sd"] ** 2 / days if days >= FEWEST_DAYS else 0.0)
         return float(reach), float(OF_LABELS * of_labels**0.5)
 
     def estimate_sample(
@@ -265,6 +283,22 @@ def _moments(costs: Array, probability: Array) -> tuple[Array, Array]:
     """Mean and variance of the costs, shape [m, n, k], where labels have these probabilities: shape [m, n] each."""
     mean = (costs * probability).sum(axis=-1)
     return mean, np.maximum((costs**2 * probability).sum(axis=-1) - mean**2, 0.0)
+
+
+def _spread(values: Array, days: Integers | None) -> tuple[dict[str, float], dict[str, float]]:
+    """The spread of n values, and how single days differ, with the degrees of freedom of the spread by days.
+
+    Days in a row resemble each other: what counts is the length of runs by which means differ most, in terms of days.
+    """
+    found = spread_of(values, days)
+    by_days = {"sd": found["day_sd"], "freedom": float(max(found["days"] - 1, 0))}
+    for run in RUNS[1:] if days is not None else ():
+        runs = spread_of(values, days // run)
+        if runs["days"] < LEAST_RUNS:
+            break
+        if (sd := _rounded(runs["day_sd"] * run**0.5)) > found["day_sd"]:
+            found["day_sd"], by_days["freedom"] = sd, float(runs["days"] - 1)
+    return found, by_days
 
 
 def _freedom(residual: Array) -> float:

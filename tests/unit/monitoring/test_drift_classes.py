@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
+from tabular_bento.evaluation.reference.estimate import Withheld
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring import skew
+from tabular_bento.monitoring.drift.checks import withheld_finding
 from tabular_bento.monitoring.drift.history import History
 from tabular_bento.monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE, run
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
@@ -119,6 +121,13 @@ def test_shifted_requests_are_drift(returns: Reference, tmp_path: Path, shift: s
         altered["dose"] = altered["dose"] / 1_000
     classes.write_log(tmp_path, "returns", replace(rows, columns=altered), "returns:one")
     assert classes.judged(tmp_path, returns).verdict == "drift"
+
+
+def test_an_estimate_that_is_withheld_is_noted_with_its_reason() -> None:
+    (found,) = withheld_finding(Withheld("12 rows are too few"))
+    assert (found.kind, found.severity) == ("not_estimated", "note")
+    assert found.text == "without labels no metric is estimated: 12 rows are too few"
+    assert list(withheld_finding(None)) == []
 
 
 def test_too_few_rows_are_not_judged(returns: Reference, tmp_path: Path) -> None:
