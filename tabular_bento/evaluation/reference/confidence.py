@@ -292,7 +292,9 @@ def _spread(values: Array, days: Integers | None) -> tuple[dict[str, float], dic
     """
     found = spread_of(values, days)
     by_days = {"sd": found["day_sd"], "freedom": float(max(found["days"] - 1, 0))}
-    for run in RUNS[1:] if days is not None else ():
+    if days is None:
+        return found, by_days
+    for run in RUNS[1:]:
         runs = spread_of(values, days // run)
         if runs["days"] < LEAST_RUNS:
             break
