@@ -174,7 +174,9 @@ def _weights(content: bytes, layers: Mapping[str, str]) -> dict[str, list[NDArra
                 if group in home:
                     arrays[layer] = _arrays(home, group, len(content))
             return arrays
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+    except NetworkError:
+        raise
+    except Exception as error:  # whatever h5py makes of a damaged file
         raise NetworkError(f"{_WEIGHTS} cannot be read: {error}.") from None
 
 

@@ -93,7 +93,7 @@ def _reading() -> Iterator[None]:
     """Within it a configuration that says something else than expected is refused."""
     try:
         yield
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise NetworkError(
             f"The configuration is not that of a model of Keras 3 ({type(error).__name__}: {reason})."

@@ -214,6 +214,9 @@ def test_damaged_files_are_refused(path: Path, tmp_path: Path) -> None:
     refused("is no JSON", config=b"[" * 100_000)
     refused("The configuration is not that of a model of Keras 3", config=b"[]")
     refused("model.weights.h5 cannot be read", weights=b"no HDF5")
+    plain = weights(lambda _: None, path)
+    for place in (24, 40, 60):  # addresses in the first block of HDF5
+        refused("model.weights.h5 cannot be read", weights=plain[:place] + b"\xfe" * 16 + plain[place + 16 :])
     refused("holds no config.json: it is no .keras file of Keras 3", config=None)
     refused("holds 'assets/run.py', which no network that can be served has", more=b"print()")
     refused("'zz' is keras.layers.Lambda, which cannot be served", config=config(path, class_name="Lambda"))
