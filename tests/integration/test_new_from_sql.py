@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from tests.integration.data.conftest import postgresql
 from tests.integration.examples.projects import Project
@@ -50,6 +51,10 @@ def test_of_postgresql_with_the_password_in_the_environment_alone(postgresql: Po
     arguments = ("new", str(folder), "--from", str(query), "--target", "Leaves?")
     made = run_command(*arguments, **{VARIABLE: postgresql.uri})
     assert made.returncode == 0, made.stderr
+    for workflow, steps in (("test.yml", ["make test"]), ("retrain.yml", ["make train", "make release"])):
+        (job,) = yaml.safe_load((folder / ".github" / "workflows" / workflow).read_text())["jobs"].values()
+        given = {step["run"]: step.get("env", {}).get(VARIABLE) for step in job["steps"] if "run" in step}
+        assert [step for step, value in given.items() if value == "${{ secrets.DATABASE }}"] == steps
     project = Project(folder, tmp_path / "bentoml", tmp_path / "out")
     printed = project.make("train", "release", "test", **{VARIABLE: postgresql.uri})
     assert "saved leavers:" in printed
