@@ -152,7 +152,11 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _weights(content: bytes, layers: Mapping[str, str]) -> dict[str, list[NDArray[Any]]]:
-    """The arrays of each layer, by its name, of an HDF5 file; `layers` are their classes."""
+    """The arrays of each layer, by its name, of an HDF5 file; `layers` are their classes.
+
+    Keras names the groups by the classes, numbered in the order of the configuration. Attributes are not read: HDF5
+    does not return from some that are damaged.
+    """
     try:
         import h5py
     except ImportError:
@@ -163,34 +167,19 @@ def _weights(content: bytes, layers: Mapping[str, str]) -> dict[str, list[NDArra
         with h5py.File(io.BytesIO(content), "r") as file:
             name = next((name for name in _GROUPS if name in file), _GROUPS[0])
             home = _member(file, name, h5py.Group)
-            found = _by_name(home)
             counts: Counter[str] = Counter()
             arrays = {}
             for layer, kind in layers.items():
                 snake = _snake_case(kind)
                 numbered = snake if not counts[snake] else f"{snake}_{counts[snake]}"
                 counts[snake] += 1
-                group = found.get(layer, numbered)
-                if group in home:
-                    arrays[layer] = _arrays(home, group, len(content))
+                if numbered in home:
+                    arrays[layer] = _arrays(home, numbered, len(content))
             return arrays
     except NetworkError:
         raise
     except Exception as error:  # whatever h5py makes of a damaged file
         raise NetworkError(f"{_WEIGHTS} cannot be read: {error}.") from None
-
-
-def _by_name(home: Any) -> dict[str, str]:
-    """The group of each layer by its name, where the groups say it."""
-    import h5py
-
-    found = {}
-    for key in home:
-        group = _member(home, key, h5py.Group)
-        name = group["vars"].attrs.get("name") if _is_group(group, "vars") else None
-        if isinstance(name, str):
-            found[name] = key
-    return found
 
 
 def _arrays(home: Any, key: str, most: int) -> list[NDArray[Any]]:
