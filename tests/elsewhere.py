@@ -112,6 +112,7 @@ def write(folder: Path) -> None:
             np.save(folder / f"{name}.proba.npy", model.predict_proba(given))
     joblib.dump(fitted["boosted"], folder / "boosted.joblib")
     (folder / "boosted.pkl").write_bytes(pickle.dumps(fitted["boosted"]))
+    skops.io.dump(pipeline(Ridge()), folder / "unfitted.skops")
     local = pipeline(Ridge())
     local.steps.insert(1, ("own", FunctionTransformer(timed)))
     (folder / "local.skops").write_bytes(skops.io.dumps(local.fit(used, cost)))

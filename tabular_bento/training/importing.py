@@ -160,11 +160,18 @@ def _unpickled(file: Path, content: bytes) -> bytes:
 
 def _classes(estimator: Any, problem: Problem) -> tuple[int, ...]:
     """For each class of the problem, the column of `predict_proba`; empty of a regression."""
-    from sklearn.base import is_classifier, is_regressor
+    from sklearn.base import BaseEstimator, is_classifier, is_regressor
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
 
     task, what = problem.task, type(estimator).__name__
     if not hasattr(estimator, "predict"):
         raise ModelFileError(f"The file holds a {what}, which has no `predict`: it is no fitted Pipeline or estimator.")
+    try:
+        if isinstance(estimator, BaseEstimator):
+            check_is_fitted(estimator)
+    except NotFittedError as error:
+        raise ModelFileError(f"The {what} is not fitted: save it after `fit`.") from error
     if not task.classes:
         if is_classifier(estimator):
             raise ModelFileError(f"The {what} predicts classes, and the problem is a {task.kind} of numbers.")

@@ -194,6 +194,7 @@ def test_the_offset_is_taken_off(files: Path) -> None:
     ("name", "task", "fields", "options", "message"),
     [
         ("svc.skops", LATE, USED, {}, "no `predict_proba`"),
+        ("unfitted.skops", COST, USED, {}, "The Pipeline is not fitted"),
         ("boosted.skops", COST, USED, {}, "predicts classes, and the problem is a regression"),
         ("ridge.skops", LATE, USED, {}, "predicts numbers, and the problem is a binary of the classes 'no', 'yes'"),
         ("boosted.skops", SIZE, USED, {}, r"classes are not the problem's:\n  Pipeline  problem\n  'no'      -"),
