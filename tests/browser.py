@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import base64
 import gzip
+import io
 import json
 import os
 import re
@@ -172,9 +173,10 @@ class Browser:
     shared: ClassVar[Browser | None] = None
     """The one that waits to be used again."""
 
-    def __init__(self, process: subprocess.Popen[bytes], profile: Path, to: IO[bytes], back: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], profile: Path, to: IO[bytes], back: io.BufferedReader) -> None:
         self._process, self._profile = process, profile
         self._to, self._back, self._last = to, back, 0
+        self._received = bytearray()
         self._pages: dict[str, Page] = {}
         self._targets: list[str] = []
 
@@ -232,11 +234,12 @@ class Browser:
         return page
 
     def _receive(self) -> dict[str, Any]:
-        message = bytearray()
-        while (byte := self._back.read(1)) != b"\0":
-            assert byte, "the browser ended"
-            message += byte
-        found: dict[str, Any] = json.loads(message)
+        while (end := self._received.find(b"\0")) < 0:
+            more = self._back.read1(1 << 20)
+            assert more, "the browser ended"
+            self._received += more
+        found: dict[str, Any] = json.loads(self._received[:end])
+        del self._received[: end + 1]
         return found
 
     def _note(self, event: dict[str, Any]) -> None:

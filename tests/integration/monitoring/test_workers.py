@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +17,9 @@ from tabular_bento.monitoring.window.scan import ExecutionOptions
 from tabular_bento.monitoring.window.workers import Cluster, ThisProcess, workers
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.traffic.sealing import seal
-from tests.conftest import ROOT
 from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, year
 from tests.integration.monitoring.verdicts import SETTINGS
+from tests.models import run_command
 from training.source import Flights
 
 WINDOW = ["--from", "2013-01-01", "--to", "2014-01-01", "--on", "sched_dep", "--as-of", "2040-01-01"]
@@ -77,9 +76,8 @@ def test_a_file_that_a_worker_cannot_read_is_named(log: Path, tmp_path: Path) ->
     seal(log / "predictions")
     path = next((log / "predictions").glob("date=*/*.parquet"))
     path.write_bytes(b"x" * 100)
-    command = [sys.executable, "-m", "monitoring", "drift", *WINDOW, "--workers", "1"]
-    command += ["--traffic-dir", str(log), "--out", str(tmp_path / "out")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    arguments = ("--workers", "1", "--traffic-dir", str(log), "--out", str(tmp_path / "out"))
+    done = run_command("drift", *WINDOW, *arguments, module="monitoring")
     assert done.returncode == 3
     (reported,) = done.stderr.splitlines()
     assert f"{path} cannot be read: " in reported
