@@ -53,8 +53,14 @@ def test_the_library_imports_no_project() -> None:
     assert not {str(module): found for module in LIBRARY if (found := first(imported(ROOT / module)) & PROJECTS)}
 
 
-def test_no_module_unpickles() -> None:
+IMPORTING = Path("tabular_bento/training/importing.py")
+"""Reads a pickle where its user trusts it, to store it as something else; no server imports it."""
+
+
+def test_no_module_unpickles_but_for_the_import_of_one() -> None:
     for module in [*LIBRARY, *PROJECT, Path("service.py")]:
+        if module == IMPORTING:
+            continue
         assert not first(imported(ROOT / module)) & PICKLERS, module
         assert "allow_pickle=True" not in (ROOT / module).read_text(), module
 
