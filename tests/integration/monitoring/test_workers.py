@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from tabular_bento.errors import ClusterError
 from tabular_bento.monitoring.drift.job import judge
 from tabular_bento.monitoring.window import spill
 from tabular_bento.monitoring.window.scan import ExecutionOptions
-from tabular_bento.monitoring.window.workers import Cluster, ThisProcess, workers
+from tabular_bento.monitoring.window.workers import TRIM, Cluster, ThisProcess, workers
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.traffic.sealing import seal
 from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, post, record, year
@@ -67,6 +68,7 @@ def test_workers_of_this_machine(july_log: Path) -> None:
     with workers(count=1) as who:
         there = judge(year(july_log), None, SETTINGS, ExecutionOptions(who, now=now)).result
         assert isinstance(who, Cluster)
+        assert list(who.map(os.getenv, [TRIM.rsplit(".", 1)[1]], "looking", 1)) == [None], "Dask would set it"
     here = judge(year(july_log), None, SETTINGS, ExecutionOptions(now=now)).result
     assert there.model_copy(update={"made_at": here.made_at}).to_json() == here.to_json()
 
