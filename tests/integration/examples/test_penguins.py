@@ -43,7 +43,9 @@ def test_the_demo_sends_every_row_and_its_label_over_some_protocol(demo: dict[st
 
 def test_its_reports_say_what_so_few_rows_cannot_show(demo: dict[str, Any]) -> None:
     assert demo["drift"]["verdict"] == "not_enough_data"
-    assert "500 are needed" in " ".join(demo["drift"]["findings"])
+    found = " ".join(demo["drift"]["findings"])
+    assert "500 are needed" in found
+    assert "without labels no metric is estimated: " in found
     assert demo["compare"]["verdict"] == "cannot_tell"
     assert demo["skew"]["differing"] == 0
     result = json.loads(Path(demo["drift"]["result"]).read_text())
