@@ -45,7 +45,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the next comparisons find: a verdict, or an error."""
     found: list[Any] = []
 
-    def run(baseline: str, candidate: str, source: str, mode: str, out: Path, **given: Any) -> Any:
+    def run(baseline: str, candidate: str, source: str, mode: str, out: Path, _: Any, **given: Any) -> Any:
         assert (source, mode, given["problem"], len(given["dataset"])) == ("test", "not_worse", PRICES, models.ROWS)
         verdict = found.pop(0)
         if isinstance(verdict, Exception):
