@@ -27,6 +27,8 @@ LONG = (
     "tests/flights/test_train.py",
     "tests/integration/monitoring/test_checks.py",
     "tests/integration/test_release.py",
+    "tests/integration/monitoring/test_replay.py",  # these two before the log of the worker's server is long
+    "tests/integration/monitoring/test_skew.py",
     "tests/integration/monitoring/test_scan.py",
     "tests/integration/deploy/test_manifests.py",
     "tests/integration/deploy/test_alerts.py",

@@ -62,10 +62,15 @@ def refused(cwd: Path, target: str = "service:Service", **settings: str) -> subp
     return commands.run("bentoml", ("serve", target, "--port", str(free_port())), cwd, environment)
 
 
-def logged(traffic: Path, stream: str = "predictions") -> list[dict[str, Any]]:
-    """The whole lines of all log files of a stream."""
+def logged(traffic: Path, stream: str = "predictions", after: int = 0) -> list[dict[str, Any]]:
+    """The whole lines of all log files of a stream, but the first ones."""
     lines = [line for path in sorted((traffic / stream).glob("*.jsonl")) for line in path.read_bytes().splitlines(True)]
-    return [orjson.loads(line) for line in lines if line.endswith(b"\n")]
+    return [orjson.loads(line) for line in lines[after:] if line.endswith(b"\n")]
+
+
+def count_logged(traffic: Path, stream: str = "predictions") -> int:
+    """How many whole lines there are; the log of the shared server is long."""
+    return sum(path.read_bytes().count(b"\n") for path in (traffic / stream).glob("*.jsonl"))
 
 
 def _open(request: urllib.request.Request) -> tuple[int, Any]:

@@ -25,8 +25,7 @@ from tabular_bento.monitoring.window.data import Query
 from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.serving.ports import free_port
 from tests.integration.misbehaving import Handler, Misbehaving, Predictions, config
-from tests.lines import logged
-from tests.serving import ServedPort
+from tests.serving import ServedPort, count_logged, logged
 
 
 def test_all_is_served(dataset: Dataset, bad: Misbehaving) -> None:
@@ -218,10 +217,10 @@ def test_sample_is_spread_over_the_months_and_repeatable(dataset: Dataset, bad: 
 
 
 def test_real_server(dataset: Dataset, server: ServedPort) -> None:
-    before = len(logged(server.traffic))
+    before = count_logged(server.traffic)
     result = replay(PROBLEM, dataset, config(server.process.url, limit=None, sample=1_500))
     assert (result.rows_served, result.errors, result.complete) == (1_500, 0, True)
-    assert len(logged(server.traffic)) == before + 1_500
+    assert count_logged(server.traffic) == before + 1_500
     query = Query(server.traffic, datetime(2013, 7, 1), datetime(2013, 9, 1), "sched_dep")
     verdict = judge(query, None, DriftSettings()).result
     assert verdict.rows.scored >= 1_500
@@ -242,7 +241,7 @@ def test_every_protocol_predicts_the_same_bits(dataset: Dataset, server: ServedP
 
 
 def test_a_part_of_the_rows_through_each_protocol(dataset: Dataset, server: ServedPort) -> None:
-    before = len(logged(server.traffic))
+    before = count_logged(server.traffic)
     results = [
         replay(
             PROBLEM,
@@ -259,6 +258,6 @@ def test_a_part_of_the_rows_through_each_protocol(dataset: Dataset, server: Serv
         for number, protocol in enumerate(PROTOCOLS, 1)
     ]
     assert [(result.rows_served, result.complete) for result in results] == [(200, True)] * 5
-    new = logged(server.traffic)[before:]
+    new = logged(server.traffic, after=before)
     place = PROBLEM.field_names.index("id")
     assert len({line["inputs"][place] for line in new}) == len(new) == 1_000

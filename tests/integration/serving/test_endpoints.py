@@ -35,7 +35,7 @@ from tests.integration.serving.clients import (
     stub,
     wait_for,
 )
-from tests.serving import ServedPort, logged, refused
+from tests.serving import ServedPort, count_logged, logged, refused
 
 ENDPOINTS = {
     "http": by_http,
@@ -57,9 +57,9 @@ def real(package_folder: Path) -> list[dict[str, Any]]:
     return [to_json(row) for row in read_rows(package_folder, PROBLEM.fields)]
 
 
-def lines_of(server: ServedPort, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The lines of the log for these predictions, in their order."""
-    lines = {line["prediction_id"]: line for line in logged(server.traffic)}
+def lines_of(server: ServedPort, ids: Sequence[str], before: int) -> list[dict[str, Any]]:
+    """The lines of the log for these predictions, in their order; `before` lines were there before."""
+    lines = {line["prediction_id"]: line for line in logged(server.traffic, after=before)}
     return [lines[prediction_id] for prediction_id in ids]
 
 
@@ -68,8 +68,10 @@ def assert_alike(server: ServedPort, package: ModelPackage, requests: list[dict[
     offline = package.predictor.predict(from_json(*requests))
     features = [[None if np.isnan(value) else value for value in row] for row in offline.features.tolist()]
     inputs = [[request.get(field.name) for field in PROBLEM.fields] for request in requests]
+    before = count_logged(server.traffic)
     responses = {endpoint: ask(server, requests) for endpoint, ask in ENDPOINTS.items()}
-    lines = lines_of(server, [prediction_id for response in responses.values() for _, prediction_id in response])
+    ids = [prediction_id for response in responses.values() for _, prediction_id in response]
+    lines = lines_of(server, ids, before)
     for index, (endpoint, response) in enumerate(responses.items()):
         logged_here = lines[index * len(requests) : (index + 1) * len(requests)]
         assert bits([target for target, _ in response]) == bits(offline.value.tolist()), endpoint

@@ -26,7 +26,7 @@ from tabular_bento.traffic.reader import EventLog
 from tabular_bento.traffic.sealing import seal
 from tests.flights.rows import EXAMPLE, SECOND, from_json
 from tests.integration.serving.clients import INFER, binary_body, binary_outputs, call, infer, json_body
-from tests.serving import ServedPort, logged
+from tests.serving import ServedPort, count_logged, logged
 from tests.unit import classes
 from training.source import SOURCE
 
@@ -102,7 +102,7 @@ def test_tensors_of_rest_are_described_and_may_be_listed(server: ServedPort, pac
 
 
 def test_what_is_wrong_or_too_large_is_refused_and_not_logged(server: ServedPort) -> None:
-    before = len(logged(server.traffic))
+    before = count_logged(server.traffic)
     status, response = server.post("/predict", json.dumps({"flights": ROWS, "explain": 1}).encode())
     assert (status, response["error"]) == (400, "explain: Input should be a valid boolean")
     status, response = infer(server, json_body(ROWS, parameters={"explain": "yes"}))
@@ -116,7 +116,7 @@ def test_what_is_wrong_or_too_large_is_refused_and_not_logged(server: ServedPort
         assert list(client.predict([], explain=True)) == []
         assert client.model()["explains"] is True
     assert server.post("/predict", b'{"flights": [], "explain": true}') == (200, [])
-    assert len(logged(server.traffic)) == before
+    assert count_logged(server.traffic) == before
 
 
 def test_the_description_has_them(server: ServedPort, package: ModelPackage) -> None:

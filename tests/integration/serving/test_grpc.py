@@ -20,7 +20,7 @@ from tabular_bento.schema import Kind
 from tabular_bento.scoring.package import ModelPackage
 from tests.flights.rows import EXAMPLE, SECOND, expected
 from tests.integration.serving.clients import LIMITS, channel, outputs_of, raw, refused_call, stub, typed
-from tests.serving import ServedPort, logged
+from tests.serving import ServedPort, count_logged
 
 SERVICE = "inference.GRPCInferenceService"
 TRITON_ONLY = ("RepositoryIndex", "ModelConfig", "ModelStatistics", "SystemSharedMemoryStatus", "TraceSetting")
@@ -225,13 +225,13 @@ def test_a_required_input_that_is_left_out_is_an_invalid_argument_and_named(call
 
 
 def test_an_unknown_output_is_an_invalid_argument_and_nothing_is_predicted(calls: Any, server: ServedPort) -> None:
-    before = len(logged(server.traffic))
+    before = count_logged(server.traffic)
     request = raw([EXAMPLE])
     request.outputs.add(name="speed")
 
     message = refused_call(calls.ModelInfer, request, grpc.StatusCode.INVALID_ARGUMENT)
     assert message == "Output 'speed' is unknown; the outputs are arrival_delay, prediction_id."
-    assert len(logged(server.traffic)) == before
+    assert count_logged(server.traffic) == before
 
 
 @pytest.mark.parametrize("make", [raw, typed])

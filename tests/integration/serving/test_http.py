@@ -22,7 +22,7 @@ from tabular_bento.scoring.package import ModelPackage
 from tests.flights.rows import EXAMPLE, from_json, rows, to_json
 from tests.integration.serving.bodies import JSON, assert_refused, body_of
 from tests.integration.serving.clients import TARGET
-from tests.serving import ServedPort, logged
+from tests.serving import ServedPort, count_logged, logged
 from training.source import SOURCE
 
 
@@ -94,11 +94,11 @@ def test_a_body_that_is_no_request_is_reported(client: httpx.Client, body: bytes
 
 
 def test_an_empty_list_returns_an_empty_list_and_nothing_is_logged(server: ServedPort, client: httpx.Client) -> None:
-    before = len(logged(server.traffic))
+    before = count_logged(server.traffic)
     response = client.post("/predict", content=body_of())
 
     assert (response.status_code, response.json()) == (200, [])
-    assert len(logged(server.traffic)) == before
+    assert count_logged(server.traffic) == before
 
 
 def test_ten_thousand_rows_are_returned_and_one_more_is_too_many(client: httpx.Client) -> None:
@@ -256,12 +256,12 @@ def test_labels_are_taken_late_repeated_and_of_unknown_predictions(server: Serve
 def test_a_label_that_is_wrong_is_reported_by_its_place_and_none_of_its_request_is_taken(
     server: ServedPort, client: httpx.Client
 ) -> None:
-    before = len(logged(server.traffic, "labels"))
+    before = count_logged(server.traffic, "labels")
     labels = [{"prediction_id": "a", TARGET: 1.0}, {"prediction_id": "b", TARGET: "late"}]
 
     assert_refused(client.post("/feedback", json={"labels": labels}), 400, f"labels.1.{TARGET}")
     assert_refused(client.post("/feedback", json={"labels": labels[:1] * 10_001}), 413, "10001 labels")
-    assert len(logged(server.traffic, "labels")) == before
+    assert count_logged(server.traffic, "labels") == before
 
 
 def test_the_served_model_is_described(client: httpx.Client, trained: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.flights.rows import EXAMPLE
 from tests.integration.serving.bodies import JSON, assert_refused, body_of
-from tests.serving import ServedPort, logged, serve
+from tests.serving import ServedPort, count_logged, serve
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def test_rows_beyond_the_queue_are_asked_to_come_again(narrow: ServedPort) -> No
     def call(client: httpx.Client) -> httpx.Response:
         return client.post("/predict", content=body_of(*[EXAMPLE] * 500))
 
-    before = len(logged(narrow.traffic))
+    before = count_logged(narrow.traffic)
     with (
         httpx.Client(base_url=narrow.process.url, timeout=60, headers=JSON) as client,
         ThreadPoolExecutor(16) as pool,
     ):
         responses = list(pool.map(call, [client] * 64))
-    lines = len(logged(narrow.traffic)) - before
+    lines = count_logged(narrow.traffic) - before
 
     refused = [response for response in responses if response.status_code != 200]
     assert refused, "the queue was never full"
