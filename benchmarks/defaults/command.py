@@ -28,13 +28,19 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), metavar="TABLE")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), metavar="SEED")
     parser.add_argument("--runner", help="a kind of runner in the place of the project's own setting")
+    parser.add_argument(
+        "--parts",
+        default="train",
+        help="what scikit-learn's models learn from; with train,validation,calibration they have rows that the "
+        "project's model only chooses and calibrates by (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all losses")
     options = parser.parse_args(arguments)
     found: dict[str, list[dict[str, Any]]] = {}
     with scratch_folder() as folder, steps(len(options.tables)) as step:
         for name in options.tables:
             step(name)
-            found[name] = _measure(folder.absolute(), name, options.seeds, options.runner)
+            found[name] = _measure(folder.absolute(), name, options)
     print(_table(found))
     write_json({"tables": found}, options.json)
     worst = max(_ratios(found[name])["better"] for name in found)
@@ -42,19 +48,20 @@ def main(arguments: list[str]) -> int:
     return 1 if worst > MOST else 0
 
 
-def _measure(folder: Path, name: str, seeds: list[int], runner: str | None) -> list[dict[str, Any]]:
+def _measure(folder: Path, name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     table = TABLES[name]()
     csv = folder / f"{name}.csv"
     table.rows.to_csv(csv, index=False)
     time = () if table.time is None else ("--time", table.time)
     _run("-m", "tabular_bento", "new", name, "--from", str(csv), "--target", table.target, *time, cwd=folder)
-    if runner is not None:
+    if options.runner is not None:
         settings = folder / name / "training" / "config.toml"
         lines = settings.read_text(encoding="utf-8").splitlines(keepends=True)
-        changed = [f'runner = "{runner}"\n' if line.startswith("runner = ") else line for line in lines]
+        changed = [f'runner = "{options.runner}"\n' if line.startswith("runner = ") else line for line in lines]
         settings.write_text("".join(changed), encoding="utf-8")
-    lines = _run("-m", "benchmarks.defaults.project", *map(str, seeds), cwd=folder / name)
-    return [json.loads(line) for line in lines.splitlines()]
+    seeds = map(str, options.seeds)
+    printed = _run("-m", "benchmarks.defaults.project", options.parts, *seeds, cwd=folder / name)
+    return [json.loads(line) for line in printed.splitlines()]
 
 
 def _run(*arguments: str, cwd: Path) -> str:

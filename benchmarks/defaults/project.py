@@ -1,6 +1,7 @@
 """Trains the project of the working folder by its own settings, once a seed, beside two models of scikit-learn.
 
-Run as ``python -m benchmarks.defaults.project SEED...`` in a project; prints a JSON line for each seed.
+Run as ``python -m benchmarks.defaults.project PARTS SEED...`` in a project; prints a JSON line for each seed.
+PARTS, such as ``train,validation``, are what scikit-learn's models learn from.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tabular_bento.training import TrainedModel, load_config, train
 PENALTIES = np.logspace(-4, 4, 9)
 
 
-def measure(seed: int) -> dict[str, Any]:
+def measure(seed: int, names: list[str]) -> dict[str, Any]:
     """The test loss of the project's model, of gradient boosting and of a linear model, all on the same split."""
     project = Project.find()
     problem = project.load_problem()
@@ -37,7 +38,8 @@ def measure(seed: int) -> dict[str, Any]:
     config = config.model_copy(update={"split": config.split.model_copy(update={"seed": seed})})
     dataset = project.load_source().load(config.source)
     model = train(problem, dataset, config)
-    fitted = {"boosting": _boosting(model, seed), "linear": _linear(model)}
+    X, y = _fitting(model, names)
+    fitted = {"boosting": _boosting(model, X, y, seed), "linear": _linear(model, X, y)}
     test = model.parts["test"]
     losses = {"project": _loss(model, *_predicted(model))}
     losses |= {name: _loss(model, *_of_estimator(each, _frame(test))) for name, each in fitted.items()}
@@ -55,10 +57,9 @@ def _frame(part: Dataset) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _fitting(model: TrainedModel) -> tuple[pd.DataFrame, Any]:
-    """Training and validation part together: both of scikit-learn's models choose by cross-validation."""
-    parts = [model.parts["train"], model.parts["validation"], model.parts["calibration"]]
-    parts = [part for part in parts if len(part)]
+def _fitting(model: TrainedModel, names: list[str]) -> tuple[pd.DataFrame, Any]:
+    """The rows of some parts; both of scikit-learn's models choose by cross-validation."""
+    parts = [model.parts[name] for name in names if len(model.parts[name])]
     return pd.concat([_frame(part) for part in parts], ignore_index=True), np.concatenate([_codes(p) for p in parts])
 
 
@@ -66,8 +67,7 @@ def _codes(part: Dataset) -> Any:
     return part.problem.task.encode(part.target)
 
 
-def _boosting(model: TrainedModel, seed: int) -> Any:
-    X, y = _fitting(model)
+def _boosting(model: TrainedModel, X: pd.DataFrame, y: Any, seed: int) -> Any:
     texts = [name for name in X if X[name].dtype == object]
     encode = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     learner = HistGradientBoostingClassifier if model.problem.task.classes else HistGradientBoostingRegressor
@@ -75,8 +75,7 @@ def _boosting(model: TrainedModel, seed: int) -> Any:
     return make_pipeline(columns, learner(random_state=seed)).fit(X, y)
 
 
-def _linear(model: TrainedModel) -> Any:
-    X, y = _fitting(model)
+def _linear(model: TrainedModel, X: pd.DataFrame, y: Any) -> Any:
     texts = [name for name in X if X[name].dtype == object]
     numbers = [name for name in X if name not in texts]
     one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=2)
@@ -117,5 +116,5 @@ def _loss(model: TrainedModel, predicted: Any, known: Any) -> float:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     sys.path.insert(0, ".")
-    for number in map(int, sys.argv[1:]):
-        print(json.dumps(measure(number)), flush=True)
+    for number in map(int, sys.argv[2:]):
+        print(json.dumps(measure(number, sys.argv[1].split(","))), flush=True)
