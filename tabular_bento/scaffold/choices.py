@@ -22,7 +22,7 @@ MOST_SEGMENTS = 3
 MOST_AT_ONCE = 0.1
 """Largest share of the rows that may have one event time: that of the smallest part of the split."""
 
-_CALIBRATION_ROWS = 20
+_CALIBRATION_ROWS = 50
 """Rows of the rarest class that the calibration part needs."""
 _ISOTONIC_ROWS = 2000
 """Rows of the calibration part from which steps describe it better than a curve of two parameters."""

@@ -269,6 +269,6 @@ def test_classes_of_few_rows_are_said(chosen: Chosen) -> None:
     assert "Classes with fewer than 10 rows are hardly learnt: 'rare'." in choices.warnings
 
 
-@pytest.mark.parametrize(("rows", "method"), [(150, "none"), (600, "platt"), (20_000, "isotonic")])
+@pytest.mark.parametrize(("rows", "method"), [(150, "none"), (1_200, "platt"), (20_000, "isotonic")])
 def test_calibration_needs_rows_of_every_class(chosen: Chosen, rows: int, method: str) -> None:
     assert chosen(rows, x=number, y=lambda row: row % 2).calibration == method
