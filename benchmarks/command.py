@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,8 +15,10 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.rounds import Measured, count_reasons
 
+ROOT = Path(__file__).parents[1]
 SCRATCH = Path("var")
 BAR = "{desc:<45} {bar} {elapsed}"
 
@@ -44,6 +48,27 @@ def write_json(document: dict[str, Any], path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def run_in_project(folder: Path, *arguments: str) -> str:
+    """What Python prints on stdout in the folder of a project, with the modules of this repository.
+
+    Raises
+    ------
+    BenchmarkError
+        With what it prints on stderr, where it fails.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchmarkError(f"{' '.join(arguments)} in {folder}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
 
 
 def report_errors(command: str, rounds: dict[str, list[dict[str, Measured]]]) -> bool:

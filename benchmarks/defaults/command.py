@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.command import scratch_folder, steps, write_json
+from benchmarks.command import run_in_project, scratch_folder, steps, write_json
 from benchmarks.defaults.tables import TABLES
-from benchmarks.errors import BenchmarkError
 
-ROOT = Path(__file__).parents[2]
 SEEDS = (1, 2, 3, 4, 5)
 MOST = 1.03
 """How much more than the better of the two a project's model may lose, on average over the seeds."""
@@ -49,33 +44,15 @@ def main(arguments: list[str]) -> int:
 
 
 def _measure(folder: Path, name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    table = TABLES[name]()
-    csv = folder / f"{name}.csv"
-    table.rows.to_csv(csv, index=False)
-    time = () if table.time is None else ("--time", table.time)
-    _run("-m", "tabular_bento", "new", name, "--from", str(csv), "--target", table.target, *time, cwd=folder)
+    TABLES[name]().make_project(folder / name)
     if options.runner is not None:
         settings = folder / name / "training" / "config.toml"
         lines = settings.read_text(encoding="utf-8").splitlines(keepends=True)
         changed = [f'runner = "{options.runner}"\n' if line.startswith("runner = ") else line for line in lines]
         settings.write_text("".join(changed), encoding="utf-8")
     seeds = map(str, options.seeds)
-    printed = _run("-m", "benchmarks.defaults.project", options.parts, *seeds, cwd=folder / name)
+    printed = run_in_project(folder / name, "-m", "benchmarks.defaults.project", options.parts, *seeds)
     return [json.loads(line) for line in printed.splitlines()]
-
-
-def _run(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise BenchmarkError(f"{' '.join(arguments)} in {cwd}: {done.stderr.strip()[-2000:]}")
-    return done.stdout
 
 
 def _ratios(measured: list[dict[str, Any]]) -> dict[str, float]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn import datasets
+
+from benchmarks.command import run_in_project
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,14 @@ class Table:
     rows: pd.DataFrame
     target: str
     time: str | None = None
+
+    def make_project(self, folder: Path) -> None:
+        """Make a project of the table in a new folder, as `tabular-bento new` does, with its CSV file beside it."""
+        csv = folder.with_suffix(".csv")
+        self.rows.to_csv(csv, index=False)
+        time = () if self.time is None else ("--time", self.time)
+        options = ("--from", str(csv), "--target", self.target, *time)
+        run_in_project(folder.parent, "-m", "tabular_bento", "new", folder.name, *options)
 
 
 def _of_scikit_learn(load: Callable[..., Any]) -> Table:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.command import clean_up_on_signals, scratch_folder, steps, write_json
+from benchmarks.command import clean_up_on_signals, run_in_project, scratch_folder, steps, write_json
 from benchmarks.errors import BenchmarkError
 from benchmarks.estimate.tables import TABLES
 from tabular_bento.evaluation.reference.confidence import METRICS
-
-ROOT = Path(__file__).parents[2]
 
 LEAST_COVERED = 0.85
 """The share of the windows of a table whose metric is in the interval at least."""
@@ -109,24 +105,6 @@ def _cell(measured: list[dict[str, Any]], metric: str) -> str:
 
 
 def _measure(folder: Path, name: str, seeds: list[int]) -> list[dict[str, Any]]:
-    made = TABLES[name]()
-    csv = folder / f"{name}.csv"
-    made.rows.to_csv(csv, index=False)
-    time = () if made.time is None else ("--time", made.time)
-    _run("-m", "tabular_bento", "new", name, "--from", str(csv), "--target", made.target, *time, cwd=folder)
-    lines = _run("-m", "benchmarks.estimate.project", *map(str, seeds), cwd=folder / name)
+    TABLES[name]().make_project(folder / name)
+    lines = run_in_project(folder / name, "-m", "benchmarks.estimate.project", *map(str, seeds))
     return [json.loads(line) for line in lines.splitlines()]
-
-
-def _run(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise BenchmarkError(f"{' '.join(arguments)} in {cwd}: {done.stderr.strip()[-2000:]}")
-    return done.stdout

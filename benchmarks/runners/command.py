@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.backtest.tables import write
-from benchmarks.command import steps, write_json
-from benchmarks.errors import BenchmarkError
+from benchmarks.command import ROOT, run_in_project, steps, write_json
 from benchmarks.report import describe_hardware
 from tabular_bento.evaluation.evaluators import metric_title
 from tabular_bento.scoring.runners import BUILT_IN, runner_class
 
-ROOT = Path(__file__).parents[2]
 PROJECTS = {"flights": ROOT, "disruptions": ROOT / "examples" / "disruptions"}
 ROWS = 60_000
 MARKS = ("<!-- runners: begin -->", "<!-- runners: end -->")
@@ -52,17 +47,8 @@ def trainable() -> list[str]:
 
 
 def _measure(folder: Path, kind: str, rows: int) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.runners.project", kind, str(rows)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise BenchmarkError(f"{kind} on {folder.name}: {done.stderr.strip()[-2000:]}")
-    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    printed = run_in_project(folder, "-m", "benchmarks.runners.project", kind, str(rows))
+    measured: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return measured
 
 

@@ -151,6 +151,17 @@ Margin = Annotated[
     typer.Option(metavar="SHARE", help="Share of the metrics that may be lost; by default 0.01."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line.")]
+Settings = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML, before those of the project's file.")
+]
+SourceUri = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="URI",
+        help="What the project's source reads: a folder, a file or a database, without a password.",
+    ),
+]
 
 
 def check_window(start: datetime, end: datetime) -> None:

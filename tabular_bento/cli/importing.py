@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, project
-from tabular_bento.cli.train import Progress, measured, read_data, rows_line, table
+from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, Settings, SourceUri, fail, project
+from tabular_bento.cli.train import Progress, measured, read_data, rows_line, save, table
 
 _PIPELINE = ("pipeline", "importing:import_pipeline")
 _READERS = {
@@ -34,16 +34,8 @@ and `names`, the table's name of each field whose name is another one. What it w
 
 def import_model(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The model, such as model.keras.")],
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Settings in TOML, before those of the project's file."),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI", help="What the project's source reads: a folder, a file or a database, without a password."
-        ),
-    ] = None,
+    config: Settings = None,
+    source: SourceUri = None,
     rows: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rows that the model was given elsewhere, a Parquet file.")
     ] = None,
@@ -95,11 +87,7 @@ def import_model(
         imported = Imported(file.name, digest, _notes(caught))
         model = train_model(problem, dataset, settings, progress, fitted=runner, imported=imported)
         progress("writing the package")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # BentoML's import uses a deprecated name of pathspec
-            from tabular_bento.training.publishing import publish
-
-            tag, fingerprint = publish(model, here.root)
+        tag, fingerprint = save(model, here.root)
     print(rows_line(model))
     print(table(model))
     for warning in model.warnings:

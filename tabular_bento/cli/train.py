@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, on_a_terminal, project
+from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, Settings, SourceUri, fail, on_a_terminal, project
 
 if TYPE_CHECKING:
     from tabular_bento.data import Dataset
@@ -29,16 +29,8 @@ _STEPS = 6
 
 
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Settings in TOML, before those of the project's file."),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI", help="What the project's source reads: a folder, a file or a database, without a password."
-        ),
-    ] = None,
+    config: Settings = None,
+    source: SourceUri = None,
     runner: Annotated[str | None, typer.Option(metavar="KIND", help="The kind of model, such as xgboost.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="The same seed, data and machine give the same model, byte for byte.")
@@ -110,11 +102,7 @@ def train(
         if search is not None:
             search.measure(model, progress)
         progress("writing the package")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # BentoML's import uses a deprecated name of pathspec
-            from tabular_bento.training.publishing import publish
-
-            tag, fingerprint = publish(model, here.root)
+        tag, fingerprint = save(model, here.root)
     print(rows_line(model))
     print(table(model))
     if search is not None:
@@ -129,6 +117,15 @@ def train(
         document["from_package"] = _repeated(past, fingerprint, differences, past.notes(problem, here.root))
     if as_json:
         print(json.dumps(document, allow_nan=False))
+
+
+def save(model: TrainedModel, folder: Path) -> tuple[str, str]:
+    """Save a model of the project in a folder into the store; the tag of its package, and the fingerprint."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # BentoML's import uses a deprecated name of pathspec
+        from tabular_bento.training.publishing import publish
+
+        return publish(model, folder)
 
 
 def _past_training(problem: Problem, tag: str | None, given: dict[str, Any]) -> PastTraining | None:

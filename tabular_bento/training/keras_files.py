@@ -36,7 +36,7 @@ _MOST_RATIO = 200
 _GROUPS = ("layers", "_layer_checkpoint_dependencies")
 """Where the weights of layers are, the latter in files of Keras before 3.2."""
 
-_ENDINGS = {"squared_error": (), "log_loss": ("sigmoid", "softmax"), "multiclass_log_loss": ("softmax",)}
+_ACTIVATIONS = {"squared_error": (), "log_loss": ("sigmoid", "softmax"), "multiclass_log_loss": ("softmax",)}
 """By what a task minimises, the activations that make probabilities of its raw scores, which are left out."""
 
 _ARCHIVE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
@@ -254,21 +254,21 @@ def _inputs(network: Network, problem: Problem) -> dict[str, PlainInput]:
 def _raw_scores(network: Network, problem: Problem) -> Network:
     """The network without the activation that makes probabilities of its raw scores."""
     task = problem.task
-    known, document, weights = _ENDINGS[task.loss], network.document(), dict(network.weights)
+    known, document, weights = _ACTIVATIONS[task.loss], network.document(), dict(network.weights)
     if task.classes:
         last = next(layer for layer in document["layers"] if layer["name"] == document["output"])
-        ending = "softmax" if last["type"] == "Softmax" else last.get("activation", last["type"])
-        if ending not in ("linear", *known):
+        activation = "softmax" if last["type"] == "Softmax" else last.get("activation", last["type"])
+        if activation not in ("linear", *known):
             raise NetworkError(
-                f"The network ends with the activation {ending!r}; of a {task.kind} task it must end with "
+                f"The network ends with the activation {activation!r}; of a {task.kind} task it must end with "
                 f"{' or '.join(known)}, or with none where it gives log-odds."
             )
-        if ending == "sigmoid" and network.width != 1:
+        if activation == "sigmoid" and network.width != 1:
             raise NetworkError(f"The network gives {network.width} probabilities that do not add up to 1.")
         if last["type"] in ("Softmax", "Activation"):
             document["output"] = last["inputs"][0]
             document["layers"].remove(last)
-        elif ending != "linear":
+        elif activation != "linear":
             last["activation"] = "linear"
     if task.raw_columns == 1 and len(task.classes) == network.width == 2:  # log-odds of the second class
         document["layers"].append(

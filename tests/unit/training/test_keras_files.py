@@ -82,15 +82,15 @@ def saved(keras: Any, folder: Path, *layers: Any) -> Path:
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in the last layer", "in a layer of its own"])
 @pytest.mark.parametrize(
-    ("problem", "units", "ending"),
+    ("problem", "units", "last"),
     [(LATE, 1, "sigmoid"), (LATE, 2, "softmax"), (ZONES, 3, "softmax")],
     ids=lambda value: str(value) if isinstance(value, int | str) else value.task.kind,
 )
 def test_probabilities_become_log_odds(
-    keras: Any, tmp_path: Path, problem: Problem, units: int, ending: str, apart: bool
+    keras: Any, tmp_path: Path, problem: Problem, units: int, last: str, apart: bool
 ) -> None:
     dense, activation = keras.layers.Dense, keras.layers.Activation
-    layers = [dense(units), activation(ending)] if apart else [dense(units, activation=ending)]
+    layers = [dense(units), activation(last)] if apart else [dense(units, activation=last)]
     path = saved(keras, tmp_path, *layers)
     runner, task = import_keras(path, problem), problem.task
     raw = runner.predict(rows())
