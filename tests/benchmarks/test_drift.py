@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drift import CLUSTER, EVIDENTLY, JOB, Cost, Scaling, judge, run
+from benchmarks.drift import CLUSTER, EVIDENTLY, JOB, ONE_WORKER, Cost, Scaling, judge, run
 from benchmarks.drift_log import DAYS, END, START, real_rows, write_log
 from benchmarks.errors import BenchmarkError
 from tabular_bento.scoring.package import ModelPackage
@@ -20,7 +20,8 @@ def scaling(
 ) -> Scaling:
     job = {1_000: Cost(10, 400), 10_000: Cost(largest, megabytes)}
     costs = {JOB: job, CLUSTER: dict(job), EVIDENTLY: {1_000: Cost(evidently, 3_000)}}
-    rounds = tuple((Cost(one * noise, 400), Cost(100, 400)) for noise in (0.5, 1, 2))
+    costs[ONE_WORKER] = {10_000: Cost(130, 400)}
+    rounds = tuple((one * noise, 100.0) for noise in (0.5, 1, 2))
     return Scaling(costs, [1_000, 10_000][:identical], rounds)
 
 
@@ -31,7 +32,7 @@ def scaling(
         (scaling(evidently=40), "4.00, below 5"),
         (scaling(largest=120), "seconds grow 12.0 times"),
         (scaling(megabytes=1_100), "holds 1,100 MB at 10,000 rows"),
-        (scaling(one=150), "two workers are 1.50 times as fast as one, below 1.6"),
+        (scaling(one=150), "two workers pass over the log 1.50 times as fast as one, below 1.6"),
         (scaling(identical=1), "at 10,000 rows the Dask workers"),
     ],
 )
@@ -40,6 +41,7 @@ def test_verdict(made: Scaling, message: str, capsys: pytest.CaptureFixture[str]
     assert message in capsys.readouterr().err
     assert json.loads(json.dumps(made.document(), allow_nan=False))["ratio"] == made.ratio
     assert f"{10_000:>12,}" in made.table()
+    assert made.whole_speedup == pytest.approx(130 / made.costs[CLUSTER][10_000].seconds)
 
 
 def test_the_log_has_as_many_rows_as_it_should(package: ModelPackage, tmp_path: Path) -> None:
