@@ -158,22 +158,21 @@ bench-shadow: $(DEV)  ## What a shadow costs the requests, however it misbehaves
 	@$(PY) -m tests.environments $*
 
 COMPILE = $(PY) -m uv pip compile --generate-hashes --universal --python-version 3.11 --fork-strategy fewest \
-	--no-emit-index-url --quiet --upgrade
+	--no-emit-index-url --quiet $(ARGS)
 IMAGE   = tabular_bento/serving/locks
 
-lock: $(DEV)  ## Lock all requirements again, with hashes
-	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra sql --extra keras --extra lightgbm --extra tune \
-		--extra test --group flights --group penguins \
-		-o requirements/dev.txt
+lock: $(DEV)  ## Lock what pyproject.toml asks for, with hashes; ARGS=--upgrade takes the newest versions
+	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra dask --extra sql --extra s3 --extra keras \
+		--extra lightgbm --extra tune --extra test --group flights --group penguins -o requirements/dev.txt
 	for kind in xgboost lightgbm; do \
 		$(COMPILE) pyproject.toml --extra serving --extra $$kind --constraint requirements/dev.txt --no-emit-package scipy \
-			-o $(IMAGE)/$$kind.txt; done
+			-o $(IMAGE)/$$kind.txt || exit 1; done
 	for kind in sklearn pipeline; do \
-		$(COMPILE) pyproject.toml --extra serving --extra $$kind --constraint requirements/dev.txt -o $(IMAGE)/$$kind.txt; done
+		$(COMPILE) pyproject.toml --extra serving --extra $$kind --constraint requirements/dev.txt -o $(IMAGE)/$$kind.txt || exit 1; done
 	$(COMPILE) pyproject.toml --extra serving --constraint requirements/dev.txt -o $(IMAGE)/numpy.txt
 	$(COMPILE) --group image --constraint requirements/dev.txt -o $(IMAGE)/installer.txt
 	$(COMPILE) pyproject.toml --extra monitoring --group flights --constraint requirements/dev.txt -o requirements/jobs.txt
-	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra sql --group project \
+	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra sql --extra s3 --extra tune --group project \
 		--constraint requirements/dev.txt -o tabular_bento/template/requirements.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) --group scan -o requirements/scan.txt
@@ -181,6 +180,8 @@ lock: $(DEV)  ## Lock all requirements again, with hashes
 	$(COMPILE) --group deploy -o requirements/deploy.txt
 	$(COMPILE) --group kserve --no-deps -o requirements/kserve.txt
 	$(COMPILE) --group triton -o requirements/triton.txt
+	$(COMPILE) --group seaweedfs -o requirements/seaweedfs.txt
+	$(COMPILE) pyproject.toml --extra gs --constraint requirements/dev.txt > /dev/null  # whether it goes with the others
 
 wheel: $(DEV)  ## Build the library's wheel into dist/
 	@$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .

@@ -16,11 +16,13 @@ from tests.models import ROOT
 
 DEV = ROOT / "requirements" / "dev.txt"
 IMAGES = ROOT / "tabular_bento" / "serving" / "locks"
-LOCKS = sorted([*(ROOT / "requirements").glob("*.txt"), *IMAGES.glob("*.txt")])
+NEW_PROJECT = ROOT / "tabular_bento" / "template" / "requirements.txt"
+LOCKS = sorted([*(ROOT / "requirements").glob("*.txt"), *IMAGES.glob("*.txt"), NEW_PROJECT])
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 EXTRAS = {
-    DEV: ["training", "monitoring", "dask", "test"],
+    DEV: ["training", "monitoring", "dask", "keras", "lightgbm", "s3", "sql", "test", "tune"],
+    NEW_PROJECT: ["training", "monitoring", "s3", "sql", "tune"],
     IMAGES / "xgboost.txt": ["serving", "xgboost"],
     IMAGES / "sklearn.txt": ["serving", "sklearn"],
     IMAGES / "lightgbm.txt": ["serving", "lightgbm"],
@@ -83,7 +85,7 @@ def test_a_lock_has_every_direct_dependency(path: Path) -> None:
     assert direct(EXTRAS[path]) <= names(path)
 
 
-@pytest.mark.parametrize("path", sorted(IMAGES.glob("*.txt")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*sorted(IMAGES.glob("*.txt")), NEW_PROJECT], ids=lambda path: path.name)
 def test_what_is_served_is_what_was_tested(path: Path) -> None:
     served, tested = ({re.split(r"[; ]", entry, maxsplit=1)[0] for entry in entries(lock)} for lock in (path, DEV))
     assert served <= tested
