@@ -24,7 +24,7 @@ from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import CELLS, Blocks
 from tabular_bento.monitoring.window.counts import Tally, finite_range
 from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, WindowData
-from tabular_bento.monitoring.window.errors import errors_of
+from tabular_bento.monitoring.window.errors import RowErrors
 from tabular_bento.problem import Declaration
 from tabular_bento.scoring.predictor import Predictor
 from tabular_bento.traffic.schema import LABEL, TIME, feature_column, input_column
@@ -157,7 +157,7 @@ def window_of(past: Past, reference: Reference) -> WindowData:
         tally.add_counts(column.bins.count(values), infinite)
         if values.dtype.kind == "f":
             tally.widen(*finite_range(values))
-    measured = errors_of(reference)
+    measured = RowErrors.of(reference)
     numbers = past.numbers(measured.columns)
     errors = measured.row_values({name: column[known] for name, column in numbers.items()}, labels[known])
     age = np.full(len(past), CELLS - 1, dtype=np.int64)
@@ -188,7 +188,7 @@ def _sample_of(past: Past, reference: Reference) -> pa.Table:
     part = past.where(np.arange(0, len(past), step).astype(np.int64))
     names = declaration.segments
     columns = {input_column(name): arrow_column(part.columns[name], declaration.field(name)) for name in names}
-    columns |= {name: pa.array(values) for name, values in part.numbers(errors_of(reference).columns).items()}
+    columns |= {name: pa.array(values) for name, values in part.numbers(RowErrors.of(reference).columns).items()}
     time = pa.array(np.zeros(len(part), dtype=np.int64)).cast(pa.timestamp("us", tz="UTC"))
     return pa.table({**columns, TIME.name: time, LABEL: pa.array(part.labels, mask=np.isnan(part.labels))})
 

@@ -357,12 +357,8 @@ def _measured(
         output.name: held_output(output, [progress.outputs[output.name][place] for place in served])
         for output in declaration.outputs
     }
-    naive: Any = None
-    if rows.offset is not None:
-        naive = {declaration.outputs[0].name: rows.offset}
-    elif shares is not None:
-        naive = evaluator.naive_outputs(shares, len(rows))
-    of = {"": outputs} | ({} if naive is None else {"naive_": naive})
+    naive = shares if rows.offset is None else 0.0
+    of = {"": outputs} | ({} if naive is None else {"naive_": evaluator.naive_outputs(naive, len(rows), rows.offset)})
     for whose, predicted in of.items():
         levels = evaluator.level(evaluator.row_losses(predicted, codes)[known].mean(axis=0))
         found |= {f"{whose}{name}": float(level) for name, level in zip(evaluator.losses, levels, strict=True)}

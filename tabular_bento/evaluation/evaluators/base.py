@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tabular_bento.problem import Declaration
+from tabular_bento.tasks import Task
 
 if TYPE_CHECKING:
     from tabular_bento.evaluation.reference.thresholds import Spread
@@ -63,54 +65,68 @@ class Metrics(Protocol):
         """Plain JSON values: each metric by its name, its 95 % interval under the name with `_interval`."""
 
 
-class Evaluator(Protocol):
+class Evaluator(ABC):
     """Measures the predictions of one kind of task.
 
     `codes` are labels as numbers, shape [n], NaN where there is none: those of a regression themselves, those of a
     classification as the index of their class.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
     """
+
+    losses: ClassVar[tuple[str, str]]
+    """The metric that each column of `row_losses` belongs to; the first is the primary one."""
+    in_target_unit: ClassVar[bool]
+    """Whether the metrics `losses` have the unit of the target."""
+    has_bounded_residuals: ClassVar[bool]
+    """Whether no residual is beyond 1, so that no few rows can move their mean far."""
+    linear: ClassVar[str]
+    """The name of the baseline that is linear in all features."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._target = task.target.name
 
     @property
     def primary(self) -> str:
         """The metric that models are compared by unless another is chosen."""
+        return self.losses[0]
 
     @property
-    def losses(self) -> tuple[str, str]:
-        """The metric that each column of `row_losses` belongs to; the first is the primary one."""
-
-    @property
+    @abstractmethod
     def metrics(self) -> tuple[str, ...]:
         """Metrics that are one number, which a gate may limit."""
 
-    @property
-    def in_target_unit(self) -> bool:
-        """Whether the metrics `losses` have the unit of the target."""
-
-    @property
-    def has_bounded_residuals(self) -> bool:
-        """Whether no residual is beyond 1, so that no few rows can move their mean far."""
-
+    @abstractmethod
     def row_losses(self, outputs: Outputs, codes: Array) -> Array:
         """What each of n predictions costs by each of `losses`, shape [n, 2]; NaN where there is no label."""
 
+    @abstractmethod
     def residual(self, outputs: Outputs, codes: Array) -> Array:
         """What the mean of is the bias of n predictions, shape [n]; NaN where there is no label."""
 
-    def interval_values(self, outputs: Outputs, codes: Array) -> Array | None:
+    def interval_values(self, outputs: Outputs, codes: Array) -> Array | None:  # noqa: ARG002
         """Whether the label of each of n predictions is inside of its interval, 0 or 1, and how wide that is.
 
         Returns
         -------
         ndarray of shape [n, 2], optional
-            NaN where there is no label; None where predictions have no intervals.
+            NaN where there is no label, or no interval; None where predictions have no intervals.
         """
+        return None
 
+    @abstractmethod
     def level(self, means: Array) -> Array:
         """The metrics `losses` of means of the columns of `row_losses`, shape [..., 2]."""
 
+    @abstractmethod
     def bias_scale(self, bias: Spread, first: Spread) -> float:
         """What a bias is compared with, of the spreads of `residual` and of the first loss."""
 
+    @abstractmethod
     def measure(
         self, outputs: Outputs, codes: Array, blocks: Integers, resamples: int, seed: int, within: float | None = None
     ) -> Metrics:
@@ -137,16 +153,31 @@ class Evaluator(Protocol):
 
     def higher_is_better(self, metric: str) -> bool:
         """Whether more of a metric is better."""
+        return higher_is_better(metric)
 
     def codes(self, labels: NDArray[Any]) -> Array:
-        """Labels of the target's kind as numbers, shape [n]."""
+        """Labels of the target's kind as numbers, shape [n]. Raises ValueError for one that the task does not know."""
+        return self._task.encode(labels, None)
 
+    def known_codes(self, labels: NDArray[Any]) -> Array:
+        """The same, with NaN for labels that the task does not know."""
+        try:
+            return self.codes(labels)
+        except (TypeError, ValueError):
+            half = len(labels) // 2
+            if not half:
+                return np.full(len(labels), np.nan)
+            return np.concatenate([self.known_codes(labels[:half]), self.known_codes(labels[half:])])
+
+    @abstractmethod
     def naive(self, codes: Array) -> float | list[float] | None:
         """What the naive baseline is of these training labels: their mean, or the share of each class. None of none."""
 
+    @abstractmethod
     def naive_raw(self, naive: float | Sequence[float], n: int) -> Array:
         """Raw scores of the naive baseline for n rows, shape [n, raw_columns]; `Task.decode` makes outputs of them."""
 
+    @abstractmethod
     def historical_raw(self, values: NDArray[Any], naive: float | Sequence[float]) -> Array:
         """Raw scores of the features that are a baseline, shape [n, raw_columns]; where one is missing, the naive ones.
 
@@ -158,19 +189,29 @@ class Evaluator(Protocol):
             What `naive` gave.
         """
 
-    def naive_outputs(self, naive: float | Sequence[float], n: int) -> Outputs:
-        """Outputs of `naive_raw` of a problem without an offset."""
+    def naive_outputs(self, naive: float | Sequence[float], n: int, offset: Array | None = None) -> Outputs:
+        """Outputs of `naive_raw`, which of a problem with an offset is 0."""
+        return self._task.decode(self.naive_raw(naive, n), offset)
 
-    def historical_outputs(self, values: NDArray[Any], naive: float | Sequence[float]) -> Outputs:
-        """Outputs of `historical_raw` of a problem without an offset."""
+    def historical_outputs(
+        self, values: NDArray[Any], naive: float | Sequence[float], offset: Array | None = None
+    ) -> Outputs:
+        """Outputs of `historical_raw`; with an offset `naive` is 0."""
+        return self._task.decode(self.historical_raw(values, naive), offset)
 
     def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
         """The names of `baselines`."""
+        historical = (HISTORICAL,) if declaration.baseline_features else ()
+        return (NAIVE, *historical, *((self.linear,) if declaration.features else ()))
 
     def baselines(
         self, declaration: Declaration, X: Matrix, y: Array, parts: Mapping[str, Matrix]
     ) -> dict[str, dict[str, Array]]:
         """Raw scores of the baselines, shape [rows, raw_columns], by baseline, then by part.
+
+        `naive_baseline` is the offset where there is one, so that its score is 0, otherwise what `naive` makes of the
+        training labels; `historical_baseline` are the features that the problem names as `baseline`. The third is
+        linear in all features, where there are any.
 
         Parameters
         ----------
@@ -183,3 +224,15 @@ class Evaluator(Protocol):
         parts : mapping
             Features of the rows to predict, by part.
         """
+        overall = self.naive(y)
+        assert overall is not None, "the training part holds labels"
+        naive = overall if declaration.offset is None else 0.0
+        found = {NAIVE: {name: self.naive_raw(naive, len(part)) for name, part in parts.items()}}
+        if declaration.baseline_features:
+            columns = [declaration.feature_names.index(name) for name in declaration.baseline_features]
+            found[HISTORICAL] = {name: self.historical_raw(part[:, columns], overall) for name, part in parts.items()}
+        return found | ({self.linear: self._linear(X, y, parts)} if declaration.features else {})
+
+    @abstractmethod
+    def _linear(self, X: Matrix, y: Array, parts: Mapping[str, Matrix]) -> dict[str, Array]:
+        """Raw scores of the linear baseline by part."""

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tabular_bento.evaluation.evaluators import base
-from tabular_bento.evaluation.evaluators.base import HISTORICAL, NAIVE, Array, Integers, Matrix, Outputs
+from tabular_bento.evaluation.evaluators.base import Array, Evaluator, Integers, Matrix, Outputs
 from tabular_bento.evaluation.evaluators.scores import (
     BINS,
     CALIBRATION_BINS,
@@ -26,8 +25,7 @@ from tabular_bento.evaluation.evaluators.scores import (
     precision_recall,
     roc_auc,
 )
-from tabular_bento.problem import Declaration
-from tabular_bento.tasks import Classification
+from tabular_bento.tasks import Task
 
 if TYPE_CHECKING:
     from tabular_bento.evaluation.reference.thresholds import Spread
@@ -107,7 +105,7 @@ class ClassificationMetrics:
         return asdict(self)
 
 
-class ClassificationEvaluator:
+class ClassificationEvaluator(Evaluator):
     """The evaluator of binary and multiclass tasks, see `Evaluator`.
 
     Parameters
@@ -116,14 +114,13 @@ class ClassificationEvaluator:
         The task.
     """
 
-    primary = "log_loss"
     losses = ("log_loss", "brier")
     in_target_unit = False
     has_bounded_residuals = True
+    linear = LOGISTIC
 
-    def __init__(self, task: Classification) -> None:
-        self._task = task
-        self._target = task.target.name
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
         self.classes = task.class_names
         self.is_binary = len(self.classes) == 2
 
@@ -150,10 +147,6 @@ class ClassificationEvaluator:
         """
         confidence, right = self._confidence(outputs, codes)
         return np.where(np.isnan(codes), np.nan, confidence - right)
-
-    def interval_values(self, outputs: Outputs, codes: Array) -> Array | None:  # noqa: ARG002
-        """None: classes have no intervals."""
-        return None
 
     def level(self, means: Array) -> Array:
         """The means themselves."""
@@ -194,14 +187,6 @@ class ClassificationEvaluator:
             **values,
         )
 
-    def higher_is_better(self, metric: str) -> bool:
-        """Whether more of a metric is better."""
-        return base.higher_is_better(metric)
-
-    def codes(self, labels: NDArray[Any]) -> Array:
-        """The index of each label's class, shape [n]; NaN where there is none."""
-        return self._task.encode(labels, None)
-
     def naive(self, codes: Array) -> list[float] | None:
         """The share of each class; of one without a row, as if it had half a one. None without labels."""
         known = codes[~np.isnan(codes)].astype(np.int64)
@@ -228,37 +213,7 @@ class ClassificationEvaluator:
         logs = np.log(np.clip(np.where(known, shares, plain), LEAST_SHARE, 1 - LEAST_SHARE))
         return np.asarray(logs[:, 1:] - logs[:, :1] if self.is_binary else logs)
 
-    def naive_outputs(self, naive: float | Sequence[float], n: int) -> Outputs:
-        """Outputs of `naive_raw`."""
-        return self._task.decode(self.naive_raw(naive, n), None)
-
-    def historical_outputs(self, values: NDArray[Any], naive: float | Sequence[float]) -> Outputs:
-        """Outputs of `historical_raw`."""
-        return self._task.decode(self.historical_raw(values, naive), None)
-
-    def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
-        """The names of `baselines`."""
-        historical = (HISTORICAL,) if declaration.baseline_features else ()
-        linear = (LOGISTIC,) if declaration.features else ()
-        return (NAIVE, *historical, *linear)
-
-    def baselines(
-        self, declaration: Declaration, X: Matrix, y: Array, parts: Mapping[str, Matrix]
-    ) -> dict[str, dict[str, Array]]:
-        """Raw scores of the baselines, see `Evaluator.baselines`.
-
-        `naive_baseline` is the share of each class, `historical_baseline` the features that the problem names as
-        `baseline`, read as the share of the positive class, or of more than two classes of each; `logistic_regression`
-        is linear in all features, where there are any.
-        """
-        shares = self.naive(y) or []
-        found = {NAIVE: {name: self.naive_raw(shares, len(part)) for name, part in parts.items()}}
-        if HISTORICAL in self.baseline_names(declaration):
-            columns = [declaration.feature_names.index(name) for name in declaration.baseline_features]
-            found[HISTORICAL] = {name: self.historical_raw(part[:, columns], shares) for name, part in parts.items()}
-        return found | ({LOGISTIC: self._logistic(X, y, parts)} if declaration.features else {})
-
-    def _logistic(self, X: Matrix, y: Array, parts: Mapping[str, Matrix]) -> dict[str, Array]:
+    def _linear(self, X: Matrix, y: Array, parts: Mapping[str, Matrix]) -> dict[str, Array]:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.impute import SimpleImputer
         from sklearn.linear_model import LogisticRegression

@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tabular_bento.evaluation.evaluators import base
-from tabular_bento.evaluation.evaluators.base import HISTORICAL, NAIVE, Array, Integers, Matrix, Outputs
+from tabular_bento.evaluation.evaluators.base import Array, Evaluator, Integers, Matrix, Outputs
 from tabular_bento.evaluation.metrics import block_bootstrap
-from tabular_bento.problem import Declaration
-from tabular_bento.tasks import Task
 
 if TYPE_CHECKING:
     from tabular_bento.evaluation.reference.thresholds import Spread
@@ -50,35 +47,7 @@ class RegressionMetrics:
         return asdict(self)
 
 
-def regression_metrics(
-    predicted: Array, labels: Array, blocks: Integers, resamples: int, seed: int, within: float | None = None
-) -> RegressionMetrics:
-    """Metrics of predictions of a number; parameters as of `Evaluator.measure`.
-
-    Raises
-    ------
-    ValueError
-        Where no row has a label.
-    """
-    known = ~np.isnan(labels)
-    if not known.any():
-        raise ValueError("no row has a label")
-    predicted, labels, blocks = predicted[known], labels[known], blocks[known]
-    error = predicted - labels
-    squares = error**2
-    spread = float(((labels - labels.mean()) ** 2).sum())
-    return RegressionMetrics(
-        n=len(error),
-        rmse=float(np.sqrt(squares.mean())),
-        mae=float(np.abs(error).mean()),
-        r2=1 - float(squares.sum()) / spread if spread else float("nan"),
-        bias=float(error.mean()),
-        rmse_interval=block_bootstrap(squares, blocks, np.sqrt, resamples, seed),
-        within=None if within is None else float((np.abs(error) <= within).mean()),
-    )
-
-
-class RegressionEvaluator:
+class RegressionEvaluator(Evaluator):
     """The evaluator of regressions, see `Evaluator`.
 
     Parameters
@@ -87,16 +56,11 @@ class RegressionEvaluator:
         The task.
     """
 
-    primary = "rmse"
     losses = ("rmse", "mae")
     in_target_unit = True
     has_bounded_residuals = False
+    linear = RIDGE
     metrics = ("n", "rmse", "mae", "r2", "bias", "within")
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._target = task.target.name
-        self._bounds = task.bound_names
 
     def row_losses(self, outputs: Outputs, codes: Array) -> Array:
         """Squared and absolute errors, shape [n, 2]."""
@@ -109,12 +73,13 @@ class RegressionEvaluator:
 
     def interval_values(self, outputs: Outputs, codes: Array) -> Array | None:
         """See `Evaluator.interval_values`."""
-        found = [outputs[name] for name in self._bounds if name in outputs]
+        found = [outputs[name] for name in self._task.bound_names if name in outputs]
         if len(found) < 2:
             return None
         lower, upper = found
-        inside = np.where(np.isnan(codes), np.nan, (lower <= codes) & (codes <= upper))
-        return np.stack([inside, np.where(np.isnan(codes), np.nan, upper - lower)], axis=1)
+        known = ~(np.isnan(codes) | np.isnan(lower) | np.isnan(upper))
+        inside = (lower <= codes) & (codes <= upper)
+        return np.where(known[:, None], np.stack([inside, upper - lower], axis=1), np.nan)
 
     def level(self, means: Array) -> Array:
         """RMSE and MAE of mean squared and absolute errors, shape [..., 2]."""
@@ -128,15 +93,21 @@ class RegressionEvaluator:
         self, outputs: Outputs, codes: Array, blocks: Integers, resamples: int, seed: int, within: float | None = None
     ) -> RegressionMetrics:
         """See `Evaluator.measure`."""
-        return regression_metrics(outputs[self._target], codes, blocks, resamples, seed, within)
-
-    def higher_is_better(self, metric: str) -> bool:
-        """Whether more of a metric is better."""
-        return base.higher_is_better(metric)
-
-    def codes(self, labels: NDArray[Any]) -> Array:
-        """The labels as float64, shape [n]."""
-        return np.asarray(labels, dtype=np.float64)
+        known = ~np.isnan(codes)
+        if not known.any():
+            raise ValueError("no row has a label")
+        labels, error = codes[known], self.residual(outputs, codes)[known]
+        squares = error**2
+        spread = float(((labels - labels.mean()) ** 2).sum())
+        return RegressionMetrics(
+            n=len(error),
+            rmse=float(np.sqrt(squares.mean())),
+            mae=float(np.abs(error).mean()),
+            r2=1 - float(squares.sum()) / spread if spread else float("nan"),
+            bias=float(error.mean()),
+            rmse_interval=block_bootstrap(squares, blocks[known], np.sqrt, resamples, seed),
+            within=None if within is None else float((np.abs(error) <= within).mean()),
+        )
 
     def naive(self, codes: Array) -> float | None:
         """The mean of the labels; None where there is none."""
@@ -150,42 +121,12 @@ class RegressionEvaluator:
         """The feature by itself, shape [n, 1]."""
         return np.asarray(np.nan_to_num(values.astype(np.float64), nan=float(np.asarray(naive))))
 
-    def naive_outputs(self, naive: float | Sequence[float], n: int) -> Outputs:
-        """Outputs of `naive_raw`."""
-        return self._task.decode(self.naive_raw(naive, n), None)
-
-    def historical_outputs(self, values: NDArray[Any], naive: float | Sequence[float]) -> Outputs:
-        """Outputs of `historical_raw`."""
-        return self._task.decode(self.historical_raw(values, naive), None)
-
-    def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
-        """The names of `baselines`."""
-        historical = (HISTORICAL,) if declaration.baseline_features else ()
-        return (NAIVE, *historical, *((RIDGE,) if declaration.features else ()))
-
-    def baselines(
-        self, declaration: Declaration, X: Matrix, y: Array, parts: Mapping[str, Matrix]
-    ) -> dict[str, dict[str, Array]]:
-        """Raw scores of the baselines, see `Evaluator.baselines`.
-
-        `naive_baseline` is the offset where there is one, so that its score is 0, otherwise the mean of the training
-        labels. `historical_baseline` is the feature that the problem names as `baseline`; `ridge` is linear in all
-        features, where there are any.
-        """
+    def _linear(self, X: Matrix, y: Array, parts: Mapping[str, Matrix]) -> dict[str, Array]:
         from sklearn.impute import SimpleImputer
         from sklearn.linear_model import Ridge
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        overall = float(y.mean())
-        naive = overall if declaration.offset is None else 0.0
-        found = {NAIVE: {name: self.naive_raw(naive, len(part)) for name, part in parts.items()}}
-        if declaration.baseline_features:
-            columns = [declaration.feature_names.index(name) for name in declaration.baseline_features]
-            found[HISTORICAL] = {name: self.historical_raw(part[:, columns], overall) for name, part in parts.items()}
-        if not declaration.features:
-            return found
         ridge = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), Ridge())
         ridge.fit(X.astype(np.float64), y)
-        found[RIDGE] = {name: ridge.predict(part.astype(np.float64))[:, None] for name, part in parts.items()}
-        return found
+        return {name: ridge.predict(part.astype(np.float64))[:, None] for name, part in parts.items()}

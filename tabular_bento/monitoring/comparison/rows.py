@@ -25,6 +25,7 @@ from tabular_bento.data.splits import Split
 from tabular_bento.data.storage import path_of
 from tabular_bento.data.tables import TableSchema, check_table
 from tabular_bento.errors import CompareError
+from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.monitoring.comparison.models import Model, Outputs
 from tabular_bento.monitoring.comparison.settings import CompareSettings
 from tabular_bento.monitoring.window.data import Query, whole
@@ -85,18 +86,6 @@ class Found:
         """Count rows that are not compared."""
         if rows:
             self.left_out[why] = self.left_out.get(why, 0) + rows
-
-
-def label_codes(declaration: Declaration, labels: NDArray[Any]) -> Array:
-    """Labels as the evaluator reads them, shape [n]; NaN for those that are missing or that the task does not know."""
-    task = declaration.task
-    try:
-        return task.encode(labels, None)
-    except ValueError:
-        known = np.array([task.known(label) for label in labels.tolist()])
-        codes = np.full(len(labels), np.nan)
-        codes[known] = task.encode(labels[known], None)
-        return codes
 
 
 def outputs_of(table: pa.Table, declaration: Declaration) -> Outputs:
@@ -161,7 +150,7 @@ def unseen_rows(
     for start in range(0, len(places), _BATCH):
         part = places[start : start + _BATCH]
         rows = dataset.where(chosen[part])
-        labels = label_codes(candidate.declaration, rows.target)
+        labels = evaluator_of(candidate.declaration.task).known_codes(rows.target)
         yield Batch(rows.columns, labels, [f"row {place}" for place in part])
 
 
@@ -204,7 +193,9 @@ def parquet(path: Path, declaration: Declaration, settings: CompareSettings, fou
         part = table.take(pa.array(places_of_part))
         names = [f"row {place}" for place in places_of_part]
         labels = columns_of_table(part, [replace(target, optional=True)])[target.name]
-        yield Batch(columns_of_table(part, declaration.fields), label_codes(declaration, labels), names)
+        yield Batch(
+            columns_of_table(part, declaration.fields), evaluator_of(declaration.task).known_codes(labels), names
+        )
 
 
 def _read_parquet(path: Path, files: list[Path], found: Found) -> pa.Table:
@@ -397,7 +388,7 @@ def _labels(query: Query, declaration: Declaration, keys: Keys) -> Array:
     labels, there = np.full(len(keys), np.nan), np.flatnonzero(latest.where >= 0)
     if len(there):
         values = columns_of_table(latest.of_keys(there), [Field(LABEL, target.kind)])[LABEL]
-        labels[there] = label_codes(declaration, values)
+        labels[there] = evaluator_of(declaration.task).known_codes(values)
     return labels
 
 

@@ -40,7 +40,7 @@ from tabular_bento.monitoring.window.blocks import (
 )
 from tabular_bento.monitoring.window.columns import texts_of
 from tabular_bento.monitoring.window.data import WindowData
-from tabular_bento.monitoring.window.errors import errors_of, measurable
+from tabular_bento.monitoring.window.errors import RowErrors, measurable
 from tabular_bento.monitoring.window.scan import limits
 from tabular_bento.traffic.schema import LABEL, TIME, input_column
 
@@ -347,8 +347,8 @@ def shift_findings(
     labels: Labels, data: WindowData, reference: Reference, days: float, settings: DriftSettings
 ) -> Iterator[Finding]:
     """Whether all segments are off by the same, further than windows of training were; of the window's sample."""
-    known, errors, evaluator = CommonShift.from_profile(reference.error), errors_of(reference), measuring(reference)
-    if known is None or errors is None or evaluator is None or not (labels.maturity and labels.maturity.judged):
+    known, errors, evaluator = CommonShift.from_profile(reference.error), RowErrors.of(reference), measuring(reference)
+    if known is None or evaluator is None or not (labels.maturity and labels.maturity.judged):
         return
     segment, sample = input_column(known.by), data.sample
     if not {segment, LABEL, TIME.name, *errors.required} <= set(sample.column_names):

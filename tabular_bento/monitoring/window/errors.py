@@ -1,14 +1,14 @@
 """What is measured of each row that has a label: the errors of the model and of both baselines.
 
-The pass knows no task. It reads the columns that a `RowErrors` names as numbers, the label as what `codes` makes of it,
+The pass knows no task. It reads the columns that `RowErrors` names as numbers, the label as what `codes` makes of it,
 joins both, and adds up what `row_values` gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from tabular_bento.evaluation.evaluators import Outputs, evaluator_of
 from tabular_bento.evaluation.reference.bins import numbers_of
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.tasks import Task
+from tabular_bento.problem import Declaration
+from tabular_bento.tasks import Output
 from tabular_bento.traffic.schema import feature_column, input_column, output_column
 
 Array = NDArray[np.float64]
@@ -53,82 +54,25 @@ class RowValues:
     values: Array
     historical: NDArray[np.bool_]
 
-    @classmethod
-    def of_errors(
-        cls,
-        model: Array,
-        naive: Array,
-        historical: Array,
-        known: NDArray[np.bool_],
-        inside: Array | float = 0.0,
-    ) -> Self:
-        """Errors of the three, prediction less label, with their absolute values and squares."""
-        values = np.empty((VALUES, len(model)))
-        values[INSIDE] = inside
-        for first, error in ((MODEL, model), (NAIVE, naive), (HISTORICAL, historical)):
-            values[first + ERROR] = error
-            np.abs(error, out=values[first + ABSOLUTE])
-            np.square(error, out=values[first + SQUARE])
-        return cls(values, known)
 
+@dataclass(frozen=True)
+class RowErrors:
+    """How the rows of one problem are measured: by the losses of its task's evaluator.
 
-class RowErrors(Protocol):
-    """How the rows of one problem are measured.
-
-    Attributes
+    Parameters
     ----------
-    columns : tuple of str
-        The columns of the log, all of numbers, that values are computed from.
-    required : tuple of str
-        Those of them that must hold a number that an error can be measured by, or the row counts as without a label.
-        One of the others is NaN where the log does not hold it.
+    declaration : Declaration, optional
+        Of the problem; None of rows that name no model, of which nothing is known.
+    naive : float or sequence of float, optional
+        What the naive baseline predicts beside the offset; None where it is not known.
     scales : tuple of three floats
         The usual sizes of residual, second loss and first loss. What is far below them is rounded away when values are
         summed, so that sums do not depend on the order of the rows.
     """
 
-    @property
-    def columns(self) -> tuple[str, ...]: ...
-    @property
-    def required(self) -> tuple[str, ...]: ...
-    @property
-    def scales(self) -> tuple[float, float, float]: ...
-
-    def codes(self, labels: pa.Array) -> Array:
-        """Labels as the log holds them as numbers, shape [n]; NaN where one is missing or cannot be used."""
-        ...
-
-    def row_values(self, columns: Mapping[str, Array], label: Array) -> RowValues:
-        """What n rows come to; `columns` by name in the log and the label's codes, shape [n] each."""
-        ...
-
-
-@dataclass(frozen=True)
-class RegressionErrors:
-    """Errors are prediction less label.
-
-    Parameters
-    ----------
-    predicted : str, optional
-        The column of the prediction; None of rows that name no model, of which nothing is known.
-    offset : str, optional
-        The column of the offset, which is the naive baseline.
-    naive : float
-        The naive baseline where there is no offset; NaN where it is not known.
-    historical : str, optional
-        The column of the feature that is a baseline, less the offset.
-    scale : float
-        The usual size of an error.
-    bounds : tuple of str
-        The columns of the lower and the upper bound of the interval; empty where there is none.
-    """
-
-    predicted: str | None = None
-    offset: str | None = None
-    naive: float = float("nan")
-    historical: str | None = None
-    scale: float = 1.0
-    bounds: tuple[str, ...] = ()
+    declaration: Declaration | None = None
+    naive: float | tuple[float, ...] | None = None
+    scales: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @classmethod
     def of(cls, reference: Reference) -> Self:
@@ -136,145 +80,80 @@ class RegressionErrors:
         declaration, naive = reference.declaration, reference.naive_baseline
         if declaration is None:
             return cls()
-        offset, history = declaration.offset, declaration.baseline_features
         bounds = reference.label.bins.bounds if reference.label else None
+        scale = bounds[-1] - bounds[0] if bounds and bounds[-1] > bounds[0] else 1.0
+        in_unit = evaluator_of(declaration.task).in_target_unit
         return cls(
-            output_column(declaration.outputs[0].columns[0]),
-            None if offset is None else input_column(offset),
-            float("nan") if naive is None else naive,
-            feature_column(history[0]) if history else None,
-            (bounds[-1] - bounds[0]) if bounds and bounds[-1] > bounds[0] else 1.0,
-            tuple(map(output_column, declaration.task.bound_names)),
+            declaration,
+            0.0 if declaration.offset is not None else tuple(naive) if isinstance(naive, list) else naive,
+            (scale, scale, scale**2) if in_unit else (1.0, 1.0, 1.0),
         )
 
     @property
     def required(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.predicted, self.offset) if name is not None)
+        """The columns of the log that must hold a number that an error can be measured by, or the row counts as without
+        a label.
+        """
+        if self.declaration is None:
+            return ()
+        offset = self.declaration.offset
+        return (*map(output_column, self._outputs[0].columns), *(() if offset is None else (input_column(offset),)))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        more = () if self.historical is None else (self.historical,)
-        return (*self.required, *more, *self.bounds)
+        """The columns that values are computed from, all of numbers. One that is not required is NaN where the log does
+        not hold it.
+        """
+        if self.declaration is None:
+            return ()
+        bounds = (name for output in self._outputs[1:] for name in output.columns)
+        return (*self.required, *map(feature_column, self.declaration.baseline_features), *map(output_column, bounds))
 
     @property
-    def scales(self) -> tuple[float, float, float]:
-        return self.scale, self.scale, self.scale**2
+    def _outputs(self) -> tuple[Output, ...]:
+        """The outputs that are measured: of classes their probabilities, else the number and its bounds."""
+        outputs = self.declaration.outputs if self.declaration else ()
+        return tuple(output for output in outputs if output.parts) or tuple(outputs)
 
     def codes(self, labels: pa.Array) -> Array:
-        """The labels themselves."""
-        numbers = numbers_of(labels)
-        return np.where(measurable(numbers), numbers, np.nan)
-
-    def row_values(self, columns: Mapping[str, Array], label: Array) -> RowValues:
-        """The error, its absolute value and its square, of model, naive baseline and historical baseline."""
-
-        def column(name: str | None, otherwise: float) -> Array:
-            return np.full(len(label), otherwise) if name is None else columns[name]
-
-        naive, gain = column(self.offset, self.naive), column(self.historical, np.nan)
-        known = measurable(gain)
-        gain = np.where(known, gain, 0.0).astype(np.float32).astype(np.float64)
-        historical = gain + naive if self.offset is not None else np.where(known, gain, naive)
-        predicted = column(self.predicted, np.nan)
-        inside: Array | float = 0.0
-        if self.bounds:
-            lower, upper = (columns[name] for name in self.bounds)
-            inside = np.where(np.isnan(lower) | np.isnan(upper), np.nan, (lower <= label) & (label <= upper))
-        return RowValues.of_errors(predicted - label, naive - label, historical - label, known, inside)
-
-
-@dataclass(frozen=True)
-class ClassificationErrors:
-    """The residual, the Brier score and the log loss of predicted probabilities, see the task's evaluator.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    probabilities : tuple of str
-        The columns of the probabilities, in the order of the classes.
-    naive : sequence of float, optional
-        The share of each class, which is the naive baseline; None where it is not known.
-    historical : tuple of str
-        The columns of the features that are a baseline.
-    """
-
-    task: Task
-    probabilities: tuple[str, ...]
-    naive: tuple[float, ...] | None = None
-    historical: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, reference: Reference) -> Self:
-        """Those of the problem that the reference was made for."""
-        declaration, naive = reference.declaration, reference.naive_baseline
-        assert declaration is not None
-        (output,) = (each for each in declaration.outputs if each.parts)
-        return cls(
-            declaration.task,
-            tuple(map(output_column, output.columns)),
-            tuple(naive) if isinstance(naive, list | tuple) else None,
-            tuple(map(feature_column, declaration.baseline_features)),
-        )
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return self.probabilities
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (*self.required, *self.historical)
-
-    @property
-    def scales(self) -> tuple[float, float, float]:
-        return 1.0, 1.0, 1.0
-
-    def codes(self, labels: pa.Array) -> Array:
-        """The numbers of the labels' classes; NaN for a label that is no class."""
+        """Labels as the log holds them as numbers, shape [n]; NaN where one is missing or cannot be used."""
+        if self.declaration is None or not self.declaration.task.classes:
+            numbers = numbers_of(labels)
+            return np.where(measurable(numbers), numbers, np.nan)
         found = labels.dictionary_encode()
-        codes = np.array([*(self._code(value) for value in found.dictionary.to_pylist()), np.nan])
-        return np.asarray(codes[found.indices.fill_null(len(codes) - 1).to_numpy()])
-
-    def _code(self, value: Any) -> float:
-        try:
-            return float(self.task.encode(np.array([value], dtype=object if isinstance(value, str) else float))[0])
-        except (TypeError, ValueError):
-            return float("nan")
+        known = evaluator_of(self.declaration.task).known_codes(np.array(found.dictionary.to_pylist(), dtype=object))
+        return np.asarray(np.append(known, np.nan)[found.indices.fill_null(len(known)).to_numpy()])
 
     def row_values(self, columns: Mapping[str, Array], label: Array) -> RowValues:
-        """Of the probabilities, the shares of the classes, and the feature that is a baseline."""
-        n, evaluator = len(label), evaluator_of(self.task)
+        """What n rows come to; `columns` by name in the log and the label's codes, shape [n] each."""
+        n, declaration = len(label), self.declaration
         values, known = np.full((VALUES, n), np.nan), np.zeros(n, dtype=np.bool_)
         values[INSIDE] = 0.0
-        of: list[tuple[int, Outputs]] = [
-            (MODEL, {"probability": np.column_stack([columns[name] for name in self.probabilities])})
-        ]
+        if declaration is None:
+            return RowValues(values, known)
+        evaluator = evaluator_of(declaration.task)
+        found: dict[str, Array] = {}
+        for output in self._outputs:
+            parts = [columns[output_column(name)] for name in output.columns]
+            found[output.name] = np.column_stack(parts) if output.parts else parts[0]
+        of: list[tuple[int, Outputs]] = [(MODEL, found)]
         if self.naive is not None:
-            of.append((NAIVE, evaluator.naive_outputs(self.naive, n)))
-            history = np.column_stack([columns[name] for name in self.historical]) if self.historical else None
-            if history is not None:
+            offset = None if declaration.offset is None else columns[input_column(declaration.offset)]
+            naive = evaluator.naive_outputs(self.naive, n, offset)
+            historical = naive
+            if names := declaration.baseline_features:
+                history = np.column_stack([columns[feature_column(name)] for name in names])
                 known = np.asarray(measurable(history).all(axis=1))
-            if history is not None and known.any():
-                history = np.where(known[:, None], history, np.nan)
-                of.append((HISTORICAL, evaluator.historical_outputs(history, self.naive)))
-            else:
-                of.append((HISTORICAL, of[-1][1]))
+                if known.any():
+                    history = np.where(known[:, None], history, np.nan).astype(np.float32)
+                    historical = evaluator.historical_outputs(history, self.naive, offset)
+            of += [(NAIVE, naive), (HISTORICAL, historical)]
         for first, outputs in of:
             values[first + ERROR] = evaluator.residual(outputs, label)
             values[first + SQUARE], values[first + ABSOLUTE] = evaluator.row_losses(outputs, label).T
+        if (inside := evaluator.interval_values(found, label)) is not None:
+            values[INSIDE] = inside[:, 0]
         return RowValues(values, known)
-
-
-def errors_of(reference: Reference) -> RowErrors:
-    """How the rows of the reference's problem are measured."""
-    if reference.declaration is None:
-        return RegressionErrors()
-    makers: dict[str, Callable[[Reference], RowErrors]] = {
-        "regression": RegressionErrors.of,
-        "binary": ClassificationErrors.of,
-        "multiclass": ClassificationErrors.of,
-    }
-    return makers[reference.declaration.task.evaluator](reference)
 
 
 def measurable(values: NDArray[np.floating]) -> NDArray[np.bool_]:

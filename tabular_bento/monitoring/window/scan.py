@@ -34,7 +34,7 @@ from tabular_bento.monitoring.window.columns import (
     why_unreadable,
 )
 from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, SegmentData, WindowData
-from tabular_bento.monitoring.window.errors import errors_of
+from tabular_bento.monitoring.window.errors import RowErrors
 from tabular_bento.monitoring.window.first_look import segment_values
 from tabular_bento.monitoring.window.ids import Keys, Sample, keys_of
 from tabular_bento.monitoring.window.joining import Join, JoinSums, count_unknown, join_partitions
@@ -186,7 +186,7 @@ class _Pass:
         )
 
     def _plan(self, kinds: Kinds, broken: dict[str, str]) -> Plan:
-        declaration, errors = self.reference.declaration, errors_of(self.reference)
+        declaration, errors = self.reference.declaration, RowErrors.of(self.reference)
         readable = (
             column for column in self.reference.columns if not why_unreadable(column.log_name, column.kind, kinds)
         )
@@ -240,7 +240,7 @@ class _Pass:
             return
         if projection := log.projection(columns=[each.name for each in needed]):
             bins = self.reference.label.bins if self.reference.label else None
-            reading = partial(read_labels, projection, errors_of(self.reference), bins, self.spill)
+            reading = partial(read_labels, projection, RowErrors.of(self.reference), bins, self.spill)
             for read in over_log(log, files, projection, self.options.workers, reading, "reading labels"):
                 found.merge(read)
 
@@ -250,7 +250,7 @@ class _Pass:
             spill=self.spill,
             rows=tuple(found.spilled),
             labels=tuple(labels.spilled),
-            errors=errors_of(self.reference),
+            errors=RowErrors.of(self.reference),
             measured=plan.measured,
             label_bins=None if label is None else label.bins.size,
             now=self.now.timestamp(),
@@ -280,7 +280,7 @@ class _Pass:
             yield from results
 
     def _row_counts(self, found: RowsRead, total: JoinSums) -> RowCounts:
-        required = errors_of(self.reference).required
+        required = RowErrors.of(self.reference).required
         return RowCounts(
             scored=total.scored,
             duplicates=total.duplicates,

@@ -19,11 +19,11 @@ from tabular_bento.monitoring.drift.result import Labels
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import CELLS, GRID, NEARLY_ALL, Blocks, cells_of, usual_cell
 from tabular_bento.monitoring.window.data import Joined, RowCounts, WindowData
-from tabular_bento.monitoring.window.errors import RowValues
 from tabular_bento.monitoring.window.scan import limits
 from tabular_bento.scoring.package import ModelPackage
 from tests.integration.monitoring.logs import AUGUST, JANUARY, JULY, drawn, labels_of, post, record, rewrite, year
 from tests.integration.monitoring.verdicts import SETTINGS, column, finding, kinds, verdict
+from tests.unit.monitoring.window.values import values_of
 from training.source import Flights
 
 ROWS = 2_000
@@ -42,7 +42,7 @@ def summary(age: Array, delay: Array, error: Array, gain: float = 0.0, **setting
     event = np.arange(len(age)) * 86_400 * 20 // len(age)
     labelled = ~np.isnan(error)
     came_true = error[labelled]
-    values = RowValues.of_errors(came_true, came_true - gain, came_true, np.full(len(came_true), True))
+    values = values_of(came_true, came_true - gain, came_true, np.full(len(came_true), True))
     blocks = Blocks.of(event, cells_of(age, limits(chosen.maturity_hours)), labelled, values)
     came = np.bincount(cells_of(delay[delay <= age]), minlength=CELLS)
     now = datetime.now(UTC)

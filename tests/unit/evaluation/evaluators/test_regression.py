@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 from tabular_bento import Field, Kind, Problem, Regression
 from tabular_bento.errors import MonitoringError
 from tabular_bento.evaluation.evaluators import HISTORICAL, NAIVE, RegressionEvaluator, evaluator_of
-from tabular_bento.evaluation.evaluators.regression import RIDGE, regression_metrics
+from tabular_bento.evaluation.evaluators.regression import RIDGE, RegressionMetrics
 from tests.unit.models import DATED, PARCELS
 from tests.unit.problems import PRICES
 
@@ -30,11 +30,19 @@ def baselines(
     return {name: {part: raw[:, 0] for part, raw in scores.items()} for name, scores in found.items()}
 
 
+def regression_metrics(
+    predicted: np.ndarray, labels: np.ndarray, blocks: np.ndarray, within: float | None = None
+) -> RegressionMetrics:
+    measured = RegressionEvaluator(PRICES.task).measure({"price": predicted}, labels, blocks, 200, 0, within)
+    assert isinstance(measured, RegressionMetrics)
+    return measured
+
+
 def test_metrics_are_of_rows_with_a_label() -> None:
     labels = RNG.normal(size=1_000)
     predicted = labels + RNG.normal(0, 2, 1_000)
     unlabelled = np.where(np.arange(1_000) % 10 == 0, np.nan, labels)
-    found = regression_metrics(predicted, unlabelled, np.arange(1_000), 200, 0, within=1.0)
+    found = regression_metrics(predicted, unlabelled, np.arange(1_000), within=1.0)
     known = ~np.isnan(unlabelled)
     error = (predicted - labels)[known]
     assert found.n == 900
@@ -43,9 +51,9 @@ def test_metrics_are_of_rows_with_a_label() -> None:
     assert found.within == pytest.approx((np.abs(error) <= 1).mean())
     assert found.rmse_interval is not None
     assert found.rmse_interval[0] < found.rmse < found.rmse_interval[1]
-    assert regression_metrics(predicted, labels, np.zeros(1_000, np.int64), 200, 0).rmse_interval is None
+    assert regression_metrics(predicted, labels, np.zeros(1_000, np.int64)).rmse_interval is None
     with pytest.raises(ValueError, match="no row has a label"):
-        regression_metrics(predicted, np.full(1_000, np.nan), np.arange(1_000), 200, 0)
+        regression_metrics(predicted, np.full(1_000, np.nan), np.arange(1_000))
 
 
 def test_the_task_names_its_evaluator() -> None:

@@ -26,6 +26,7 @@ from tabular_bento.monitoring.window.blocks import (
     usual_cell,
 )
 from tabular_bento.monitoring.window.errors import RowValues
+from tests.unit.monitoring.window.values import values_of
 
 rng = np.random.default_rng(0)
 ROWS = 3_000
@@ -42,7 +43,7 @@ SCALES = (1.0, 1.0, 1.0)
 def sums(chosen: slice | np.ndarray = slice(None), size: float = 1.0) -> BlockSums:
     errors = tuple(size * each[chosen] for each in ERRORS)
     labelled = ~np.isnan(errors[0])
-    values = RowValues.of_errors(*(each[labelled] for each in errors), GAIN[chosen][labelled])
+    values = values_of(*(each[labelled] for each in errors), GAIN[chosen][labelled])
     return BlockSums.of(EVENT[chosen], AGE[chosen], labelled, values, SCALES, SEGMENT[chosen])
 
 
@@ -96,7 +97,7 @@ def test_hours_may_be_far_apart() -> None:
 
 def test_a_baseline_that_is_not_known_has_no_sum() -> None:
     error = np.array([1.0, 2.0])
-    values = RowValues.of_errors(error, np.full(2, np.nan), error, np.full(2, False))
+    values = values_of(error, np.full(2, np.nan), error, np.full(2, False))
     found = Blocks.of(np.zeros(2, np.int64), np.zeros(2, np.int64), np.full(2, True), values).sums[0]
     assert found[MODEL + ABSOLUTE] == 3
     assert np.isnan(found[NAIVE : NAIVE + 3]).all()

@@ -19,8 +19,7 @@ from tabular_bento.monitoring.window.errors import (
     MODEL,
     NAIVE,
     SQUARE,
-    ClassificationErrors,
-    errors_of,
+    RowErrors,
 )
 from tabular_bento.problem import Problem
 from tests.unit.classes import LATE, RETURNED, ZONES
@@ -29,20 +28,18 @@ ROWS = 500
 RNG = np.random.default_rng(0)
 
 
-def errors(problem: Problem, naive: Any, baseline: str | tuple[str, ...] | None = None) -> ClassificationErrors:
+def errors(problem: Problem, naive: Any, baseline: str | tuple[str, ...] | None = None) -> RowErrors:
     declaration = replace(problem.declaration, baseline=baseline)
-    found = errors_of(Reference("model:1", declaration, (), pa.table({}), naive_baseline=naive))
-    assert isinstance(found, ClassificationErrors)
-    return found
+    return RowErrors.of(Reference("model:1", declaration, (), pa.table({}), naive_baseline=naive))
 
 
-def logged(found: ClassificationErrors, probability: np.ndarray) -> dict[str, np.ndarray]:
-    return dict(zip(found.probabilities, probability.T, strict=True))
+def logged(found: RowErrors, probability: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(found.required, probability.T, strict=True))
 
 
 def test_a_binary_row_has_log_loss_brier_score_and_residual() -> None:
     found = errors(RETURNED, [0.7, 0.3])
-    assert found.probabilities == ("output.probability.no", "output.probability.yes, at once")
+    assert found.required == ("output.probability.no", "output.probability.yes, at once")
     positive, codes = RNG.random(ROWS), RNG.integers(0, 2, ROWS).astype(np.float64)
     values = found.row_values(logged(found, np.stack([1 - positive, positive], axis=1)), codes).values
     assert values[MODEL + SQUARE].mean() == pytest.approx(log_loss(codes, positive))
@@ -65,7 +62,7 @@ def test_a_feature_that_is_a_share_is_the_historical_baseline_of_a_binary() -> N
 
 def test_a_row_of_many_classes_has_the_sum_of_squares_and_the_confidence() -> None:
     found = errors(ZONES, [0.2, 0.3, 0.5])
-    assert found.historical == ()
+    assert found.columns == found.required
     probability = RNG.dirichlet((1, 1, 1), ROWS)
     codes = RNG.integers(0, 3, ROWS).astype(np.float64)
     values = found.row_values(logged(found, probability), codes).values
