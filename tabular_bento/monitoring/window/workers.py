@@ -120,14 +120,28 @@ def _import(module: str) -> None:
 
 
 @contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Take back what Dask sets in this process's environment for the workers that it starts."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
 def _client(distributed: Any, scheduler: str | None, count: int | None) -> Iterator[Any]:
     if scheduler is None:
         import dask
 
         local = partial(distributed.LocalCluster, threads_per_worker=1, processes=True, dashboard_address=None)
+        any_port = {"dashboard_address": "127.0.0.1:0"}  # else two jobs at a time want one port, and say so
         with (
+            _environment_kept(),
             dask.config.set({TRIM: None}),
-            local(n_workers=count, silence_logs="CRITICAL") as cluster,
+            local(n_workers=count, silence_logs="CRITICAL", scheduler_kwargs=any_port) as cluster,
             distributed.Client(cluster) as client,
         ):
             for worker in client.scheduler_info(n_workers=-1)["workers"]:  # while this process imports as much

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -63,15 +65,27 @@ def test_the_same_to_the_bit(log: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_workers_of_this_machine(july_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(TRIM.rsplit(".", 1)[1], raising=False)  # another test's cluster leaves it in this process
+def test_workers_of_this_machine(july_log: Path) -> None:
     now = datetime(2040, 1, 1, tzinfo=UTC)
     with workers(count=1) as who:
         there = judge(year(july_log), None, SETTINGS, ExecutionOptions(who, now=now)).result
         assert isinstance(who, Cluster)
-        assert list(who.map(os.getenv, [TRIM.rsplit(".", 1)[1]], "looking", 1)) == [None], "Dask would set it"
     here = judge(year(july_log), None, SETTINGS, ExecutionOptions(now=now)).result
     assert there.model_copy(update={"made_at": here.made_at}).to_json() == here.to_json()
+
+
+def test_workers_leave_the_environment_and_a_busy_port_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask has a port of its own for a dashboard, which is warned of when another job has it; warnings are errors."""
+    name = TRIM.rsplit(".", 1)[1]
+    monkeypatch.delenv(name, raising=False)  # another test's cluster, which Dask itself starts, may leave it
+    before = dict(os.environ)
+    with socket.socket() as busy:
+        with suppress(OSError):  # somebody has it already
+            busy.bind(("127.0.0.1", 8787))
+        busy.listen()
+        with workers(count=1) as who:
+            assert list(who.map(os.getenv, [name], "looking", 1)) == [None], "Dask would set it"
+    assert dict(os.environ) == before
 
 
 def test_a_file_that_a_worker_cannot_read_is_named(log: Path, tmp_path: Path) -> None:
