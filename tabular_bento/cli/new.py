@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tabular_bento.scaffold.choices import Choices
 
 _SHOWN_FIELDS = 40
+_WIDEST_NAME = 48
 
 
 def new(
@@ -85,16 +86,26 @@ def new(
 def _table(choices: Choices) -> str:
     """What was chosen, in lines."""
     lines = [f"target  {choices.target.name}: {choices.task}, for {choices.task_why}", "fields"]
+    rows = []
     for item in choices.fields[:_SHOWN_FIELDS]:
         role = {choices.identifier: ", identifier", choices.event_time: ", event time"}.get(item.name, "")
         optional = ", optional" if item.field.optional else ""
         named = item.name if item.name == item.column else f"{item.name} ({item.column!r})"
-        lines.append(f"  {named:<32} {item.field.kind.value}{optional}{role}")
+        rows.append((named, f"{item.field.kind.value}{optional}{role}"))
+    lines += _aligned(rows)
     if len(choices.fields) > _SHOWN_FIELDS:
         lines.append(f"  and {len(choices.fields) - _SHOWN_FIELDS} more")
     if choices.left_out:
-        lines += ["left out", *(f"  {name:<32} {reason}" for name, reason in choices.left_out[:_SHOWN_FIELDS])]
+        lines += ["left out", *_aligned([(name or "''", reason) for name, reason in choices.left_out[:_SHOWN_FIELDS]])]
+        if len(choices.left_out) > _SHOWN_FIELDS:
+            lines.append(f"  and {len(choices.left_out) - _SHOWN_FIELDS} more")
     return "\n".join(lines)
+
+
+def _aligned(rows: list[tuple[str, str]]) -> list[str]:
+    """Lines of two columns; a long name moves only what is beside it."""
+    width = max((len(name) for name, _ in rows if len(name) <= _WIDEST_NAME), default=0)
+    return [f"  {name:<{width}}  {text}" for name, text in rows]
 
 
 def _document(folder: Path, choices: Choices) -> dict[str, object]:

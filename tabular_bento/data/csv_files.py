@@ -5,17 +5,21 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from tabular_bento.data.columns import ARROW_TYPES
 from tabular_bento.data.hints import NOT_UTF8
 from tabular_bento.data.tables import TableSchema
 from tabular_bento.errors import SourceError
+from tabular_bento.schema import Kind
 
 MISSING = ("", "NA")
 """How a CSV file writes a missing value."""
@@ -33,28 +37,78 @@ class CsvFormat:
         What separates the digits of a fraction, `.` or `,`.
     encoding : str
         The encoding of its text, by a name that Python knows.
+    thousands : str
+        What separates groups of three digits; nothing by default.
+    dates : str
+        The order of day, month and year in dates that are not ISO 8601: `DMY`, `MDY` or `YMD`.
 
     Raises
     ------
     SourceError
-        Where there is no such encoding, or `decimal` is another.
+        Where there is no such encoding, or another setting is none of those.
     """
 
     missing: tuple[str, ...] = MISSING
     decimal: str = "."
     encoding: str = "utf-8"
+    thousands: str = ""
+    dates: str = ""
 
     def __post_init__(self) -> None:
         if self.decimal not in (".", ","):
             raise SourceError(f"decimal: {self.decimal!r} separates no fraction; it is '.' or ','")
+        if self.thousands not in ("", *SEPARATORS) or self.thousands == self.decimal:
+            known = ", ".join(repr(mark) for mark in SEPARATORS if mark != self.decimal)
+            raise SourceError(f"thousands: {self.thousands!r} separates no digits here; it is one of {known}")
+        if self.dates and self.dates not in ORDERS:
+            raise SourceError(f"dates: {self.dates!r} is no order of a date; it is one of {', '.join(ORDERS)}")
         try:
             codecs.lookup(self.encoding)
         except LookupError:
             raise SourceError(f"encoding: {self.encoding!r} is none that Python knows, such as windows-1252") from None
 
+    def plain(self, column: pa.Array, kind: Kind) -> pa.Array:
+        """Texts of a column, with numbers and times as Arrow reads them; any other text is left as it is."""
+        if kind.is_numeric:
+            if self.thousands:
+                column = pc.if_else(_matches(column, self._grouped), _removed(column, self.thousands), column)
+            if self.decimal == ",":
+                column = pc.replace_substring_regex(column, r"^( *[+-]?\d*),(\d+ *)$", r"\1.\2")
+        elif kind.is_time and self.dates:
+            column = pc.replace_substring_regex(column, *_ISO[self.dates])
+            for pattern, padded in _PADDED:
+                column = pc.replace_substring_regex(column, pattern, padded)
+        return column
+
+    @property
+    def _grouped(self) -> str:
+        mark, decimal = re.escape(self.thousands), re.escape(self.decimal)
+        return rf"^ *[+-]?\d{{1,3}}({mark}\d{{3}})+({decimal}\d+)? *$"
+
+
+SEPARATORS = (",", ".", " ", "'", "\u00a0", "\u202f")
+"""What may separate groups of three digits; the last two are spaces that do not break."""
+
+_DAY, _MONTH, _YEAR = r"(0?[1-9]|[12]\d|3[01])", r"(0?[1-9]|1[0-2])", r"(\d{4})"
+_CLOCK = r"(?:,?([T ])(\d{1,2}:[\d:.]+(?: ?(?:Z|[+-]\d\d:?\d\d))?))?"
+_MARK = "[./-]"
+_ISO = {
+    "DMY": (rf"^ *{_DAY}{_MARK}{_MONTH}{_MARK}{_YEAR}{_CLOCK} *$", r"\3-\2-\1\4\5"),
+    "MDY": (rf"^ *{_MONTH}{_MARK}{_DAY}{_MARK}{_YEAR}{_CLOCK} *$", r"\3-\1-\2\4\5"),
+    "YMD": (rf"^ *{_YEAR}{_MARK}{_MONTH}{_MARK}{_DAY}{_CLOCK} *$", r"\1-\2-\3\4\5"),
+}
+_PADDED = (
+    (r"^(\d{4})-(\d)-(\d{1,2}(?:[T ]|$))", r"\1-0\2-\3"),
+    (r"^(\d{4}-\d\d)-(\d)([T ]|$)", r"\1-0\2\3"),
+    (r"^(\d{4}-\d\d-\d\d[T ])(\d:)", r"\10\2"),
+)
+"""Months, days and hours of one digit."""
+
+ORDERS = tuple(_ISO)
+"""How a date may be written that is not ISO 8601, by its day, month and year."""
 
 PLAIN = CsvFormat()
-"""UTF-8 with decimal points."""
+"""UTF-8 with decimal points and times in ISO 8601."""
 
 DELIMITERS = ",;\t|"
 """What may separate columns; the one that gives the most declared names is taken, the first of those that are equal."""
@@ -90,7 +144,7 @@ def read_csv(content: bytes, schema: TableSchema, written: CsvFormat = PLAIN) ->
     times = Counter(names)
     types = {field.name: ARROW_TYPES[field.kind] for field in schema.fields if field.name in times}
     repeated = any(times[name] > 1 for name in types)
-    parser = _Parser(content, delimiter, written)
+    parser = _Parser(content, delimiter, written, {field.name: field.kind for field in schema.fields})
     sound = not repeated and len(types) == len({field.name for field in schema.fields})
     if sound:
         with suppress(pa.ArrowInvalid):
@@ -160,28 +214,42 @@ def _first_record(head: str, delimiter: str) -> list[str]:
 class _Parser:
     """Arrow's parser of one file."""
 
-    def __init__(self, content: bytes, delimiter: str, written: CsvFormat) -> None:
+    def __init__(self, content: bytes, delimiter: str, written: CsvFormat, kinds: Mapping[str, Kind]) -> None:
         self._written = written
+        self._kinds = kinds
         self._content = content if b"\n" in content else content + b"\n"
         self._format = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in content)
         header = content.find(b"\n") + 1
         self._block = max(_BLOCK, _LINES_A_BLOCK * header)
 
     def parse(self, types: dict[str, pa.DataType], columns: list[str], threads: bool = True) -> pa.Table:
-        """The columns of those names in those types; all of them, in types that Arrow infers, where none is named."""
+        """The columns of those names in those types; all of them, in types that Arrow infers, where none is named.
+
+        What Arrow cannot read as it is written is read as text first.
+        """
+        rewritten = {name: kind for name in types if self._is_rewritten(kind := self._kinds[name])}
         convert = pa.csv.ConvertOptions(
-            column_types=types,
+            column_types={**types, **dict.fromkeys(rewritten, pa.string())},
             include_columns=columns,
             null_values=list(self._written.missing),
             strings_can_be_null=True,
             decimal_point=self._written.decimal,
         )
         try:
-            return self._read(convert, self._block, threads)
+            table = self._read(convert, self._block, threads)
         except pa.ArrowInvalid as error:
             if "straddling" not in str(error):
                 raise
-            return self._read(convert, len(self._content) + 1, threads)
+            table = self._read(convert, len(self._content) + 1, threads)
+        for name, kind in rewritten.items():
+            texts = self._written.plain(table[name], kind)
+            if types[name] != pa.string():
+                texts = pc.utf8_trim_whitespace(texts).cast(types[name])
+            table = table.set_column(table.column_names.index(name), name, texts)
+        return table
+
+    def _is_rewritten(self, kind: Kind) -> bool:
+        return bool((kind.is_numeric and self._written.thousands) or (kind.is_time and self._written.dates))
 
     def explained(self, error: pa.ArrowInvalid) -> str:
         """What is wrong, with the number of the row, which is known where one thread reads."""
@@ -194,3 +262,11 @@ class _Parser:
     def _read(self, convert: pa.csv.ConvertOptions, block: int, threads: bool) -> pa.Table:
         options = pa.csv.ReadOptions(block_size=min(block, (1 << 31) - 1), use_threads=threads)
         return pa.csv.read_csv(reader(self._content), options, self._format, convert)
+
+
+def _matches(column: pa.Array, pattern: str) -> pa.Array:
+    return pc.match_substring_regex(column, pattern)
+
+
+def _removed(column: pa.Array, text: str) -> pa.Array:
+    return pc.replace_substring(column, text, "")

@@ -58,6 +58,10 @@ class TableSource:
         What separates the digits of a fraction in a CSV file, `.` or `,`.
     encoding : str, optional
         The encoding of a CSV file, by a name that Python knows, such as `windows-1252`.
+    thousands : str, optional
+        What separates groups of three digits in a CSV file, such as `,`.
+    dates : str, optional
+        The order of a date in a CSV file where it is not that of ISO 8601: `DMY`, such as 28.11.2022, `MDY` or `YMD`.
 
     Raises
     ------
@@ -76,6 +80,8 @@ class TableSource:
         missing: Sequence[str] = MISSING,
         decimal: str = ".",
         encoding: str = "utf-8",
+        thousands: str = "",
+        dates: str = "",
     ) -> None:
         check_uri(uri)
         self.problem = problem
@@ -84,7 +90,7 @@ class TableSource:
         self.fit_columns = tuple(fit_columns)
         self.tables = dict(tables or {})
         self.description = description
-        self.written = CsvFormat(tuple(missing), decimal, encoding)
+        self.written = CsvFormat(tuple(missing), decimal, encoding, thousands, dates)
 
     def load(self, uri: str | None = None) -> Dataset:
         """The data set of the table, from `uri` where one is given.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from tabular_bento.errors import ScaffoldError
@@ -31,6 +32,11 @@ _ID_NAME = re.compile(
     r"(^|[_ .-])(id|ids|uuid|guid|key|idx|index|row|rowid|rownames?|no|nr|number)$|^unnamed: 0$|[a-z]I[dD]$"
 )
 _OTHER_DATE = re.compile(r"^\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}|^\d{4}/\d{1,2}/\d{1,2}")
+_MARKED_NUMBER = re.compile(r"^(?=.*[,'%$€£¥])\s*[$€£¥]?\s*-?\d{1,3}(\d*|([,.' ]\d{3})+)([.,]\d+)?\s*[%$€£¥]?\s*$")
+"""A number with a currency, a percent sign, a decimal comma or separated thousands."""
+
+_LOOKED_AT = 20
+"""Values by which a column of texts is told to be one of dates or numbers."""
 
 
 @dataclass(frozen=True)
@@ -225,9 +231,15 @@ def _sort(draft: _Draft, summary: ColumnSummary, name: str, role: str) -> None:
     reason = "" if role else _reason_to_leave_out(summary)
     if reason:
         draft.left_out.append((summary.name, reason))
-        if reason.startswith("mixed"):
+        if reason.startswith(_TO_CLEAN):
             draft.warnings.append(f"{summary.name!r} is left out: {reason}.")
         return
+    if kind is Kind.TEXT and summary.distinct > _LOOKED_AT and _mostly(_MARKED_NUMBER, summary):
+        example = shown(next(iter(summary.counts)))
+        draft.warnings.append(
+            f"{summary.name!r} is taken as a category, though its texts look like numbers, such as {example}: write "
+            "them as plain numbers if they are quantities."
+        )
     draft.missing |= set(summary.other_missing)
     draft.fields.append(declared_field(summary, name, role))
 
@@ -248,7 +260,7 @@ def _reason_to_leave_out(summary: ColumnSummary) -> str:
             return "an identifier: a different whole number in every row"
     if kind is Kind.TEXT:
         example = shown(next(iter(summary.counts)))
-        if sum(1 for value in list(summary.counts)[:20] if _OTHER_DATE.match(str(value))) > 10:
+        if _mostly(_OTHER_DATE, summary):
             return f"dates that are not ISO 8601, such as {example}; write them as 2024-05-17 to use them"
         numbers = summary.fits[Kind.NUMBER]
         if not summary.codes and numbers >= 0.5 * summary.known and numbers < summary.known:
@@ -258,9 +270,22 @@ def _reason_to_leave_out(summary: ColumnSummary) -> str:
                 "clean it to use it"
             )
         if summary.many or (summary.distinct > 20 and summary.distinct >= FREE_TEXT * summary.known):
-            texts = f"{'more than ' * summary.many}{summary.distinct:,} texts"
+            if _mostly(_MARKED_NUMBER, summary):
+                return f"numbers with other marks, such as {example}; write them as plain numbers to use them"
+            what = "large numbers" if summary.fits[Kind.INTEGER] == summary.known else "texts"
+            texts = f"{'more than ' * summary.many}{summary.distinct:,} {what}"
             return f"{texts} in {summary.known:,} rows name rows, such as {example}"
     return ""
+
+
+_TO_CLEAN = ("mixed", "dates", "numbers with")
+"""How reasons begin of columns that would be fields if they were written otherwise."""
+
+
+def _mostly(pattern: re.Pattern[str], summary: ColumnSummary) -> bool:
+    """Whether most of the first texts look so."""
+    values = [str(value) for value in islice(summary.counts, _LOOKED_AT)]
+    return sum(bool(pattern.match(value)) for value in values) > len(values) / 2
 
 
 def _no_time(summary: ColumnSummary) -> str:

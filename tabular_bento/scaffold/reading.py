@@ -18,22 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from tabular_bento.data.csv_files import DELIMITERS, PLAIN, CsvFormat
+from tabular_bento.data.csv_files import DELIMITERS, PLAIN, SEPARATORS, CsvFormat
 from tabular_bento.data.database import VARIABLE, database
 from tabular_bento.data.raw import open_uri
 from tabular_bento.data.storage import driver_of
 from tabular_bento.data.uris import DATABASES, check_uri, shown
 from tabular_bento.errors import SourceError
+from tabular_bento.schema import Kind
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".txt")
 SUFFIXES = (*CSV_SUFFIXES, ".parquet")
 _HEAD, _CHUNK = 64 << 10, 1 << 20
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_COMMA_NUMBER = r"^( *-?\d+),(\d+ *)$"
+_DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?![\d.])")
 _QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 
 
@@ -87,7 +87,11 @@ class TableInput:
         if "\0" in head:
             raise SourceError(f"{text}: the file is no text, whatever its name says.")
         delimiter = _delimiter(head)
-        written = CsvFormat(decimal=_decimal(head, delimiter), encoding=encoding)
+        values = [value.strip() for row in csv.reader(_whole_lines(head), delimiter=delimiter) for value in row]
+        decimal = _decimal(values)
+        written = CsvFormat(
+            decimal=decimal, encoding=encoding, thousands=_thousands(values, decimal), dates=_dates(values)
+        )
         return cls(table.location, delimiter=delimiter, written=written)
 
     @property
@@ -133,6 +137,14 @@ class TableInput:
             )
         if self.written.decimal != PLAIN.decimal:
             found.append("Numbers have a decimal comma. Requests are JSON, in which they have a point.")
+        if mark := self.written.thousands:
+            found.append(f"Groups of three digits are separated by {mark!r}. Requests are JSON, in which they are not.")
+        if order := self.written.dates:
+            words = [{"D": "day", "M": "month", "Y": "year"}[letter] for letter in order]
+            found.append(
+                f"Dates are read as {words[0]}, {words[1]}, {words[2]}. Requests hold them in ISO 8601, such as "
+                "2024-05-17. `dates` in training/source.py names another order."
+            )
         if driver := None if self.query else driver_of(self.location):
             protocol = self.location.partition("://")[0]
             found.append(
@@ -204,7 +216,14 @@ class TableInput:
                 return
             raise
         with reader:
-            yield from map(_with_points, reader) if self.written.decimal == "," else reader
+            yield from map(self._plain, reader)
+
+    def _plain(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Texts of a CSV file, with numbers and times as all other readers expect them."""
+        columns = batch.columns
+        for kind in (Kind.NUMBER, Kind.LOCAL_TIME):
+            columns = [self.written.plain(column, kind) for column in columns]
+        return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
     def _header(self) -> list[str]:
         with self._csv() as file:
@@ -277,21 +296,40 @@ def _named_alike(batches: Iterator[pa.RecordBatch], where: str) -> Iterator[pa.R
         yield batch
 
 
-def _with_points(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Texts of a CSV file, with a point in the place of each decimal comma."""
-    columns = [pc.replace_substring_regex(column, _COMMA_NUMBER, r"\1.\2") for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
-def _decimal(head: str, delimiter: str) -> str:
+def _decimal(values: list[str]) -> str:
     """What separates the digits of fractions: a comma, where more of the first values have one than a point.
 
-    A comma before three digits may separate thousands, so it is none that counts.
+    A comma before three digits may separate thousands, so it is none that counts, and nor does such a point.
     """
-    values = [value.strip() for row in csv.reader(_whole_lines(head), delimiter=delimiter) for value in row]
-    commas = sum(bool(re.fullmatch(r"-?\d+,(\d{1,2}|\d{4,})", value)) for value in values)
-    points = sum(bool(re.fullmatch(r"-?\d+\.\d+", value)) for value in values)
+    commas = sum(bool(re.fullmatch(r"-?(\d+|\d{1,3}(\.\d{3})+),(\d{1,2}|\d{4,})", value)) for value in values)
+    points = sum(bool(re.fullmatch(r"-?(\d+|\d{1,3}(,\d{3})+)\.\d+", value)) for value in values)
     return "," if commas > points else "."
+
+
+def _thousands(values: list[str], decimal: str) -> str:
+    """What separates groups of three digits: what does so beyond doubt in a value, by two groups or a fraction."""
+    for mark in SEPARATORS:
+        group, fraction = rf"{re.escape(mark)}\d{{3}}", rf"{re.escape(decimal)}\d+"
+        certain = re.compile(rf"-?\d{{1,3}}(({group}){{2,}}({fraction})?|{group}{fraction})")
+        if mark != decimal and any(map(certain.fullmatch, values)):
+            return mark
+    return ""
+
+
+def _dates(values: list[str]) -> str:
+    """The order of a date that is not ISO 8601, where the first values leave no doubt of it.
+
+    A number above 12 is no month; with points the day comes first everywhere.
+    """
+    orders = set()
+    for match in filter(None, map(_DATE.match, values)):
+        first, mark, second, third = match.groups()
+        if len(first) == 4 and len(third) <= 2:
+            orders |= {"YMD"} if mark != "-" or len(second) + len(third) < 4 else set()
+        elif len(third) == 4 and len(first) <= 2:
+            day_first, month_first = int(first) > 12 or mark == ".", int(second) > 12
+            orders |= {"DMY"} if day_first else {"MDY"} if month_first else set()
+    return orders.pop() if len(orders) == 1 else ""
 
 
 def _whole_lines(head: str) -> list[str]:

@@ -103,7 +103,7 @@ class ColumnSummary:
     @property
     def distinct(self) -> int:
         """Distinct values, at least where there are many."""
-        return len(self.counts)
+        return min(len(self.counts), MOST_DISTINCT)
 
     def add(self, column: pa.Array, typed: bool) -> None:
         """Count a batch of values; `typed` where their types are the table's own, and not all text."""

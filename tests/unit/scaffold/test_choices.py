@@ -190,7 +190,8 @@ def test_the_task_can_be_said(chosen: Chosen) -> None:
     [
         (lambda row: row + 1, "numbers the rows"),
         (lambda row: f"P{row * 7919 % 1000}", "100 texts in 100 rows name rows, such as 'P0'"),
-        (lambda row: f"{row % 12 + 1}/{row % 28 + 1}/2024", "dates that are not ISO 8601, such as '1/1/2024'"),
+        (lambda row: f"{row % 12 + 1}/{row % 12 + 1}/2024", "dates that are not ISO 8601, such as '1/1/2024'"),
+        (lambda row: f"{row * 7 + 1}%", "numbers with other marks, such as '1%'"),
         ("", "no row has a value"),
         (7, "the same value in every row, '7'"),
     ],

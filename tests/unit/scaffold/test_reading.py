@@ -10,13 +10,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pandas as pd
 import pytest
 
 from tabular_bento import Field, Kind, Problem, Regression
 from tabular_bento.data import TableSource
-from tabular_bento.data.csv_files import PLAIN, CsvFormat
-from tabular_bento.errors import SourceError
+from tabular_bento.data.csv_files import PLAIN, CsvFormat, read_csv
+from tabular_bento.data.tables import TableSchema, check_table
+from tabular_bento.errors import SourceError, TableError
 from tabular_bento.features import FeatureSet
 from tabular_bento.scaffold.reading import TableInput
 from tabular_bento.scaffold.summary import SAMPLE_ROWS, TableSummary, summarise
@@ -77,10 +79,10 @@ def test_a_decimal_comma_and_another_encoding_are_found_out(tmp_path: Path, enco
     path, content = tmp_path / ("t.csv.gz" if packed else "t.csv"), EUROPEAN.encode(encoding)
     path.write_bytes(gzip.compress(content) if packed else content)
     found = TableInput.of(str(path))
-    assert found.written == CsvFormat(decimal=",", encoding=encoding.removesuffix("-sig"))
+    assert found.written == CsvFormat(decimal=",", encoding=encoding.removesuffix("-sig"), thousands=".")
     columns = summary_of(path).columns
     assert list(columns) == ["größe", "ort", "zimmer", "preis €"]
-    assert [column.kind for column in columns.values()] == [Kind.NUMBER, Kind.TEXT, Kind.INTEGER, Kind.TEXT]
+    assert [column.kind for column in columns.values()] == [Kind.NUMBER, Kind.TEXT, Kind.INTEGER, Kind.NUMBER]
     assert (columns["größe"].low, columns["größe"].high) == (38.25, 40.5)
     encoded, *_ = [*found.remarks(), ""]
     assert ("'größe'" in encoded) == (found.written.encoding != "utf-8")
@@ -104,6 +106,99 @@ def test_a_comma_before_three_digits_or_beside_points_is_no_decimal_one(tmp_path
     path = tmp_path / "t.csv"
     path.write_text(content)
     assert TableInput.of(str(path)).written == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("texts", "order", "expected"),
+    [
+        (["28.11.2022", "1.2.2023", ""], "DMY", ["2022-11-28", "2023-02-01", None]),
+        (["03.02.2022 9:05", "01.12.2022 23:59:58"], "DMY", ["2022-02-03T09:05:00", "2022-12-01T23:59:58"]),
+        (["28/11/2022", "03/04/2022"], "DMY", ["2022-11-28", "2022-04-03"]),
+        (["11/28/2022", "3/4/2022"], "MDY", ["2022-11-28", "2022-03-04"]),
+        (["2022/11/28", "2022/3/4"], "YMD", ["2022-11-28", "2022-03-04"]),
+        (["2022-3-4", "2022-11-28"], "YMD", ["2022-03-04", "2022-11-28"]),
+        (["11/28/2022 01:00+02:00", "3/4/2022 13:30:01.5Z"], "MDY", ["2022-11-27T23:00:00", "2022-03-04T13:30:01.500"]),
+    ],
+)
+def test_the_order_of_dates_is_found_out_where_it_is_beyond_doubt(
+    tmp_path: Path, texts: list[str], order: str, expected: list[str | None]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("when,y\n" + "".join(f"{text},{row}\n" for row, text in enumerate(texts)))
+    found = TableInput.of(str(path))
+    assert found.written == CsvFormat(dates=order)
+    assert len(found.remarks()) == 1
+    summary = summary_of(path).columns["when"]
+    kind = Kind.INSTANT if texts[0].endswith(":00+02:00") else Kind.LOCAL_TIME if ":" in texts[0] else Kind.DATE
+    assert summary.kind is kind
+    fields = (Field("when", kind, "When", optional=True), Field("y", Kind.INTEGER, "Y"))
+    table = read_csv(path.read_bytes(), TableSchema("rows", fields), found.written)
+    moments = np.array(table["when"].to_numpy(), dtype="datetime64[ms]")
+    assert moments.tolist() == np.array(expected, dtype="datetime64[ms]").tolist()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["03/04/2022", "01/02/2022"],
+        ["28/11/2022", "11/28/2022"],
+        ["2022-03-04", "2022-11-28"],
+        ["28.11.22", "01.02.23"],
+        ["192.168.2.2000", "10.0.0.1"],
+        ["1.2.3", "3.11.2"],
+        ["45/11/2022", "40/10/2022"],
+    ],
+)
+def test_an_order_of_dates_is_not_guessed(tmp_path: Path, texts: list[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("when,y\n" + "".join(f"{text},{row}\n" for row, text in enumerate(texts)))
+    written = TableInput.of(str(path)).written
+    kind = summary_of(path).columns["when"].kind
+    assert not written.dates or kind is Kind.TEXT
+    assert kind is Kind.TEXT or texts[0] == "2022-03-04"
+
+
+@pytest.mark.parametrize(
+    ("rows", "mark", "decimal", "expected"),
+    [
+        (['"1,234.50"', "12", '"-12,345,678"', ""], ",", ".", [1234.5, 12.0, -12345678.0, np.nan]),
+        (["1.234,5", "1.500", "7,25"], ".", ",", [1234.5, 1500.0, 7.25]),
+        (["1 234.5", " 2.5 ", "10 000"], " ", ".", [1234.5, 2.5, 10000.0]),
+        (["1'234'567", "8.5"], "'", ".", [1234567.0, 8.5]),
+    ],
+)
+def test_separated_thousands_are_found_out(
+    tmp_path: Path, rows: list[str], mark: str, decimal: str, expected: list[float]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("amount;y\n" + "".join(f"{text};{row}\n" for row, text in enumerate(rows)))
+    found = TableInput.of(str(path))
+    assert found.written == CsvFormat(decimal=decimal, thousands=mark)
+    assert summary_of(path).columns["amount"].kind is Kind.NUMBER
+    assert (summary_of(path).columns["amount"].low, summary_of(path).columns["amount"].high) == (
+        np.nanmin(expected),
+        np.nanmax(expected),
+    )
+    fields = (Field("amount", Kind.NUMBER, "Amount", optional=True), Field("y", Kind.INTEGER, "Y"))
+    table = check_table(read_csv(path.read_bytes(), schema := TableSchema("rows", fields), found.written), schema)
+    np.testing.assert_array_equal(table["amount"].to_numpy(), expected)
+
+
+def test_a_value_that_is_no_number_among_separated_thousands_is_named_alone() -> None:
+    written = CsvFormat(decimal=",", thousands=".")
+    schema = TableSchema("rows", (Field("amount", Kind.NUMBER, "Amount"), Field("y", Kind.INTEGER, "Y")))
+    content = b"amount;y\n1.234,5;1\nabout 7;2\n7,5;3\n"
+    with pytest.raises(TableError, match=r"rows\.amount: 1 of 3 rows cannot be read as double .* 'about 7' in row 1"):
+        check_table(read_csv(content, schema, written), schema)
+
+
+def test_a_source_knows_only_marks_that_there_are() -> None:
+    with pytest.raises(SourceError, match="thousands: ';' separates no digits here; it is one of ',', ' '"):
+        CsvFormat(thousands=";")
+    with pytest.raises(SourceError, match=r"thousands: ',' separates no digits here; it is one of '\.', ' '"):
+        CsvFormat(decimal=",", thousands=",")
+    with pytest.raises(SourceError, match="dates: 'YDM' is no order of a date; it is one of DMY, MDY, YMD"):
+        CsvFormat(dates="YDM")
 
 
 def test_a_source_knows_only_encodings_that_there_are() -> None:
