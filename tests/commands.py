@@ -87,12 +87,12 @@ def run(
         tempfile.TemporaryFile("w+") as err,
         Path(os.devnull).open() as nothing,
         _connected() as connection,
-        connection.makefile() as answered,
+        connection.makefile() as returned,
     ):
         asked = {"module": module, "arguments": arguments, "cwd": str(cwd), "environment": dict(environment)}
         socket.send_fds(connection, [b"0"], [nothing.fileno(), out.fileno(), err.fileno()])
         connection.sendall(json.dumps(asked).encode() + b"\n")
-        code = answered.readline()
+        code = returned.readline()
         assert code, f"the process that runs commands ended: {module} {arguments}"
         for file in (out, err):
             file.seek(0)

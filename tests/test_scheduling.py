@@ -17,7 +17,7 @@ def test_the_files_that_begin_are_there() -> None:
 
 def test_a_forked_command_is_like_one_of_a_new_interpreter(tmp_path: Path) -> None:
     """Module, arguments, folder, environment, output and exit code; and nothing of this repository is imported yet."""
-    (tmp_path / "told.py").write_text(
+    (tmp_path / "given.py").write_text(
         "import os, sys, warnings\n"
         "ours = sorted(name for name in sys.modules if name.split('.')[0] in ('tabular_bento', 'features', 'tests'))\n"
         "print(__name__, sys.argv[1:], os.getcwd(), os.environ['GIVEN'], sys.path[:2], ours, sys.stdin.read())\n"
@@ -27,7 +27,7 @@ def test_a_forked_command_is_like_one_of_a_new_interpreter(tmp_path: Path) -> No
     )
     for code in ("0", "7"):
         found = [
-            run_command(code, "b c", module="told", cwd=tmp_path, alone=alone, GIVEN="x", PYTHONPATH=str(ROOT))
+            run_command(code, "b c", module="given", cwd=tmp_path, alone=alone, GIVEN="x", PYTHONPATH=str(ROOT))
             for alone in (False, True)
         ]
         forked, new = ((one.args, one.returncode, one.stdout, one.stderr) for one in found)

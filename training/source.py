@@ -41,7 +41,7 @@ _CODE = (
 
 @dataclass(frozen=True)
 class Flights:
-    """The examples and the reference tables that belong to them.
+    """The examples and the tables that belong to them.
 
     `examples` has a row for each flight that pushed back, by scheduled departure in UTC, then carrier, flight and
     origin. Its columns:

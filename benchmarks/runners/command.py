@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of each slice, all parts together")
     parser.add_argument("--runners", nargs="+", choices=trainable(), default=trainable(), metavar="KIND")
     parser.add_argument("--out", type=Path, metavar="FILE", help="a Markdown page, whose part between marks is written")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to FILE")
     options = parser.parse_args(arguments)
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in PROJECTS}
     with steps(len(PROJECTS) * len(options.runners)) as step:

@@ -135,8 +135,8 @@ def _run(prog: str, arguments: list[str], only: Sequence[str] = ()) -> int:
     wanted = next((argument for argument in arguments if not argument.startswith("-")), "")
     try:
         application(prog, wanted, only)(arguments, prog_name=prog)
-    except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
 
 

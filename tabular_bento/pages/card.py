@@ -89,7 +89,7 @@ class CardPage:
     tables : sequence of Table
         Metrics, segments, parts of the data, settings.
     limits : sequence of str
-        What the model is not for, and what it was not measured on; sentences.
+        What the model is not for, and what it was not measured on.
     warnings : sequence of str
         Of the gate.
     missing : sequence of str

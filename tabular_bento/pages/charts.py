@@ -1,4 +1,4 @@
-"""Charts as Plotly figures, plain JSON, which the macro `chart` of the templates draws."""
+"""Charts of Plotly, each a figure in plain JSON, which the macro `chart` of the templates draws."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _SEGMENTS: Mapping[Report, str] = MappingProxyType(
 
 
 def undeclared(declaration: Declaration | Problem, report: Report) -> list[str]:
-    """What the report lacks because the problem does not declare it, a sentence each.
+    """What the report lacks because the problem does not declare it, a line each.
 
     A kind of task that can have no offset does not lack one.
 

@@ -93,8 +93,8 @@ class Classification(Task):
             places = np.clip(np.searchsorted(self._sorted[0], values), 0, len(self.classes) - 1)
             found = np.where(self._sorted[0][places] == values, self._sorted[1][places], -1.0)
             found = np.where(np.isnan(values), np.nan, found)
-        if (strange := found == -1).any():
-            raise ValueError(self._unknown(self._plain(np.asarray(target)[strange][0])))
+        if (unknown := found == -1).any():
+            raise ValueError(self._unknown(self._plain(np.asarray(target)[unknown][0])))
         return found
 
     def decode(

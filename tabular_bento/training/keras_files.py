@@ -136,8 +136,8 @@ def _unpacked(path: Path, content: bytes) -> dict[str, bytes]:
 
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     names = [entry.filename for entry in entries]
-    if strange := [name for name in names if name not in _MOST_BYTES]:
-        raise NetworkError(f"{path} holds {strange[0]!r}, which no network that can be served has.")
+    if foreign := [name for name in names if name not in _MOST_BYTES]:
+        raise NetworkError(f"{path} holds {foreign[0]!r}, which no network that can be served has.")
     if len(set(names)) < len(names):
         raise NetworkError(f"{path} holds a file twice.")
     if missing := [name for name in (_CONFIG, _WEIGHTS) if name not in names]:

@@ -1,4 +1,4 @@
-"""The limits of a model, in sentences: what it was not measured on, and what it is not for."""
+"""The limits of a model, in words: what it was not measured on, and what it is not for."""
 
 from __future__ import annotations
 

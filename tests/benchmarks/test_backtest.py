@@ -1,4 +1,4 @@
-"""What the drift job claims of itself: few false alarms, no fault slept through, and July told from the spring."""
+"""What the drift job claims of itself: few false alarms, no fault slept through, and July unlike the spring."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from benchmarks.load import Measurement, Plan, measure, percentile
 from benchmarks.requests import Request, encode_requests
 from features.problem import PROBLEM
 
-Answer = Callable[[int, list[str]], bytes]
-"""Of the number of the request on its server, and the ids of its rows: the bytes to answer."""
+Respond = Callable[[int, list[str]], bytes]
+"""Of the number of the request on its server, and the ids of its rows: the bytes to respond with."""
 
 
 class Last(bytes):
@@ -47,7 +47,7 @@ class Seen:
 
 
 @asynccontextmanager
-async def serving(answer: Answer, seen: Seen) -> AsyncIterator[str]:
+async def serving(respond: Respond, seen: Seen) -> AsyncIterator[str]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen.connections += 1
         try:
@@ -56,7 +56,7 @@ async def serving(answer: Answer, seen: Seen) -> AsyncIterator[str]:
                 ids = [row["id"] for row in json.loads(await reader.readexactly(length))["flights"]]
                 seen.requests += 1
                 seen.ids.update(ids)
-                message = answer(seen.requests, ids)
+                message = respond(seen.requests, ids)
                 writer.write(message)
                 if isinstance(message, Last):
                     break
@@ -71,10 +71,10 @@ async def serving(answer: Answer, seen: Seen) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/predict"
 
 
-def load(answer: Answer, plan: Plan, rows_per_request: int = 2) -> tuple[Measurement, Seen]:
+def load(respond: Respond, plan: Plan, rows_per_request: int = 2) -> tuple[Measurement, Seen]:
     async def run() -> tuple[Measurement, Seen]:
         seen = Seen()
-        async with serving(answer, seen) as url:
+        async with serving(respond, seen) as url:
             return await measure(url, encode_requests(url, ROWS, rows_per_request), plan), seen
 
     return asyncio.run(run())
@@ -126,14 +126,14 @@ def test_warm_up_is_not_measured() -> None:
 def test_every_kind_of_error_is_counted(wrong: Callable[[list[str]], bytes], reason: str) -> None:
     seen_wrong = 0
 
-    def answer(number: int, ids: list[str]) -> bytes:
+    def respond(number: int, ids: list[str]) -> bytes:
         nonlocal seen_wrong
         if number % 3:
             return right(number, ids)
         seen_wrong += 1
         return wrong(ids)
 
-    measured, seen = load(answer, PLAN)
+    measured, seen = load(respond, PLAN)
     assert seen_wrong > 0
     assert measured.reasons == {reason: seen_wrong}
     assert measured.errors == seen_wrong

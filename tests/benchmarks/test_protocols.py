@@ -118,15 +118,15 @@ def test_requests_hold_the_same_rows_in_every_protocol() -> None:
 
 def response(values: Sequence[float], name: str = "0") -> Any:
     count = len(values)
-    answer = messages.ModelInferResponse(id=name)
-    answer.outputs.add(name="arrival_delay", datatype="FP64", shape=[count])
-    answer.outputs.add(name="prediction_id", datatype="BYTES", shape=[count])
-    answer.raw_output_contents.extend([np.array(values, "<f8").tobytes(), b"\x01\0\0\0p" * count])
-    return answer
+    message = messages.ModelInferResponse(id=name)
+    message.outputs.add(name="arrival_delay", datatype="FP64", shape=[count])
+    message.outputs.add(name="prediction_id", datatype="BYTES", shape=[count])
+    message.raw_output_contents.extend([np.array(values, "<f8").tobytes(), b"\x01\0\0\0p" * count])
+    return message
 
 
 class Servicer(services.GRPCInferenceServiceServicer):
-    """Answers with `values`, or ends the call with `code`."""
+    """Responds with `values`, or ends the call with `code`."""
 
     values: Sequence[float] = (1.5, 2.5)
     code: grpc.StatusCode | None = None
@@ -141,8 +141,8 @@ class Servicer(services.GRPCInferenceServiceServicer):
             refusal = "no" if self.code is grpc.StatusCode.INVALID_ARGUMENT else ""
             if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
                 context.abort(self.code, "no")
-            answer = response(self.values, request.id)
-            yield messages.ModelStreamInferResponse(error_message=refusal, infer_response=answer)
+            message = response(self.values, request.id)
+            yield messages.ModelStreamInferResponse(error_message=refusal, infer_response=message)
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_the_table_shows_every_figure() -> None:
     assert "7" in next(line for line in table.splitlines() if line.startswith("errors"))
 
 
-def test_a_server_that_answered_nothing_has_no_ratio() -> None:
+def test_a_server_that_returned_nothing_has_no_ratio() -> None:
     made = comparison([2000], [50])
     made.rounds[CLASSIC][0]["one_row"] = measured(0, None)
     assert made.ratio is None
@@ -126,16 +126,16 @@ def test_pinning_ends_with_its_block() -> None:
     assert (server is None) == (load is None) == (len(before) == 1)
 
 
-@pytest.mark.parametrize("ending", ["stop", "kill"])
-def test_nobody_outlives_a_server(ending: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_nobody_outlives_a_server(end: str, tmp_path: Path) -> None:
     server = PinnedServer(choose_cores()[0], tmp_path / "log", {}, [sys.executable, "-c", HTTP_SERVER]).start()
-    with urllib.request.urlopen(f"{server.url}/readyz") as answer:
-        assert answer.status == 200
+    with urllib.request.urlopen(f"{server.url}/readyz") as response:
+        assert response.status == 200
     workers = psutil.Process(server.process.pid).children(recursive=True)
     assert workers
     if server._core is not None:
         assert all(process.cpu_affinity() == [server._core] for process in workers)
-    getattr(server, ending)()
+    getattr(server, end)()
     psutil.wait_procs(workers, timeout=5)
     assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
 

@@ -42,7 +42,7 @@ class Command:
     words : tuple of str
         Its words.
     typed : bool
-        Whether it stands in a block to be typed, and not in a sentence.
+        Whether it stands in a block to be typed, and not within a text.
     """
 
     words: tuple[str, ...]
@@ -72,7 +72,7 @@ def shell(language: str, text: str) -> str:
 
 
 def commands(page: Path) -> Iterator[Command]:
-    """The commands of a page, in blocks and in sentences."""
+    """The commands of a page, in blocks and within the text."""
     for language, text in blocks(page):
         if language in SHELLS:
             for line in shell(language, text).splitlines():
@@ -82,7 +82,7 @@ def commands(page: Path) -> Iterator[Command]:
 
 
 def spans(page: Path) -> list[str]:
-    """What is set as code within the sentences of a page."""
+    """What is set as code within the text of a page."""
     text = re.sub(r"^ *```.*?^ *```", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
 
@@ -146,7 +146,7 @@ def wrong_arguments(arguments: list[str], *, whole: bool) -> str | None:
     context = command.make_context(name, [], resilient_parsing=True)
     context.resilient_parsing = False
     rest = [word for word in rest if word != "..."]
-    if not whole and rest and rest[-1].startswith("--"):  # an option that a sentence names without its value
+    if not whole and rest and rest[-1].startswith("--"):  # an option that is named without its value
         return None if rest[-1] in options() else f"{name}: there is no option {rest[-1]}"
     try:
         given, left, _ = command.make_parser(context).parse_args(rest)

@@ -105,7 +105,7 @@ def test_a_command_that_could_not_be_called_is_seen(line: str) -> None:
 
 
 @pages
-def test_options_that_a_sentence_names_are_of_some_command(page: Path) -> None:
+def test_options_that_the_text_names_are_of_some_command(page: Path) -> None:
     named = {word for span in spans(page) for word in span.split()[:1] if re.fullmatch(r"--[a-z][a-z-]+", word)}
     studies = {option for name in BENCHMARKS if f"benchmarks {name}" in text_of(page) for option in of_study(name)}
     assert named <= options() | studies | {"--opt"}, named - options() - studies

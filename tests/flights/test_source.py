@@ -89,7 +89,7 @@ class TestSnapshot:
         assert real.planes.column_names == ["tailnum", "year", "seats"]
         assert real.airports.column_names == ["faa", "name", "lat", "lon", "tzone"]
 
-    def test_only_weather_air_time_and_outcome_may_be_unknown(self, real: Flights) -> None:
+    def test_only_weather_air_time_and_label_may_be_unknown(self, real: Flights) -> None:
         unknown = {name for name in COLUMNS if real.examples[name].null_count}
         assert unknown == {field.name for field in WEATHER} | {"air_time", "arrival_delay"}
 
@@ -196,7 +196,7 @@ class TestWeather:
 
 
 class TestRanges:
-    def test_outcome_and_delay_are_those_of_the_problem(self) -> None:
+    def test_label_and_delay_are_those_of_the_problem(self) -> None:
         columns = {field.name: field for field in SOURCES[0].fields}
         declared = {field.name: field for field in PROBLEM.fields}
         assert (columns["arr_delay"].minimum, columns["arr_delay"].maximum) == (

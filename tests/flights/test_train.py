@@ -188,16 +188,18 @@ def test_the_other_runner_s_predictions_do_not_depend_on_the_batch(
     assert predictor.predict([batch[index] for index in order]).value.tobytes() == alone[order].tobytes()
 
 
-def test_the_other_runner_is_served_and_answers_the_same_bits(
+def test_the_other_runner_is_served_and_returns_the_same_bits(
     sklearn_model: OtherModel, sklearn_package: ModelPackage, tmp_path: Path
 ) -> None:
     tag, predictor = sklearn_package.tag, sklearn_package.predictor
     requests = [{**EXAMPLE, "dep_delay": float(delay)} for delay in range(-20, 200, 7)]
     with serve(tmp_path, cwd=ROOT, BENTOML_HOME=str(sklearn_model.store), TABULAR_BENTO_MODEL=tag) as served:
-        answers = served.predict(requests)
+        predictions = served.predict(requests)
         status, model = served.get("/model")
 
-    assert [answer["arrival_delay"] for answer in answers] == predictor.predict(from_json(*requests)).value.tolist()
+    assert [prediction["arrival_delay"] for prediction in predictions] == predictor.predict(
+        from_json(*requests)
+    ).value.tolist()
     assert (status, model["runner"], model["tag"]) == (200, "sklearn", tag)
 
 

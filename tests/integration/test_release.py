@@ -157,7 +157,7 @@ def test_metric_and_margins_are_those_of_the_project_s_table_unless_an_option_na
 
 
 @pytest.mark.parametrize("arguments", [["flights:nothing"], ["other:model"], ["no tag!"], ["latest", "--force", " "]])
-def test_what_cannot_be_released_is_told_in_one_sentence(store: Path, arguments: list[str]) -> None:
+def test_what_cannot_be_released_is_reported_in_one_line(store: Path, arguments: list[str]) -> None:
     result = command(store, "release", *arguments, expect=2 if "--force" in arguments else 3)
     check_one_line(result, "--force wants a reason" if "--force" in arguments else arguments[0])
     assert champion(store) is None
@@ -233,7 +233,7 @@ def test_a_champion_s_package_that_was_altered_is_not_compared_with(trained: dic
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 2}', b'{"format": 1, "tag": "flights:x"}', b"\xff"])
-def test_a_damaged_record_of_the_champion_is_told_and_mended_by_naming_one(
+def test_a_damaged_record_of_the_champion_is_reported_and_mended_by_naming_one(
     trained: dict[str, Any], store: Path, content: bytes
 ) -> None:
     release(store, trained["tag"])

@@ -81,7 +81,7 @@ def test_a_champion_of_other_feature_code_is_compared_with_through_its_server(
     check_one_line(result, f"serves {former}, which is not the package of the champion {trained['tag']}")
 
 
-def test_a_baseline_that_is_no_server_is_told(trained: dict[str, Any], store: Path) -> None:
+def test_a_baseline_that_is_no_server_is_reported(trained: dict[str, Any], store: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     result = command(store, "release", trained["tag"], "--baseline", url, expect=2)
     check_one_line(result, "--baseline has no use where nothing is compared")

@@ -29,10 +29,10 @@ from tests.unit.models import folder_of, parcels, prices, trained, write
 
 ROWS = 60
 
-Answers = tuple[list[dict[str, Any]], dict[str, Any], str]
+Responses = tuple[list[dict[str, Any]], dict[str, Any], str]
 
 
-async def served(app: Any, problem: Problem, rows: Sequence[Row], label: float) -> Answers:
+async def served(app: Any, problem: Problem, rows: Sequence[Row], label: float) -> Responses:
     """The predictions of rows by JSON, what the Open Inference Protocol says of them, and the metrics."""
     requests = [to_json(row, problem.fields) for row in rows]
     transport = httpx.ASGITransport(app)
@@ -73,21 +73,21 @@ def test_two_problems_in_one_process(packages: dict[str, ModelPackage], tmp_path
     }
     logs = {name: TrafficLog(tmp_path / name, one.declaration, 1 << 20, 3600) for name, one in packages.items()}
 
-    async def both() -> list[Answers]:
+    async def both() -> list[Responses]:
         apps = {name: application(one.problem, one, logs[name], ServingSettings()) for name, one in packages.items()}
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(served(app, packages[name].problem, rows[name], 7.0) for name, app in apps.items())
         )
         for app in apps.values():
             await app.stop()
-        return answers
+        return responses
 
     start = datetime.now(UTC) - timedelta(minutes=1)
-    answers = dict(zip(packages, asyncio.run(both()), strict=True))
+    responses = dict(zip(packages, asyncio.run(both()), strict=True))
     end = datetime.now(UTC) + timedelta(minutes=1)
     for name, package in packages.items():
         logs[name].close()
-        declaration, (predictions, tensors, metrics) = package.declaration, answers[name]
+        declaration, (predictions, tensors, metrics) = package.declaration, responses[name]
         expected = package.predict(rows[name]).value.tolist()
         target = declaration.outputs[0].name
         assert [one[target] for one in predictions] == expected

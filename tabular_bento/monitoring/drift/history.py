@@ -20,7 +20,7 @@ SAME_LENGTH = 0.15
 
 
 class Entry(BaseModel):
-    """One line of `history.jsonl`: the window, the verdict, and the figures that trends are drawn of."""
+    """One line of `history.jsonl`: the window, the verdict, and the values that trends are drawn of."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 

@@ -14,7 +14,7 @@ from tabular_bento.monitoring.drift.checks import LONGEST
 from tabular_bento.monitoring.drift.history import Entry
 from tabular_bento.monitoring.drift.performance import decimals, duration
 from tabular_bento.monitoring.drift.result import METRICS, Column, DriftResult, Errors, Labels
-from tabular_bento.monitoring.drift.runs import TONES, digits, sentence, trend, window
+from tabular_bento.monitoring.drift.runs import TONES, capitalised, digits, trend, window
 from tabular_bento.monitoring.drift.verdict import SMALL_KINDS
 from tabular_bento.pages import charts, compressed, render
 from tabular_bento.pages.classification import confusion_matrix
@@ -103,7 +103,7 @@ def _lead(result: DriftResult) -> str:
     if result.labels.model and result.labels.ratio_to_naive_baseline is not None:
         ratio = result.labels.ratio_to_naive_baseline
         value = decimals(result.labels.model.metric(result.metric))
-        parts.append(f"{sentence(_title(result))} {value}, {ratio:.3f} of the naive baseline's.")
+        parts.append(f"{capitalised(_title(result))} {value}, {ratio:.3f} of the naive baseline's.")
     return " ".join(parts)
 
 
@@ -285,7 +285,7 @@ def _ratios(result: DriftResult) -> str:
     judged = labels.maturity is None or labels.maturity.judged
     if not found:
         return ""
-    return f"{sentence(_title(result))} is {' and '.join(found)}{'' if judged else ': too little to judge'}."
+    return f"{capitalised(_title(result))} is {' and '.join(found)}{'' if judged else ': too little to judge'}."
 
 
 def _calibration(result: DriftResult, history: Sequence[Entry]) -> charts.Figure | None:

@@ -100,7 +100,7 @@ def trend(history: Sequence[Entry], share: float | None, ratio: float | None) ->
         known = [line for line in lines if sum(value is not None for value in line.y) > 1]
         if known:
             figure = charts.series(known, limit=limit, percent=percent)
-            shown.append({"title": sentence(name), "figure": figure})
+            shown.append({"title": capitalised(name), "figure": figure})
     return shown
 
 
@@ -129,7 +129,7 @@ def window(entry: Entry) -> dict[str, str]:
     return {"mark": marks[entry.verdict], "tone": TONES[entry.verdict], "words": words, "alert": str(entry.alert)}
 
 
-def sentence(text: str) -> str:
+def capitalised(text: str) -> str:
     """With a capital letter."""
     return text[:1].upper() + text[1:]
 

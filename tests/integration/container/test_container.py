@@ -33,7 +33,7 @@ def test_every_parity_vector_comes_out_to_the_bit_over_each_protocol(shipped: Sh
     assert counts == dict.fromkeys(PROTOCOLS, 120)
 
 
-def test_behind_a_bridge_it_answers_at_its_published_ports(shipped: Shipped, volume: str) -> None:
+def test_behind_a_bridge_it_responds_at_its_published_ports(shipped: Shipped, volume: str) -> None:
     with RunningImage(shipped.record.image_id, volume=volume, network="bridge") as container:
         counts = check_served(shipped.package, container.url, container.address)
     assert counts == dict.fromkeys(PROTOCOLS, 120)
@@ -106,7 +106,7 @@ def test_stopped_with_requests_in_progress_it_finishes_them_all_and_the_log_outl
         client = clients.enter_context(
             Client(container.url, grpc=container.address, timeout=60, retries=0, connections=CALLS)
         )
-        client.model()  # the fields are read before the container is told to stop
+        client.model()  # the fields are read before the container is asked to stop
         in_progress = [
             threads.submit(client.predict, rows, protocol=PROTOCOLS[number % len(PROTOCOLS)])
             for number, rows in enumerate(requests)
@@ -121,7 +121,7 @@ def test_stopped_with_requests_in_progress_it_finishes_them_all_and_the_log_outl
         exit_code = stopping.result()
         oom_killed = container.state()["OOMKilled"]
 
-    assert waiting, "every request was finished before the container was told to stop"
+    assert waiting, "every request was finished before the container was asked to stop"
     assert predictions == expected
     assert (exit_code, oom_killed) == (0, False)
     lines = logged(mounted)

@@ -145,8 +145,8 @@ def _digest(registry: str, record: Record) -> str:
     name, tag = record.pushed.removeprefix(f"{registry}/").rsplit(":", 1)
     accepted = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
     request = urllib.request.Request(f"http://{registry}/v2/{name}/manifests/{tag}", headers=accepted)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        digest: str = answer.headers["Docker-Content-Digest"]
+    with urllib.request.urlopen(request, timeout=10) as response:
+        digest: str = response.headers["Docker-Content-Digest"]
         return digest
 
 

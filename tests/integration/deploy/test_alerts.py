@@ -15,10 +15,10 @@ import yaml
 from tabular_bento.monitoring.drift.textfile import PREFIX as DRIFT_PREFIX
 from tabular_bento.serving.status import FAULTS
 from tests.conftest import ROOT
-from tests.integration.deploy.causes import CAUSES, Scene, address, ask, export, settle
 from tests.integration.deploy.exporter import node_exporter
 from tests.integration.deploy.prometheus import NEIGHBOUR, SERVICE, in_seconds, prometheus
 from tests.integration.deploy.tools import EXAMPLE, OBSERVABILITY, needs_root, predict, tool
+from tests.integration.deploy.triggers import TRIGGERS, Scene, address, ask, export, settle
 from tests.serving import ServedPort, serve
 
 RULES = yaml.safe_load((OBSERVABILITY / "rules.yaml").read_text())
@@ -77,8 +77,8 @@ def scene(
             own.process.kill()
 
 
-def test_there_is_a_cause_for_each_alert() -> None:
-    assert set(CAUSES) == set(ALERTS)
+def test_there_is_a_trigger_for_each_alert() -> None:
+    assert set(TRIGGERS) == set(ALERTS)
 
 
 def test_errors_are_what_is_the_fault_of_the_server_in_traces_and_logs_too() -> None:
@@ -87,7 +87,7 @@ def test_errors_are_what_is_the_fault_of_the_server_in_traces_and_logs_too() -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("alert", CAUSES)
+@pytest.mark.parametrize("alert", TRIGGERS)
 def test_an_alert_fires_when_what_it_watches_happens_and_not_before(alert: str, scene: Scene) -> None:
     for log_file in scene.log.glob("*/*.jsonl"):
         log_file.unlink()  # the heavier loads before would else have filled the disk
@@ -95,7 +95,7 @@ def test_an_alert_fires_when_what_it_watches_happens_and_not_before(alert: str, 
     with scene:
         scene.stack.callback(scene.watching.scrape, "serving", scene.instance)
         scene.watching.scrape("serving", scene.instance)
-        if alert != "DriftJobStale":  # whose other cause is that no job has run
+        if alert != "DriftJobStale":  # whose other trigger is that no job has run
             export(
                 scene,
                 "tabular_bento_drift_exit_code 0",
@@ -103,7 +103,7 @@ def test_an_alert_fires_when_what_it_watches_happens_and_not_before(alert: str, 
             )
             settle(scene)
             scene.watching.wait(alert, {}, fires=False)
-        labels = CAUSES[alert](scene)
+        labels = TRIGGERS[alert](scene)
         fired = scene.watching.wait(alert, labels)
     assert fired["labels"]["severity"] in ("page", "ticket")
     assert fired["labels"].items() >= SERVICE.items()

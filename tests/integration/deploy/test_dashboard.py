@@ -12,9 +12,9 @@ import pytest
 
 from tabular_bento.monitoring.drift.textfile import METRICS, PREFIX
 from tabular_bento.serving.metrics import METRICS as SERVER_METRICS
-from tests.integration.deploy.causes import Scene, export, settle
 from tests.integration.deploy.prometheus import WINDOW, prometheus
 from tests.integration.deploy.tools import EXAMPLE, OBSERVABILITY, predict
+from tests.integration.deploy.triggers import Scene, export, settle
 from tests.serving import ServedPort
 
 BOARD = json.loads((OBSERVABILITY / "dashboard.json").read_text())

@@ -84,9 +84,9 @@ def test_every_page_opens_in_a_browser_and_says_what_is_missing(project: Project
         "comparison": ("no event time", "declares no segments"),
         "skew": ("No event time: ",),
     }
-    for kind, sentences in missing.items():
-        for sentence in sentences:
-            assert sentence in texts[kind], kind
+    for kind, lines in missing.items():
+        for line in lines:
+            assert line in texts[kind], kind
     result = project.run("report", "--dir", str(project.out), "--path")
     assert Path(result.stdout.strip()) == pages["skew"].resolve()
 

@@ -54,8 +54,8 @@ def kinds(result: DriftResult) -> set[str]:
 def test_without_an_event_time_rows_are_resampled(tmp_path: Path, references: dict[str, Reference]) -> None:
     result = small.judged(logged(tmp_path, small.PATIENTS), references["patients"])
     assert (result.verdict, result.decision.days, result.labels.blocks) == ("no_drift", None, "row")
-    (told,) = (finding.text for finding in result.findings if finding.kind == "no_event_time")
-    assert "the limits allow for chance alone, not for how days differ" in told
+    (reported,) = (finding.text for finding in result.findings if finding.kind == "no_event_time")
+    assert "the limits allow for chance alone, not for how days differ" in reported
     assert result.labels.model is not None
     assert result.labels.model.rmse_interval is not None
     assert result.labels.historical_baseline is None
@@ -123,7 +123,7 @@ def test_an_offset_that_no_feature_carries_is_monitored(tmp_path: Path) -> None:
     assert {"strong_drift", "offset_drift"} <= kinds(result)
 
 
-def test_too_few_rows_are_told(tmp_path: Path, references: dict[str, Reference], monkeypatch: Any) -> None:
+def test_too_few_rows_are_reported(tmp_path: Path, references: dict[str, Reference], monkeypatch: Any) -> None:
     """As of a table of some hundred rows, whose test part is what is replayed."""
     monkeypatch.setattr(Reference, "load", lambda _: references["patients"])
     log = logged(tmp_path / "log", small.PATIENTS, 90)
@@ -169,9 +169,9 @@ def test_a_column_that_was_empty_in_training_does_not_alarm(tmp_path: Path, refe
     columns["ward"] = np.where(np.arange(ROWS) % 2 == 0, None, columns["ward"])
     small.write_log(tmp_path / "more", small.UNDATED_INPUTS, columns)
     result = small.judged(tmp_path / "more", reference)
-    (told,) = (finding for finding in result.findings if finding.kind == "column_empty")
-    assert (told.severity, told.column) == ("alarm", "ward")
-    assert "of the reference, 2" in told.text
+    (reported,) = (finding for finding in result.findings if finding.kind == "column_empty")
+    assert (reported.severity, reported.column) == ("alarm", "ward")
+    assert "of the reference, 2" in reported.text
 
 
 def test_every_output_is_monitored(tmp_path: Path) -> None:

@@ -131,8 +131,8 @@ def test_labels_of_another_kind_hide_no_verdict(log: Path) -> None:
         writer.append(b'{"prediction_id": "a", "time": "2013-07-01T00:00:00Z", "label": "late"}\n')
     result = verdict(log)
     assert (result.verdict, result.labels.matched) == ("no_drift", 0)
-    told = finding(result, "labels_unreadable")
-    assert (told.severity, told.column) == ("notice", "label")
+    reported = finding(result, "labels_unreadable")
+    assert (reported.severity, reported.column) == ("notice", "label")
 
 
 @pytest.mark.parametrize("kind", [None, Kind.INTEGER])
@@ -208,7 +208,7 @@ def test_a_window_of_bad_lines_alone(log: Path) -> None:
     assert finding(result, "few_rows").text == "the window has 0 rows; 500 are needed to tell drift from chance"
 
 
-def test_torn_and_few_broken_lines(log: Path) -> None:
+def test_truncated_and_few_broken_lines(log: Path) -> None:
     append(log, b'{"temp": NaN}\n{"time": "2013-')
     result = verdict(log)
     assert (result.verdict, result.rows.scored, result.rows.truncated, result.rows.bad) == ("no_drift", ROWS, 1, 1)
@@ -228,9 +228,9 @@ def make_infinite(log: Path) -> None:
 def test_infinite(log: Path) -> None:
     make_infinite(log)
     result = verdict(log)
-    told = finding(result, "column_infinite")
-    assert (told.column, result.rows.scored) == ("temp", ROWS)
-    assert "2,000 of its values are infinite" in told.text
+    reported = finding(result, "column_infinite")
+    assert (reported.column, result.rows.scored) == ("temp", ROWS)
+    assert "2,000 of its values are infinite" in reported.text
     assert not column(result, "temp").healthy
 
 
@@ -247,9 +247,9 @@ def test_out_of_range(tmp_path: Path, package: ModelPackage, flights: Flights) -
     temp = np.array(table["temp"].to_numpy())
     temp[:100] = 9999
     record(tmp_path, package, table, temp=temp)
-    told = finding(verdict(tmp_path), "out_of_range")
-    assert told.column == "temp"
-    assert "to 9999" in told.text
+    reported = finding(verdict(tmp_path), "out_of_range")
+    assert reported.column == "temp"
+    assert "to 9999" in reported.text
 
 
 def test_new_categories_are_named(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
@@ -257,9 +257,9 @@ def test_new_categories_are_named(tmp_path: Path, package: ModelPackage, flights
     dest = np.array(table["dest"].to_pylist(), dtype=object)
     dest[:40], dest[40:47] = "QQQ", "ZZ9"
     record(tmp_path, package, table, dest=dest)
-    told = finding(verdict(tmp_path), "new_category")
-    assert (told.severity, told.column) == ("warning", "dest")
-    assert "47 of 2,000 values (2.35%) were never seen in training: 'QQQ' (40), 'ZZ9' (7)" in told.text
+    reported = finding(verdict(tmp_path), "new_category")
+    assert (reported.severity, reported.column) == ("warning", "dest")
+    assert "47 of 2,000 values (2.35%) were never seen in training: 'QQQ' (40), 'ZZ9' (7)" in reported.text
 
 
 def test_few_new_categories_are_a_note(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
@@ -278,9 +278,9 @@ def test_empty_text(log: Path, share: float, expected: str) -> None:
     rewrite(log, lambda line: {**line, "input.origin": ""} if next(counted) < share * ROWS else line)
     result = verdict(log)
     assert result.verdict == expected
-    told = finding(result, "column_empty")
-    assert told.column == "origin"
-    assert f"{share * ROWS:,.0f} of 2,000 values are empty" in told.text
+    reported = finding(result, "column_empty")
+    assert reported.column == "origin"
+    assert f"{share * ROWS:,.0f} of 2,000 values are empty" in reported.text
 
 
 def test_clock_ahead(log: Path) -> None:
@@ -313,11 +313,11 @@ def test_every_broken_window_has_a_readable_report(log: Path, tmp_path: Path, ki
     broken(log)
     done = run(year(log), tmp_path / "out")
     assert done.complaints == []
-    told = finding(done.result, kind)
+    reported = finding(done.result, kind)
     page = (tmp_path / "out" / REPORT_FILE).read_text()
     assert re.search(rf"<h1[^>]*><strong>{headline}</strong>", page)
-    assert told.column == "temp"
-    assert f"{escape(told.text)}<em>Look first at {look_at}" in page
+    assert reported.column == "temp"
+    assert f"{escape(reported.text)}<em>Look first at {look_at}" in page
     plots = embedded(page)
     assert ("Drift in column 'pressure'" in plots) == (done.result.rows.scored > 0) == (kind != "bad_lines")
     assert ("Drift in column 'temp'" in plots) == (kind == "out_of_range")

@@ -65,7 +65,7 @@ def test_alert_after_holds_back(july_log: Path, tmp_path: Path, capsys: pytest.C
     assert json.loads((tmp_path / "out" / HISTORY_FILE).read_text())["verdict"] == "drift"
 
 
-def test_an_output_that_fails_is_told_on_stderr(
+def test_an_output_that_fails_is_reported_on_stderr(
     july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(july_log, tmp_path / "out", "--webhook", "nowhere") == 1
@@ -79,8 +79,8 @@ def test_no_result_file_is_a_failure_that_tells_the_verdict(
 ) -> None:
     (tmp_path / "out").write_text("")
     metrics = tmp_path / "drift.prom"
-    told = ("--history", str(tmp_path / "history.jsonl"), "--textfile", str(metrics))
-    assert command(july_log, tmp_path / "out", *told) == 3
+    options = ("--history", str(tmp_path / "history.jsonl"), "--textfile", str(metrics))
+    assert command(july_log, tmp_path / "out", *options) == 3
     said = capsys.readouterr()
     assert "result.json was not written" in said.err
     assert "verdict  drift" in said.out
@@ -100,7 +100,7 @@ def test_wrong_arguments(tmp_path: Path, capsys: pytest.CaptureFixture[str], arg
     assert f" drift: {name}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("size", ["lots", "1MB", "-512MB", "512", "99999999MB"])
+@pytest.mark.parametrize("size", ["much", "1MB", "-512MB", "512", "99999999MB"])
 def test_a_size_of_memory_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], size: str) -> None:
     assert command(tmp_path, tmp_path / "out", "--memory", size) == 2
     assert f"'--memory': {size!r} is no size of at least 16MB, such as 512MB or 1GB" in capsys.readouterr().err
@@ -122,7 +122,7 @@ def test_a_variable_that_is_wrong_is_named(
     assert f" drift: {variable}: Input should be " in capsys.readouterr().err
 
 
-def test_a_failed_job_is_one_sentence(
+def test_a_failed_job_is_one_line(
     tmp_path: Path, package: ModelPackage, flights: Flights, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(tmp_path, package, drawn(flights, JULY, AUGUST, 100))
@@ -139,16 +139,16 @@ def test_an_unforeseen_fault_is_no_drift(
     """Python's own exit code for an exception, 1, would say drift."""
     monkeypatch.setattr(job, "decide", lambda *_: 1 / 0)
     assert command(july_log, tmp_path / "out", "--textfile", str(tmp_path / "drift.prom")) == 3
-    told = capsys.readouterr().err
-    assert "Traceback" in told
-    assert told.splitlines()[-1].endswith(" drift: The drift job failed: division by zero")
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed
+    assert printed.splitlines()[-1].endswith(" drift: The drift job failed: division by zero")
     assert 'tabular_bento_drift_exit_code{model="",version=""} 3.0' in (tmp_path / "drift.prom").read_text()
 
 
 def test_rows_that_no_error_can_be_measured_by(
     tmp_path: Path, package: ModelPackage, flights: Flights, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They count as without a label, and the column and their number are told; the others are measured."""
+    """They count as without a label, and the column and their number are reported; the others are measured."""
     table = drawn(flights, JULY, AUGUST, 1_000)
     labels = labels_of(table, record(tmp_path, package, table))
     post(tmp_path, [*labels[:-1], (labels[-1][0], 1e200)])
@@ -183,7 +183,7 @@ def test_rows_that_no_error_can_be_measured_by(
     assert "input.dep_delay: 4 rows hold no number" in (tmp_path / "out" / REPORT_FILE).read_text()
 
 
-def test_a_damaged_sealed_file_is_one_sentence(
+def test_a_damaged_sealed_file_is_one_line(
     tmp_path: Path,
     package: ModelPackage,
     flights: Flights,
@@ -197,8 +197,8 @@ def test_a_damaged_sealed_file_is_one_sentence(
     for part_bytes in (parts.PART_BYTES, 0):
         monkeypatch.setattr(parts, "PART_BYTES", part_bytes)
         assert command(tmp_path, tmp_path / "out") == 3
-        (told,) = capsys.readouterr().err.splitlines()
-        assert path.name in told
+        (line,) = capsys.readouterr().err.splitlines()
+        assert path.name in line
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_a_package_without_one_has_no_estimate(package_copy: Path, package: Mode
 
 
 def test_serving_does_not_load_it(package_copy: Path, package: ModelPackage) -> None:
-    """A package whose error model is none is served; only who wants to estimate is told."""
+    """A package whose error model is none is served; only who wants to estimate gets a message."""
     (package_copy / ERROR_MODEL_FILE).write_bytes(b"no model")
     write_manifest(package_copy)
     served = ModelPackage.load(package_copy, package.tag, PROBLEM)

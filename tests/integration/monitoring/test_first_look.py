@@ -1,4 +1,4 @@
-"""What is known before the pass: the models of a window, and the values that its rows are told apart by."""
+"""What is known before the pass: the models of a window, and the values that its rows are distinguished by."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ def out(package: ModelPackage, flights: Flights, tmp_path_factory: pytest.TempPa
     """What the job wrote of a window without wind directions; not to be altered."""
     folder = tmp_path_factory.mktemp("page")
     table = drawn(flights, JULY, AUGUST, ROWS)
-    answers = record(folder / "log", package, table, wind_dir=np.full(ROWS, np.nan))
-    post(folder / "log", labels_of(table, answers))
+    predictions = record(folder / "log", package, table, wind_dir=np.full(ROWS, np.nan))
+    post(folder / "log", labels_of(table, predictions))
     done = run(year(folder / "log"), folder / "out")
     assert done.complaints == []
     return folder / "out"
@@ -187,12 +187,12 @@ def test_words_without_end_are_broken(july_log: Path, july: Judgement, tmp_path:
     """Names from outside are of any length: of models, logs, columns and values."""
     query, endless = year(july_log), "x" * 400
     result = judge(Query(july_log, query.start, query.end, query.on, "carrier"), None, DriftSettings()).result
-    told = july.result.findings[0].model_copy(update={"text": endless, "look_at": endless})
+    reported = july.result.findings[0].model_copy(update={"text": endless, "look_at": endless})
     result = result.model_copy(
         update={
             "model": endless,
             "window": result.window.model_copy(update={"log": endless}),
-            "findings": [told, *result.findings],
+            "findings": [reported, *result.findings],
             "columns": [one.model_copy(update={"reason": endless}) for one in result.columns],
             "segments": [one.model_copy(update={"value": f"{endless}{i}"}) for i, one in enumerate(result.segments)],
         }
@@ -216,10 +216,10 @@ def test_plots_come_in_order_of_importance(out: Path) -> None:
 
 
 def test_text_from_outside_is_escaped(july: Judgement) -> None:
-    told = july.result.findings[0].model_copy(update={"text": "<script>alert(1)</script>"})
+    reported = july.result.findings[0].model_copy(update={"text": "<script>alert(1)</script>"})
     named = july.result.columns[0].model_copy(update={"name": "</script><script>alert(2)</script>"})
     result = july.result.model_copy(
-        update={"findings": [told], "model": "<b>:1", "columns": [named, *july.result.columns[1:]]}
+        update={"findings": [reported], "model": "<b>:1", "columns": [named, *july.result.columns[1:]]}
     )
     text = page(result, None, [Entry.of(result)])
     assert "<script>alert" not in text
@@ -233,8 +233,8 @@ def test_the_trend_is_drawn(july: Judgement) -> None:
     text = page(results[-1], None, entries)
     section = text[text.index('<h2 id="trend">') : text.index('<h2 id="rows">')]
     assert section.count('<li class="badge') == 26
-    figures = [json.loads(found) for found in re.findall(r'<script type="application/json">(.*?)</script>', section)]
-    lines = [line for figure in figures for line in figure["data"]]
+    charts = [json.loads(found) for found in re.findall(r'<script type="application/json">(.*?)</script>', section)]
+    lines = [line for chart in charts for line in chart["data"]]
     assert [len(line["x"]) for line in lines] == [26] * len(lines)
     assert len(lines) == 6
     (estimated,) = (line for line in lines if line["name"] == "estimated without labels")

@@ -136,9 +136,9 @@ def test_overdue_labels(tmp_path: Path, package: ModelPackage, flights: Flights)
     record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS))
     result = verdict(tmp_path, settings=DriftSettings(maturity_hours=0))
     assert result.verdict == "no_drift"
-    told = finding(result, "low_coverage")
-    assert "0 of 2,000 predictions older than 0.0 seconds have a label" in told.text
-    assert told.look_at == "what posts labels: it lags, or has stopped"
+    reported = finding(result, "low_coverage")
+    assert "0 of 2,000 predictions older than 0.0 seconds have a label" in reported.text
+    assert reported.look_at == "what posts labels: it lags, or has stopped"
 
 
 def test_young_labels_are_not_measured(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
@@ -153,9 +153,9 @@ def test_young_labels_are_not_measured(tmp_path: Path, package: ModelPackage, fl
 
 def test_labels_before_their_prediction(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     table = drawn(flights, JANUARY, JULY, ROWS)
-    answers = record(tmp_path, package, table)
+    predictions = record(tmp_path, package, table)
     rewrite(tmp_path, lambda line: {**line, "time": "2030-01-01T00:00:00Z"} if line["input.carrier"] == "UA" else line)
-    post(tmp_path, labels_of(table, answers))
+    post(tmp_path, labels_of(table, predictions))
     result = verdict(tmp_path)
     assert (result.verdict, result.exit_code) == ("no_drift", 0)
     assert kinds(result, "time") == {"clock_ahead", "label_before_prediction"}
@@ -163,9 +163,9 @@ def test_labels_before_their_prediction(tmp_path: Path, package: ModelPackage, f
 
 
 def test_late_repeated_contradictory_and_unknown(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
-    answers = record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS))
+    predictions = record(tmp_path, package, drawn(flights, JANUARY, JULY, ROWS))
     elsewhere = record(tmp_path, package, drawn(flights, JULY, AUGUST, 50), tag="flights:other")
-    ids = [answer["prediction_id"] for answer in answers]
+    ids = [prediction["prediction_id"] for prediction in predictions]
     post(tmp_path, [(ids[0], 1.0), (ids[1], 2.0), (ids[2], 3.0)])
     post(tmp_path, [(ids[1], 2.0), (ids[2], 4.0), ("nobody", 1.0), (elsewhere[0]["prediction_id"], 1.0)])
     judgement = judge(year(tmp_path), package.tag, SETTINGS)
@@ -178,9 +178,9 @@ def test_late_repeated_contradictory_and_unknown(tmp_path: Path, package: ModelP
     assert (done.exit_code, done.complaints) == (0, [])
     page = (tmp_path / "out" / REPORT_FILE).read_text()
     for kind in ("contradictory_labels", "unknown_labels"):
-        told = finding(done.result, kind)
-        assert told.severity == "notice"
-        assert f"<b>notice</b><span>{escape(told.text)}<em>Look first at {told.look_at}" in page
+        reported = finding(done.result, kind)
+        assert reported.severity == "notice"
+        assert f"<b>notice</b><span>{escape(reported.text)}<em>Look first at {reported.look_at}" in page
 
 
 def test_the_shift_of_labels_is_of_the_mature(july_log: Path) -> None:

@@ -1,4 +1,4 @@
-"""Replays through the gRPC door of a server that misbehaves on purpose."""
+"""Replays through the gRPC endpoint of a server that misbehaves on purpose."""
 
 from __future__ import annotations
 

@@ -105,8 +105,8 @@ def test_many_partitions_give_the_numbers_of_one(
 
 def test_a_row_in_several_files_counts_once(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     table = drawn(flights, JULY, AUGUST, ROWS)
-    answers = record(tmp_path, package, table)
-    post(tmp_path, labels_of(table, answers))
+    predictions = record(tmp_path, package, table)
+    post(tmp_path, labels_of(table, predictions))
     before = result_of(tmp_path)
     segment = next((tmp_path / PREDICTIONS).glob("*.jsonl"))
     again = segment.with_name(f"again-{segment.name}")
@@ -228,7 +228,7 @@ def command(log: Path, out: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_reported_in_one_sentence(tmp_path: Path, base: pa.Table) -> None:
+def test_a_full_disk_is_reported_in_one_line(tmp_path: Path, base: pa.Table) -> None:
     write_log(tmp_path / "log", base, 100_000)
     (tmp_path / "spill").mkdir()
 

@@ -164,7 +164,7 @@ def test_no_log_is_nothing_to_check(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("log")
 def test_what_cannot_be_read_is_counted(tmp_path: Path) -> None:
-    append(tmp_path, b'{"not": "a row"}\n{"torn')
+    append(tmp_path, b'{"not": "a row"}\n{"cut')
     result = skew(tmp_path)
     assert (result.verdict, result.bad) == ("no_skew", 2)
 

@@ -142,9 +142,9 @@ def test_repeated_rows_count_once(tmp_path: Path, package: ModelPackage, flights
 def test_observed_performance_alarms(tmp_path: Path, package: ModelPackage, flights: Flights) -> None:
     """Flights that all arrive as late as they left: the naive baseline is exact, and the model is not."""
     table = drawn(flights, JANUARY, JULY, ROWS)
-    answers = record(tmp_path, package, table)
+    predictions = record(tmp_path, package, table)
     noisy = pc.add(table["dep_delay"], np.random.default_rng(0).normal(0, 5, ROWS)).to_pylist()
-    post(tmp_path, [(answer["prediction_id"], value) for answer, value in zip(answers, noisy, strict=True)])
+    post(tmp_path, [(prediction["prediction_id"], value) for prediction, value in zip(predictions, noisy, strict=True)])
     result = verdict(tmp_path)
     assert (result.verdict, result.decision.reasons) == ("drift", ["observed_performance"])
 

@@ -23,7 +23,7 @@ from tests.integration.monitoring.logs import year
 
 @dataclass
 class Hook:
-    """A server that answers with the codes given, the last one for ever, and holds what it was sent."""
+    """A server that responds with the codes given, the last one for ever, and holds what it was sent."""
 
     codes: list[int]
     seconds: float = 0.0

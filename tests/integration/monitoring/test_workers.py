@@ -100,15 +100,15 @@ def test_a_file_that_a_worker_cannot_read_is_named(log: Path, tmp_path: Path) ->
     assert result_of(tmp_path / "out")["rows"]["scored"] == 2_000 - 2_000 // SEGMENTS
 
 
-def test_nobody_answers(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nobody_responds(july_log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tabular_bento.monitoring.window import workers as module
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CONNECT_SECONDS", 1)
         assert drift(july_log, tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9") == 3
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 1
-    assert "dask scheduler" in told[0]
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == 1
+    assert "dask scheduler" in printed[0]
 
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

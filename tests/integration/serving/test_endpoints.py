@@ -173,7 +173,7 @@ def test_a_start_that_is_refused_leaves_the_metrics_of_the_running_server_alone(
     assert b"bentoml_service_request_total{" in call(server, "/metrics")[2]
 
 
-def test_other_outcomes_have_names_of_their_own(server: ServedPort) -> None:
+def test_other_statuses_have_names_of_their_own(server: ServedPort) -> None:
     before = metrics_of(server)
     too_many = [EXAMPLE] * (BUSY_ROWS + 1)
     server.post("/predict", json.dumps({"flights": too_many}).encode())

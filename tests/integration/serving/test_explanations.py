@@ -96,9 +96,9 @@ def test_tensors_of_rest_are_described_and_may_be_listed(server: ServedPort, pac
     assert found["explanation"]["parameters"] == {"features": list(names)}
     listed = [{"name": "explanation", "parameters": {"binary_data": True}}, {"name": "arrival_delay"}]
     body, headers = binary_body(ROWS, parameters=parameters, outputs=listed)
-    status, answered, content = call(server, INFER, body, headers)
+    status, received, content = call(server, INFER, body, headers)
     assert status == 200
-    assert binary_outputs(answered, content)["explanation"] == found["explanation"]["data"]
+    assert binary_outputs(received, content)["explanation"] == found["explanation"]["data"]
 
 
 def test_what_is_wrong_or_too_large_is_refused_and_not_logged(server: ServedPort) -> None:

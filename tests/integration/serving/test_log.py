@@ -142,7 +142,7 @@ def assert_not_returned(response: httpx.Response) -> None:
 def test_without_a_log_nothing_is_returned_until_there_is_one(trained: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "not-a-folder"
     folder.write_text("")
-    outcome = {"labels": [{"prediction_id": "a", TARGET: 1.0}]}
+    labels = {"labels": [{"prediction_id": "a", TARGET: 1.0}]}
     with (
         serve(
             tmp_path,
@@ -153,7 +153,7 @@ def test_without_a_log_nothing_is_returned_until_there_is_one(trained: dict[str,
         httpx.Client(base_url=served.process.url, timeout=30) as client,
     ):
         assert_not_returned(client.post("/predict", content=requests_of("a", 3)))
-        assert_not_returned(client.post("/feedback", json=outcome))
+        assert_not_returned(client.post("/feedback", json=labels))
         folder.unlink()
         response = client.post("/predict", content=requests_of("b", 3))
         assert response.status_code == 200

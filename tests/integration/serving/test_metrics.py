@@ -76,8 +76,8 @@ def test_everything_declared_is_exported_with_its_labels_and_nothing_else(pair: 
     for name, labels in values:
         if not name.startswith("bentoml_"):
             family = name
-            for ending in ("_bucket", "_count", "_sum"):
-                family = family.removesuffix(ending)
+            for suffix in ("_bucket", "_count", "_sum"):
+                family = family.removesuffix(suffix)
             exported.setdefault(family, set()).add(frozenset(key for key, _ in labels if key != "le"))
     declared = {metric.exported: {frozenset(metric.labels)} for metric in METRICS}
     others = ("_shadow_", "_predicted_class_")  # of a shadow and of classes, which this server has not

@@ -71,7 +71,7 @@ def await_reloads(served: ServedPort, status: str, count: int) -> None:
     eventually(lambda: reloads(served).get(status) == count, lambda: (reloads(served), log_of(served)))
 
 
-Answer = tuple[str, float]
+Predicted = tuple[str, float]
 """prediction_id and prediction."""
 
 

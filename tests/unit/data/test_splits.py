@@ -60,7 +60,7 @@ def test_classes_have_equal_shares_in_all_parts() -> None:
         fields=(Field("size", Kind.NUMBER, "Size"),),
         task=Regression(Field("price", Kind.NUMBER, "Price")),
     )
-    object.__setattr__(problem.task, "target", Field("answer", Kind.TEXT, "Answer"))
+    object.__setattr__(problem.task, "target", Field("reply", Kind.TEXT, "Reply"))
     target = np.array(["no"] * 90 + ["yes"] * 10, dtype=object)
     parts = Dataset(problem, {"size": np.zeros(100)}, target).split(Split(train=0.5, validation=0.2, test=0.3)).parts
 

@@ -38,7 +38,7 @@ VISION = {
 """Machado, Oliveira and Fernandes, A Physiologically-based Model for Simulation of Color Vision Deficiency, 2009."""
 
 APART = 15.0
-"""Distance in CIE 1976 L*a*b* of two colours that lines are told apart by; about 2.3 is just noticeable."""
+"""Distance in CIE 1976 L*a*b* of two colours that lines are distinguished by; about 2.3 is just noticeable."""
 
 LINES = tuple(dict.fromkeys(colour[4:-1] for colour, _ in STYLES))
 
@@ -68,7 +68,7 @@ def hue(linear: NDArray[np.float64]) -> float:
 
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_lines_are_told_apart(scheme: str, vision: str) -> None:
+def test_lines_are_distinguished(scheme: str, vision: str) -> None:
     seen = {name: lab(VISION[vision] @ colour_of(scheme, name)) for name in LINES}
     for first, second in combinations(seen, 2):
         distance = float(np.linalg.norm(seen[first] - seen[second]))
@@ -101,7 +101,7 @@ def colours(value: Any) -> set[str]:
 
 def test_charts_name_variables_of_the_style_alone() -> None:
     line = charts.Line("a", [0.0, 1.0], [0.0, 1.0], [0.0, 0.5], [0.5, 1.0])
-    figures = [
+    drawn = [
         charts.series([line], band=(0, 1), limit=0.5),
         charts.intervals([charts.Interval("a", 1.0, 0.5, 1.5, limit=1.2)], zero=0.0),
         charts.scatter([1.0, 2.0], [1.0, 2.0], diagonal=True, level=1.0, text=["a", "b"], last=True),
@@ -112,7 +112,7 @@ def test_charts_name_variables_of_the_style_alone() -> None:
         classification.roc_curve(classification.styled([line, line])),
         classification.confusion_matrix([[1, 0], [0, 1]], ["no", "yes"]),
     ]
-    for figure in figures:
+    for figure in drawn:
         for colour in colours(figure):
             assert re.fullmatch(r"var\((--[a-z-]+)\)", colour), colour
             for scheme in SCHEMES.values():

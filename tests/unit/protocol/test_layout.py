@@ -128,7 +128,7 @@ def test_a_request_without_inputs_is_refused_and_one_without_rows_has_none() -> 
     assert list(SCHEMA.rows_of_tensors(list(tensors_of().values()))) == []
 
 
-def test_names_and_values_of_any_length_make_short_sentences() -> None:
+def test_names_and_values_of_any_length_make_short_messages() -> None:
     for tensor in (
         Tensor("x" * 100_000, "FP64", (2,), [1.0, 2.0]),
         Tensor("area", "F" * 100_000, (2,), [1.0, 2.0]),

@@ -45,7 +45,7 @@ def tags(home: Path) -> list[str]:
     return [record.tag for record in ledger_of(home).history()]
 
 
-def test_of_two_releases_at_once_one_wins_and_the_other_is_told(home: Path) -> None:
+def test_of_two_releases_at_once_one_wins_and_the_other_is_reported(home: Path) -> None:
     release(home, FIRST)
     ledger = ledger_of(home)
     seen, package = ledger.champion(), ledger.verify(CANDIDATE, PRICES)
@@ -95,7 +95,7 @@ def test_a_release_waits_for_another_and_goes_on_when_that_is_killed(home: Path,
     assert ledger.history() == [ledger.champion()]
 
 
-def test_a_release_that_waits_too_long_is_told(
+def test_a_release_that_waits_too_long_is_reported(
     home: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tabular_bento.scoring.ledger.LOCK_SECONDS", 0.2)
@@ -109,7 +109,7 @@ def test_a_release_that_is_killed_between_its_rename_and_its_line_of_history_is_
     ledger = ledger_of(home)
     before_kill = ledger.history_file.read_bytes()
     record = release(home, CANDIDATE)
-    ledger.history_file.write_bytes(before_kill + record.to_json().encode()[:40])  # torn in the middle of its line
+    ledger.history_file.write_bytes(before_kill + record.to_json().encode()[:40])  # cut in the middle of its line
 
     assert tags(home) == [FIRST, CANDIDATE]
     ledger.move("rollback", ledger.verify(FIRST, PRICES), {"kind": "rollback"}, ledger.champion())
@@ -153,7 +153,7 @@ def test_a_release_that_is_killed_at_any_moment_leaves_the_old_champion_or_the_n
     assert champion(home) == CANDIDATE
 
 
-def test_a_history_that_cannot_be_written_is_told_and_mended_by_the_next_move(
+def test_a_history_that_cannot_be_written_is_reported_and_mended_by_the_next_move(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: ReleaseLedger, records: list[Release]) -> None:  # noqa: ARG001
@@ -173,14 +173,14 @@ def test_a_history_that_cannot_be_written_is_told_and_mended_by_the_next_move(
     ]
 
 
-def test_a_history_that_cannot_be_read_is_told(home: Path) -> None:
+def test_a_history_that_cannot_be_read_is_reported(home: Path) -> None:
     ledger = ledger_of(home)
     ledger.history_file.mkdir(parents=True)
     with pytest.raises(ReleaseError, match=r"history.jsonl cannot be read"):
         ledger.history()
 
 
-def test_a_damaged_line_of_history_is_told_and_the_others_are_shown(home: Path) -> None:
+def test_a_damaged_line_of_history_is_reported_and_the_others_are_shown(home: Path) -> None:
     for tag in (FIRST, CANDIDATE, FIRST):
         release(home, tag)
     ledger = ledger_of(home)
@@ -190,7 +190,7 @@ def test_a_damaged_line_of_history_is_told_and_the_others_are_shown(home: Path) 
     assert ([record.number for record in records], damaged) == ([1, 3], 1)
 
 
-def test_a_folder_that_cannot_be_written_is_told(home: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(home: Path) -> None:
     ledger = ledger_of(home)
     package = ledger.verify(FIRST, PRICES)
     (home / "releases").write_text("in the way")

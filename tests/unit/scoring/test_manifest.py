@@ -42,7 +42,7 @@ def test_no_single_flipped_bit_of_the_manifest_passes(folder: Path, bit: int) ->
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"seal": 1}', b"\xff\xfe", b'{"format": 1', b"7"])
-def test_a_manifest_that_is_something_else_is_told_to_be_damaged(folder: Path, content: bytes) -> None:
+def test_a_manifest_that_is_something_else_is_said_to_be_damaged(folder: Path, content: bytes) -> None:
     (folder / FILE).write_bytes(content)
     with pytest.raises(PackageError, match=FILE):
         verify_manifest(folder)

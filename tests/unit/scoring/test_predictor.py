@@ -15,7 +15,7 @@ from tests.unit.several import RENTS
 
 
 class Fixed:
-    """A runner that gives what it is told to, and counts how often it is asked."""
+    """A runner that gives what it was made to give, and counts how often it is asked."""
 
     kind = "fixed"
     takes = "matrix"

@@ -104,7 +104,7 @@ def test_what_a_problem_does_not_declare_is_said(parcels: CardPage) -> None:
         assert f"No {what}: " in text
     assert (parcels.tone, parcels.segments, parcels.importance) == ("good", None, None)
     html = parcels.to_html()
-    assert all(f"<li>{sentence}</li>" in html for sentence in parcels.missing)
+    assert all(f"<li>{line}</li>" in html for line in parcels.missing)
     (parts,) = [one for one in parcels.tables if one.title == "Parts of the data"]
     assert ["without a label", "30", "", "left out"] in [list(row) for row in parts.rows]
 

@@ -21,7 +21,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_commit_is_named_and_what_differs_from_it_is_told(checkout: Path) -> None:
+def test_the_commit_is_named_and_what_differs_from_it_is_reported(checkout: Path) -> None:
     clean = commit_of(checkout)
     assert re.fullmatch("[0-9a-f]{40}", clean or "")
     (checkout / "file").write_text("second\n")

@@ -1,4 +1,4 @@
-"""The command, its options and variables, and how each that is wrong is told."""
+"""The command, its options and variables, and how each that is wrong is reported."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_variable_that_is_wrong_is_named(
         ("test", "--candidate-grpc", "127.0.0.1:3001"),
     ],
 )
-def test_an_option_that_would_be_dropped_is_told(
+def test_an_option_that_would_be_dropped_is_reported(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, on: str, option: str, value: str
 ) -> None:
     arguments = ["--baseline", "x", "--candidate", "y", "--on", on, option, value, "--out", str(tmp_path / "out")]
@@ -76,7 +76,7 @@ def test_an_option_that_would_be_dropped_is_told(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_no_tag_at_all_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_tag_at_all_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--candidate", "no tag!", "--on", "test", "--equivalent", "--out", str(tmp_path)]
     assert main(["compare", "--baseline", "x", *arguments]) == 3
     assert "There is no model no tag!" in capsys.readouterr().err

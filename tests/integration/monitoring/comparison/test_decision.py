@@ -95,7 +95,7 @@ def test_no_carrier_can_be_sacrificed_silently(paired: PairedPredictions) -> Non
     assert harmed == [("carrier", "FL")]
 
 
-def test_a_harmed_carrier_refuses_though_overall_it_cannot_be_told(paired: PairedPredictions) -> None:
+def test_a_harmed_carrier_refuses_though_overall_it_cannot_be_decided(paired: PairedPredictions) -> None:
     turns = np.where(paired.event // 86_400 % 2, 0.7, 1.3)
     known = np.where(np.isnan(paired.labels), ours(paired), paired.labels)
     candidate = known + turns * (ours(paired) - known) + 30.0 * (paired.segments["carrier"] == "FL")

@@ -203,7 +203,7 @@ def test_a_candidate_that_cannot_be_computed_is_a_failure(variants: Variants, tm
     assert not (tmp_path / "compare.json").exists()
 
 
-def test_what_is_not_there_is_told(variants: Variants, tmp_path: Path) -> None:
+def test_what_is_not_there_is_reported(variants: Variants, tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="flights:nowhere"):
         compare(variants, "flights:nowhere", "not_worse", tmp_path)
     with pytest.raises(CompareError, match="no Parquet file"):

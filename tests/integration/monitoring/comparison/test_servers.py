@@ -115,7 +115,7 @@ def test_two_servers_of_two_models_each_way_round(
     assert [metric.delta for metric in back.metrics] == [-metric.delta for metric in result.metrics]
 
 
-def test_a_server_of_another_model_is_told_apart(
+def test_a_server_of_another_model_is_distinguished(
     run: Any, server: ServedPort, variants: Variants, tmp_path: Path
 ) -> None:
     result = run(variants.near, server.process.url, "test", "equivalent", tmp_path, settings(server, "rest"))
@@ -142,7 +142,7 @@ def test_two_servers_at_one_grpc_address_are_refused(run: Any, server: ServedPor
         run(server.process.url, other, "test", "equivalent", tmp_path, settings(server, "grpc"))
 
 
-def test_no_server_is_told(variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_server_is_reported(variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(UnreachableError, match="No server listens"):
         open_model(url, "candidate", CompareSettings(), None)
@@ -151,7 +151,7 @@ def test_no_server_is_told(variants: Variants, tmp_path: Path, capsys: pytest.Ca
     assert url in capsys.readouterr().err
 
 
-def test_a_server_without_its_grpc_is_told_and_nothing_stays_open(server: ServedPort) -> None:
+def test_a_server_without_its_grpc_is_reported_and_nothing_stays_open(server: ServedPort) -> None:
     def open_loops() -> int:
         loops = [one for one in gc.get_objects() if isinstance(one, asyncio.BaseEventLoop)]
         return sum(not loop.is_closed() for loop in loops)
@@ -163,7 +163,7 @@ def test_a_server_without_its_grpc_is_told_and_nothing_stays_open(server: Served
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://[::1"])
-def test_what_is_no_url_is_told(
+def test_what_is_no_url_is_reported(
     variants: Variants, tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
     arguments = ["compare", "--baseline", variants.own, "--candidate", url, "--on", "test", "--equivalent"]

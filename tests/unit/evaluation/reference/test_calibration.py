@@ -141,7 +141,7 @@ def test_calibrated_sizes_begin_where_judgement_does() -> None:
     assert CALIBRATION["days"] == sorted(set(CALIBRATION["days"]))
 
 
-def test_importance_is_the_share_in_moving_the_answers() -> None:
+def test_importance_is_the_share_in_moving_the_predictions() -> None:
     features = RNG.normal(size=(3_000, 3)).astype(np.float32)
     weights = importance(lambda X: X @ np.array([2.0, 1.0, 0.0]), features, seed=0)
     assert weights == pytest.approx([0.8, 0.2, 0.0], abs=0.03)

@@ -24,16 +24,16 @@ from tests.serving import ServedPort, serve
 
 MANY = 10_000
 
-Cause = Callable[["Scene"], dict[str, str]]
+Trigger = Callable[["Scene"], dict[str, str]]
 """Brings about what an alert watches, until the scene's stack is closed, and gives labels that the alert must have."""
 
-CAUSES: dict[str, Cause] = {}
+TRIGGERS: dict[str, Trigger] = {}
 
 
-def causes(cause: Cause) -> Cause:
+def triggers(trigger: Trigger) -> Trigger:
     """Register what is named for its alert: `log_losses` for LogLosses."""
-    CAUSES["".join(word if word == "GRPC" else word.capitalize() for word in cause.__name__.split("_"))] = cause
-    return cause
+    TRIGGERS["".join(word if word == "GRPC" else word.capitalize() for word in trigger.__name__.split("_"))] = trigger
+    return trigger
 
 
 class Scene:
@@ -77,44 +77,44 @@ class Scene:
         self.stack.callback(ended.set)
 
 
-@causes
+@triggers
 def service_down(scene: Scene) -> dict[str, str]:
     scene.watching.scrape("serving")
     return {}
 
 
-@causes
+@triggers
 def error_rate(scene: Scene) -> dict[str, str]:
     log_losses(scene)
     return {"protocol": "http"}
 
 
-@causes
+@triggers
 def overload(scene: Scene) -> dict[str, str]:
     scene.keep_asking(12, heavy(scene))
     return {"protocol": "http"}
 
 
-@causes
+@triggers
 def queue_filling(scene: Scene) -> dict[str, str]:
     scene.keep_asking(12, heavy(scene))
     return {"instance": scene.instance}
 
 
-@causes
+@triggers
 def latency_high(scene: Scene) -> dict[str, str]:
     slow_disk(scene, 600_000)
     return {"protocol": "http"}
 
 
-@causes
+@triggers
 def GRPC_calls_near_limit(scene: Scene) -> dict[str, str]:  # noqa: N802
     rows = [EXAMPLE] * 2_000
     scene.keep_asking(8, lambda: predict(scene.server, rows, "grpc"))
     return {"instance": scene.instance}
 
 
-@causes
+@triggers
 def log_losses(scene: Scene) -> dict[str, str]:
     """The disk is full."""
     fill(scene, leave=0)
@@ -122,19 +122,19 @@ def log_losses(scene: Scene) -> dict[str, str]:
     return {"instance": scene.instance, "stream": "predictions"}
 
 
-@causes
+@triggers
 def log_slow(scene: Scene) -> dict[str, str]:
     slow_disk(scene, 200_000)
     return {"instance": scene.instance, "stream": "predictions"}
 
 
-@causes
+@triggers
 def log_disk_filling(scene: Scene) -> dict[str, str]:
     fill(scene, leave=24 << 20)
     return {"instance": scene.instance}
 
 
-@causes
+@triggers
 def model_mismatch(scene: Scene) -> dict[str, str]:
     """A second server has another model."""
     name, version = scene.trained["tag"].split(":")
@@ -147,7 +147,7 @@ def model_mismatch(scene: Scene) -> dict[str, str]:
     return {}
 
 
-@causes
+@triggers
 def reload_refused(scene: Scene) -> dict[str, str]:
     """The released package is damaged."""
     name, version = scene.trained["tag"].split(":")
@@ -161,7 +161,7 @@ def reload_refused(scene: Scene) -> dict[str, str]:
     return {}
 
 
-@causes
+@triggers
 def shadow_down(scene: Scene) -> dict[str, str]:
     """The candidate is in no store."""
     candidate = f"{scene.trained['tag'].split(':')[0]}:nowhere"
@@ -169,13 +169,13 @@ def shadow_down(scene: Scene) -> dict[str, str]:
     return {}
 
 
-@causes
+@triggers
 def feature_missing(scene: Scene) -> dict[str, str]:
     scene.keep_asking(1, lambda: (ask(scene, temp=None), time.sleep(0.05)))
     return {"feature": "temp"}
 
 
-@causes
+@triggers
 def drift_detected(scene: Scene) -> dict[str, str]:
     """The same flight at every hour of ten days is no traffic that the model has seen."""
     times = [f"2013-09-{day:02}T{hour:02}" for day in range(1, 11) for hour in range(5, 22)] * 6
@@ -186,7 +186,7 @@ def drift_detected(scene: Scene) -> dict[str, str]:
     return {"model": model, "version": version}
 
 
-@causes
+@triggers
 def drift_job_failed(scene: Scene) -> dict[str, str]:
     """The model of the log is in no store."""
     log_rows(scene, [EXAMPLE])
@@ -194,7 +194,7 @@ def drift_job_failed(scene: Scene) -> dict[str, str]:
     return {}
 
 
-@causes
+@triggers
 def drift_job_stale(scene: Scene) -> dict[str, str]:
     export(
         scene,
@@ -204,14 +204,14 @@ def drift_job_stale(scene: Scene) -> dict[str, str]:
     return {}
 
 
-@causes
+@triggers
 def server_not_ready(scene: Scene) -> dict[str, str]:
     """It received SIGTERM, and is still draining."""
     scene.server.process.process.terminate()
     return {"instance": scene.instance}
 
 
-@causes
+@triggers
 def server_down(scene: Scene) -> dict[str, str]:
     scene.server.process.kill()
     return {"instance": scene.instance}
