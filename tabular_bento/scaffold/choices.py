@@ -36,7 +36,7 @@ _MARKED_NUMBER = re.compile(r"^(?=.*[,'%$€£¥])\s*[$€£¥]?\s*-?\d{1,3}(\d*
 """A number with a currency, a percent sign, a decimal comma or separated thousands."""
 
 _LOOKED_AT = 20
-"""Values by which a column of texts is told to be one of dates or numbers."""
+"""Texts of a column that are looked at for dates and numbers."""
 
 
 @dataclass(frozen=True)
