@@ -7,7 +7,9 @@ imported when the command is called, so that `tabular-bento --help` needs none o
 from __future__ import annotations
 
 import inspect
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -51,20 +53,20 @@ COMMANDS = (
     Command("import", "importing:import_model", "Make a package of a model that was fitted elsewhere."),
     Command("card", "card:card", "Open the model card of a model in the browser."),
     Command("release", "release:release", "Make a model the champion, if it is not worse."),
-    Command("rollback", "release:rollback", "Make the champion before this one the champion again."),
-    Command("history", "release:history", "List the champions, the last one first."),
-    Command("reload", "reload:reload", "Make a running server take the released model."),
+    Command("rollback", "release:rollback", "Make the previous champion the champion again."),
+    Command("history", "release:history", "List the champions, the newest first."),
+    Command("reload", "reload:reload", "Make a running server load the champion."),
     Command("replay", "replay:replay", "Send rows of the data source to a server, then their labels."),
-    Command("drift", "drift:drift", "Compare a window of traffic with the model's reference."),
-    Command("compare", "compare:compare", "Decide whether a model is not worse than another."),
-    Command("skew", "skew:skew", "Recompute logged traffic and compare it to the bit."),
+    Command("drift", "drift:drift", "Compare a window of logged traffic with the training data."),
+    Command("compare", "compare:compare", "Decide whether one model may replace another."),
+    Command("skew", "skew:skew", "Recompute logged predictions, and compare them to the bit."),
     Command("report", "report:report", "Open the newest report, or the one named, in the browser."),
-    Command("log seal", "log:seal", "Turn finished log files into Parquet, partitioned by date."),
+    Command("log seal", "log:seal", "Turn finished files of the traffic log into Parquet, by date."),
     Command("features", "features:features", "List the features: what each one is and what it reads."),
     Command("demo", "demo:demo", "Train, serve, replay, and report drift, comparison and skew."),
 )
 
-GROUPS = {"log": "Look after the traffic log."}
+GROUPS = {"log": "Maintain the traffic log."}
 """What is said of the first word of names of two words."""
 
 TRAINING = ("train", "import", "card", "release", "rollback", "history")
@@ -74,7 +76,13 @@ MONITORING = ("replay", "drift", "compare", "skew", "report")
 _HELP = """Takes a tabular model from data to monitored production.
 
 Commands work on the project of this folder, or of the nearest folder above it whose pyproject.toml has a table
-[tool.tabular-bento]. `COMMAND --help` has the options and the exit codes of a command."""
+[tool.tabular-bento]. The champion is the model that was released: servers follow it.
+
+`tabular-bento COMMAND --help` has the options and the exit codes of a command. A command that fails prints one line
+that says what to do, and ends with 2 where an argument or a setting is wrong, else with 3."""
+
+_WIDTH = 100
+"""Columns of the help on a terminal that has so many."""
 
 
 def application(prog: str = "tabular-bento", wanted: str | None = None, only: Sequence[str] = ()) -> typer.Typer:
@@ -103,7 +111,7 @@ def application(prog: str = "tabular-bento", wanted: str | None = None, only: Se
                 groups[group[0]] = _typer(GROUPS[group[0]])
                 app.add_typer(groups[group[0]], name=group[0])
             home = groups[group[0]]
-        home.command(name, help=_as_written(function), short_help=command.summary)(
+        home.command(name, help=_help(function), short_help=command.summary)(
             guarded(f"{prog} {command.name}", function)
         )
     return app
@@ -142,14 +150,27 @@ def _run(prog: str, arguments: list[str], only: Sequence[str] = ()) -> int:
 
 def _typer(text: str) -> typer.Typer:
     return typer.Typer(
-        help=text, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+        help=text,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"max_content_width": _WIDTH},
     )
 
 
-def _as_written(function: Callable[..., object]) -> str:
-    """A command's help: its docstring, whose line breaks are kept, as `\\b` asks for."""
-    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
-    return "\n\n".join(f"\b\n{paragraph}" for paragraph in paragraphs)
+def _help(function: Callable[..., object]) -> str:
+    """A command's help: its docstring, with a line for each exit code, and examples as they are written."""
+    return "\n\n".join(map(_paragraph, (inspect.getdoc(function) or "").split("\n\n")))
+
+
+def _paragraph(text: str) -> str:
+    """A paragraph, whose line breaks are kept where it is a list, as `\\b` asks for."""
+    if text.startswith("Exit codes: "):
+        codes = re.split(r"; (?=\d )", " ".join(text.split()).removeprefix("Exit codes: ").removesuffix("."))
+        lines = (textwrap.fill(code, 74, initial_indent="  ", subsequent_indent="    ") for code in codes)
+        return "\n".join(["\b", "Exit codes:", *lines])
+    return f"\b\n{text}" if text.startswith("Examples:") else text
 
 
 def _listed() -> None:

@@ -18,7 +18,7 @@ def card(
         typer.Argument(
             metavar="TAG",
             show_default=False,
-            help="NAME:VERSION of the store; by default the project's latest model.",
+            help="Model of the store, NAME:VERSION; by default the project's latest.",
         ),
     ] = None,
     only_path: Annotated[bool, typer.Option("--path", help="Print the path of the card; open nothing.")] = False,
@@ -26,9 +26,8 @@ def card(
 ) -> None:
     """Open the model card of a model in the browser: one HTML page, which is part of the model's package.
 
-    It shows what was trained on what, metrics with intervals beside the baselines, calibration or residuals, segments,
-    importance of features, limits, settings and versions. Where there is no display, as on a server, the path is
-    printed.
+    It shows the data and their split, metrics with intervals beside the baselines, calibration or residuals, segments,
+    importance of features, limits, settings and versions. Where there is no display, the path is printed.
 
     Exit codes: 0 opened, or its path printed; 2 wrong arguments; 3 there is no such model, or it has no card.
 

@@ -41,7 +41,7 @@ _RUNNING = ContextVar("running", default="tabular-bento")
 
 _TRAFFIC_DIR = "TABULAR_BENTO_TRAFFIC_DIR"
 
-_MOMENT = "ISO 8601; a time with an offset is converted to UTC, so a local time is written without one"
+_MOMENT = "an ISO 8601 date or time. One with an offset is converted to UTC: write a local time without"
 
 
 def moment(text: str | datetime) -> datetime:
@@ -67,10 +67,10 @@ def megabytes(text: str | int) -> int:
 
 
 _FROM = typer.Option(
-    "--from", parser=moment, metavar="TIME", show_default=False, help=f"Start of the window of the log, {_MOMENT}."
+    "--from", parser=moment, metavar="TIME", show_default=False, help=f"Start of the window, {_MOMENT}."
 )
-_TO = typer.Option("--to", parser=moment, metavar="TIME", show_default=False, help="Its end, not included.")
-_ON = "What the window is of: `time` of the prediction in UTC, or the problem's event time, by its field's name."
+_TO = typer.Option("--to", parser=moment, metavar="TIME", show_default=False, help="End of the window, not included.")
+_ON = "Time that the window goes by: `time`, when a row was predicted in UTC, or the name of the problem's event time."
 
 Start = Annotated[datetime, _FROM]
 OptionalStart = Annotated[datetime | None, _FROM]
@@ -81,7 +81,9 @@ WindowOn = Annotated[str | None, typer.Option("--window-on", metavar="COLUMN", h
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", metavar="TAG", help="NAME:VERSION; by default the model that most rows of the window name."
+        "--model",
+        metavar="TAG",
+        help="Model whose rows are taken, NAME:VERSION; by default the one of most rows of the window.",
     ),
 ]
 TrafficDir = Annotated[
@@ -89,29 +91,29 @@ TrafficDir = Annotated[
     typer.Option(
         "--traffic-dir",
         metavar="DIR",
-        help=f"The traffic log, a folder or a URI such as s3://bucket/traffic; by default {_TRAFFIC_DIR}, else where a "
-        "server of the project writes it.",
+        help=f"The traffic log, a folder or a URI such as s3://bucket/traffic; by default {_TRAFFIC_DIR}, else the "
+        "folder that the project's server writes.",
     ),
 ]
 Out = Annotated[
     Path,
-    typer.Option("--out", metavar="DIR", show_default=False, help="Folder that the result and the report go into."),
+    typer.Option("--out", metavar="DIR", show_default=False, help="Folder for the result and the report."),
 ]
 Sample = Annotated[
     int | None,
-    typer.Option("--sample", min=1, metavar="N", help="N rows, drawn evenly over all; by default all of them."),
+    typer.Option("--sample", min=1, metavar="N", help="Take N rows, evenly drawn; by default all."),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, metavar="N", help="Read the log with N processes of this machine, by Dask."),
+    typer.Option("--workers", min=1, metavar="N", help="Read the log with N Dask processes on this machine."),
 ]
 Scheduler = Annotated[
     str | None,
     typer.Option(
         "--scheduler",
         metavar="URL",
-        help="Read the log with the workers of this Dask scheduler, such as tcp://host:8786; they must have the same "
-        "version, and see the log and --spill.",
+        help="Read the log with the workers of this Dask scheduler, such as tcp://host:8786. They must have the same "
+        "version of the library, and see the log and the folder of --spill.",
     ),
 ]
 Spill = Annotated[
@@ -119,7 +121,7 @@ Spill = Annotated[
     typer.Option(
         "--spill",
         metavar="DIR",
-        help="Folder for what is spilled, some 100 bytes a row, removed at the end; by default TMPDIR.",
+        help="Folder for temporary files of some 100 bytes a row, removed at the end; by default TMPDIR.",
     ),
 ]
 Memory = Annotated[
@@ -128,7 +130,7 @@ Memory = Annotated[
         "--memory",
         parser=megabytes,
         metavar="SIZE",
-        help="What DuckDB may hold in each thread or worker before it spills, such as 512MB or 1GB; by default 256MB.",
+        help="Memory of DuckDB in each thread or worker, beyond which it spills, such as 1GB; by default 256MB.",
     ),
 ]
 AsOf = Annotated[
@@ -137,29 +139,30 @@ AsOf = Annotated[
         "--as-of",
         parser=moment,
         metavar="TIME",
-        help="Judge the age of predictions as of this time in UTC; by default now.",
+        help="Time in UTC as of which the age of predictions counts; by default now.",
     ),
 ]
 Metric = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="The metric that decides, such as rmse or log_loss; by default both of the task."
+        metavar="NAME", help="Metric that decides, such as rmse or log_loss; by default both metrics of the task."
     ),
 ]
 Margin = Annotated[
     float | None,
-    typer.Option(metavar="SHARE", help="Share of the metrics that may be lost; by default 0.01."),
+    typer.Option(metavar="SHARE", help="Share of the metric that may be lost; by default 0.01."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Settings = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML, before those of the project's file.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="TOML file of settings that override those of the project."),
 ]
 SourceUri = Annotated[
     str | None,
     typer.Option(
         "--source",
         metavar="URI",
-        help="What the project's source reads: a folder, a file or a database, without a password.",
+        help="Folder, file or database for the project's source to read in place of its own; without a password.",
     ),
 ]
 

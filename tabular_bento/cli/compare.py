@@ -38,11 +38,9 @@ _MODEL = "a tag of the model store, the folder of a package, or the URL of a run
 
 
 def compare(
-    baseline: Annotated[
-        str, typer.Option(metavar="MODEL", show_default=False, help=f"The model in service: {_MODEL}.")
-    ],
+    baseline: Annotated[str, typer.Option(metavar="MODEL", show_default=False, help=f"Model in service: {_MODEL}.")],
     candidate: Annotated[
-        str, typer.Option(metavar="MODEL", show_default=False, help="What may replace it, named alike.")
+        str, typer.Option(metavar="MODEL", show_default=False, help="Model that may replace it, named in the same way.")
     ],
     on: Annotated[
         str,
@@ -50,14 +48,17 @@ def compare(
             "--on",
             metavar="SOURCE",
             show_default=False,
-            help="`test` (the candidate's test part), a Parquet file or folder of examples with their labels, "
-            "`traffic` (logged requests with their labels, predicted again), or `shadow` (what the candidate predicted "
-            "in the shadow).",
+            help="Rows to compare on: `test`, the candidate's test part; a Parquet file or folder of rows with their "
+            "labels; `traffic`, logged requests with their labels, predicted again; or `shadow`, what the candidate "
+            "predicted in the shadow.",
         ),
     ],
     out: Out,
     equivalent: Annotated[
-        bool, typer.Option("--equivalent", help="Judge whether it is the same model, rebuilt.")
+        bool,
+        typer.Option(
+            "--equivalent", help="Judge whether it is the same model, rebuilt. One of this and --not-worse is required."
+        ),
     ] = False,
     not_worse: Annotated[bool, typer.Option("--not-worse", help="Judge whether another model is not worse.")] = False,
     start: OptionalStart = None,
@@ -68,15 +69,20 @@ def compare(
         str | None,
         typer.Option(
             metavar="PROTOCOL",
-            help="Of servers, which log these rows like any others: json, rest, rest-binary, grpc or grpc-stream; by "
-            "default json.",
+            help="How servers are called, which log these rows like any others: json, rest, rest-binary, grpc or "
+            "grpc-stream; by default json.",
         ),
     ] = None,
     baseline_grpc: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="By default the URL's host and TABULAR_BENTO_GRPC_PORT."),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Address of the baseline's gRPC; by default the host of its URL and TABULAR_BENTO_GRPC_PORT, 3001.",
+        ),
     ] = None,
-    candidate_grpc: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The same of the candidate.")] = None,
+    candidate_grpc: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Address of the candidate's gRPC, with the same default.")
+    ] = None,
     sample: Sample = None,
     metric: Metric = None,
     margin: Margin = None,
@@ -84,30 +90,28 @@ def compare(
 ) -> None:
     """Decide whether a candidate may replace the model in service, on evidence.
 
-    --equivalent: the same model rebuilt (new libraries, another machine, another runner). Every prediction must be
-    within an absolute and a relative tolerance; the rows that differ most are printed with their features.
+    --equivalent is for the same model, rebuilt with new libraries, on another machine or with another runner. Every
+    prediction must be within a tolerance. The rows that differ most are printed with their features.
 
-    --not-worse: a retrained model. The task's metrics, RMSE and MAE or of classes log loss and Brier score, may be
-    higher by no more than a margin, by all of an interval that draws whole days, and no segment may pay for it; time
-    and size must be within limits.
+    --not-worse is for a retrained model. The interval of the difference in RMSE and MAE, or of classes in log loss and
+    Brier score, must lie within the margin, and no segment may be shown to lose. Time and size must be within limits.
 
-    Writes compare.json (strict JSON; its schema is tabular_bento/monitoring/comparison/result.py) and compare.html into
-    --out. docs/compare.md says how the verdict is made, and how often it is wrong. Packages are computed in their
-    project; servers, and what was logged of packages in the store, need none.
+    --out gets compare.html and compare.json, which is strict JSON. docs/compare.md says how the verdict is made, and
+    how often it is wrong. Packages are computed in their project; servers and the shadow need none.
 
-    Exit codes: 0 accepted; 1 refused; 2 cannot tell (too few labels or days, an interval too wide, a baseline that
-    this checkout cannot compute), or wrong arguments; 3 the comparison failed, and one line on stderr says why.
+    Settings are options, else TABULAR_BENTO_COMPARE_<NAME> of the environment, such as TABULAR_BENTO_COMPARE_MARGIN,
+    else the table [compare] of monitoring/config.toml.
 
-    Settings are options, else the environment's TABULAR_BENTO_COMPARE_<NAME>, such as TABULAR_BENTO_COMPARE_MARGIN,
-    else those of the table [compare] of the project's settings of monitoring, else the defaults of
-    tabular_bento/monitoring/comparison/settings.py.
+    Exit codes: 0 accepted; 1 refused; 2 cannot tell (too few labels or days, an interval too wide, or a baseline that
+    this checkout cannot compute), or wrong arguments; 3 the comparison failed.
 
     Examples:
-      tabular-bento compare --baseline prices:v1 --candidate prices:latest --on test --not-worse --out var/compare
-      tabular-bento compare --baseline prices:v1 --candidate prices:v2 --on shadow --from 2026-03-01 --to 2026-04-01 \\
+      tabular-bento compare --baseline prices:v1 --candidate prices:latest --on test \\
           --not-worse --out var/compare
-      tabular-bento compare --baseline http://127.0.0.1:3000 --candidate http://127.0.0.1:4000 --on test \\
-          --sample 5000 --protocol rest-binary --equivalent --out var/compare
+      tabular-bento compare --baseline prices:v1 --candidate prices:v2 --on shadow \\
+          --from 2026-03-01 --to 2026-04-01 --not-worse --out var/compare
+      tabular-bento compare --baseline http://127.0.0.1:3000 --candidate http://127.0.0.1:4000 \\
+          --on test --sample 5000 --protocol rest-binary --equivalent --out var/compare
     """
     from tabular_bento.monitoring.comparison.job import REPORT_FILE, RESULT_FILE, run
 

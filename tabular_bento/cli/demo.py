@@ -35,31 +35,36 @@ def demo(
     months: Annotated[
         str | None,
         typer.Option(
-            metavar="FIRST:LAST", help="Months whose rows are sent, such as 2025-07:2025-09; by default the test part."
+            metavar="FIRST:LAST",
+            help="Months of the event time to send, such as 2025-07:2025-09, or one; by default the test part.",
         ),
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows to send; by default all.")] = None,
-    port: Annotated[int, typer.Option(envvar="PORT", help="Of HTTP.")] = 3000,
+    port: Annotated[int, typer.Option(envvar="PORT", metavar="PORT", help="Port of HTTP.")] = 3000,
     grpc_port: Annotated[
-        int, typer.Option(envvar="TABULAR_BENTO_GRPC_PORT", help="Of gRPC; 0 leaves gRPC out.")
+        int, typer.Option(envvar="TABULAR_BENTO_GRPC_PORT", metavar="PORT", help="Port of gRPC; 0 leaves gRPC out.")
     ] = 3001,
-    folder: Annotated[Path, typer.Option(metavar="DIR", help="Emptied, then filled.")] = Path("var/demo"),
-    seed: Annotated[int, typer.Option(help="Of the second model, which is compared with the first.")] = 1,
+    folder: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for all that is written; it is emptied first.")
+    ] = Path("var/demo"),
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of the second model, which is compared with the first.")
+    ] = 1,
     model: Annotated[
         str | None,
         typer.Option(
             metavar="TAG",
-            help="Serve this model of the store, or `latest`, such as an imported one. None is trained, nor compared.",
+            help="Serve this model of the store, NAME:VERSION or latest, such as an imported one; none is trained.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Train the project's model, serve it, send past rows over every protocol, post their labels, and report.
 
-    The model is released where none was released yet, so that `bentoml build` has one to pack.
-    The reports are those of drift, of the comparison with a model of another seed, and of skew. Every report is in
-    --folder, and so are the traffic log and what the server printed. That of drift is opened in the browser where this
-    runs on a terminal with a display; elsewhere its path is printed.
+    The reports are of drift, of the comparison with a model of another seed, and of skew. They are in --folder, with
+    the traffic log and the server's output. On a terminal with a display the drift report is opened in the browser.
+
+    The model becomes the champion where there is none yet, so that `bentoml build` has one to pack.
 
     Exit codes: 0 done, whatever the verdicts; 2 wrong arguments, or there is no project; 3 a step failed.
     """

@@ -66,38 +66,57 @@ def drift(
     model: Model = None,
     by: Annotated[
         str | None,
-        typer.Option(metavar="FIELD", help="Break the window down by a segment: rows, errors and drift of each value."),
+        typer.Option(
+            metavar="FIELD", help="Segment to break the window down by: rows, errors and drift of each value."
+        ),
     ] = None,
-    min_rows: Annotated[int | None, typer.Option(min=1, metavar="N", help="Fewer rows are not judged.")] = None,
-    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows that the plots are drawn from.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of that sample, and of the intervals.")] = None,
+    min_rows: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Rows below which the window is not judged; by default 500.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Rows that the plots are drawn from; by default 5000.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of the sample and of the intervals; by default 20130101.")
+    ] = None,
     maturity_hours: Annotated[
-        float | None, typer.Option(metavar="H", help="Age from which a label is due; by default as they came.")
+        float | None,
+        typer.Option(
+            metavar="H", help="Hours after which a label is due; by default those within which 95 % of the labels came."
+        ),
     ] = None,
     alert_after: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="K",
-            help="Alert, with exit code 1 and the webhook, only when K of the last N windows drifted, this one among "
-            "them.",
+            help="Alert, by exit code 1 and webhook, only where K of the last N windows drifted, this one among them; "
+            "by default 1.",
         ),
     ] = None,
-    of: Annotated[int | None, typer.Option("--of", min=1, metavar="N", help="See --alert-after; by default K.")] = None,
+    of: Annotated[
+        int | None, typer.Option("--of", min=1, metavar="N", help="The N of --alert-after; by default K.")
+    ] = None,
     exit_on: Annotated[
         Literal["drift", "warning"] | None,
-        typer.Option(help="From which verdict on the exit code is 1; by default drift."),
+        typer.Option(
+            metavar="VERDICT", help="Verdict from which on the exit code is 1: drift, the default, or warning."
+        ),
     ] = None,
     history: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File of all verdicts; by default history.jsonl in --out.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File that all verdicts are added to; by default history.jsonl in --out."),
     ] = None,
     textfile: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Metrics for Prometheus' node_exporter.")
+        Path | None, typer.Option(metavar="FILE", help="File to write metrics to, for the node exporter of Prometheus.")
     ] = None,
     workspace: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Evidently workspace, for `make dashboard`.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Evidently workspace to add the metrics to, which `make dashboard` shows."),
     ] = None,
-    webhook: Annotated[str | None, typer.Option(metavar="URL", help="Post an alert there as JSON.")] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address that an alert is posted to as JSON.")
+    ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     spill: Spill = None,
@@ -105,29 +124,30 @@ def drift(
     as_of: AsOf = None,
     schema: Annotated[  # noqa: ARG001  # its callback prints it
         bool,
-        typer.Option("--schema", callback=_print_schema, is_eager=True, help="Print the JSON schema of result.json."),
+        typer.Option(
+            "--schema", callback=_print_schema, is_eager=True, help="Print the JSON schema of result.json, and end."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare a window of logged traffic with what the model was trained on and with the labels, and decide.
+    """Compare a window of logged traffic with the data that its model was trained on, and with labels, and decide.
 
-    Into --out go result.json (strict JSON), report.html (verdict, findings, what to look at, errors and trend, with
-    Evidently's plots below), history.jsonl (a line for each window, replaced when the window is judged again), and
-    index.html, which lists the past runs that runs/ keeps. --textfile, --workspace and --webhook hand the verdict on.
-    `tabular-bento report drift` opens the newest report.
+    --out gets report.html, the page to read; result.json, the same as strict JSON; history.jsonl, a line for each
+    window; and index.html, a list of the past runs, which runs/ keeps. `tabular-bento report drift` opens the newest
+    report. --textfile, --workspace and --webhook pass the verdict on.
 
-    Alarms come from one streamed pass over all rows; Evidently draws a sample. docs/alarms.md has the rules of the
-    verdict, the settings, and what to do about each finding. The declaration comes from the model's package, so no
-    project is needed.
+    All rows are judged; Evidently's plots are drawn from a sample. docs/alarms.md has the rules of the verdict, the
+    settings, and what to do about each finding. The command needs no project: the declaration is in the model's
+    package.
 
-    Exit codes: 0 no drift, a warning, or a drift that --alert-after holds back; 1 drift, and with --exit-on warning a
-    warning; 2 not enough or invalid data, or wrong arguments; 3 the job failed or could not write result.json, and one
-    line on stderr says why, after the traceback of a fault that nobody foresaw. Any other output that fails is a line
-    on stderr; the exit code stays that of the verdict.
+    Settings are options, else TABULAR_BENTO_DRIFT_<NAME> of the environment, such as TABULAR_BENTO_DRIFT_TEXTFILE,
+    else the table [drift] of monitoring/config.toml.
 
-    Settings are options, else the environment's TABULAR_BENTO_DRIFT_<NAME>, such as TABULAR_BENTO_DRIFT_TEXTFILE, else
-    those of the table [drift] of the project's settings of monitoring, else the defaults of
-    tabular_bento/monitoring/drift/settings.py.
+    Exit codes: 0 no drift, a warning, or a drift that --alert-after holds back; 1 drift, or with --exit-on warning a
+    warning; 2 not enough or invalid data, or wrong arguments; 3 the job failed, a file of the log is damaged, or
+    result.json could not be written.
+
+    Another output that fails is a line on stderr, and the exit code stays that of the verdict.
 
     Examples:
       tabular-bento drift --from 2025-07-01 --to 2025-10-01 --on visit --out var/drift

@@ -21,19 +21,19 @@ def features(
         str | None,
         typer.Option(
             metavar="TAG",
-            help="The model whose fitted state and training rows are shown; by default the champion, where there is "
-            "one, else the latest.",
+            help="Model whose fitted state is shown, NAME:VERSION; by default the champion, or the latest where none "
+            "was released.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
-    """List the features: unit, description, the fields and look-ups that each one reads, and its share in the model.
+    """List the features: unit, description, the fields and look-ups that each one reads, and its importance.
 
-    `missing` is the share of the training rows in which it is missing. `importance` is its share of the predictions'
-    mean squared change when one feature at a time is shuffled among rows. Both, and the sizes of the look-ups, are
-    those of a model; where none was trained yet, they are left out.
+    `missing` is the share of the training rows without a value. `importance` is a feature's share in how far
+    predictions move when one feature at a time is shuffled among the rows. Both are of a model, and left out where
+    none was trained yet.
 
-    Exit codes: 0 done; 2 there is no project, or the arguments are wrong; 3 the model is not there or is damaged.
+    Exit codes: 0 done; 2 there is no project, or wrong arguments; 3 the model is not there, or is damaged.
     """
     problem = load_problem()
     package = _package(problem, model)

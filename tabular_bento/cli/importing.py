@@ -33,11 +33,15 @@ and `names`, the table's name of each field whose name is another one. What it w
 
 
 def import_model(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The model, such as model.keras.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File of the model: .keras, .skops, .joblib or .pkl.")],
     config: Settings = None,
     source: SourceUri = None,
     rows: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Rows that the model was given elsewhere, a Parquet file.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Parquet file of rows as the model was given elsewhere, for the types of their columns.",
+        ),
     ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Read a file that may run code while it is read, such as a pickle.")
@@ -47,17 +51,21 @@ def import_model(
 ) -> None:
     """Make a package of a model that was fitted elsewhere, measured on the project's data as `train` measures one.
 
-    A .keras file is read without Keras, and nothing in it is executed: it is served as a model of the runner keras is.
-    Its input is the matrix of the project's features.
+    A .keras file holds a network. It is read without Keras, and nothing in it is executed. Its input is the matrix of
+    the project's features.
 
-    A .skops, .joblib or .pkl file holds a fitted Pipeline, or estimator, of scikit-learn. Its columns are fields of the
-    project, and it is given the DataFrame or the array that it was fitted on: --rows names a Parquet file of such rows,
-    for their types. A pickle (.joblib, .pkl) runs code when it is read, so it is read with --trust alone, and kept as
-    an archive of skops. A .skops file with types that skops does not trust is refused with their list, until --trust
-    approves them.
+    A .skops, .joblib or .pkl file holds a fitted Pipeline, or estimator, of scikit-learn. The columns that it was
+    fitted on are fields of the project; it is given a DataFrame or an array with the types that --rows shows.
 
-    Exit codes: 0 saved; 1 refused by the gate; 2 the settings or the arguments are wrong; 3 the file, the data or the
-    store is.
+    A pickle (.joblib, .pkl) runs code when it is read. It is read with --trust alone, and kept as an archive of skops.
+    A .skops file with types that skops does not trust is refused with their list, unless --trust approves them.
+
+    Exit codes: 0 saved; 1 refused by the gate; 2 wrong arguments or settings; 3 the file, the data or the model store
+    cannot be used.
+
+    Examples:
+      tabular-bento import model.keras
+      tabular-bento import pipeline.joblib --rows sample.parquet --trust
     """
     if file.suffix not in _READERS:
         known = ", ".join(_READERS)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tabular_bento.cli.common import Json, fail, failing, load_problem, on_a_terminal, traffic_dir
-from tabular_bento.errors import ConfigError, DataError, ProjectError
+from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, load_problem, on_a_terminal, traffic_dir
 
 if TYPE_CHECKING:
     from tabular_bento.traffic.sealing import SealReport
@@ -26,7 +25,7 @@ def seal(
             "--dir",
             metavar="DIR",
             envvar="TABULAR_BENTO_TRAFFIC_DIR",
-            help="The log's folder; by default where a server of the project writes it.",
+            help="The traffic log; by default the folder that the project's server writes.",
         ),
     ] = None,
     retain_days: Annotated[
@@ -36,36 +35,35 @@ def seal(
             max=36_500,
             metavar="N",
             envvar="TABULAR_BENTO_TRAFFIC_RETENTION_DAYS",
-            help="Remove sealed rows of more than N full days ago, by UTC; by default all are kept.",
+            help="Remove sealed rows that are older than N full days, in UTC; by default all are kept.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Turn log files that no server writes any more into Parquet, partitioned by date.
+    """Turn files of the traffic log that no server writes any more into Parquet, partitioned by date.
 
-    Safe at any time: beside running servers, readers and other sealers, and after being killed, when the next run
-    goes on where this one ended. Log files in use are left for a later run. Lines that cannot be read are kept in
-    rejected/. Meant for a timer, such as cron, every hour or every day.
+    It may run at any time, beside servers, readers and itself. Files that are being written are left for a later run;
+    lines that cannot be read are kept in rejected/. A run that was killed is continued by the next one. Run it by a
+    timer, such as cron, every hour or every day.
 
-    Exit codes: 0 done; 1 failed; 2 wrong arguments.
+    Exit codes: 0 done; 2 wrong arguments; 3 failed.
     """
     from tabular_bento.traffic.explanations import EXPLANATIONS
     from tabular_bento.traffic.schema import LABELS, PREDICTIONS, SHADOW
     from tabular_bento.traffic.sealing import seal as seal_stream
 
-    with failing({ProjectError: 2, ConfigError: 2, DataError: 1}, otherwise=1):
-        log = traffic_dir(directory, lambda: load_problem().name)
-        if "://" in log:
-            raise fail(f"--dir {log}: only a folder of this machine can be sealed.", 2)
-        reports: dict[str, SealReport] = {}
-        sampled = [EXPLANATIONS] if (Path(log) / EXPLANATIONS).is_dir() else []
-        for name in (PREDICTIONS, LABELS, SHADOW, *sampled):
-            stream = Path(log) / name
-            with ExitStack() as stack:
-                reports[name] = seal_stream(stream, retain_days, _progress(name, stack))
-            if not as_json:
-                nothing = f"nothing is logged in {stream} yet."
-                print(f"{name}: {_message(reports[name]) if stream.is_dir() else nothing}")
+    log = traffic_dir(directory, lambda: load_problem().name)
+    if "://" in log:
+        raise fail(f"--dir {log}: only a folder of this machine can be sealed.", WRONG_ARGUMENTS)
+    reports: dict[str, SealReport] = {}
+    sampled = [EXPLANATIONS] if (Path(log) / EXPLANATIONS).is_dir() else []
+    for name in (PREDICTIONS, LABELS, SHADOW, *sampled):
+        stream = Path(log) / name
+        with ExitStack() as stack:
+            reports[name] = seal_stream(stream, retain_days, _progress(name, stack))
+        if not as_json:
+            nothing = f"nothing is logged in {stream} yet."
+            print(f"{name}: {_message(reports[name]) if stream.is_dir() else nothing}")
     if as_json:
         print(json.dumps({name: asdict(report) for name, report in reports.items()}))
 

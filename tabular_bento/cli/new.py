@@ -20,7 +20,7 @@ _WIDEST_NAME = 48
 
 def new(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The project's folder, which is made; it names the model.")
+        Path, typer.Argument(metavar="DIR", help="Folder of the project, which is made. Its name is the model's name.")
     ],
     table: Annotated[
         str,
@@ -28,35 +28,43 @@ def new(
             "--from",
             metavar="TABLE",
             help="A CSV or Parquet file, a folder of Parquet files, a URI such as s3://bucket/rows.parquet, a query "
-            "that begins with SELECT, or a file of one that ends with .sql. TABULAR_BENTO_DATABASE names the database "
-            "of a query.",
+            "that begins with SELECT, or a file .sql that holds one. TABULAR_BENTO_DATABASE names the database.",
         ),
     ],
-    target: Annotated[str, typer.Option(metavar="COLUMN", help="What is predicted.")],
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="Column that is predicted.")],
     time: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="What dates a row: parts, windows and intervals then go by it."),
+        typer.Option(
+            metavar="COLUMN",
+            help="Column with the time of a row; the split and windows then go by it. By default rows have no time.",
+        ),
     ] = None,
     identifier: Annotated[
         str | None,
-        typer.Option("--id", metavar="COLUMN", help="What names a row; it is returned with the prediction."),
+        typer.Option(
+            "--id", metavar="COLUMN", help="Column that identifies a row; it is returned with the prediction."
+        ),
     ] = None,
     task: Annotated[
         Literal["regression", "binary", "multiclass"] | None,
-        typer.Option(help="Where it is not the one that the target suggests."),
+        typer.Option(help="Kind of prediction; by default the one that the target suggests."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a project from a table, with its own environment, tests, service, monitoring and workflows.
 
-    Kinds, ranges, optional fields, the task and segments follow from the table; each choice is a comment in
-    features/problem.py, to be read and changed. Identifiers and constant columns are left out. Columns that give the
-    target away and rows that are there twice are warned of.
+    Kinds, ranges, optional fields, the task and segments follow from the table. A comment in features/problem.py
+    explains each choice; read and change them. Identifiers and constant columns are left out. Columns that give the
+    target away, and rows that are there twice, are reported.
 
     Then `make demo` in the folder trains, serves, sends the test part with its labels, and reports drift.
 
-    Exit codes: 0 made; 2 wrong arguments, or no sensible project can be made of the table; 3 it cannot be read or
-    written.
+    Examples:
+      tabular-bento new rents --from flats.csv --target rent --time signed
+      tabular-bento new churn --from "SELECT * FROM customers" --target left
+
+    Exit codes: 0 made; 2 wrong arguments, or no sensible project can be made of the table; 3 the table cannot be
+    read, or the folder not written.
     """
     from tabular_bento.errors import ScaffoldError
     from tabular_bento.scaffold.choices import choose

@@ -26,31 +26,40 @@ if TYPE_CHECKING:
 
 
 def release(
-    tag: Annotated[str, typer.Argument(metavar="TAG", help="The model: NAME:VERSION, VERSION or latest.")],
+    tag: Annotated[str, typer.Argument(metavar="TAG", help="Model of the store: NAME:VERSION, VERSION or latest.")],
     force: Annotated[
         str | None,
-        typer.Option(metavar="REASON", help="Release without a comparison; the reason is recorded."),
+        typer.Option(metavar="REASON", help="Release without a comparison, for this reason, which the history keeps."),
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(metavar="URL", help="A server that runs the champion; by default its package.")
+        str | None,
+        typer.Option(
+            metavar="URL", help="Server that runs the champion, to compare with; by default its package is computed."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="For a copy of the report.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for a copy of the report.")] = None,
     metric: Metric = None,
     margin: Margin = None,
     as_json: Json = False,
 ) -> None:
-    """Make a model the champion, which servers take on restart or by `tabular-bento reload`.
+    """Make a model the champion, which servers load on restart or by `tabular-bento reload`.
 
-    The package is verified as a server verifies it, then compared with the champion on the test part: it must be not
-    worse, overall and in each segment. The first model has nothing to be compared with. Metric, margins and limits are
-    those of `tabular-bento compare`: options, else TABULAR_BENTO_COMPARE_<NAME> of the environment, else the table
-    [compare] of the project's settings of monitoring.
+    The package is verified as a server verifies it. Then it is compared with the champion on the test part: it must
+    not be worse, overall and in each segment. The first model is released without a comparison.
 
-    A champion of other feature code cannot be computed by this project: --baseline names a server that runs it, and
-    that logs the rows of the comparison like any others.
+    Settings are those of `tabular-bento compare`: options, else TABULAR_BENTO_COMPARE_<NAME> of the environment, else
+    the table [compare] of monitoring/config.toml.
 
-    Exit codes: 0 it is the champion; 1 refused, it is worse; 2 the comparison cannot tell, or the arguments are wrong;
-    3 failed: the package, the store or the record of the champion is damaged, or another release came between.
+    A champion that was made by other feature code cannot be computed by this project. Name a server that runs it by
+    --baseline; it logs the rows of the comparison like any others.
+
+    Exit codes: 0 it is the champion; 1 refused, it is worse; 2 the comparison cannot tell, or wrong arguments;
+    3 failed: a package, the store or the record of the champion is damaged, or another release came between.
+
+    Examples:
+      tabular-bento release latest
+      tabular-bento release latest --baseline http://staging:3000
+      tabular-bento release latest --force "the first data of the new sensor"
     """
     from tabular_bento.releasing import release as move
 
@@ -74,16 +83,21 @@ def release(
 
 def rollback(
     to: Annotated[
-        str | None, typer.Option(metavar="TAG", help="A model that was the champion before; by default the last one.")
+        str | None,
+        typer.Option(metavar="TAG", help="Earlier champion to go back to, NAME:VERSION; by default the previous one."),
     ] = None,
-    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Is recorded.")] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why; the history keeps it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the champion before this one the champion again, at once and without a comparison.
+    """Make the previous champion the champion again, without a comparison.
 
     Releases are undone one after the other: a second rollback goes back further. The package is verified first.
+    Servers load it on restart or by `tabular-bento reload`.
 
-    Exit codes: 0 done; 2 the arguments are wrong; 3 failed: there is nothing to go back to, or it cannot be served.
+    Exit codes: 0 done; 2 wrong arguments; 3 failed: there is nothing to go back to, or it cannot be served.
+
+    Examples:
+      tabular-bento rollback --reason "p99 doubled"
     """
     from tabular_bento.releasing import rollback as move
 
@@ -91,9 +105,9 @@ def rollback(
 
 
 def history(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the records as one JSON list instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list instead.")] = False,
 ) -> None:
-    """List the champions, the last one first.
+    """List the champions, the newest first: when, what, which model, by whom and on what evidence.
 
     Exit codes: 0 done, even where nothing was released; 3 the records are damaged.
     """

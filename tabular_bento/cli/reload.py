@@ -11,17 +11,19 @@ from tabular_bento.cli.common import Json, fail
 
 
 def reload(
-    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65_535, help="The server's HTTP port.")] = 3000,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait for it.")] = 60.0,
+    port: Annotated[
+        int, typer.Option(envvar="PORT", metavar="PORT", min=1, max=65_535, help="HTTP port of the server.")
+    ] = 3000,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="Time to wait for the workers.")] = 60.0,
     as_json: Json = False,
 ) -> None:
-    """Have the server at a port of this machine take the released model, without losing a request.
+    """Make the server at a port of this machine load the champion, without losing a request.
 
-    The server is found by its port and sent SIGHUP, which reaches every worker. Each one looks the champion up, loads
-    and verifies it beside the one that serves, and switches between two batches. In a container, send the signal to
+    The server is found by its port and sent SIGHUP, which reaches every worker. Each worker loads and verifies the
+    champion beside the model that it serves, and switches between two batches. For a container, send the signal to
     process 1: `podman kill -s HUP NAME`.
 
-    Exit codes: 0 the released model serves; 1 a worker refused it and keeps its own, and the server's log says why;
+    Exit codes: 0 the champion is served; 1 a worker refused it and keeps its own model, and the server's log says why;
     2 wrong arguments; 3 there is no server at the port, or it does not respond.
     """
     from tabular_bento.serving.reloading import reload_server

@@ -24,42 +24,52 @@ def replay(
         str | None,
         typer.Option(
             metavar="FIRST:LAST",
-            help="Months of the event time, such as 2025-07:2025-09, or one; by default the rows of the test part.",
+            help="Months of the event time to send, such as 2025-07:2025-09, or one; by default the test part.",
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N rows only.")] = None,
-    sample: Sample = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = _SEED,
-    part: Annotated[
-        str | None, typer.Option(metavar="K/N", help="Of those, every N-th from the K-th on, such as 1/3.")
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Send the first N rows only; by default all.")
     ] = None,
-    rate: Annotated[float | None, typer.Option(metavar="ROWS/S", help="At most this many rows a second.")] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests at a time.")] = 8,
-    rows_per_request: Annotated[int, typer.Option(min=1, help="Rows in one request.")] = 50,
+    sample: Sample = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of --sample.")] = _SEED,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Of those rows every N-th, from the K-th on, such as 1/3; by default all."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="ROWS/S", help="Most rows a second; by default as many as the server takes.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Requests at a time.")] = 8,
+    rows_per_request: Annotated[int, typer.Option(min=1, metavar="N", help="Rows in one request.")] = 50,
     protocol: Annotated[
         str,
         typer.Option(
             metavar="PROTOCOL",
-            help="json (POST /predict), or the Open Inference Protocol: rest or rest-binary over REST, grpc or "
-            "grpc-stream.",
+            help="json (POST /predict), or of the Open Inference Protocol rest, rest-binary, grpc or grpc-stream.",
         ),
     ] = "json",
-    url: Annotated[str, typer.Option(metavar="URL", help="Of the server.")] = "http://127.0.0.1:3000",
+    url: Annotated[str, typer.Option(metavar="URL", help="Address of the server.")] = "http://127.0.0.1:3000",
     grpc: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Of its gRPC; by default --url's host and TABULAR_BENTO_GRPC_PORT."),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Address of its gRPC; by default the host of --url and TABULAR_BENTO_GRPC_PORT, 3001.",
+        ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(metavar="URI", help="Where the rows are; by default the project's own place.")
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Folder, file or database for the project's source to read in place of its own; without a password.",
+        ),
     ] = None,
-    feedback: Annotated[bool, typer.Option("--feedback/--no-feedback", help="Send the labels.")] = True,
+    feedback: Annotated[bool, typer.Option("--feedback/--no-feedback", help="Send the labels too.")] = True,
     as_json: Json = False,
 ) -> None:
     """Send past rows to a running server as if they were live, then their labels.
 
-    Rows go in the order of their event time; without one, those of the test part in the order of the data. Labels go
-    to POST /feedback. What an overloaded server turns away is tried again. Every row is either served or counted as an
-    error.
+    Rows are sent in the order of their event time, else in that of the data. Labels go to POST /feedback. A request
+    that an overloaded server refuses is sent again. Every row is either served or counted as an error.
 
     Exit codes: 0 all rows were served; 1 some were not; 2 wrong arguments, or months without rows; 3 the server does
     not respond.

@@ -53,8 +53,8 @@ def report(
         typer.Argument(
             metavar="latest|KIND|DIR",
             show_default=False,
-            help="`latest`, the newest report of any kind, by default; the newest of a kind: drift, compare or skew; "
-            "or the newest in a folder.",
+            help="`latest`, the default, is the newest report of any kind; drift, compare or skew the newest of that "
+            "kind; a folder the newest in it.",
         ),
     ] = LATEST,
     folder: Annotated[
@@ -62,20 +62,18 @@ def report(
         typer.Option(
             "--dir",
             metavar="DIR",
-            help="Folder that is searched for reports; by default var/ of the project.",
+            help="Folder to search for reports; by default var/ of the project.",
         ),
     ] = None,
     only_path: Annotated[bool, typer.Option("--path", help="Print the path of the report; open nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Open a report in the browser: the newest, or that of a kind or a folder.
+    """Open a report of drift, comparison or skew in the browser.
 
-    Reports of drift, comparison and skew are searched for in --dir and the folders below it. Of several the one that
-    was written last is opened. Where there is no display, as on a server, the path is printed. What a training found is
-    in the model card, see `tabular-bento card`.
+    It is the one that was written last in --dir and the folders below. Where there is no display, the path is
+    printed. What a training found is in the model card: `tabular-bento card`.
 
-    Exit codes: 0 opened, or its path printed; 2 wrong arguments; 3 there is no such report: one line on stderr says
-    where it was looked for and which command makes one.
+    Exit codes: 0 opened, or its path printed; 2 wrong arguments; 3 there is no such report.
 
     Examples:
       tabular-bento report

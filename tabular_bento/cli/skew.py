@@ -39,14 +39,14 @@ def skew(
     model: Model = None,
     as_json: Json = False,
 ) -> None:
-    """Recompute a window of logged traffic with the model's own package, and compare to the bit.
+    """Recompute a window of logged predictions with their model's package, and compare to the bit.
 
-    Finds a server that computed with another extractor, other code or other libraries than the package it names, and
-    a log that was changed. Writes skew.json (strict JSON; its schema is tabular_bento/monitoring/skew.py) and skew.html
-    into --out. Features are recomputed, so it runs in the project.
+    It finds a server that computed with another extractor, other code or other libraries than the package that it
+    names, and a log that was changed. --out gets skew.html and skew.json, which is strict JSON. Features are
+    recomputed, so it runs in the project.
 
-    Exit codes: 0 no skew; 1 skew; 2 nothing to check (no rows, or of other models only), or wrong arguments; 3 the
-    check failed, and one line on stderr says why.
+    Exit codes: 0 no skew; 1 skew; 2 nothing to check (no rows, or rows of other models only), or wrong arguments;
+    3 the check failed.
 
     Examples:
       tabular-bento skew --from 2025-07-01 --to 2025-10-01 --on visit --out var/skew

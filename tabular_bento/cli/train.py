@@ -31,51 +31,65 @@ _STEPS = 6
 def train(
     config: Settings = None,
     source: SourceUri = None,
-    runner: Annotated[str | None, typer.Option(metavar="KIND", help="The kind of model, such as xgboost.")] = None,
+    runner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Kind of model: linear, xgboost, lightgbm, sklearn, keras or auto; by default that of the settings.",
+        ),
+    ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed, data and machine give the same model, byte for byte.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Seed of the training; by default that of the settings. One seed gives one model, byte for byte.",
+        ),
     ] = None,
     from_package: Annotated[
         str | None,
-        typer.Option(
-            metavar="TAG", help="Repeat the training of this model: its settings, source and seed, on the same data."
-        ),
+        typer.Option(metavar="TAG", help="Repeat the training of this model, with its settings, source and seed."),
     ] = None,
     allow_other_data: Annotated[
-        bool, typer.Option("--allow-other-data", help="With --from-package, train where the data differ too.")
+        bool, typer.Option("--allow-other-data", help="With --from-package, train although the data differ.")
     ] = False,
     tune: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Look for better parameters of the runner first, in N trials; those of an interrupted search count.",
+            help="Look for better parameters first, in N trials; those of an interrupted search count.",
         ),
     ] = None,
     tuned: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="With --tune, the file of what was found; by default var/tune/tuned.toml."),
+        typer.Option(
+            metavar="FILE", help="With --tune, file for the parameters that were found; by default var/tune/tuned.toml."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a model, measure it beside its baselines, and save it into the BentoML model store if it passes the gate.
 
-    The settings are those of the project's training file, which pyproject.toml names under [tool.tabular-bento];
-    options come before them. The model serves once it is released: `tabular-bento release latest`.
+    Options come before the settings of the project's training file, which is training/config.toml as a rule. The
+    model is served once it is released: `tabular-bento release latest`.
 
-    A source that knows its size is asked first: a training that there is no memory for is not begun. The limit is that
-    of the machine or the container, or TABULAR_BENTO_MEMORY_LIMIT, such as `4 GB`.
+    A training that needs more memory than there is does not begin. The limit is that of the machine or the container,
+    or TABULAR_BENTO_MEMORY_LIMIT, such as `4 GB`.
 
-    With --from-package the rows are compared with those that the model was trained on, by part and by column; where
-    they differ nothing is trained, and what differs is listed.
+    With --from-package the rows are compared with those that the model was trained on. Where they differ nothing is
+    trained, and the differences are listed by part and by column.
 
-    With --tune the parameters of the runner are drawn anew in each trial, fitted on the training part and measured on
-    rows that it has not seen; the project's own are the first trial. The best are written as settings, for
-    `tabular-bento train --config var/tune/tuned.toml`, and the model is trained with them. What they gained is measured
-    on the test part, with an interval.
+    With --tune each trial draws parameters, fits the runner on the training part and measures it on rows that it has
+    not seen. The project's own parameters are the first trial. The best ones are written to --tuned, and the model is
+    trained with them; what they gained on the test part is printed with its interval.
 
-    Exit codes: 0 saved; 1 refused by the gate; 2 the settings or the arguments are wrong; 3 the data or the store is,
-    or there is too little memory.
+    Exit codes: 0 saved; 1 refused by the gate; 2 wrong arguments or settings; 3 the data or the model store cannot be
+    used, or there is too little memory.
+
+    Examples:
+      tabular-bento train
+      tabular-bento train --runner linear --seed 1
+      tabular-bento train --tune 50
     """
     here = project()
     problem = here.load_problem()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -271,8 +272,8 @@ def test_without_a_release_the_history_says_what_to_do(store: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["release", "rollback", "history"])
-def test_help_tells_every_exit_code(store: Path, name: str) -> None:
+def test_help_lists_every_exit_code(store: Path, name: str) -> None:
     text = command(store, name, "--help").stdout
-    assert "Exit codes: 0" in text
+    assert re.search(r"Exit codes:\n +0 ", text)
     assert "3" in text[text.index("Exit codes") :]
     assert f"  {name} " in command(store, "--help").stdout

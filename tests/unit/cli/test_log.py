@@ -67,7 +67,7 @@ def test_a_stream_that_cannot_be_sealed_is_reported_in_one_line(tmp_path: Path, 
     write(tmp_path / "predictions", [0])
     (tmp_path / "predictions" / "date=2013-07-01").write_text("in the way")
     code, _, messages = run("seal", "--dir", tmp_path)
-    assert code == 1
+    assert code == 3
     assert "cannot be sealed" in messages
     assert "Traceback" not in messages
 
