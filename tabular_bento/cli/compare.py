@@ -200,6 +200,8 @@ def _unused(given: dict[str, Any], on: str, mode: Mode, baseline: str, candidate
 
 def table(result: CompareResult) -> str:
     """A few lines for people; of a comparison for equivalence, with the worst rows."""
+    from tabular_bento.evaluation.evaluators import metric_title
+
     rows = result.rows
     days = f" on {rows.days:,} days" if result.source.first else ""
     lines = [
@@ -210,17 +212,19 @@ def table(result: CompareResult) -> str:
     ]
     if result.agreement is not None:
         found = result.agreement
+        by = f"by more than {result.settings['moved_by']:g}"
+        far = by if found.classes_differing is None else "to another class"
         lines.append(
             (
                 "moved",
                 f"{found.rows_differing:,} rows differ in any bit, {found.rows_beyond:,} beyond tolerance, "
-                f"{found.moved_share:.1%} by more than {result.settings['moved_by']:g}",
+                f"{found.moved_share:.1%} {far}",
             )
         )
     for metric in result.metrics:
         bounds = f" ({metric.interval[0]:+.3f} to {metric.interval[1]:+.3f})" if metric.interval else ""
         values = f"{metric.baseline:.3f}, then {metric.candidate:.3f}: {metric.delta:+.3f}{bounds}"
-        lines.append((metric.name.upper(), f"{values}, {metric.margin:.3f} allowed"))
+        lines.append((metric_title(metric.name), f"{values}, {metric.margin:.3f} allowed"))
     lines += [("cost", f"{_COSTS[cost.name]}: {cost.ratio:.2f} times the baseline's") for cost in result.costs]
     lines += [("because", reason) for reason in result.reasons]
     lines += [("note", note) for note in result.notes]
@@ -229,7 +233,8 @@ def table(result: CompareResult) -> str:
             values = f"{worst.row}: {worst.baseline:.9g}, then {worst.candidate:.9g} ({worst.delta:+.3g})"
             shown = {**worst.fields, **({"features": worst.features} if worst.features else {})}
             lines.append(("worst", f"{values} {json.dumps(shown)}"))
-    return "\n".join(f"{name:<10} {value}" for name, value in lines)
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
 
 def _summary(result: CompareResult, result_file: Path, report_file: Path) -> dict[str, object]:

@@ -283,10 +283,8 @@ class ClassificationEvaluator(Evaluator):
         found = {}
         for name, metric in (("roc_auc", roc_auc), ("average_precision", average_precision)):
             value = float(_mean_known(np.array(exact[name])))
-            found[name] = (
-                value,
-                bootstrap.interval(sums, partial(_over_classes, metric), value),
-            )
+            low_high = bootstrap.interval(sums, partial(_over_classes, metric), value)
+            found[name] = value, low_high and (max(low_high[0], 0.0), min(low_high[1], 1.0))
         return found
 
     def _calibration(

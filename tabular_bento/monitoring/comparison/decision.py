@@ -45,8 +45,6 @@ from tabular_bento.monitoring.comparison.settings import CompareSettings
 
 Array = NDArray[np.float64]
 
-_TARGET = "of the target"
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -84,14 +82,14 @@ def agreement(paired: PairedPredictions, settings: CompareSettings, worst: list[
 
 
 def judge_equivalence(found: Agreement | None, rows: int, settings: CompareSettings, unit: str) -> Decision:
-    """Whether every row agrees, on enough rows; `unit` is that of a prediction."""
-    decision = Decision()
-    tolerance = f"{settings.absolute_tolerance:g} {unit} plus {settings.relative_tolerance:g} of the prediction"
+    """Whether every row agrees, on enough rows; `unit` is that of a prediction, empty where none is declared."""
+    decision, unit = Decision(), _after_a_number(unit)
+    tolerance = f"{settings.absolute_tolerance:g}{unit} plus {settings.relative_tolerance:g} of the prediction"
     if found is not None and found.rows_beyond:
         classes = f", {found.classes_differing:,} of them in the predicted class" if found.classes_differing else ""
         decision.refusals.append(
             f"{found.rows_beyond:,} of {rows:,} predictions differ by more than {tolerance}{classes}; the largest "
-            f"difference is {found.largest:.6g} {unit}."
+            f"difference is {found.largest:.6g}{unit}."
         )
     elif rows < settings.min_rows:
         decision.unclear.append(f"{rows:,} rows agree, and fewer than {settings.min_rows:,} prove nothing.")
@@ -144,7 +142,11 @@ def _decisive(evaluator: Evaluator, settings: CompareSettings) -> tuple[str, ...
 
 def _unit(evaluator: Evaluator, unit: str | None) -> str:
     """The unit of the metrics, after a space; nothing of losses that have none."""
-    return f" {unit or _TARGET}" if evaluator.in_target_unit else ""
+    return _after_a_number(unit) if evaluator.in_target_unit else ""
+
+
+def _after_a_number(unit: str | None) -> str:
+    return f" {unit}" if unit else ""
 
 
 def needed(sums: LossSums, drawn: Array, metrics: list[Metric], settings: CompareSettings) -> Needed | None:
@@ -191,10 +193,14 @@ def _rounded(count: int) -> int:
 def judge_costs(
     found: Agreement | None, costs: list[Cost], settings: CompareSettings, unit: str, decision: Decision
 ) -> None:
-    """Add a refusal for each measure beyond its limit; `unit` is that of a prediction."""
+    """Add a refusal for each measure beyond its limit; `unit` is that of a prediction, empty where none is declared."""
     limit = settings.max_moved_share
     if found is not None and limit is not None and found.moved_share > limit:
-        far = f"by more than {settings.moved_by:g} {unit}" if found.classes_differing is None else "to another class"
+        far = (
+            f"by more than {settings.moved_by:g}{_after_a_number(unit)}"
+            if found.classes_differing is None
+            else "to another class"
+        )
         decision.refusals.append(f"{found.moved_share:.1%} of the predictions moved {far}, and {limit:.1%} may.")
     for cost in costs:
         if cost.limit is not None and cost.ratio > cost.limit:

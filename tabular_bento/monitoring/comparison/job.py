@@ -226,9 +226,9 @@ class _Comparison:
 
 
 def _unit(declaration: Declaration) -> str:
-    """The unit of the numbers of a prediction, for messages."""
+    """The unit of the numbers of a prediction, for messages; empty where none is declared."""
     (first, *_) = (output for output in declaration.outputs if output.kind is Kind.NUMBER)
-    return "of a probability" if first.parts else first.unit or "of the target"
+    return "of a probability" if first.parts else first.unit or ""
 
 
 def _from_log(name: str) -> ComparedModel:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
+from tabular_bento.cli.compare import table
 from tabular_bento.errors import CompareError
 from tabular_bento.monitoring.comparison.decision import agreement
 from tabular_bento.monitoring.comparison.job import run
@@ -70,6 +71,9 @@ def test_a_worse_binary_is_refused_by_its_log_loss_and_brier_score(tags: Any, tm
     page = (tmp_path / "compare.html").read_text()
     assert "RMSE" not in page
     assert "to another class" in page
+    printed = table(result).splitlines()
+    assert [line[:13] for line in printed[5:7]] == ["log loss     ", "Brier score  "]
+    assert printed[4].endswith(f"{found.moved_share:.1%} to another class")
 
 
 def test_metrics_are_those_of_scikit_learn(tags: Any, tmp_path: Path) -> None:

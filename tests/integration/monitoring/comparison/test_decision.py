@@ -170,6 +170,14 @@ def test_one_row_beyond_tolerance_is_enough(paired: PairedPredictions) -> None:
         )
 
 
+def test_messages_of_a_target_without_a_unit_name_none(paired: PairedPredictions) -> None:
+    decision, _ = judge_losses(LossSums.of_paired(paired), NO_LATENCY, None)
+    assert re.search(r"RMSE is \d+\.\d+ (higher|lower) \(99% interval", " ".join(decision.reasons))
+    found = agreement(altered(paired, ours(paired) + 5e-5), NO_LATENCY, [])
+    (reason,) = judge_equivalence(found, len(paired), NO_LATENCY, "").reasons
+    assert f"agree within {NO_LATENCY.absolute_tolerance:g} plus " in reason
+
+
 def test_neighbouring_numbers_are_one_unit_in_the_last_place_apart(paired: PairedPredictions) -> None:
     candidate = ours(paired).copy()
     candidate[7] = np.nextafter(candidate[7], np.inf)

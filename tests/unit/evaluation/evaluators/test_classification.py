@@ -156,6 +156,18 @@ def test_a_perfect_model(name: str) -> None:
     assert found["roc_auc_interval"] == (1, 1)
 
 
+def test_no_interval_of_a_share_reaches_beyond_one() -> None:
+    rng = np.random.default_rng(3)
+    codes = (rng.random(2_400) < 0.03).astype(np.float64)
+    positive = np.where(codes == 1, rng.uniform(0.3, 1.0, len(codes)), rng.uniform(0.0, 0.31, len(codes)))
+    probability = np.column_stack([1 - positive, positive])
+    outputs = {BINARY.target.name: np.array(BINARY.classes, dtype=object)[(positive >= 0.5).astype(int)]}
+    found = measured(BINARY, outputs | {"probability": probability}, codes)
+    for name in ("roc_auc", "average_precision"):
+        low, high = found[f"{name}_interval"]
+        assert 0.9 < low <= found[name] <= high <= 1, name
+
+
 def test_labels_of_one_class_have_no_order() -> None:
     outputs, _ = drawn(BINARY, 50)
     found = measured(BINARY, outputs, np.zeros(50))
