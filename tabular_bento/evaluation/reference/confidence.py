@@ -89,6 +89,7 @@ def fit_scale(probability: Array, codes: Integers) -> Scale:
         The labels.
     """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     logs, true = np.log(np.maximum(probability, _SMALLEST)), np.eye(probability.shape[1])[codes]
     start = np.concatenate([[1.0], np.zeros(probability.shape[1])])
@@ -102,7 +103,8 @@ def fit_scale(probability: Array, codes: Integers) -> Scale:
         value = float((np.log(sums[:, 0]) - (scores * true).sum(axis=1)).sum() + PENALTY / 2 * (away**2).sum())
         return value, np.concatenate([[(off * logs).sum()], off.sum(axis=0)]) + PENALTY * away
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    with threadpool_limits(1):  # BLAS has a handful of numbers here: a second thread only costs time
+        found = minimize(loss, start, jac=True, method="L-BFGS-B").x
     return Scale(_rounded(found[0]), tuple(_rounded(value) for value in found[1:]))
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import optimize
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tabular_bento import Binary, Field, Kind, Multiclass
 from tabular_bento.evaluation.evaluators import evaluator_of
@@ -80,6 +82,25 @@ def test_few_rows_do_not_change_much() -> None:
     assert fit_scale(probability, np.array([0, 1])).slope < 1.5
     assert np.isfinite(fit_scale(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([1, 1])).intercepts).all()
     assert Scale(1.0, (0.0, 0.0)).apply(probability) == pytest.approx(probability)
+
+
+def test_a_recalibration_has_the_same_bits_with_any_number_of_threads_and_takes_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = drawn(3, 2_000, np.random.default_rng(1))
+    minimize, threads = optimize.minimize, []
+
+    def counting(*arguments: Any, **given: Any) -> Any:
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return minimize(*arguments, **given)
+
+    monkeypatch.setattr(optimize, "minimize", counting)
+    found = []
+    for number in (1, 4):
+        with threadpool_limits(number):
+            found.append(fit_scale(*rows))
+    assert found[0] == found[1]
+    assert set(threads) == {1}
 
 
 @pytest.mark.parametrize("sharp", [1.0, 2.0])
