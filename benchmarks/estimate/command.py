@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ WIDEST = 2.0
 """Times the interval by labels that the interval may be wide, on average over the windows of a table."""
 
 EPILOG = """\
-A project is made of each table, and trained by its own settings once a seed, which draws the split too
-(of rows with a time, the last day). The test part is cut into at most five windows of at least 100 rows; of each, log
-loss, Brier score and accuracy are estimated, and measured by labels.
+Once a seed a project is made of each table and trained by its own settings. The seed draws the rows of a table that is
+drawn, and the split of any table (of rows with a time, the last day). The test part is cut into at most five windows of
+at least 100 rows; of each, log loss, Brier score and accuracy are estimated, and measured by labels.
 
 exit codes: 0 every table holds both limits; 1 one does not; 2 wrong arguments; 3 a project cannot be made or trained.
 
@@ -105,6 +106,11 @@ def _cell(measured: list[dict[str, Any]], metric: str) -> str:
 
 
 def _measure(folder: Path, name: str, seeds: list[int]) -> list[dict[str, Any]]:
-    TABLES[name]().make_project(folder / name)
-    lines = run_in_project(folder / name, "-m", "benchmarks.estimate.project", *map(str, seeds))
-    return [json.loads(line) for line in lines.splitlines()]
+    found = []
+    for seed in seeds:
+        project = folder / f"{name}-{seed}"
+        TABLES[name](seed).make_project(project)
+        lines = run_in_project(project, "-m", "benchmarks.estimate.project", str(seed))
+        found += [json.loads(line) for line in lines.splitlines()]
+        shutil.rmtree(project)
+    return found

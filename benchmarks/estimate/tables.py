@@ -16,6 +16,10 @@ DAYS = 180
 GROUPS = np.array(["a", "b", "c", "d"], dtype=object)
 
 
+def _fixed(name: str) -> Callable[[int], Table]:
+    return lambda _: OTHERS[name]()
+
+
 def drawn(
     rows: int, seed: int = 0, classes: int = 2, share: float = 0.5, strength: float = 1.0, dated: bool = False
 ) -> Table:
@@ -54,25 +58,30 @@ def drawn(
     return Table(frame.assign(label=[f"class {code}" for code in codes]), "label", "day" if dated else None)
 
 
-TABLES: Mapping[str, Callable[[], Table]] = MappingProxyType(
+TABLES: Mapping[str, Callable[[int], Table]] = MappingProxyType(
     {
-        **{name: OTHERS[name] for name in ("irises", "wines", "penguins", "tumours", "digits", "risks-20000")},
-        "drawn-150": lambda: drawn(150),
-        "drawn-300": lambda: drawn(300),
-        "drawn-600": lambda: drawn(600),
-        "drawn-1000": lambda: drawn(1_000),
-        "drawn-2000": lambda: drawn(2_000),
-        "drawn-5000": lambda: drawn(5_000),
-        "drawn-20000": lambda: drawn(20_000),
-        "easy-1000": lambda: drawn(1_000, strength=5.0),
-        "easy-5000": lambda: drawn(5_000, strength=5.0),
-        "four-classes-600": lambda: drawn(600, classes=4),
-        "four-classes-2000": lambda: drawn(2_000, classes=4),
-        "rare-600": lambda: drawn(600, share=0.02),
-        "rare-2000": lambda: drawn(2_000, share=0.02),
-        "rare-10000": lambda: drawn(10_000, share=0.0005),
-        "days-3000": lambda: drawn(3_000, dated=True),
-        "days-10000": lambda: drawn(10_000, dated=True),
+        "irises": _fixed("irises"),
+        "wines": _fixed("wines"),
+        "penguins": _fixed("penguins"),
+        "tumours": _fixed("tumours"),
+        "digits": _fixed("digits"),
+        "risks-20000": _fixed("risks-20000"),
+        "drawn-150": lambda seed: drawn(150, seed),
+        "drawn-300": lambda seed: drawn(300, seed),
+        "drawn-600": lambda seed: drawn(600, seed),
+        "drawn-1000": lambda seed: drawn(1_000, seed),
+        "drawn-2000": lambda seed: drawn(2_000, seed),
+        "drawn-5000": lambda seed: drawn(5_000, seed),
+        "drawn-20000": lambda seed: drawn(20_000, seed),
+        "easy-1000": lambda seed: drawn(1_000, seed, strength=5.0),
+        "easy-5000": lambda seed: drawn(5_000, seed, strength=5.0),
+        "four-classes-600": lambda seed: drawn(600, seed, classes=4),
+        "four-classes-2000": lambda seed: drawn(2_000, seed, classes=4),
+        "rare-600": lambda seed: drawn(600, seed, share=0.02),
+        "rare-2000": lambda seed: drawn(2_000, seed, share=0.02),
+        "rare-10000": lambda seed: drawn(10_000, seed, share=0.0005),
+        "days-3000": lambda seed: drawn(3_000, seed, dated=True),
+        "days-10000": lambda seed: drawn(10_000, seed, dated=True),
     }
 )
-"""The tables by name, made when they are called."""
+"""The tables by name, made when they are called; a drawn one is another for each seed, a real one is the same."""

@@ -43,7 +43,9 @@ def test_drawn_tables_are_those_of_their_seed() -> None:
     dated = drawn(400, dated=True)
     assert dated.time is not None
     assert dated.rows[dated.time].is_monotonic_increasing
-    assert {len(TABLES[name]().rows) for name in TABLES if name.startswith("drawn")} >= {150, 20_000}
+    assert {len(TABLES[name](1).rows) for name in TABLES if name.startswith("drawn")} >= {150, 20_000}
+    assert not TABLES["drawn-300"](1).rows.equals(TABLES["drawn-300"](2).rows)
+    assert TABLES["penguins"](1).rows.equals(TABLES["penguins"](2).rows)
 
 
 @pytest.mark.slow
