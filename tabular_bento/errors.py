@@ -157,6 +157,10 @@ class CompareError(MonitoringError):
     """Two models cannot be compared as it was asked for."""
 
 
+class MetricError(CompareError):
+    """The metric that was named is not compared for the task."""
+
+
 class UnreadableModelError(CompareError):
     """A model that is there, and that this checkout cannot compute."""
 

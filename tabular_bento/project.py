@@ -52,8 +52,8 @@ class Project:
             if table is not None:
                 return cls._of(root, table)
         raise ProjectError(
-            f"There is no project in {folder} or above it: a project's pyproject.toml has a table [{TABLE}] with "
-            '`problem = "features.problem:PROBLEM"`.'
+            f"There is no project in {folder} or above it. Go to the folder of a project, whose pyproject.toml has a "
+            f"table [{TABLE}], or make a project: `tabular-bento new DIR --from TABLE --target COLUMN`."
         )
 
     @classmethod

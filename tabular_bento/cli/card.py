@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, fail, project
+from tabular_bento.cli.common import FAILED, Json, fail, project
 from tabular_bento.cli.report import open_page
-from tabular_bento.errors import ProjectError
 
 
 def card(
@@ -42,10 +41,8 @@ def _path(tag: str | None) -> Path:
     from tabular_bento.scoring.package import CARD_FILE
     from tabular_bento.scoring.store import find_model
 
-    try:
-        wanted = tag or f"{project().load_problem().name}:latest"
-    except ProjectError as error:
-        raise fail(f"{error} Or name the model: tabular-bento card NAME:VERSION.", WRONG_ARGUMENTS) from error
+    hint = "Or name the model: `tabular-bento card NAME:VERSION`."
+    wanted = tag or f"{project(hint).load_problem().name}:latest"
     found = find_model(wanted)
     path = found.directory / CARD_FILE
     if not path.is_file():

@@ -173,8 +173,13 @@ def check_window(start: datetime, end: datetime) -> None:
         raise fail("--from must be before --to", WRONG_ARGUMENTS)
 
 
-def project() -> Project:
+def project(otherwise: str = "") -> Project:
     """The project of the current folder, which is the nearest one in it or above it.
+
+    Parameters
+    ----------
+    otherwise : str
+        What may be done without a project, for the message where there is none.
 
     Raises
     ------
@@ -183,7 +188,10 @@ def project() -> Project:
     """
     from tabular_bento.project import Project
 
-    return Project.find()
+    try:
+        return Project.find()
+    except ProjectError as error:
+        raise ProjectError(f"{error} {otherwise}".rstrip()) from error
 
 
 def load_problem() -> Problem:
@@ -233,7 +241,7 @@ def declaration_of(model: str | None) -> Declaration:
         Where no model is named and the folder has no project.
     """
     if model is None:
-        return load_problem().declaration
+        return project("Or name the model by --model NAME:VERSION.").load_problem().declaration
     from tabular_bento.scoring.package import read_declaration
     from tabular_bento.scoring.store import find_model
 

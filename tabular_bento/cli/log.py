@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, load_problem, on_a_terminal, traffic_dir
+from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, fail, on_a_terminal, project, traffic_dir
 
 if TYPE_CHECKING:
     from tabular_bento.traffic.sealing import SealReport
@@ -52,7 +52,7 @@ def seal(
     from tabular_bento.traffic.schema import LABELS, PREDICTIONS, SHADOW
     from tabular_bento.traffic.sealing import seal as seal_stream
 
-    log = traffic_dir(directory, lambda: load_problem().name)
+    log = traffic_dir(directory, lambda: project("Or name the log by --dir DIR.").load_problem().name)
     if "://" in log:
         raise fail(f"--dir {log}: only a folder of this machine can be sealed.", WRONG_ARGUMENTS)
     reports: dict[str, SealReport] = {}

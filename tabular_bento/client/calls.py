@@ -224,7 +224,7 @@ def check_response(response: httpx.Response) -> httpx.Response:
     """
     if response.status_code == httpx.codes.OK:
         return response
-    message, detail = response.text[:_QUOTED], []
+    message, detail = " ".join(response.text[:_QUOTED].split()), []
     try:
         body = from_json(response.content)
         message, detail = str(body["error"]), list(body.get("detail", []))

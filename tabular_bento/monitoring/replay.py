@@ -220,7 +220,7 @@ def _chosen(declaration: Declaration, dataset: Dataset, config: ReplayConfig) ->
         if not len(rows):
             raise ReplayError("There are no rows to send: the data set is empty.")
     elif declaration.event_time is None:
-        raise ReplayError(f"There are no rows by month, {config.months}: the problem has no event time; leave it out.")
+        raise ReplayError(f"The problem has no event time, so rows have no months: leave --months {config.months} out.")
     else:
         rows = dataset.between(*days)
         if not len(rows):

@@ -18,6 +18,10 @@ class LocatedModel(NamedTuple):
     release: Release | None = None
 
 
+_LISTED = 3
+"""Models that an error lists, the latest."""
+
+
 def store_home() -> Path:
     """The folder that holds the model store: BENTOML_HOME, or `bentoml` in the home folder. Always absolute."""
     configured = os.environ.get("BENTOML_HOME")
@@ -63,4 +67,8 @@ def find_model(tag: str) -> LocatedModel:
 
 
 def _missing(tag: str) -> PackageError:
-    return PackageError(f"There is no model {tag} in the store {store_home()}: run `tabular-bento train`.")
+    name = tag.partition(":")[0]
+    there = sorted((store_home() / "models" / name).glob("*/"), key=lambda path: path.stat().st_mtime)
+    listed = ", ".join(f"{name}:{path.name}" for path in there[: -_LISTED - 1 : -1])
+    known = f", or name one that is there, such as {listed}" if listed else ""
+    return PackageError(f"There is no model {tag} in the store {store_home()}: run `tabular-bento train`{known}.")

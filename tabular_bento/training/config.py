@@ -211,7 +211,7 @@ def load_config(*paths: Path, problem: Problem | Declaration | None = None, **ov
     Raises
     ------
     ConfigError
-        Naming the last file and the setting that is unknown or out of range.
+        Naming the last file, where it is not an override that is wrong, and the setting.
     """
     values: dict[str, Any] = {}
     for path in paths:
@@ -230,7 +230,8 @@ def load_config(*paths: Path, problem: Problem | Declaration | None = None, **ov
         if problem is not None:
             config.check(problem)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        given = str(error).partition(":")[0] in overrides
+        raise ConfigError(str(error) if given else f"{where}: {error}") from error
     return config
 
 
@@ -247,6 +248,9 @@ def _validated(model: type[_Model], values: dict[str, Any], *prefix: str) -> _Mo
             str(part) for part in (*prefix, *first["loc"]) if part not in ("parameters", "tuple[str, str]", "float")
         ]
         message = str(first["msg"]).removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            known = f"; there are: {', '.join(model.model_fields)}" if len(first["loc"]) == 1 else ""
+            message = f"there is no such setting{known}"
         raise ConfigError(f"{'.'.join(found)}: {message}" if found else message) from error
 
 
@@ -257,5 +261,7 @@ def _both_tables(one: Any, other: Any) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}.") from error

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tabular_bento.errors import CompareError
+from tabular_bento.errors import MetricError
 from tabular_bento.evaluation.evaluators import Evaluator, metric_title
 from tabular_bento.evaluation.noninferiority import (
     LEAST_DAYS,
@@ -104,7 +104,7 @@ def judge_losses(sums: LossSums, settings: CompareSettings, unit: str | None) ->
 
     Raises
     ------
-    CompareError
+    MetricError
         Where the settings name a metric that the task does not have.
     """
     decision, labels, evaluator = Decision(), int(sums.total[:, 0].sum()), sums.evaluator
@@ -136,7 +136,7 @@ def _decisive(evaluator: Evaluator, settings: CompareSettings) -> tuple[str, ...
         return evaluator.losses
     if settings.metric not in evaluator.losses:
         known = " or ".join(repr(name) for name in evaluator.losses)
-        raise CompareError(f"[compare] metric: {settings.metric!r} is not compared for this task; name {known}.")
+        raise MetricError(f"metric: {settings.metric!r} is not compared for this task; name {known}.")
     return (settings.metric,)
 
 

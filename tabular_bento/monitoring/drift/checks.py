@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from tabular_bento.evaluation.reference.estimate import Estimate, Withheld
 from tabular_bento.evaluation.reference.package import Reference
@@ -98,6 +99,8 @@ def size_finding(data: WindowData, reference: Reference, query: Query, settings:
         text = f"the window has {rows.scored:,} rows; {needed:,} are needed to tell drift from chance"
         if not (rows.scored or rows.bad or rows.other_models or rows.without_id):
             text = f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
+            if isinstance(query.directory, Path) and not query.directory.exists():
+                text = f"there is no traffic log at {query.directory}: check --traffic-dir, and whether a server ran"
         return Finding(severity="alarm", kind="few_rows", column=None, text=text)
     if days is not None and days < _ONE_DAY and hours < _MOST * reference.day_hours:
         text = (

@@ -12,6 +12,7 @@ from tabular_bento import __version__, cli
 from tabular_bento.cli import COMMANDS, Command, main, monitoring_main, training_main
 from tabular_bento.cli.common import failing
 from tabular_bento.errors import DataError, GateError, MonitoringError
+from tests.unit import models
 
 HEAVY = ("bentoml", "duckdb", "evidently", "pandas", "pyarrow", "sklearn", "xgboost")
 
@@ -103,3 +104,41 @@ def test_a_projects_modules_offer_the_same_commands(capsys: pytest.CaptureFixtur
 def test_without_a_command_training_trains(capsys: pytest.CaptureFixture[str]) -> None:
     assert training_main(["--seed", "no number"]) == 2
     assert "Usage: python -m training train" in capsys.readouterr().err
+
+
+def test_without_a_project_the_model_or_the_log_may_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TABULAR_BENTO_TRAFFIC_DIR", raising=False)
+    window = ("--from", "2025-01-01", "--to", "2025-02-01", "--out", str(tmp_path / "out"))
+    for arguments, hint in ((("drift", *window), "--model NAME:VERSION"), (("log", "seal"), "--dir DIR")):
+        assert main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "`tabular-bento new DIR --from TABLE --target COLUMN`" in line
+        assert line.endswith(f"{hint}.")
+
+
+def test_a_log_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "store"))
+    models.store_of_two(tmp_path / "store", models.trained())
+    window = ("--from", "2025-01-01", "--to", "2025-02-01", "--out", str(tmp_path / "out"))
+    assert main(["drift", *window, "--model", "prices:first", "--traffic-dir", str(tmp_path / "nowhere")]) == 2
+    assert f"there is no traffic log at {tmp_path / 'nowhere'}: check --traffic-dir" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [60, 80, 140])
+def test_help_fits_the_terminal_and_has_a_line_for_each_exit_code(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["reload", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    listed = lines[lines.index("  Exit codes:") + 1 :][:5]
+    assert [line.split()[0] for line in listed if line[4].isdigit()] == ["0", "1", "2", "3"]
+    prose = [line for line in lines if line not in listed]
+    assert max(map(len, prose)) <= min(columns, 100)
+    assert columns < 100 or max(map(len, prose)) > 80

@@ -145,7 +145,7 @@ def test_the_card_is_that_of_a_model(
         return code, (printed.out + printed.err).rstrip("\n")
 
     assert card() == (2, card()[1])
-    assert "name the model: tabular-bento card NAME:VERSION" in card()[1]
+    assert "name the model: `tabular-bento card NAME:VERSION`" in card()[1]
     assert card("flights:v1", "--path") == (0, str(models / "v1" / "model_card.html"))
     monkeypatch.chdir(ROOT)
     assert card("--path") == (0, str(models / "v2" / "model_card.html"))

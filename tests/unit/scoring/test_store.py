@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ def test_what_is_not_there_is_reported(home: Path, tag: str) -> None:
         return
     with pytest.raises(PackageError, match=rf"There is no model .* in the store {home}: run `tabular-bento train`"):
         find_model(tag)
+
+
+def test_models_that_are_there_are_listed_the_latest_first(home: Path) -> None:
+    for number, version in enumerate(("first", "second")):
+        os.utime(models.folder_of(home, f"prices:{version}"), (number, number))
+    with pytest.raises(PackageError, match=r"such as .*prices:second, prices:first"):
+        find_model("prices:none")
+    with pytest.raises(PackageError, match=r"run `tabular-bento train`\.$"):
+        find_model("other:none")
 
 
 def test_a_beginning_that_two_versions_share_is_none(home: Path) -> None:

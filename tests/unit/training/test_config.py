@@ -57,7 +57,8 @@ def test_an_option_comes_before_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("roundz = 3", "roundz"),
+        ("roundz = 3", "roundz: there is no such setting; there are: source, runner, "),
+        ("[split]\ntrian = 0.5", r"split\.trian: there is no such setting"),
         ("[xgboost]\nroundz = 3", r"xgboost\.roundz"),
         ("[xgbost]\nrounds = 3", "xgbost"),
         ('runner = "catboost"', "runner: there is no runner 'catboost'; there are auto, xgboost"),
@@ -72,7 +73,7 @@ def test_an_option_comes_before_the_file(tmp_path: Path) -> None:
         ("[split]\ntrain = 0.9", "split: the fractions are more than 1"),
         ('seed = "x"', "seed"),
         ("xgboost = 3", "xgboost"),
-        ("seed = ", "cannot be read"),
+        ("seed = ", "is not TOML"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str, place: str) -> None:
@@ -80,6 +81,13 @@ def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str, place
     path.write_text(text)
     with pytest.raises(ConfigError, match=rf"wrong\.toml.*{place}"):
         load_config(path)
+
+
+def test_an_option_that_is_wrong_is_not_blamed_on_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "other.toml"
+    path.write_text("seed = 1\n")
+    with pytest.raises(ConfigError, match=r"^runner: there is no runner 'torch'; there are auto, "):
+        load_config(path, runner="torch")
 
 
 def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
