@@ -247,7 +247,7 @@ def _judge(
     from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE, run
 
     done = run(query, out, model, settings, outputs, options)
-    print(_table(done.result))
+    print(table(done.result))
     print(f"result   {out / RESULT_FILE}\nreport   {out / REPORT_FILE}")
     for complaint in done.complaints:
         print(f"warning: {complaint}", file=sys.stderr)
@@ -265,7 +265,7 @@ def _write_failure(textfile: Path) -> None:
         print(f"warning: the metrics were not written: {error}", file=sys.stderr)
 
 
-def _table(result: DriftResult) -> str:
+def table(result: DriftResult) -> str:
     from tabular_bento.evaluation.evaluators import metric_title
     from tabular_bento.monitoring.drift.performance import decimals
 
@@ -289,7 +289,7 @@ def _table(result: DriftResult) -> str:
         low, high = (decimals(bound) for bound in interval)
         expected = decimals(estimate.metric(result.metric))
         lines.append(f"expected {title} {expected} ({low} to {high}), estimated without labels")
-    shown = (f"{finding.severity:<8} {finding.text}" for finding in result.findings if finding.severity != "note")
+    shown = (f"{finding.label:<8} {finding.text}" for finding in result.findings if finding.severity != "note")
     return "\n".join([*lines, *shown])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,11 @@ _VISIBLE = 0.005
 
 _NEEDLE, _FLAT = 0.008, 4.0
 """Width of a bin, as a share of the scale, that is a line at best; and how many times as high as others it may be."""
+
+_LEAST_SCALE = 0.1
+"""Share that the scale of bins apart reaches at least, so that a handful of rows is a low bar."""
+
+_TICKS = 5
 
 _DAY = 86_400_000.0
 """Milliseconds, which are Plotly's unit of time."""
@@ -53,7 +59,10 @@ def histograms(
     first = [i for i in range(aside) if max(one[i] for one in shares) >= _VISIBLE]
     rest = range(aside, len(bins))
     if edges is None or _has_needle(edges, [one[aside:] for one in shares]):
-        return _bars([bins[i] for i in (*first, *rest)], [[one[i] for i in (*first, *rest)] for one in shares], names)
+        figure = _bars([bins[i] for i in (*first, *rest)], [[one[i] for i in (*first, *rest)] for one in shares], names)
+        if edges is not None:
+            figure["layout"]["xaxis"] |= _boundaries([bins[i] for i in first], edges, dates)
+        return figure
     scale = _DAY if dates else 1.0
     figure = _densities(
         [edge * scale for edge in edges],
@@ -95,6 +104,21 @@ def _bars(labels: Sequence[str], shares: Sequence[Sequence[float]], names: tuple
         "fixedrange": True,
     }
     return {"data": data, "layout": {"barmode": "overlay", "xaxis": axis, "yaxis": {"tickformat": ".2~p"}}}
+
+
+def _boundaries(aside: Sequence[str], edges: Sequence[float], dates: bool) -> Figure:
+    """Ticks of bars of equal width: what some of them begin or end at, and the names of those before them."""
+    inner = [place for place, edge in enumerate(edges) if math.isfinite(edge)]
+    inner = inner[:: max(1, math.ceil(len(inner) / _TICKS))]
+    texts = [_date(edges[place]) if dates else f"{edges[place]:.2g}" for place in inner]
+    return {
+        "tickvals": [*range(len(aside)), *(len(aside) + place - 0.5 for place in inner)],
+        "ticktext": [*(short(label, _LONGEST_LABEL) for label in aside), *texts],
+    }
+
+
+def _date(days: float) -> str:
+    return (date(1970, 1, 1) + timedelta(days=math.floor(days))).isoformat()
 
 
 def _densities(
@@ -143,7 +167,8 @@ def _densities(
             "showgrid": False,
             "fixedrange": True,
         }
-        layout["yaxis2"] = {"anchor": "x2", "tickformat": ".2~p", "rangemode": "tozero", "nticks": 4}
+        top = max(_LEAST_SCALE, 1.05 * max(map(max, shares_aside)))
+        layout["yaxis2"] = {"anchor": "x2", "tickformat": ".2~p", "range": [0, top], "nticks": 4}
         for name, values, style, size in zip(names, shares_aside, _styles(), (0.86, 0.56), strict=True):
             data.append(
                 {

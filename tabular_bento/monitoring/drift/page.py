@@ -13,9 +13,8 @@ from tabular_bento.evaluation.evaluators import metric_title
 from tabular_bento.monitoring.drift.checks import LONGEST
 from tabular_bento.monitoring.drift.history import Entry
 from tabular_bento.monitoring.drift.performance import decimals, duration
-from tabular_bento.monitoring.drift.result import METRICS, Column, DriftResult, Errors, Labels
+from tabular_bento.monitoring.drift.result import METRICS, SMALL_KINDS, Column, DriftResult, Errors, Labels
 from tabular_bento.monitoring.drift.runs import TONES, capitalised, digits, trend, window
-from tabular_bento.monitoring.drift.verdict import SMALL_KINDS
 from tabular_bento.pages import charts, compressed, render
 from tabular_bento.pages.classification import confusion_matrix
 from tabular_bento.pages.histograms import histograms
@@ -142,7 +141,7 @@ def _shown(column: Column) -> dict[str, Any]:
     found = column.histogram
     assert found is not None
     figure = histograms(
-        ["missing", "other", *found.bins[ASIDE:]],
+        ["missing", "other" if found.edges is None else "out of range", *found.bins[ASIDE:]],
         found.reference,
         found.window,
         edges=found.edges,

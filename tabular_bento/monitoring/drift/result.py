@@ -27,6 +27,9 @@ EXIT_CODES: dict[Verdict, int] = {"no_drift": 0, "warning": 0, "drift": 1, "not_
 to.
 """
 
+SMALL_KINDS = {"few_rows": "too few rows to judge", "few_hours": "too few hours of the day to judge"}
+"""Findings that make the verdict `not_enough_data`, and what is then said of each column."""
+
 FAILED = 3
 """What it ends with where there is no verdict, no `result.json` holds it, or a file of the log cannot be read."""
 
@@ -273,6 +276,11 @@ class Finding(_Part):
     column: str | None
     text: str
     look_at: Annotated[str | None, Field(description="Where to look first")] = None
+
+    @property
+    def label(self) -> str:
+        """The word that people read before the text: a window that is too small has no verdict, and no alarm."""
+        return "too few" if self.kind in SMALL_KINDS else self.severity
 
 
 class Alert(_Part):

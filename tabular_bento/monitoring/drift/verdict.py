@@ -52,6 +52,7 @@ from tabular_bento.monitoring.drift.quality import column_findings, text_finding
 from tabular_bento.monitoring.drift.result import (
     EXIT_CODES,
     FAILED,
+    SMALL_KINDS,
     Alert,
     Column,
     Decision,
@@ -102,9 +103,6 @@ WARNING_KINDS = (
 
 INVALID_KINDS = ("file_damaged", "bad_lines", "column_absent", "column_wrong_type")
 """Findings that make the verdict `invalid_data`."""
-
-SMALL_KINDS = {"few_rows": "too few rows to judge", "few_hours": "too few hours of the day to judge"}
-"""Findings that make the verdict `not_enough_data`, and what is then said of each column."""
 
 FACTS = ("column_all_missing", "column_empty", "observed_performance")
 """Those of DRIFT_KINDS that are worth a word where the window is too small for the limits that the others rest on."""

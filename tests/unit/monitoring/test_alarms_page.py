@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from tabular_bento.monitoring.drift.checks import ADVICE
+from tabular_bento.monitoring.drift.result import SMALL_KINDS
 from tabular_bento.monitoring.drift.settings import ColumnSettings, DriftSettings
-from tabular_bento.monitoring.drift.verdict import DRIFT_KINDS, INVALID_KINDS, SMALL_KINDS, WARNING_KINDS
+from tabular_bento.monitoring.drift.verdict import DRIFT_KINDS, INVALID_KINDS, WARNING_KINDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "alarms.md").read_text(encoding="utf-8")
 

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss
 
+from tabular_bento.cli.drift import table
 from tabular_bento.evaluation.reference.estimate import Withheld
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring import skew
 from tabular_bento.monitoring.drift.checks import withheld_finding
 from tabular_bento.monitoring.drift.history import History
 from tabular_bento.monitoring.drift.job import HISTORY_FILE, REPORT_FILE, RESULT_FILE, run
+from tabular_bento.monitoring.drift.page import page
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.monitoring.window.data import Query
 from tests import monitored_classes as classes
@@ -135,6 +137,9 @@ def test_too_few_rows_are_not_judged(returns: Reference, tmp_path: Path) -> None
     result = classes.judged(tmp_path, returns)
     assert (result.verdict, result.exit_code) == ("not_enough_data", 2)
     assert "500 are needed" in result.findings[0].text
+    (line,) = [line for line in table(result).splitlines() if "500 are needed" in line]
+    assert line.startswith("too few  the window has 200 rows")
+    assert '<li class="notice"><b>too few</b>' in page(result, None, [])
 
 
 def test_classes_that_are_integers_without_days(grades: Reference, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -63,5 +65,25 @@ def test_a_bin_that_is_too_narrow_to_be_seen_makes_all_equally_wide() -> None:
     (reference, window) = narrow["data"]
     assert reference["y"] == window["y"] == [0.1, 0.15, 0.6, 0.1, 0.05]
     assert len(set(reference["x"])) == 5
+    axis = narrow["layout"]["xaxis"]
+    assert (axis["ticktext"], axis["tickvals"]) == (["2", "4", "5"], [-0.5, 1.5, 3.5])
+    beside = histograms(["missing", "other", *"abcde"], [5, 0, *counts], [0, 0, *counts], edges=edges, aside=2)
+    axis = beside["layout"]["xaxis"]
+    assert (axis["ticktext"], axis["tickvals"]) == (["missing", "2", "4", "5"], [0, 0.5, 2.5, 4.5])
     wide = histograms(["a", "b", "c", "d"], [10, 20, 20, 10], [10, 20, 20, 10], edges=[0, 1, 3, 5, 6])
     assert wide["data"][0]["width"] == [1.0, 2.0, 2.0, 1.0]
+
+
+def test_bars_of_days_that_are_equally_wide_name_dates() -> None:
+    edges, counts = [-math.inf, 0.0, 100.0, 101.0, 365.0, 500.0], [10, 15, 60, 10, 5]
+    axis = histograms(list("abcde"), counts, counts, edges=edges, dates=True)["layout"]["xaxis"]
+    assert axis["ticktext"] == ["1970-01-01", "1970-04-11", "1970-04-12", "1971-01-01", "1971-05-16"]
+    assert axis["tickvals"] == [0.5, 1.5, 2.5, 3.5, 4.5]
+
+
+def test_a_few_rows_out_of_range_are_a_low_bar() -> None:
+    bins, edges = ["missing", "out of range", "0 to 1", "1 to 2"], [0.0, 1.0, 2.0]
+    for out, top in ((2, 0.1), (100, 0.525)):
+        layout = histograms(bins, [0, 0, 50, 50], [0, out, 50, 50], edges=edges, aside=2)["layout"]
+        assert layout["yaxis2"]["range"] == [0, pytest.approx(top)]
+        assert layout["xaxis2"]["ticktext"] == ["out of range"]
