@@ -74,13 +74,12 @@ def calibrate(
     profiles : mapping
         Their profiles, as of `reference.profile`.
     event : ndarray of shape [n], optional
-        The rows' times in seconds since 1970; None where they have none.
+        The rows' times in seconds since 1970; None where they have none, which is as if all were of one day.
     seed : int
         Of the rows drawn at random.
     """
-    if event is None:
-        return _by_chance(columns, profiles, seed)
-    days, spans, row_days = _days(event)
+    dated = event is not None
+    days, spans, row_days = _days(np.zeros(len(next(iter(columns.values()))), np.int64) if event is None else event)
     daily = {name: _daily(Bins(profiles[name]), values, row_days, len(days)) for name, values in columns.items()}
     excess = {name: [_excess(counts, span) for span in spans] for name, counts in daily.items()}
     rng, splits = np.random.default_rng(seed), _splits(len(days), np.random.default_rng(seed))
@@ -88,43 +87,19 @@ def calibrate(
         "rows": list(ROWS),
         "days": spans,
         "margin": _margins(excess, spans),
-        "day_hours": _rounded(_day_hours(event, row_days)),
+        "day_hours": 0.0 if event is None else rounded(_day_hours(event, row_days)),
         "columns": {
             name: {
-                "chance": [_rounded(_chance(counts.sum(axis=0), rows, len(daily), rng)) for rows in ROWS],
-                "usual": [_rounded(float(over.max())) for over in excess[name]],
-                "missing": [_rounded(_missing_rise(counts, span)) for span in spans],
-                "constant_days": _constant_days(columns[name], row_days),
-                "between": _rounded(_between(counts, splits, len(daily))),
-                "missing_between": _rounded(_missing_between(counts)),
+                "chance": [rounded(_chance(counts.sum(axis=0), rows, len(daily), rng)) for rows in ROWS],
+                "usual": [rounded(float(over.max())) for over in excess[name]],
+                "missing": [rounded(_missing_rise(counts, span)) for span in spans],
+                "constant_days": _constant_days(columns[name], row_days) if dated else 0,
+                "between": rounded(_between(counts, splits, len(daily))),
+                "missing_between": rounded(_missing_between(counts)),
                 "absent_days": _absent_days(Bins(profiles[name]), counts),
                 "present_days": _present_days(Bins(profiles[name]), counts),
             }
             for name, counts in daily.items()
-        },
-    }
-
-
-def _by_chance(
-    columns: Mapping[str, NDArray[Any]], profiles: Mapping[str, dict[str, Any]], seed: int
-) -> dict[str, Any]:
-    """The calibration of rows without times."""
-    rng = np.random.default_rng(seed)
-    counts = {name: np.array(profiles[name]["counts"], dtype=np.int64) for name in columns}
-    chances = {
-        name: [_rounded(_chance(column, rows, len(counts), rng)) for rows in ROWS] for name, column in counts.items()
-    }
-    unknown = {"usual": [0.0], "missing": [0.0], "constant_days": 0, "between": 0.0, "missing_between": 0.0}
-    present = {name: [1.0] * len(Bins(profiles[name]).categorical) for name in columns}
-    absent = {name: [0] * len(Bins(profiles[name]).categorical) for name in columns}
-    return {
-        "rows": list(ROWS),
-        "days": [1],
-        "margin": [1.0],
-        "day_hours": 0.0,
-        "columns": {
-            name: {"chance": chance, **unknown, "absent_days": absent[name], "present_days": present[name]}
-            for name, chance in chances.items()
         },
     }
 
@@ -148,20 +123,19 @@ def usual_ratios(
     if event is None:
         return {"days": [], "usual_ratio": []}
     _, spans, row_days = _days(event)
-    daily = np.stack([np.bincount(row_days, weights=losses) for losses in (model, naive)])
-    running = np.concatenate([np.zeros((2, 1)), daily.cumsum(axis=1)], axis=1)
+    daily = np.stack([np.bincount(row_days, weights=losses) for losses in (model, naive)], axis=1)
     found = []
     for span in spans:
-        ours, theirs = running[:, span:] - running[:, :-span]
+        ours, theirs = windows_of(daily, span).T
         ratios = level(ours[theirs > 0] / theirs[theirs > 0])
-        found.append(_rounded(float(np.quantile(ratios, 1 - 1 / LEFT_OUT))) if len(ratios) else 1.0)
+        found.append(rounded(float(np.quantile(ratios, 1 - 1 / LEFT_OUT))) if len(ratios) else 1.0)
     return {"days": [float(span) for span in spans], "usual_ratio": found}
 
 
 def _present_days(bins: Bins, daily: Counts) -> list[float]:
     """Of each category, or value of few, the share of the days with any."""
     there = (daily[:, FIRST : FIRST + len(bins.categorical)] > 0).mean(axis=0)
-    return [_rounded(share) for share in there.tolist()]
+    return [rounded(share) for share in there.tolist()]
 
 
 def error_spread(
@@ -193,14 +167,14 @@ def spread_of(values: Array, days: NDArray[np.int64] | None) -> dict[str, float]
     it has beyond the chance of its rows is between days.
     """
     mean, variance = float(values.mean()), float(values.var())
-    found = {"mean": _rounded(mean), "row_sd": _rounded(variance**0.5), "day_sd": 0.0, "rows": len(values), "days": 0}
+    found = {"mean": rounded(mean), "row_sd": rounded(variance**0.5), "day_sd": 0.0, "rows": len(values), "days": 0}
     if days is None or days.max() < 1:
         return found
     rows = np.bincount(days)
     residual = np.bincount(days, weights=values) - mean * rows
     of_day = float((residual**2).sum()) / (len(rows) - 1) / float(rows.mean()) ** 2
     between = max(of_day - variance / float(rows.mean()), 0.0) ** 0.5
-    return found | {"day_sd": _rounded(between), "days": len(rows)}
+    return found | {"day_sd": rounded(between), "days": len(rows)}
 
 
 def _days(event: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[int], NDArray[np.int64]]:
@@ -217,15 +191,15 @@ def _daily(bins: Bins, values: NDArray[Any], row_days: NDArray[np.int64], days: 
     return np.stack([bins.count(part) for part in parts])
 
 
-def _windows(daily: Counts, span: int) -> Counts:
-    """Counts of each window of `span` days, a window beginning on every day, shape [windows, bins]."""
-    running = np.concatenate([np.zeros((1, daily.shape[1]), dtype=np.int64), daily.cumsum(axis=0)])
+def windows_of(daily: NDArray[Any], span: int) -> NDArray[Any]:
+    """Sums of each window of `span` days, a window beginning on every day, of sums of days, shape [days, ...]."""
+    running = np.concatenate([np.zeros_like(daily[:1]), daily.cumsum(axis=0)])
     return np.asarray(running[span:] - running[:-span])
 
 
 def _excess(daily: Counts, span: int) -> Array:
     """The index of each window of `span` days against all days, less its noise, shape [windows]."""
-    whole, windows = daily.sum(axis=0), _windows(daily, span)
+    whole, windows = daily.sum(axis=0), windows_of(daily, span)
     if len(windows) == 1:
         return np.zeros(1)
     return np.asarray(np.maximum(contributions(whole, windows).sum(axis=-1) - noise(whole, windows), 0.0))
@@ -246,7 +220,7 @@ def _margins(excess: Mapping[str, list[Array]], spans: list[int]) -> list[float]
         worst = sorted(_ratio_to_others(table, start, span) for start in starts)
         enough = len(worst) >= ENOUGH or not margins
         allowed = round(len(worst) / LEFT_OUT)
-        margins.append(_rounded(max(worst[-1 - allowed], 1.0)) if enough else margins[-1])
+        margins.append(rounded(max(worst[-1 - allowed], 1.0)) if enough else margins[-1])
     return margins
 
 
@@ -346,7 +320,7 @@ def _absent_days(bins: Bins, daily: Counts) -> list[int]:
 
 
 def _missing_rise(daily: Counts, span: int) -> float:
-    whole, windows = daily.sum(axis=0), _windows(daily, span)
+    whole, windows = daily.sum(axis=0), windows_of(daily, span)
     rise = windows[:, MISSING] / windows.sum(axis=1) - whole[MISSING] / whole.sum()
     return max(float(rise.max()), 0.0)
 
@@ -379,5 +353,6 @@ def _day_hours(event: NDArray[np.int64], row_days: NDArray[np.int64]) -> float:
     return float(np.quantile([effective_hours(part) for part in parts], 0.05))
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
+    """A number of a profile in `DIGITS` digits."""
     return float(f"{value:.{DIGITS}g}")

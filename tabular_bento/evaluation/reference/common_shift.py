@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tabular_bento.evaluation.reference.calibration import rounded, windows_of
 from tabular_bento.features.clock import DAY
 
 Array = NDArray[np.float64]
@@ -34,8 +35,6 @@ MOST_SEGMENTS = 20
 
 SHRUNK = (0.1, 0.3, 1.0)
 """How far covariances are shrunk to 0: wholly, segments count by the inverse of their variance. The best is taken."""
-
-DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -147,27 +146,22 @@ def _fits(
     if not spans:
         return
     means = sums.sum(axis=0) / rows.sum(axis=0)
-    windows = {span: _windows(sums, span) / np.maximum(_windows(rows, span), 1) - means for span in spans}
+    windows = {span: windows_of(sums, span) / np.maximum(windows_of(rows, span), 1) - means for span in spans}
     base = max(span for span in spans if span <= 7)
     for shrunk in SHRUNK:
         weights = _weights(np.cov(windows[base].T), shrunk)
-        total = _windows(rows, 1).sum(axis=0)
+        total = windows_of(rows, 1).sum(axis=0)
         inflation = float((weights**2 / total).sum() * total.sum())
         usual = [_left_out(windows[span], span, windows[base], base, shrunk) for span in spans]
         yield {
             "by": by,
-            "weights": dict(zip(names, map(_rounded, weights.tolist()), strict=True)),
-            "means": dict(zip(names, map(_rounded, means.tolist()), strict=True)),
-            "row_sd": _rounded(row_sd),
+            "weights": dict(zip(names, map(rounded, weights.tolist()), strict=True)),
+            "means": dict(zip(names, map(rounded, means.tolist()), strict=True)),
+            "row_sd": rounded(row_sd),
             "days": [float(span) for span in spans],
-            "usual": [_rounded(optimism * one) for one in usual],
-            "rows": [_rounded(float(rows.sum()) / len(rows) * span / inflation) for span in spans],
+            "usual": [rounded(optimism * one) for one in usual],
+            "rows": [rounded(float(rows.sum()) / len(rows) * span / inflation) for span in spans],
         }
-
-
-def _windows(daily: Array, span: int) -> Array:
-    running = np.concatenate([np.zeros((1, *daily.shape[1:])), daily.cumsum(axis=0)])
-    return np.asarray(running[span:] - running[:-span])
 
 
 def _weights(covariance: Array, shrunk: float) -> Array:
@@ -197,7 +191,3 @@ def _left_out(windows: Array, span: int, others: Array, base: int, shrunk: float
     covariance = (products - sums[:, :, None] * sums[:, None, :] / n) / (n - 1)
     shifts = (windows * _weights(covariance, shrunk)).sum(axis=1)
     return float(np.quantile(np.abs(shifts), 1 - 1 / LEFT_OUT))
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")

@@ -254,14 +254,13 @@ def importance(
     ndarray of shape [features]
         All equal where nothing moves the prediction.
     """
-    rng = np.random.default_rng(seed)
-    rows = features[rng.choice(len(features), min(IMPORTANCE_ROWS, len(features)), replace=False)]
-    scores, changes = predict(rows), np.empty(rows.shape[1])
-    for index in range(rows.shape[1]):
-        shuffled = rows.copy()
-        shuffled[:, index] = rng.permutation(rows[:, index])
-        changes[index] = np.mean((predict(shuffled) - scores) ** 2)
-    return _shares(changes)
+    found = input_importance(
+        lambda columns: predict(np.column_stack(list(columns.values()))),
+        {str(index): column for index, column in enumerate(features.T)},
+        [str(index) for index in range(features.shape[1])],
+        seed,
+    )
+    return np.array(list(found.values()))
 
 
 def input_importance(
@@ -295,12 +294,9 @@ def input_importance(
     scores, changes = predict(rows), np.empty(len(names))
     for index, name in enumerate(names):
         changes[index] = np.mean((predict({**rows, name: rng.permutation(rows[name])}) - scores) ** 2)
-    return dict(zip(names, _shares(changes).tolist(), strict=True))
-
-
-def _shares(changes: NDArray[np.float64]) -> NDArray[np.float64]:
     total = changes.sum()
-    return np.asarray(changes / total if total else np.full(len(changes), 1 / max(len(changes), 1)))
+    shares = changes / total if total else np.full(len(changes), 1 / max(len(changes), 1))
+    return dict(zip(names, shares.tolist(), strict=True))
 
 
 def _profile(values: NDArray[Any]) -> dict[str, Any]:

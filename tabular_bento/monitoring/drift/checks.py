@@ -82,13 +82,13 @@ def line_findings(rows: RowCounts, settings: DriftSettings) -> Iterator[Finding]
     column = faulty.pop() if len(faulty) == 1 else None
     if rows.bad > settings.max_bad_share * lines:
         text = f"{rows.bad:,} of {lines:,} lines cannot be read{example}; mend what writes them, then run this again"
-        yield Finding(severity="alarm", kind="bad_lines", column=column, text=text)
+        yield Finding.of("alarm", "bad_lines", text, column)
     elif rows.bad:
         text = f"{rows.bad:,} of {lines:,} lines cannot be read and are left out{example}"
-        yield Finding(severity="note", kind="some_bad_lines", column=column, text=text)
+        yield Finding.of("note", "some_bad_lines", text, column)
     if rows.truncated:
         text = f"{rows.truncated:,} last line(s) were never ended, as when a process is killed{example}"
-        yield note("truncated_lines", text)
+        yield Finding.of("note", "truncated_lines", text)
 
 
 def size_finding(data: WindowData, reference: Reference, query: Query, settings: DriftSettings) -> Finding | None:
@@ -101,13 +101,13 @@ def size_finding(data: WindowData, reference: Reference, query: Query, settings:
             text = f"no row under {query.directory} is in the window on {query.on!r}: check the folder and the times"
             if isinstance(query.directory, Path) and not query.directory.exists():
                 text = f"there is no traffic log at {query.directory}: check --traffic-dir, and whether a server ran"
-        return Finding(severity="alarm", kind="few_rows", column=None, text=text)
+        return Finding.of("alarm", "few_rows", text)
     if days is not None and days < _ONE_DAY and hours < _MOST * reference.day_hours:
         text = (
             f"the rows are of {hours:.0f} hours of a day, and a day of training is spread over "
             f"{reference.day_hours:.0f}; the limits are for whole days: take a longer window"
         )
-        return Finding(severity="alarm", kind="few_hours", column=None, text=text)
+        return Finding.of("alarm", "few_hours", text)
     return None
 
 
@@ -115,7 +115,7 @@ def damaged_findings(data: WindowData) -> Iterator[Finding]:
     """Files of the log that cannot be read."""
     for path, why in data.damaged.items():
         text = f"{path} cannot be read: {why}; all else was read: restore this file from a copy of the log"
-        yield Finding(severity="alarm", kind="file_damaged", column=None, text=text)
+        yield Finding.of("alarm", "file_damaged", text)
 
 
 def broken_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
@@ -124,10 +124,10 @@ def broken_findings(data: WindowData, reference: Reference) -> Iterator[Finding]
     kinds = {column.name: column.kind for column in (*needed_columns(declaration), *label_columns(declaration))}
     for name, why in data.broken.items():
         text = f"{name}: {UNREADABLE[why].format(kind=kinds[name])}; no row can be judged without it"
-        yield Finding(severity="alarm", kind=UNREADABLE_KINDS[why], column=name, text=text)
+        yield Finding.of("alarm", UNREADABLE_KINDS[why], text, name)
     for name, why in data.labels_broken.items():
         text = f"{name} of the labels: {UNREADABLE[why].format(kind=kinds[name])}; no label is joined"
-        yield Finding(severity="notice", kind="labels_unreadable", column=name, text=text)
+        yield Finding.of("notice", "labels_unreadable", text, name)
 
 
 def row_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
@@ -138,21 +138,21 @@ def row_findings(data: WindowData, reference: Reference) -> Iterator[Finding]:
             "the problem declares no event time: the limits allow for chance alone, not for how days differ, "
             "intervals are by rows"
         ) + ("" if reference.error_model else ", and no error is estimated for rows without labels")
-        yield note("no_event_time", text)
+        yield Finding.of("note", "no_event_time", text)
     if rows.other_models:
         text = f"{rows.other_models:,} rows of the window are of other models and were left out"
-        yield Finding(severity="notice", kind="other_models", column=None, text=text)
+        yield Finding.of("notice", "other_models", text)
     if rows.future:
         text = f"time: {rows.future:,} predictions are dated in the future, so a server's clock is ahead"
-        yield Finding(severity="notice", kind="clock_ahead", column="time", text=text)
+        yield Finding.of("notice", "clock_ahead", text, "time")
     for name, count in rows.unusable.items():
         text = f"{name}: {count:,} rows hold no number to measure an error by, and count as without a label"
-        yield Finding(severity="notice", kind="unusable_value", column=name, text=text)
+        yield Finding.of("notice", "unusable_value", text, name)
     if rows.duplicates:
-        yield note("duplicates", f"{rows.duplicates:,} rows repeat a prediction_id and were left out")
+        yield Finding.of("note", "duplicates", f"{rows.duplicates:,} rows repeat a prediction_id and were left out")
     if rows.without_id:
         text = f"prediction_id: {rows.without_id:,} rows have none and were left out"
-        yield Finding(severity="notice", kind="without_id", column="prediction_id", text=text)
+        yield Finding.of("notice", "without_id", text, "prediction_id")
 
 
 def unjudged_finding(reference: Reference) -> Iterator[Finding]:
@@ -166,18 +166,13 @@ def unjudged_finding(reference: Reference) -> Iterator[Finding]:
         lacking.append("the bias of the error")
     if lacking:
         text = f"the model's package is older than these rules, or had no rows for them: {', '.join(lacking)}"
-        yield note("not_judged", f"{text}; train again to have them judged")
+        yield Finding.of("note", "not_judged", f"{text}; train again to have them judged")
 
 
 def withheld_finding(estimate: Estimate | Withheld | None) -> Iterator[Finding]:
     """Why no metric is estimated without labels, where one might be."""
     if isinstance(estimate, Withheld):
-        yield note("not_estimated", f"without labels no metric is estimated: {estimate.reason}")
-
-
-def note(kind: str, text: str) -> Finding:
-    """A finding that asks for nothing."""
-    return Finding(severity="note", kind=kind, column=None, text=text)
+        yield Finding.of("note", "not_estimated", f"without labels no metric is estimated: {estimate.reason}")
 
 
 def with_advice(finding: Finding, columns: list[Column]) -> Finding:

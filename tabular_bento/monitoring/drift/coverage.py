@@ -53,9 +53,9 @@ def coverage_findings(labels: Labels, settings: DriftSettings) -> Iterator[Findi
     text += f"{found.level:.4g} of them"
     if labels.maturity is None or not labels.maturity.judged:
         text += f"; {settings.min_labels:,} due labels are needed to judge it"
-        yield Finding(severity="note", kind="few_labels", column=None, text=text)
+        yield Finding.of("note", "few_labels", text)
     elif known and known[1] < found.level:
         short = labels.blocks == "hour"
-        yield Finding(severity="warning" if short else "alarm", kind="interval_coverage", column=None, text=text)
+        yield Finding.of("warning" if short else "alarm", "interval_coverage", text)
     else:
-        yield Finding(severity="note", kind="interval_coverage_allowed", column=None, text=f"{text}, as is allowed")
+        yield Finding.of("note", "interval_coverage_allowed", f"{text}, as is allowed")

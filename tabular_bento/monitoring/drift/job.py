@@ -72,7 +72,7 @@ class Run:
             reason = (str(error).splitlines() or [""])[0]
             text = f"{what} ({type(error).__name__}: {reason}); the verdict does not rest on it"
             self.complaints.append(text)
-            self.result = self.result.with_finding(Finding(severity="notice", kind=kind, column=None, text=text))
+            self.result = self.result.with_finding(Finding.of("notice", kind, text))
             return False
         return True
 

@@ -22,7 +22,6 @@ from tabular_bento.evaluation.reference.estimate import Interval
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.thresholds import HOUR, RARE
 from tabular_bento.features.clock import DAY
-from tabular_bento.monitoring.drift.checks import note
 from tabular_bento.monitoring.drift.coverage import coverage_findings, interval_coverage
 from tabular_bento.monitoring.drift.result import Errors, Finding, Labels, Maturity, PerformancePoint, Severity
 from tabular_bento.monitoring.drift.settings import DriftSettings
@@ -240,16 +239,16 @@ def label_findings(labels: Labels, reference: Reference, days: float, settings: 
             f"{maturity.matched:,} of {maturity.predictions:,} predictions older than {duration(maturity.hours)} have "
             "a label: those that came may not be like the others, so the error is not judged"
         )
-        yield _notice("low_coverage", text)
+        yield Finding.of("notice", "low_coverage", text)
     if not labels.matched:
-        yield note("no_labels", "no prediction of the window has a label yet, so its error is not known")
+        yield Finding.of("note", "no_labels", "no prediction of the window has a label yet, so its error is not known")
     elif labels.model is None:
         age = duration(maturity.hours) if maturity else "it must be"
         text = (
             f"no prediction that has a label is older than {age}: the first labels "
             "to come are not like the rest, so they are not measured"
         )
-        yield note("no_mature_labels", text)
+        yield Finding.of("note", "no_mature_labels", text)
     elif evaluator := measuring(reference):
         yield from _error_findings(labels, labels.model, evaluator, reference, days, settings)
         yield from coverage_findings(labels, settings)
@@ -275,14 +274,12 @@ def _error_findings(
         text += f" ({trained:.3f} of the rows it was tested on)"
     limit = max(settings.max_error_ratio, reference.usual_ratio(days))
     if labels.maturity and not labels.maturity.judged:
-        yield note("few_labels", f"{text}; {settings.min_labels:,} due labels are needed to judge it")
+        yield Finding.of("note", "few_labels", f"{text}; {settings.min_labels:,} due labels are needed to judge it")
         return
     if interval and interval[0] > limit:
-        yield Finding(
-            severity="alarm", kind="observed_performance", column=None, text=f"{text}, of at most {limit:.3g}"
-        )
+        yield Finding.of("alarm", "observed_performance", f"{text}, of at most {limit:.3g}")
     else:
-        yield note("observed_performance_allowed", f"{text}, as is allowed")
+        yield Finding.of("note", "observed_performance_allowed", f"{text}, as is allowed")
     yield from _bias_findings(model, evaluator, reference, days, settings)
     history = labels.historical_ratio_interval
     if history and history[0] > 1:
@@ -290,7 +287,7 @@ def _error_findings(
             f"{title} is {labels.ratio_to_historical_baseline:.3f} of that of the historical baseline: the look-up "
             "table is better"
         )
-        yield _notice("worse_than_history", text)
+        yield Finding.of("notice", "worse_than_history", text)
 
 
 def decimals(value: float | None, *, sign: bool = False) -> str:
@@ -336,7 +333,7 @@ def _bias_findings(
             f"differ by up to {decimals(limit)}"
         )
         level: Severity = "alarm" if abs(off) > strong else "warning"
-        yield Finding(severity=level, kind="bias", column=None, text=text)
+        yield Finding.of(level, "bias", text)
 
 
 def _compared(evaluator: Evaluator) -> tuple[str, str]:
@@ -372,24 +369,22 @@ def shift_findings(
             f"{known.by} alike, apart from what the segments differ by; windows of {days:.0f} days of training stayed "
             f"within {decimals(limit)}"
         )
-        yield Finding(severity="warning", kind="common_shift", column=None, text=text)
+        yield Finding.of("warning", "common_shift", text)
 
 
 def _faults(labels: Labels) -> Iterator[Finding]:
     if labels.before_prediction:
         text = f"time: {labels.before_prediction:,} labels were received before their prediction was made"
-        yield _notice("label_before_prediction", text, "time")
+        yield Finding.of("notice", "label_before_prediction", text, "time")
     if labels.contradictory:
         text = f"{labels.contradictory:,} predictions have labels that differ; the latest of each counts"
-        yield _notice("contradictory_labels", text)
+        yield Finding.of("notice", "contradictory_labels", text)
     if labels.unknown:
-        yield _notice("unknown_labels", f"{labels.unknown:,} labels are of predictions that the log does not hold")
+        yield Finding.of(
+            "notice", "unknown_labels", f"{labels.unknown:,} labels are of predictions that the log does not hold"
+        )
     if labels.bad:
-        yield _notice("bad_labels", f"{labels.bad:,} labels cannot be read and were left out")
-
-
-def _notice(kind: str, text: str, column: str | None = None) -> Finding:
-    return Finding(severity="notice", kind=kind, column=column, text=text)
+        yield Finding.of("notice", "bad_labels", f"{labels.bad:,} labels cannot be read and were left out")
 
 
 def duration(hours: float) -> str:

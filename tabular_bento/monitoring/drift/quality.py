@@ -100,7 +100,7 @@ def column_findings(
     """
 
     def finding(severity: Severity, kind: str, text: str) -> Finding:
-        return Finding(severity=severity, kind=kind, column=column.name, text=f"{column.name}: {text}")
+        return Finding.of(severity, kind, f"{column.name}: {text}", column.name)
 
     if (tally := data.tallies.get(column.name)) is None and reference.log_name in data.broken:
         return
@@ -201,7 +201,7 @@ def unit_findings(
                 f"{column.name}: its values are as if converted, as from {name}: so converted, the reference is at "
                 f"{index:.2f} from the window, and at {column.score:.2f} as it is"
             )
-            yield Finding(severity="alarm", kind="unit_changed", column=column.name, text=text)
+            yield Finding.of("alarm", "unit_changed", text, column.name)
 
 
 def conversion_of(column: ReferenceColumn, values: NDArray[np.float64], tally: Tally) -> tuple[str, float] | None:
@@ -233,8 +233,7 @@ def text_findings(data: WindowData, reference: Reference, settings: DriftSetting
     """Fields of categories: those that are empty more often than in training, and values that training never held."""
     for name, why in data.texts_unreadable.items():
         if not settings.ignores(name):
-            text = f"{name}: {UNREADABLE[why].format(kind='text')}"
-            yield Finding(severity="alarm", kind=UNREADABLE_KINDS[why], column=name, text=text)
+            yield Finding.of("alarm", UNREADABLE_KINDS[why], f"{name}: {UNREADABLE[why].format(kind='text')}", name)
     for name, values in data.texts.items():
         if not values.rows or settings.ignores(name):
             continue
@@ -244,11 +243,11 @@ def text_findings(data: WindowData, reference: Reference, settings: DriftSetting
         if broken or (values.empty and not before):
             text = f"{name}: {values.empty:,} of {values.rows:,} values are empty"
             text += f"; of the reference, {before:.1%} are" if before else ""
-            yield Finding(severity="alarm" if broken else "notice", kind="column_empty", column=name, text=text)
+            yield Finding.of("alarm" if broken else "notice", "column_empty", text, name)
         if values.unknown:
             share = values.unknown / values.rows
             severity = "note" if share <= own.out_of_range_share else _level(share, own.out_of_range_share, own)
-            yield Finding(severity=severity, kind="new_category", column=name, text=f"{name}: {_new(values)}")
+            yield Finding.of(severity, "new_category", f"{name}: {_new(values)}", name)
 
 
 def _new(values: NewValues) -> str:

@@ -282,6 +282,11 @@ class Finding(_Part):
         """The word that people read before the text: a window that is too small has no verdict, and no alarm."""
         return "too few" if self.kind in SMALL_KINDS else self.severity
 
+    @classmethod
+    def of(cls, severity: Severity, kind: str, text: str, column: str | None = None) -> Self:
+        """A finding, of no column unless one is named."""
+        return cls(severity=severity, kind=kind, column=column, text=text)
+
 
 class Alert(_Part):
     """Whether to wake somebody: when enough of the last windows drifted, this one among them."""

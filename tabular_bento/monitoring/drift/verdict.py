@@ -237,7 +237,7 @@ def _share_findings(features: list[Column], share: float | None, settings: Drift
             f"{len(drifted)} of {len(features)} {_what(features)} drifted ({names}): {share:.0%} by importance, "
             f"of at most {settings.max_drifted_share:.0%}"
         )
-        yield Finding(severity="alarm", kind="share_of_features", column=None, text=text)
+        yield Finding.of("alarm", "share_of_features", text)
 
 
 def _what(features: list[Column]) -> str:
@@ -262,15 +262,15 @@ def _strong_findings(features: list[Column], offset: str | None, settings: Drift
     if strong:
         names = ", ".join(f"{name} is at {excess:.1f} times its limit" for name, excess in strong[:4])
         text = f"{names}{', ...' if len(strong) > 4 else ''}: enough, given its importance, whatever the others do"
-        yield Finding(severity="alarm", kind="strong_drift", column=None, text=text)
+        yield Finding.of("alarm", "strong_drift", text)
 
 
 def _offset_findings(columns: list[Column], offset: str | None) -> Iterator[Finding]:
     for column in columns:
         if column.name == offset and column.drifted:
             text = f"{column.name}, which is added whole to the prediction, drifted: {column.reason}"
-            yield Finding(severity="warning", kind="offset_drift", column=column.name, text=text)
+            yield Finding.of("warning", "offset_drift", text, column.name)
 
 
 def _label_drift(column: Column) -> Finding:
-    return Finding(severity="warning", kind="label_drift", column=column.name, text=f"{column.name}: {column.reason}")
+    return Finding.of("warning", "label_drift", f"{column.name}: {column.reason}", column.name)
