@@ -267,7 +267,7 @@ def _write_failure(textfile: Path) -> None:
 
 def table(result: DriftResult) -> str:
     from tabular_bento.evaluation.evaluators import metric_title
-    from tabular_bento.monitoring.drift.performance import decimals
+    from tabular_bento.pages.formats import decimals
 
     drifted = [f"{column.name} ({column.score:.2f})" for column in result.columns if column.drifted]
     labels, title = result.labels, metric_title(result.metric or "")

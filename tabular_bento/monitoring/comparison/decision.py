@@ -42,6 +42,7 @@ from tabular_bento.monitoring.comparison.result import (
     WorstRow,
 )
 from tabular_bento.monitoring.comparison.settings import CompareSettings
+from tabular_bento.pages.formats import title
 
 Array = NDArray[np.float64]
 
@@ -240,7 +241,7 @@ def _decide_on(metric: Metric, settings: CompareSettings, unit: str, decision: D
     way = "higher" if metric.delta >= 0 else "lower"
     digits = decimals(metric.margin)
     what = (
-        f"{_capital(metric_title(metric.name))} is {abs(metric.delta):.{digits}f}{unit} {way} "
+        f"{title(metric.name)} is {abs(metric.delta):.{digits}f}{unit} {way} "
         f"({settings.confidence:.0%} interval of the difference {low:+.{digits}f} to {high:+.{digits}f}), and "
         f"{metric.margin:.{digits}f}, {settings.margin:.1%} of {metric.baseline:.{digits - 1}f}, is allowed"
     )
@@ -256,10 +257,6 @@ def _decide_on(metric: Metric, settings: CompareSettings, unit: str, decision: D
 def decimals(margin: float) -> int:
     """Decimals that show a margin to two digits; at least three."""
     return 3 if margin <= 0 else max(3, 1 - math.floor(math.log10(margin)))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _segments(sums: LossSums, drawn: Array, decisive: tuple[str, ...], settings: CompareSettings) -> list[Segment]:

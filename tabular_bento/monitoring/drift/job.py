@@ -14,10 +14,9 @@ from pathlib import Path
 
 from tabular_bento.evaluation.reference.estimate import Estimate, Withheld
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.monitoring.drift.classes import class_metrics
 from tabular_bento.monitoring.drift.history import Entry, History
 from tabular_bento.monitoring.drift.page import page
-from tabular_bento.monitoring.drift.performance import due_from, measuring, summarize
+from tabular_bento.monitoring.drift.performance import class_metrics, due_from, measuring, summarize
 from tabular_bento.monitoring.drift.result import EXIT_CODES, FAILED, DriftResult, Finding
 from tabular_bento.monitoring.drift.runs import site
 from tabular_bento.monitoring.drift.scores import score, score_columns

@@ -12,11 +12,11 @@ from typing import Any
 from tabular_bento.evaluation.evaluators import metric_title
 from tabular_bento.monitoring.drift.checks import LONGEST
 from tabular_bento.monitoring.drift.history import Entry
-from tabular_bento.monitoring.drift.performance import decimals, duration
 from tabular_bento.monitoring.drift.result import METRICS, SMALL_KINDS, Column, DriftResult, Errors, Labels
-from tabular_bento.monitoring.drift.runs import TONES, capitalised, digits, trend, window
+from tabular_bento.monitoring.drift.runs import TONES, trend, window
 from tabular_bento.pages import charts, compressed, render
 from tabular_bento.pages.classification import confusion_matrix
+from tabular_bento.pages.formats import capitalised, decimals, digits, duration
 from tabular_bento.pages.histograms import histograms
 
 SHOWN = 3

@@ -1,4 +1,4 @@
-"""The observed performance: how many labels are due, the errors of predictions that have one, and what they say.
+"""The observed performance: how many labels are due, and the errors of predictions that have one.
 
 Labels come late, and those that come early are not a random part of all. Errors are therefore measured on mature
 predictions alone, those as old as nearly all labels take to come.
@@ -6,59 +6,58 @@ predictions alone, those as old as nearly all labels take to come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of, metric_title
-from tabular_bento.evaluation.metrics import interval_of_blocks
+from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of
+from tabular_bento.evaluation.metrics import GROUPS, interval_of_blocks
 from tabular_bento.evaluation.reference.bins import numbers_of, seconds_of
-from tabular_bento.evaluation.reference.common_shift import CommonShift
 from tabular_bento.evaluation.reference.estimate import Interval
 from tabular_bento.evaluation.reference.package import Reference
-from tabular_bento.evaluation.reference.thresholds import HOUR, RARE
+from tabular_bento.evaluation.reference.thresholds import HOUR
 from tabular_bento.features.clock import DAY
-from tabular_bento.monitoring.drift.coverage import coverage_findings, interval_coverage
-from tabular_bento.monitoring.drift.result import Errors, Finding, Labels, Maturity, PerformancePoint, Severity
+from tabular_bento.monitoring.drift.result import (
+    ClassMetrics,
+    Errors,
+    IntervalCoverage,
+    Labels,
+    Maturity,
+    PerformancePoint,
+)
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import (
     ABSOLUTE,
     CELLS,
     ERROR,
     HISTORICAL,
+    INSIDE,
     MODEL,
     NAIVE,
     SQUARE,
+    Array,
     Blocks,
+    Integers,
     median_hours,
     usual_cell,
 )
-from tabular_bento.monitoring.window.columns import texts_of
+from tabular_bento.monitoring.window.columns import event_column
 from tabular_bento.monitoring.window.data import WindowData
-from tabular_bento.monitoring.window.errors import RowErrors, measurable
 from tabular_bento.monitoring.window.scan import limits
-from tabular_bento.traffic.schema import LABEL, TIME, input_column
-
-Array = NDArray[np.float64]
+from tabular_bento.problem import Declaration
+from tabular_bento.schema import Kind
+from tabular_bento.traffic.schema import LABEL, TIME, output_column
 
 MIN_BLOCKS = 5
 """The bootstrap draws days from this many on, and hours of a shorter window; rows where they have no event time."""
 
-RARER = 1e-5
-"""How often chance may make a bias of bounded residuals an alarm; of others, days of huge errors make chance larger."""
-
-BAND = 0.05
-"""How often the metric of a window of unseen rows is outside of the band."""
-
 FEW_DAYS = 3
 """Windows of fewer days are shown by the hour."""
-
-SHIFT_ERRORS = 3.3
-"""Standard errors by which a shift of all segments may be further off in a window of fewer rows than training had."""
 
 _NOT_MEASURED = dict.fromkeys(
     (
@@ -230,167 +229,83 @@ def series(data: WindowData, evaluator: Evaluator | None, settings: DriftSetting
     return points
 
 
-def label_findings(labels: Labels, reference: Reference, days: float, settings: DriftSettings) -> Iterator[Finding]:
-    """The observed performance where it can be judged, else why it cannot; then what is wrong with the labels."""
-    maturity = labels.maturity
-    overdue = maturity is not None and maturity.predictions >= settings.min_labels and not maturity.judged
-    if maturity and overdue and (maturity.coverage or 0) < settings.min_coverage:
-        text = (
-            f"{maturity.matched:,} of {maturity.predictions:,} predictions older than {duration(maturity.hours)} have "
-            "a label: those that came may not be like the others, so the error is not judged"
-        )
-        yield Finding.of("notice", "low_coverage", text)
-    if not labels.matched:
-        yield Finding.of("note", "no_labels", "no prediction of the window has a label yet, so its error is not known")
-    elif labels.model is None:
-        age = duration(maturity.hours) if maturity else "it must be"
-        text = (
-            f"no prediction that has a label is older than {age}: the first labels "
-            "to come are not like the rest, so they are not measured"
-        )
-        yield Finding.of("note", "no_mature_labels", text)
-    elif evaluator := measuring(reference):
-        yield from _error_findings(labels, labels.model, evaluator, reference, days, settings)
-        yield from coverage_findings(labels, settings)
-    yield from _faults(labels)
+def interval_coverage(
+    counts: Integers, sums: Array, level: float | None, settings: DriftSettings
+) -> IntervalCoverage | None:
+    """The coverage of the intervals of a window.
 
-
-def _error_findings(
-    labels: Labels,
-    model: Errors,
-    evaluator: Evaluator,
-    reference: Reference,
-    days: float,
-    settings: DriftSettings,
-) -> Iterator[Finding]:
-    ratio, interval = labels.ratio_to_naive_baseline, labels.ratio_interval
-    if ratio is None:
-        return
-    title = metric_title(evaluator.losses[0])
-    ranged = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-    text = f"{title} {decimals(model.metric(evaluator.losses[0]))} of {model.n:,} labels, "
-    text += f"{ratio:.3f}{ranged} of the naive baseline's"
-    if trained := reference.error.get("ratio_to_naive_baseline"):
-        text += f" ({trained:.3f} of the rows it was tested on)"
-    limit = max(settings.max_error_ratio, reference.usual_ratio(days))
-    if labels.maturity and not labels.maturity.judged:
-        yield Finding.of("note", "few_labels", f"{text}; {settings.min_labels:,} due labels are needed to judge it")
-        return
-    if interval and interval[0] > limit:
-        yield Finding.of("alarm", "observed_performance", f"{text}, of at most {limit:.3g}")
-    else:
-        yield Finding.of("note", "observed_performance_allowed", f"{text}, as is allowed")
-    yield from _bias_findings(model, evaluator, reference, days, settings)
-    history = labels.historical_ratio_interval
-    if history and history[0] > 1:
-        text = (
-            f"{title} is {labels.ratio_to_historical_baseline:.3f} of that of the historical baseline: the look-up "
-            "table is better"
-        )
-        yield Finding.of("notice", "worse_than_history", text)
-
-
-def decimals(value: float | None, *, sign: bool = False) -> str:
-    """A metric in two decimals, or in three digits where it is small."""
-    if value is None:
-        return "unknown"
-    small = 0 < abs(value) < 1
-    return format(value, ("+" if sign else "") + (".3g" if small else ".2f"))
-
-
-def band(labels: Labels, reference: Reference, days: float) -> Interval | None:
-    """The first metric of windows like this one of rows that the model had not seen."""
-    known, evaluator = reference.error_spread, measuring(reference)
-    if not known or not labels.model or evaluator is None:
-        return None
-    mean, off = known.square.mean, known.square.limit(labels.model.n, days, BAND)
-    low, high = first_metric(evaluator, np.array([max(mean - off, 0.0), mean + off]))
-    return float(low), float(high)
-
-
-def _bias_findings(
-    model: Errors, evaluator: Evaluator, reference: Reference, days: float, settings: DriftSettings
-) -> Iterator[Finding]:
-    """Whether predictions are further off to one side than those of windows of unseen rows were.
-
-    The mean of prediction less label is a paired difference: a shift of the labels by a part of their deviation, which
-    their distribution hides, is many times the deviation of this mean.
+    Parameters
+    ----------
+    counts : ndarray of shape [b]
+        Mature predictions with a label, by block of time.
+    sums : ndarray of shape [b, values]
+        Sums over them.
+    level : float, optional
+        How often a label is to be inside; None of a problem without intervals.
+    settings : DriftSettings
+        Of the bootstrap.
     """
-    known = reference.error_spread
-    if known is None:
-        return
-    floor = settings.bias_floor * evaluator.bias_scale(known.bias, known.square)
-    limit = max(known.bias.limit(model.n, days, RARE), floor)
-    strong = (1 + settings.strong_drift) * limit
-    if evaluator.has_bounded_residuals:
-        strong = min(strong, max(known.bias.limit(model.n, days, RARER), floor))
-    off = model.bias - known.bias.mean
-    if abs(off) > limit:
-        what, true = _compared(evaluator)
-        text = (
-            f"{what} are {decimals(abs(off))} {'above' if off > 0 else 'below'} {true} on average, apart from the "
-            f"{decimals(known.bias.mean, sign=True)} of rows that the model had not seen; windows of {days:.0f} days "
-            f"differ by up to {decimals(limit)}"
-        )
-        level: Severity = "alarm" if abs(off) > strong else "warning"
-        yield Finding.of(level, "bias", text)
+    if level is None or not len(counts) or np.isnan(sums[:, INSIDE]).any():
+        return None
+    n, inside = int(counts.sum()), sums[:, INSIDE]
+    return IntervalCoverage(
+        level=level,
+        n=n,
+        coverage=float(inside.sum() / n),
+        coverage_interval=interval_of_blocks(inside, counts, np.asarray, settings.resamples, settings.seed),
+    )
 
 
-def _compared(evaluator: Evaluator) -> tuple[str, str]:
-    return ("predictions", "the labels") if evaluator.in_target_unit else ("probabilities", "shares of labels")
+def class_metrics(
+    labels: Labels, data: WindowData, declaration: Declaration | None, settings: DriftSettings
+) -> ClassMetrics | None:
+    """Ranking, calibration and confusion of the window's sample; None of a task without classes, or without labels.
 
+    The losses need no more than sums, and are of all rows; a ROC AUC needs the probabilities side by side.
 
-def shift_findings(
-    labels: Labels, data: WindowData, reference: Reference, days: float, settings: DriftSettings
-) -> Iterator[Finding]:
-    """Whether all segments are off by the same, further than windows of training were; of the window's sample."""
-    known, errors, evaluator = CommonShift.from_profile(reference.error), RowErrors.of(reference), measuring(reference)
-    if known is None or evaluator is None or not (labels.maturity and labels.maturity.judged):
-        return
-    segment, sample = input_column(known.by), data.sample
-    if not {segment, LABEL, TIME.name, *errors.required} <= set(sample.column_names):
-        return
-    missing = np.full(sample.num_rows, np.nan)
-    columns = {name: numbers_of(sample[name]) if name in sample.column_names else missing for name in errors.columns}
-    off = errors.row_values(columns, numbers_of(sample[LABEL])).values[MODEL + ERROR]
+    Parameters
+    ----------
+    labels : Labels
+        Which labels are due.
+    data : WindowData
+        The window.
+    declaration : Declaration, optional
+        Of the model's problem.
+    settings : DriftSettings
+        Of the bootstrap.
+    """
+    if declaration is None or not declaration.task.class_names or labels.model is None or labels.maturity is None:
+        return None
+    sample, (predicted, probability) = data.sample, declaration.outputs[:2]
+    columns = [output_column(name) for name in (*predicted.columns, *probability.columns)]
+    if not {LABEL, TIME.name, *columns} <= set(sample.column_names):
+        return None
     due = data.now.timestamp() - seconds_of(sample[TIME.name]) >= labels.maturity.hours * HOUR
-    usable = due & np.all([measurable(columns[name]) for name in errors.required], axis=0)
-    found = known.measure(np.where(usable, off, np.nan), np.array(texts_of(sample[segment]).to_pylist(), dtype=object))
-    if found is None:
-        return
-    shift, rows = found
-    limit = known.limit(rows, days, SHIFT_ERRORS)
-    if spread := reference.error_spread:
-        limit = max(limit, settings.bias_floor * evaluator.bias_scale(spread.bias, spread.square))
-    if abs(shift) > limit:
-        what, true = _compared(evaluator)
-        text = (
-            f"{what} are {decimals(abs(shift))} {'above' if shift > 0 else 'below'} {true} in all segments of "
-            f"{known.by} alike, apart from what the segments differ by; windows of {days:.0f} days of training stayed "
-            f"within {decimals(limit)}"
-        )
-        yield Finding.of("warning", "common_shift", text)
+    shares = np.column_stack([numbers_of(sample[name]) for name in columns[1:]])
+    codes = numbers_of(sample[LABEL])
+    usable = due & np.isfinite(shares).all(axis=1) & np.isfinite(codes) & sample[columns[0]].is_valid().to_numpy()
+    if not usable.any():
+        return None
+    outputs: dict[str, NDArray[Any]] = {
+        predicted.name: _values(sample[columns[0]], predicted.kind)[usable],
+        probability.name: shares[usable],
+    }
+    blocks = _blocks(sample, event_column(declaration), labels.blocks)[usable]
+    measured = evaluator_of(declaration.task).measure(outputs, codes[usable], blocks, settings.resamples, settings.seed)
+    known = {name: _plain(value) for name, value in measured.to_dict().items() if name in ClassMetrics.model_fields}
+    return ClassMetrics(**known)
 
 
-def _faults(labels: Labels) -> Iterator[Finding]:
-    if labels.before_prediction:
-        text = f"time: {labels.before_prediction:,} labels were received before their prediction was made"
-        yield Finding.of("notice", "label_before_prediction", text, "time")
-    if labels.contradictory:
-        text = f"{labels.contradictory:,} predictions have labels that differ; the latest of each counts"
-        yield Finding.of("notice", "contradictory_labels", text)
-    if labels.unknown:
-        yield Finding.of(
-            "notice", "unknown_labels", f"{labels.unknown:,} labels are of predictions that the log does not hold"
-        )
-    if labels.bad:
-        yield Finding.of("notice", "bad_labels", f"{labels.bad:,} labels cannot be read and were left out")
+def _values(column: pa.ChunkedArray, kind: Kind) -> NDArray[Any]:
+    return np.array(column.to_pylist(), dtype=object if kind is Kind.TEXT else np.float64)
 
 
-def duration(hours: float) -> str:
-    """Hours in words of the right size."""
-    if hours >= 48:
-        return f"{hours / 24:,.0f} days"
-    if hours >= 1:
-        return f"{hours:.1f} hours"
-    return f"{hours * 60:.1f} minutes" if hours >= 1 / 60 else f"{hours * 3600:.1f} seconds"
+def _blocks(sample: pa.Table, event: str | None, kind: str | None) -> NDArray[np.int64]:
+    """What the bootstrap draws, as of the losses."""
+    if event is None or kind == "row":
+        return np.arange(sample.num_rows, dtype=np.int64) % GROUPS
+    return np.asarray(seconds_of(sample[event]) // (DAY if kind == "day" else HOUR)).astype(np.int64)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

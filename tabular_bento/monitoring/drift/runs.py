@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from tabular_bento.evaluation.evaluators import metric_title
 from tabular_bento.monitoring.drift.history import Entry
-from tabular_bento.monitoring.drift.performance import duration
 from tabular_bento.monitoring.drift.result import Verdict
 from tabular_bento.pages import charts, render
+from tabular_bento.pages.formats import capitalised, digits, duration
 
 TONES: dict[Verdict, str] = {
     "no_drift": "good",
@@ -127,13 +126,3 @@ def window(entry: Entry) -> dict[str, str]:
     }
     words = f"{entry.start:%Y-%m-%d %H:%M}: {entry.verdict.replace('_', ' ')}{', alert' if entry.alert else ''}"
     return {"mark": marks[entry.verdict], "tone": TONES[entry.verdict], "words": words, "alert": str(entry.alert)}
-
-
-def capitalised(text: str) -> str:
-    """With a capital letter."""
-    return text[:1].upper() + text[1:]
-
-
-def digits(value: float | None) -> int:
-    """Decimals of errors about as large as the value: at least two, and three digits of a small one."""
-    return 2 if not value else max(2, 2 - math.floor(math.log10(value)))

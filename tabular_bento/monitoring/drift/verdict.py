@@ -47,7 +47,8 @@ from tabular_bento.monitoring.drift.checks import (
     with_advice,
     withheld_finding,
 )
-from tabular_bento.monitoring.drift.performance import band, label_findings, measuring, series, shift_findings
+from tabular_bento.monitoring.drift.observed import band, label_findings, shift_findings
+from tabular_bento.monitoring.drift.performance import measuring, series
 from tabular_bento.monitoring.drift.quality import column_findings, text_findings, unit_findings
 from tabular_bento.monitoring.drift.result import (
     EXIT_CODES,
