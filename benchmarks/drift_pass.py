@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.drift_log import END, START
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.window.data import Query
-from tabular_bento.monitoring.window.first_look import models_in
+from tabular_bento.monitoring.window.reading import models_in
 from tabular_bento.monitoring.window.scan import ExecutionOptions, read_window
 from tabular_bento.monitoring.window.workers import workers
 

@@ -13,8 +13,7 @@ from tabular_bento.evaluation.reference.estimate import Estimate, Withheld
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.monitoring.drift.result import Column, Finding
 from tabular_bento.monitoring.drift.settings import DriftSettings
-from tabular_bento.monitoring.window.columns import label_columns, needed_columns
-from tabular_bento.monitoring.window.data import Query, RowCounts, WindowData
+from tabular_bento.monitoring.window.data import Query, RowCounts, WindowData, label_columns, needed_columns
 from tabular_bento.traffic.schema import feature_column
 
 _ONE_DAY, _MOST = 1.5, 0.8

@@ -19,8 +19,7 @@ import pyarrow as pa
 from tabular_bento.evaluation.reference.bins import numbers_of
 from tabular_bento.evaluation.reference.package import Reference, ReferenceColumn
 from tabular_bento.monitoring.drift.result import Column, DriftResult
-from tabular_bento.monitoring.window.columns import event_column
-from tabular_bento.monitoring.window.data import WindowData
+from tabular_bento.monitoring.window.data import WindowData, event_column
 from tabular_bento.tasks import Task
 from tabular_bento.traffic.schema import LABEL, TIME, output_column
 

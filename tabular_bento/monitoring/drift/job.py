@@ -23,10 +23,9 @@ from tabular_bento.monitoring.drift.scores import score, score_columns
 from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
 from tabular_bento.monitoring.drift.verdict import UNDATED, decide
 from tabular_bento.monitoring.files import locked, write_whole
-from tabular_bento.monitoring.window.columns import event_column
 from tabular_bento.monitoring.window.counts import Tally
-from tabular_bento.monitoring.window.data import Query, WindowData
-from tabular_bento.monitoring.window.first_look import models_in
+from tabular_bento.monitoring.window.data import Query, WindowData, event_column
+from tabular_bento.monitoring.window.reading import models_in
 from tabular_bento.monitoring.window.scan import ExecutionOptions, read_window
 from tabular_bento.pages.missing import Report, undeclared
 

@@ -16,8 +16,7 @@ from tabular_bento.monitoring.drift.performance import first_metric, measuring
 from tabular_bento.monitoring.drift.result import Errors, Finding, Labels, Severity
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import ERROR, MODEL
-from tabular_bento.monitoring.window.columns import texts_of
-from tabular_bento.monitoring.window.data import WindowData
+from tabular_bento.monitoring.window.data import WindowData, texts_of
 from tabular_bento.monitoring.window.errors import RowErrors, measurable
 from tabular_bento.pages.formats import decimals, duration
 from tabular_bento.traffic.schema import LABEL, TIME, input_column

@@ -46,8 +46,7 @@ from tabular_bento.monitoring.window.blocks import (
     median_hours,
     usual_cell,
 )
-from tabular_bento.monitoring.window.columns import event_column
-from tabular_bento.monitoring.window.data import WindowData
+from tabular_bento.monitoring.window.data import WindowData, event_column
 from tabular_bento.monitoring.window.scan import limits
 from tabular_bento.problem import Declaration
 from tabular_bento.schema import Kind

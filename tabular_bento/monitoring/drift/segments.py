@@ -18,8 +18,7 @@ from tabular_bento.monitoring.drift.performance import due_from, first_metric, m
 from tabular_bento.monitoring.drift.result import Segment
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import MODEL, NAIVE, SQUARE, Blocks
-from tabular_bento.monitoring.window.columns import texts_of
-from tabular_bento.monitoring.window.data import Query, SegmentData, WindowData
+from tabular_bento.monitoring.window.data import Query, SegmentData, WindowData, texts_of
 from tabular_bento.schema import Kind
 from tabular_bento.traffic.schema import feature_column, input_column
 

@@ -20,9 +20,9 @@ from tabular_bento.evaluation.reference.bins import Counts
 from tabular_bento.evaluation.reference.thresholds import HOUR
 from tabular_bento.monitoring.window.blocks import CELLS, YOUNGEST, BlockSums, cells_of
 from tabular_bento.monitoring.window.counts import ColumnCounts
-from tabular_bento.monitoring.window.errors import RowErrors, measurable
+from tabular_bento.monitoring.window.errors import measurable
 from tabular_bento.monitoring.window.ids import Keys
-from tabular_bento.monitoring.window.spill import Spill
+from tabular_bento.monitoring.window.reading import Plan
 
 CLOCKS_DIFFER = 1 / HOUR
 """Hours that a label may come before its prediction without a finding."""
@@ -88,41 +88,26 @@ class Join:
 
     Parameters
     ----------
-    spill : Spill
-        Where rows and labels are, in partitions.
+    plan : Plan
+        By which they were spilled.
     rows, labels : tuple of str
         The names of their files.
-    errors : RowErrors
-        What is measured of a row.
-    measured : tuple of str
-        The columns of the log that are x0, x1 and so on in the files; the others of `errors` are not there.
-    label_bins : int, optional
-        How many bins the labels have.
     now : float
         In seconds since 1970.
     limits : ndarray of shape [l]
         The ages in hours by which rows are grouped, ascending.
     sampled : ndarray of shape [s]
         The keys of the rows whose labels are wanted one by one.
-    counts : ColumnCounts
-        None, of the columns whose codes were spilled.
-    segmented : bool
-        Whether rows have a segment.
     memory : int
         Megabytes that DuckDB may hold before it spills in turn.
     """
 
-    spill: Spill
+    plan: Plan
     rows: tuple[str, ...]
     labels: tuple[str, ...]
-    errors: RowErrors
-    measured: tuple[str, ...]
-    label_bins: int | None
     now: float
     limits: NDArray[np.float64]
     sampled: Keys
-    counts: ColumnCounts
-    segmented: bool
     memory: int
 
 
@@ -153,10 +138,10 @@ class JoinSums:
     @classmethod
     def none(cls, join: Join) -> JoinSums:
         """No rows and no labels."""
-        surplus, bins = ColumnCounts.like(join.counts), join.label_bins
-        unusable = np.zeros(len(join.errors.required), np.int64)
-        true = None if bins is None else np.zeros((len(join.limits) + 1, bins), np.int64)
-        return cls(BlockSums.none(join.errors.scales), surplus, unusable, true)
+        plan = join.plan
+        unusable = np.zeros(len(plan.errors.required), np.int64)
+        true = None if plan.labels is None else np.zeros((len(join.limits) + 1, plan.labels.size), np.int64)
+        return cls(BlockSums.none(plan.errors.scales), plan.counts(), unusable, true)
 
     def add(self, other: JoinSums) -> None:
         """Add another partition."""
@@ -171,9 +156,9 @@ class JoinSums:
 def join_partitions(join: Join, partitions: range) -> JoinSums:
     """The sums of some partitions. Raises SpillError."""
     total = JoinSums.none(join)
-    with join.spill.reported(), session(join) as run:
+    with join.plan.spill.reported(), session(join) as run:
         run.register("sampled", pa.table({"k0": join.sampled}))
-        row_files, label_files = (join.spill.open(names) for names in (join.rows, join.labels))
+        row_files, label_files = (join.plan.spill.open(names) for names in (join.rows, join.labels))
         for partition in partitions:
             rows, labels = (files.read(partition, _NOTHING) for files in (row_files, label_files))
             sums = JoinSums.none(join)
@@ -191,10 +176,11 @@ def join_partitions(join: Join, partitions: range) -> JoinSums:
 def count_unknown(join: Join, keys: tuple[str, ...], partitions: range) -> int:
     """How many labels are of predictions that are not among `keys`, the names of files with those of the whole log."""
     files = {
-        name: join.spill.open(names) for name, names in (("rows", join.rows), ("labels", join.labels), ("keys", keys))
+        name: join.plan.spill.open(names)
+        for name, names in (("rows", join.rows), ("labels", join.labels), ("keys", keys))
     }
     count = 0
-    with join.spill.reported(), session(join) as run:
+    with join.plan.spill.reported(), session(join) as run:
         for partition in partitions:
             for name, each in files.items():
                 run.register(name, each.read(partition, _NOTHING))
@@ -208,7 +194,7 @@ def session(join: Join) -> Iterator[duckdb.DuckDBPyConnection]:
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": 1,
         "memory_limit": f"{join.memory}MB",
-        "temp_directory": str(join.spill.folder / "duckdb"),
+        "temp_directory": str(join.plan.spill.folder / "duckdb"),
         "preserve_insertion_order": False,
     }
     with duckdb.connect(config=settings) as run:
@@ -227,13 +213,13 @@ def _first_rows(run: duckdb.DuckDBPyConnection, rows: pa.Table, join: Join, sums
     if not _may_repeat(rows):
         run.execute(ALL.format("rows", columns=wanted))
         return
-    required, values = len(join.errors.required), [f"x{index}" for index in range(len(join.measured))]
+    required, values = len(join.plan.errors.required), [f"x{index}" for index in range(len(join.plan.measured))]
     run.execute(REPEATED.format("rows"))
     run.execute(RANKED.format(order=", ".join(["time", "event", *values[:required], "codes", *values[required:]])))
     run.execute(ONCE.format("rows", columns=wanted, several="ranked WHERE place = 1"))
     for batch in run.sql("SELECT * FROM ranked WHERE place > 1").to_arrow_reader(BATCH):
         codes = np.frombuffer(b"".join(batch["codes"].to_pylist()), np.uint8).reshape(batch.num_rows, -1)
-        segments = batch["segment"].to_numpy().astype(np.int64) if join.segmented else None
+        segments = batch["segment"].to_numpy().astype(np.int64) if join.plan.segment else None
         for index in range(sums.surplus.columns):
             sums.surplus.add(index, codes[:, index], segments)
         sums.duplicates += batch.num_rows
@@ -265,6 +251,7 @@ def _joined(run: duckdb.DuckDBPyConnection) -> dict[str, NDArray[Any]]:
 
 def _add_up(join: Join, rows: dict[str, NDArray[Any]], sums: JoinSums) -> None:
     """Add rows that are there once, each with its latest label."""
+    errors = join.plan.errors
     hours = (join.now - rows["time"] / 1e6) / HOUR
     sums.future = int((hours < -AHEAD).sum())
     age = np.where(hours < 0, YOUNGEST, cells_of(hours, join.limits))
@@ -273,15 +260,15 @@ def _add_up(join: Join, rows: dict[str, NDArray[Any]], sums: JoinSums) -> None:
     delay = (rows["received"][joined] - rows["time"][joined]) / (HOUR * 1e6)
     sums.came = np.bincount(cells_of(delay), minlength=CELLS)
     sums.before = int((delay < -CLOCKS_DIFFER).sum())
-    columns = {name: rows[f"x{index}"] for index, name in enumerate(join.measured)}
-    usable = np.array([measurable(columns[name]) for name in join.errors.required], np.bool_)
-    usable = usable.reshape(len(join.errors.required), len(label))
+    columns = {name: rows[f"x{index}"] for index, name in enumerate(join.plan.measured)}
+    usable = np.array([measurable(columns[name]) for name in errors.required], np.bool_)
+    usable = usable.reshape(len(errors.required), len(label))
     sums.unusable = (~usable).sum(axis=1)
     has = joined & usable.all(axis=0)
     absent = np.full(len(label), np.nan)
-    values = join.errors.row_values({name: columns.get(name, absent)[has] for name in join.errors.columns}, label[has])
-    segment = rows["segment"] if join.segmented else None
-    sums.blocks = BlockSums.of(rows["event"], age, has, values, join.errors.scales, segment)
+    values = errors.row_values({name: columns.get(name, absent)[has] for name in errors.columns}, label[has])
+    segment = rows["segment"] if join.plan.segment else None
+    sums.blocks = BlockSums.of(rows["event"], age, has, values, errors.scales, segment)
     if sums.true is not None:
         ages, size = sums.true.shape
         cells = np.maximum(age[has], 0) * size + rows["bin"][has]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +21,21 @@ from numpy.typing import NDArray
 from tabular_bento.errors import DamagedFileError
 from tabular_bento.evaluation.metrics import GROUPS
 from tabular_bento.evaluation.reference.bins import Bins, numbers_of, seconds_of
+from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.thresholds import HOUR
-from tabular_bento.evaluation.reference.vocabulary import NewValues
-from tabular_bento.monitoring.window.columns import Watched, texts_of
+from tabular_bento.evaluation.reference.vocabulary import NewValues, Vocabulary
 from tabular_bento.monitoring.window.counts import INFINITE, ColumnCounts
+from tabular_bento.monitoring.window.data import ENVELOPE, Kinds, Query, Watched, texts_of, unreadable
 from tabular_bento.monitoring.window.errors import RowErrors
 from tabular_bento.monitoring.window.ids import Sample, key_pairs
 from tabular_bento.monitoring.window.spill import Spill
 from tabular_bento.monitoring.window.workers import Workers
 from tabular_bento.traffic.parts import PART_BYTES, Part, Projection, read_part
 from tabular_bento.traffic.reader import EventLog, ScanCounts
+from tabular_bento.traffic.schema import input_column
+
+MOST_SEGMENTS = 30
+"""Values of their own that a window is broken down by; the rows of all others are one segment."""
 
 CHUNKS = 16
 """As many, about, of a small log, so that a few workers have something to do each."""
@@ -38,30 +43,42 @@ CHUNKS = 16
 Chunk = tuple[Part, ...]
 
 
-class Read(Protocol):
-    """What the reading of a chunk gives: among others, the stems of the files that were there."""
-
-    stems: set[str]
-
-
-R = TypeVar("R", bound=Read)
-
-
 @dataclass(frozen=True)
 class Plan:
-    """What to do with each chunk of predictions.
+    """What to do with each chunk of predictions and of labels.
 
-    `texts` are fields of categories, with their columns and the values that are known, and `segment` is the field that
-    rows are grouped by. `event` is the column of the event time. `errors` are measured by the columns of it that the
-    log holds, `measured`.
+    Parameters
+    ----------
+    model : str, optional
+        Whose predictions are read.
+    columns : tuple of Watched
+        The columns whose values are counted by bin.
+    texts : tuple
+        Fields of categories, with their columns and the values that are known.
+    event : str, optional
+        The column of the event time.
+    errors : RowErrors
+        What is measured of a row.
+    measured : tuple of str
+        The columns of it that the log holds: x0, x1 and so on in what is spilled.
+    segment : Watched, optional
+        The field that rows are grouped by.
+    labels : Bins, optional
+        The bins of the labels.
+    sample, seed : int
+        Rows that are kept one by one, and the seed that they are drawn by.
+    spill : Spill
+        Where rows and labels go, in partitions.
     """
 
     model: str | None
     columns: tuple[Watched, ...]
     texts: tuple[tuple[str, str, frozenset[str]], ...]
     event: str | None
+    errors: RowErrors
     measured: tuple[str, ...]
     segment: Watched | None
+    labels: Bins | None
     sample: int
     seed: int
     spill: Spill
@@ -93,6 +110,7 @@ class RowsRead:
 
     def merge(self, read: RowsRead) -> None:
         """Add what was met in the next chunk."""
+        self.stems |= read.stems
         self.lines.merge(read.lines)
         self.named += read.named
         self.other_models += read.other_models
@@ -109,22 +127,36 @@ class RowsRead:
 
 def over_log(
     log: EventLog,
-    files: list[Part],
-    projection: Projection,
     workers: Workers,
-    function: Callable[[Chunk], R],
+    function: Callable[[Projection, Chunk], RowsRead],
     what: str,
-) -> Iterator[R]:
-    """Apply `function` to all of the log in chunks: to `files`, and then to what is sealed but for those."""
-    done: set[str] = set()
-    live = chunks(files)
-    with closing(workers.map(function, live, what, len(live))) as reads:
-        for read in reads:
-            done |= read.stems
-            yield read
-    sealed = chunks(log.sealed(projection.window, done))
-    with closing(workers.map(function, sealed, what, len(sealed))) as reads:
-        yield from reads
+    columns: list[str],
+    found: RowsRead,
+    window: Query | None = None,
+    files: list[Part] | None = None,
+) -> RowsRead:
+    """Apply `function` to all of the log in chunks, and add what it gives to `found`, which holds nothing yet.
+
+    Read are the `files`, by default the log files of now, and then what is sealed but for those; of a `window` its rows
+    alone.
+    """
+    files = log.log_files() if files is None else files
+    if window is None:
+        projection = log.projection(columns=columns)
+    else:
+        projection = log.projection(window.start, window.end, columns, window.column)
+    if projection is None:
+        return found
+
+    def read(parts: list[Part]) -> None:
+        todo = chunks(parts)
+        with closing(workers.map(partial(function, projection), todo, what, len(todo))) as reads:
+            for one in reads:
+                found.merge(one)
+
+    read(files)
+    read(log.sealed(projection.window, found.stems))
+    return found
 
 
 def chunks(parts: Iterable[Part]) -> list[Chunk]:
@@ -158,12 +190,12 @@ def read_rows(plan: Plan, projection: Projection, chunk: Chunk) -> RowsRead:
     return read
 
 
-def read_labels(projection: Projection, errors: RowErrors, bins: Bins | None, spill: Spill, chunk: Chunk) -> RowsRead:
+def read_labels(plan: Plan, projection: Projection, chunk: Chunk) -> RowsRead:
     """Spill the labels of the chunk, with their bins. Raises LogError and SpillError."""
     read = RowsRead()
-    with spill.writer() as writer:
+    with plan.spill.writer() as writer:
         for batch in batches_of(chunk, projection, read):
-            codes = errors.codes(batch.column(2))
+            codes = plan.errors.codes(batch.column(2))
             whole = pc.and_(pc.is_valid(batch.column(0)), pa.array(~np.isnan(codes)))
             read.bad += batch.num_rows - whole.true_count
             chosen = whole.to_numpy(zero_copy_only=False)
@@ -171,13 +203,15 @@ def read_labels(projection: Projection, errors: RowErrors, bins: Bins | None, sp
             if batch.num_rows:
                 first, second = key_pairs(batch.column(0))
                 time = batch.column(1).cast(pa.int64()).to_numpy()
-                bin_of = np.zeros(len(codes), np.int64) if bins is None else _label_bins(bins, batch.column(2))
+                bin_of = (
+                    np.zeros(len(codes), np.int64) if plan.labels is None else _label_bins(plan.labels, batch.column(2))
+                )
                 writer.add({"k0": first, "k1": second, "time": time, "value": codes, "bin": bin_of.astype(np.uint8)})
     read.spilled = writer.names
     return read
 
 
-def read_keys(projection: Projection, spill: Spill, chunk: Chunk) -> RowsRead:
+def read_keys(spill: Spill, projection: Projection, chunk: Chunk) -> RowsRead:
     """Spill the keys of all predictions of the chunk. Raises LogError and SpillError."""
     read = RowsRead()
     with spill.writer() as writer:
@@ -187,16 +221,6 @@ def read_keys(projection: Projection, spill: Spill, chunk: Chunk) -> RowsRead:
                 writer.add({"k0": first, "k1": second})
     read.spilled = writer.names
     return read
-
-
-def all_keys(log: EventLog, spill: Spill, workers: Workers) -> RowsRead:
-    """The keys of all predictions of the log, spilled."""
-    found, files, projection = RowsRead(), log.log_files(), log.projection(columns=["prediction_id"])
-    if projection is not None:
-        reading = partial(read_keys, projection, spill)
-        for read in over_log(log, files, projection, workers, reading, "looking up unmatched labels"):
-            found.merge(read)
-    return found
 
 
 def batches_of(chunk: Chunk, projection: Projection, read: RowsRead) -> Iterator[pa.RecordBatch]:
@@ -260,3 +284,61 @@ def _codes(plan: Plan, batch: pa.RecordBatch, read: RowsRead) -> Iterator[NDArra
 
 def _label_bins(bins: Bins, labels: pa.Array) -> NDArray[np.int64]:
     return bins.text_indices(labels) if pa.types.is_string(labels.type) else bins.indices(numbers_of(labels))
+
+
+def models_in(query: Query, workers: Workers) -> Counter[str]:
+    """How many of the window's rows name each model; none where the log cannot be read for it.
+
+    Where the log has no readable column that dates the window, all rows count: the model's package says what is wrong.
+    """
+    files, kinds = query.log.log_files(), query.log.kinds()
+    if not kinds or unreadable((field for field in ENVELOPE if field.name in ("model", query.on)), kinds):
+        return Counter()
+    window = query if _is_time(query.column, kinds) else None
+    found = over_log(query.log, workers, read_models, "looking for models", ["model"], RowsRead(), window, files)
+    return found.named
+
+
+def _is_time(column: str, kinds: Kinds) -> bool:
+    found = kinds.get(column, set())
+    return len(found) == 1 and next(iter(found)).is_time
+
+
+def segment_values(query: Query, by: str, reference: Reference, workers: Workers) -> Watched:
+    """The most frequent values of the field `by` among the model's rows, as bins: of all that the training rows held,
+    and of up to MOST_NEW others (`tabular_bento.evaluation.reference.vocabulary`).
+    """
+    column, known = input_column(by), reference.vocabularies.get(by, Vocabulary()).values
+    reading, found = partial(read_values, reference.model, column, known), RowsRead(texts={column: NewValues(known)})
+    over_log(query.log, workers, reading, f"looking for values of {by}", ["model", column], found, query)
+    named = found.named + found.texts[column].counts
+    most = sorted(named, key=lambda value: (-named[value], value))[:MOST_SEGMENTS]
+    return Watched(by, column, Bins({"categories": most}))
+
+
+def read_models(projection: Projection, chunk: Chunk) -> RowsRead:
+    """How many rows of the chunk name each model. Raises LogError."""
+    read = RowsRead()
+    for batch in batches_of(chunk, projection, read):
+        read.named += _counts(batch.column("model"))
+    return read
+
+
+def read_values(
+    model: str | None, column: str, known: frozenset[str], projection: Projection, chunk: Chunk
+) -> RowsRead:
+    """How many rows of the chunk that the model predicted hold each value of a column, those not known apart.
+
+    Raises LogError.
+    """
+    read = RowsRead(texts={column: NewValues(known)})
+    for batch in batches_of(chunk, projection, read):
+        of_model = pc.equal(batch.column("model"), pa.scalar(model, pa.string()))
+        values = texts_of(batch.column(column).filter(of_model))
+        read.texts[column].add(values)
+        read.named += {value: count for value, count in _counts(values).items() if value in known}
+    return read
+
+
+def _counts(texts: pa.Array) -> Counter[str]:
+    return Counter({pair["values"]: pair["counts"] for pair in texts.drop_null().value_counts().to_pylist()})

@@ -7,7 +7,7 @@ hour, and a sample.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,21 +24,32 @@ from tabular_bento.evaluation.reference.bins import FIRST, MISSING, OTHER
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.vocabulary import TEXT_KINDS, NewValues
 from tabular_bento.monitoring.window.blocks import GRID
-from tabular_bento.monitoring.window.columns import (
+from tabular_bento.monitoring.window.data import (
+    Joined,
     Kinds,
+    Query,
+    RowCounts,
+    SegmentData,
     Watched,
+    WindowData,
     event_column,
     label_columns,
     needed_columns,
     unreadable,
     why_unreadable,
 )
-from tabular_bento.monitoring.window.data import Joined, Query, RowCounts, SegmentData, WindowData
 from tabular_bento.monitoring.window.errors import RowErrors
-from tabular_bento.monitoring.window.first_look import segment_values
 from tabular_bento.monitoring.window.ids import Keys, Sample, keys_of
 from tabular_bento.monitoring.window.joining import Join, JoinSums, count_unknown, join_partitions
-from tabular_bento.monitoring.window.reading import Plan, RowsRead, all_keys, over_log, read_labels, read_rows
+from tabular_bento.monitoring.window.reading import (
+    Plan,
+    RowsRead,
+    over_log,
+    read_keys,
+    read_labels,
+    read_rows,
+    segment_values,
+)
 from tabular_bento.monitoring.window.spill import Spill, partitions_of, spill_folder
 from tabular_bento.monitoring.window.workers import ThisProcess, Workers
 from tabular_bento.schema import Kind
@@ -145,63 +156,97 @@ class _Pass:
         files = self.query.log.log_files()  # listed first: a file's schema is there before it is
         kinds = self.query.log.kinds()
         broken = unreadable(needed_columns(reference.declaration), kinds)
-        plan = self._plan(kinds, broken)
+        unread = {
+            column.name: why
+            for column in reference.columns
+            if (why := why_unreadable(column.log_name, column.kind, kinds))
+        }
+        texts_unread = {
+            name: why
+            for name in reference.vocabularies
+            if (why := why_unreadable(input_column(name), Kind.TEXT, kinds))
+        }
+        plan = self._plan(kinds, unread, texts_unread, None if broken else self._segment(kinds))
         found, labels, known = RowsRead(sample=Sample(self.sample, self.seed)), RowsRead(), RowsRead()
         found.counts = plan.counts()
         found.texts = {name: NewValues(each.values) for name, each in reference.vocabularies.items()}
         if kinds and not broken:
             self._read_rows(plan, files, found)
-            self._read_labels(labels)
+            self._read_labels(plan, labels)
         drawn = found.sample.rows() if found.sample else pa.table({})
-        join = self._join(plan, found, labels, drawn)
+        join = Join(
+            plan=plan,
+            rows=tuple(found.spilled),
+            labels=tuple(labels.spilled),
+            now=self.now.timestamp(),
+            limits=self.limits,
+            sampled=_keys(drawn),
+            memory=self.options.memory,
+        )
         total = self._add_up(join)
         found.counts.take_out(total.surplus)
         unknown = self._unknown(join, known) if total.labels > total.matched else 0
         for index, (name, _, _) in enumerate(plan.texts, len(plan.columns)):
             found.texts[name].recount(found.counts.by_code(index, TEXT_KINDS))
-        watched = {column.name: column for column in plan.columns}
-        columns, texts = self.reference.columns, reference.vocabularies
         return WindowData(
             now=self.now,
             dated=plan.event is not None,
-            rows=self._row_counts(found, total),
+            rows=RowCounts(
+                scored=total.scored,
+                duplicates=total.duplicates,
+                future=total.future,
+                unusable={name: int(n) for name, n in zip(plan.errors.required, total.unusable, strict=True) if n},
+                other_models=found.other_models,
+                without_id=found.without_id,
+                truncated=found.lines.truncated,
+                bad=found.lines.bad,
+                examples=found.lines.examples,
+            ),
             tallies={column.name: found.counts.tally(i, column.bins) for i, column in enumerate(plan.columns)},
-            unreadable={
-                column.name: why
-                for column in columns
-                if column.name not in watched and (why := why_unreadable(column.log_name, column.kind, kinds))
-            },
+            unreadable=unread,
             blocks=total.blocks.blocks(),
-            joined=self._joined(labels, total, unknown),
+            joined=Joined(
+                total.came,
+                repeated=total.repeated,
+                contradictory=total.contradictory,
+                elsewhere=total.labels - total.matched - unknown,
+                unknown=unknown,
+                before=total.before,
+                truncated=labels.lines.truncated,
+                bad=labels.bad + labels.lines.bad,
+            ),
             true=total.true,
             sample=_with_labels(drawn, total.sampled),
             texts=found.texts,
-            texts_unreadable={
-                name: why for name in texts if (why := why_unreadable(input_column(name), Kind.TEXT, kinds))
-            },
+            texts_unreadable=texts_unread,
             broken=broken,
             labels_broken=unreadable(label_columns(reference.declaration), self.query.labels.kinds()),
             segments=list(_segments(plan, found, total)),
             damaged=found.damaged | labels.damaged | known.damaged,
         )
 
-    def _plan(self, kinds: Kinds, broken: dict[str, str]) -> Plan:
-        declaration, errors = self.reference.declaration, RowErrors.of(self.reference)
-        readable = (
-            column for column in self.reference.columns if not why_unreadable(column.log_name, column.kind, kinds)
-        )
-        texts = tuple(
-            (name, input_column(name), known.values)
-            for name, known in self.reference.vocabularies.items()
-            if not why_unreadable(input_column(name), Kind.TEXT, kinds)
-        )
+    def _plan(
+        self, kinds: Kinds, unread: Mapping[str, str], texts_unread: Mapping[str, str], segment: Watched | None
+    ) -> Plan:
+        """What is to be read, less the columns and texts that cannot be."""
+        reference, errors = self.reference, RowErrors.of(self.reference)
         return Plan(
-            model=self.reference.model,
-            columns=tuple(Watched(column.name, column.log_name, column.bins) for column in readable),
-            texts=texts,
-            event=event_column(declaration),
+            model=reference.model,
+            columns=tuple(
+                Watched(column.name, column.log_name, column.bins)
+                for column in reference.columns
+                if column.name not in unread
+            ),
+            texts=tuple(
+                (name, input_column(name), known.values)
+                for name, known in reference.vocabularies.items()
+                if name not in texts_unread
+            ),
+            event=event_column(reference.declaration),
+            errors=errors,
             measured=tuple(n for n in errors.columns if kinds and not why_unreadable(n, Kind.NUMBER, kinds)),
-            segment=None if broken else self._segment(kinds),
+            segment=segment,
+            labels=reference.label.bins if reference.label else None,
             sample=self.sample,
             seed=self.seed,
             spill=self.spill,
@@ -222,44 +267,20 @@ class _Pass:
         return segment_values(self.query, by, self.reference, self.options.workers)
 
     def _read_rows(self, plan: Plan, files: list[Any], found: RowsRead) -> None:
-        log, query = self.query.log, self.query
+        query = self.query
         names = [needed.name for needed in needed_columns(self.reference.declaration)]
         names += [*(column.log_name for column in plan.columns), *(name for _, name, _ in plan.texts), *plan.measured]
         names += [plan.segment.log_name] if plan.segment else []
-        projection = log.projection(query.start, query.end, list(dict.fromkeys(names)), query.column)
-        if projection is not None:
-            reading = partial(read_rows, plan, projection)
-            for read in over_log(log, files, projection, self.options.workers, reading, "reading predictions"):
-                found.merge(read)
+        reading, wanted = partial(read_rows, plan), list(dict.fromkeys(names))
+        over_log(query.log, self.options.workers, reading, "reading predictions", wanted, found, query, files)
 
-    def _read_labels(self, found: RowsRead) -> None:
+    def _read_labels(self, plan: Plan, found: RowsRead) -> None:
         """All labels, spilled; none where the log does not hold them as they must be."""
         log, needed = self.query.labels, label_columns(self.reference.declaration)
         files = log.log_files()
-        if unreadable(needed, log.kinds()):
-            return
-        if projection := log.projection(columns=[each.name for each in needed]):
-            bins = self.reference.label.bins if self.reference.label else None
-            reading = partial(read_labels, projection, RowErrors.of(self.reference), bins, self.spill)
-            for read in over_log(log, files, projection, self.options.workers, reading, "reading labels"):
-                found.merge(read)
-
-    def _join(self, plan: Plan, found: RowsRead, labels: RowsRead, drawn: pa.Table) -> Join:
-        label = self.reference.label
-        return Join(
-            spill=self.spill,
-            rows=tuple(found.spilled),
-            labels=tuple(labels.spilled),
-            errors=RowErrors.of(self.reference),
-            measured=plan.measured,
-            label_bins=None if label is None else label.bins.size,
-            now=self.now.timestamp(),
-            limits=self.limits,
-            sampled=_keys(drawn),
-            counts=plan.counts(),
-            segmented=plan.segment is not None,
-            memory=self.options.memory,
-        )
+        if not unreadable(needed, log.kinds()):
+            reading, names = partial(read_labels, plan), [each.name for each in needed]
+            over_log(log, self.options.workers, reading, "reading labels", names, found, files=files)
 
     def _add_up(self, join: Join) -> JoinSums:
         total = JoinSums.none(join)
@@ -269,41 +290,15 @@ class _Pass:
 
     def _unknown(self, join: Join, keys: RowsRead) -> int:
         """How many labels are of predictions that the log does not hold: one more pass over its ids."""
-        keys.merge(all_keys(self.query.log, self.spill, self.options.workers))
-        counting = partial(count_unknown, join, tuple(keys.spilled))
-        return sum(self._partitions(counting, "looking up unmatched labels"))
+        what, reading = "looking up unmatched labels", partial(read_keys, self.spill)
+        over_log(self.query.log, self.options.workers, reading, what, ["prediction_id"], keys)
+        return sum(self._partitions(partial(count_unknown, join, tuple(keys.spilled)), what))
 
     def _partitions(self, function: Any, what: str) -> Iterator[Any]:
         count = self.spill.partitions
         tasks = [range(first, min(first + SESSION, count)) for first in range(0, count, SESSION)]
         with closing(self.options.workers.map(function, tasks, what, len(tasks))) as results:
             yield from results
-
-    def _row_counts(self, found: RowsRead, total: JoinSums) -> RowCounts:
-        required = RowErrors.of(self.reference).required
-        return RowCounts(
-            scored=total.scored,
-            duplicates=total.duplicates,
-            future=total.future,
-            unusable={name: int(n) for name, n in zip(required, total.unusable, strict=True) if n},
-            other_models=found.other_models,
-            without_id=found.without_id,
-            truncated=found.lines.truncated,
-            bad=found.lines.bad,
-            examples=found.lines.examples,
-        )
-
-    def _joined(self, labels: RowsRead, total: JoinSums, unknown: int) -> Joined:
-        return Joined(
-            total.came,
-            repeated=total.repeated,
-            contradictory=total.contradictory,
-            elsewhere=total.labels - total.matched - unknown,
-            unknown=unknown,
-            before=total.before,
-            truncated=labels.lines.truncated,
-            bad=labels.bad + labels.lines.bad,
-        )
 
 
 def _segments(plan: Plan, found: RowsRead, total: JoinSums) -> Iterator[SegmentData]:

@@ -11,7 +11,7 @@ from tabular_bento.evaluation.reference.bins import FIRST
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.vocabulary import MOST_NEW
 from tabular_bento.monitoring.window.data import Query
-from tabular_bento.monitoring.window.first_look import MOST_SEGMENTS, models_in, segment_values
+from tabular_bento.monitoring.window.reading import MOST_SEGMENTS, models_in, segment_values
 from tabular_bento.monitoring.window.workers import ThisProcess
 from tabular_bento.scoring.package import ModelPackage
 from tests.integration.monitoring.logs import JANUARY, JULY, drawn, record, rewrite, year
