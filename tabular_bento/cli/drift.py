@@ -197,10 +197,10 @@ def _settings(thresholds: dict[str, Any], outputs: dict[str, Any]) -> tuple[Drif
             path = Project.find().monitoring
         except ProjectError:
             path = None
-        written, where = read_settings(path, "drift"), f"[drift] of {path}"
+        written, where = read_settings(path, "drift"), f"[drift] of {path}: "
         known = {**DriftSettings.model_fields, **OutputSettings.model_fields}
         if unknown := [name for name in written if name not in known]:
-            raise ConfigError(f"{where}: there is no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}.")
+            raise ConfigError(f"{where}there is no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}.")
         return settings_of(DriftSettings, thresholds, written, where), settings_of(
             OutputSettings, outputs, written, where
         )

@@ -80,7 +80,12 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def settings_of(
-    kind: type[Settings], given: Mapping[str, Any], file: Mapping[str, Any] = MappingProxyType({}), where: str = ""
+    kind: type[Settings],
+    given: Mapping[str, Any],
+    file: Mapping[str, Any] = MappingProxyType({}),
+    where: str = "",
+    *,
+    whole: bool = False,
 ) -> Settings:
     """Settings of that kind: those given as options come before the environment's, and these before the file's.
 
@@ -91,9 +96,11 @@ def settings_of(
     given : mapping
         Settings by name, of which None are not given.
     file : mapping
-        Those of the project's file that are of this kind.
+        Those of the project's file.
     where : str
-        The file and its table, for messages.
+        What stands before the names of the file's settings in messages, such as `[drift] of FILE: `.
+    whole : bool
+        Whether the file's settings are of this kind alone, so that any other name is wrong.
 
     Raises
     ------
@@ -103,7 +110,7 @@ def settings_of(
     prefix = str(kind.model_config.get("env_prefix", ""))
     options = {name: value for name, value in given.items() if value is not None}
     variables = {name for name in kind.model_fields if prefix + name.upper() in os.environ}
-    written = {name: value for name, value in file.items() if name in kind.model_fields and name not in variables}
+    written = {name: file[name] for name in file if (whole or name in kind.model_fields) and name not in variables}
     try:
         return kind(**{**written, **options})
     except ValidationError as error:
@@ -114,14 +121,14 @@ def settings_of(
         if name in options:
             place = OPTIONS.get(name, f"--{name.replace('_', '-')}")
         else:
-            place = f"{where}: {name}" if name in written else prefix + name.upper()
+            place = f"{where}{name}" if name in written else prefix + name.upper()
         inside = ".".join(str(part) for part in first["loc"][1:])
-        if first["type"] == "extra_forbidden":
+        if inside and first["type"] == "extra_forbidden":
             parts = (part for part in get_args(kind.model_fields[name].annotation) if hasattr(part, "model_fields"))
             known = ", ".join(field for part in parts for field in part.model_fields)
             raise ConfigError(f"{place}.{inside}: there is no such setting; there are: {known}.") from error
         raise ConfigError(f"{place}{f'.{inside}' if inside else ''}: {first['msg']}") from error
 
 
-OPTIONS = {"alert_of": "--of"}
+OPTIONS = {"alert_of": "--of", "start": "--from", "end": "--to", "on": "--window-on"}
 """Options that are not named as their setting."""

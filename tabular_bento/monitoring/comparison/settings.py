@@ -12,18 +12,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
-from pydantic import Field, NaiveDatetime, ValidationError, model_validator
+from pydantic import Field, NaiveDatetime, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tabular_bento.client import Protocol
-from tabular_bento.errors import CompareError
+from tabular_bento.errors import CompareError, ConfigError
 from tabular_bento.evaluation.noninferiority import LEAST_DAYS
+from tabular_bento.monitoring.files import settings_of
 
 PREFIX = "TABULAR_BENTO_COMPARE_"
-
-_OPTIONS = {"start": "--from", "end": "--to", "on": "--window-on"}
-"""Of the command, where they are not named as the setting."""
-
 
 _NARROW_MARGIN, _NARROW, _WIDE = 0.02, (100, 35), (1_500, 56)
 """The fewest labels and days that are judged, by the margin. An interval lies within a wide margin before the days on
@@ -143,23 +140,10 @@ def read_settings(table: Mapping[str, Any] = MappingProxyType({}), **given: Any)
     CompareError
         For the first that is wrong, named as the option, the variable or the key that it came from.
     """
-    own = {name: value for name, value in table.items() if PREFIX + name.upper() not in os.environ}
-    if "TABULAR_BENTO_TRAFFIC_DIR" in os.environ and PREFIX + "TRAFFIC_DIR" not in os.environ:
-        own["traffic_dir"] = os.environ["TABULAR_BENTO_TRAFFIC_DIR"]
+    own, logged = dict(table), os.environ.get("TABULAR_BENTO_TRAFFIC_DIR")
+    if logged is not None:
+        own["traffic_dir"] = logged
     try:
-        return CompareSettings(**{**own, **given})
-    except ValidationError as error:
-        raise CompareError(_first(error, given, own)) from error
-
-
-def _first(error: ValidationError, given: Mapping[str, Any], table: Mapping[str, Any]) -> str:
-    """What is wrong with the first setting that is wrong."""
-    first = error.errors()[0]
-    if not first["loc"]:
-        return first["msg"].removeprefix("Value error, ")
-    name = str(first["loc"][0])
-    if name in given:
-        where = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
-    else:
-        where = f"[compare] {name}" if name in table else PREFIX + name.upper()
-    return f"{where}: {first['msg']}"
+        return settings_of(CompareSettings, given, own, "[compare] ", whole=True)
+    except ConfigError as error:
+        raise CompareError(str(error)) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,11 +73,6 @@ class ColumnCounts:
     def columns(self) -> int:
         """How many columns are counted."""
         return self._counts.shape[1]
-
-    @classmethod
-    def like(cls, other: Self) -> Self:
-        """No rows, of as many columns and segments."""
-        return cls(other._counts.shape[1], len(other._counts))
 
     def add(self, index: int, codes: NDArray[np.integer], segments: NDArray[np.int64] | None = None) -> None:
         """Count n rows by their code in a column, shape [n], and their segments, shape [n]."""

@@ -49,7 +49,7 @@ def test_a_wrong_setting_is_named_by_where_it_came_from(
     kind: Any, given: dict[str, Any], written: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(ConfigError) as raised:
-        settings_of(kind, given, written, "monitoring/config.toml")
+        settings_of(kind, given, written, "monitoring/config.toml: ")
     assert str(raised.value).startswith(expected)
 
 
