@@ -8,11 +8,11 @@ log that someone has touched. Rows stream by; memory does not grow with the wind
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -46,8 +46,6 @@ _DECISIONS = {
 }
 
 _DRAWN = 12  # columns; the table has all
-
-Array = NDArray[np.float64]
 
 FORMAT = 1
 
@@ -124,124 +122,114 @@ class SkewResult(_Part):
         return self.model_dump_json(indent=1) + "\n"
 
 
+@dataclass
 class Compared:
-    """The columns that are compared: the features, then every column of the outputs.
+    """A column that is compared, and what was met of it: the rows that differ, and by how much at most.
+
+    Parameters
+    ----------
+    name, logged : str
+        Its name, and that in the log.
+    kind : Kind
+        What it holds.
+    role : str
+        Whether it is a feature or a part of the prediction.
+    """
+
+    name: str
+    logged: str
+    kind: Kind
+    role: Literal["feature", "prediction"]
+    rows: int = 0
+    missing_logged: int = 0
+    missing_recomputed: int = 0
+    largest: float = 0.0
+
+    def of_log(self, table: pa.Table) -> NDArray[Any]:
+        """What n rows of the log hold: float64, missing as NaN, or objects of text, missing as None; shape [n]."""
+        if self.kind is Kind.TEXT:
+            return np.array(table[self.logged].to_pylist(), dtype=object)
+        declared = SchemaField(self.logged, self.kind, optional=True)
+        return np.ascontiguousarray(columns_of_table(table, [declared])[self.logged], dtype=np.float64)
+
+    def differing(self, logged: NDArray[Any], now: NDArray[Any], tolerance: float) -> NDArray[np.bool_]:
+        """Which of n rows differ in any bit, or a predicted number by more than the tolerance; they are counted."""
+        if self.kind is Kind.TEXT:
+            unlike = np.asarray(logged != now, dtype=np.bool_)
+            self.missing_logged += sum(value is None for value in logged[unlike].tolist())
+        else:
+            unlike = (logged.view(np.uint64) != now.view(np.uint64)) & ~(np.isnan(logged) & np.isnan(now))
+            with np.errstate(invalid="ignore"):
+                distance = np.abs(logged - now)
+            if tolerance > 0 and self.role == "prediction":
+                unlike &= ~(distance <= tolerance * np.maximum(1, np.abs(now)))
+            self.missing_logged += int(np.isnan(logged[unlike]).sum())
+            self.missing_recomputed += int(np.isnan(now[unlike]).sum())
+            self.largest = max(self.largest, float(np.nan_to_num(distance[unlike], nan=0.0).max(initial=0.0)))
+        self.rows += int(unlike.sum())
+        return unlike
+
+
+class Tally:
+    """What was met so far: the features and every column of the outputs, and rows by what they came to.
 
     Parameters
     ----------
     declaration : Declaration
         Of the model.
+    tolerance : float
+        How far predicted numbers may differ, relative to max(1, |value|): that of the model's runner.
     """
 
-    def __init__(self, declaration: Declaration) -> None:
-        self.declaration = declaration
-        self.features = declaration.feature_names
-        outputs = [(name, output) for output in declaration.outputs for name in output.columns]
-        self.outputs = declaration.outputs
-        self.names = (*self.features, *(name for name, _ in outputs))
-        first = len(self.features)
-        self.kinds = (*[Kind.NUMBER] * first, *(output.kind for _, output in outputs))
-        self.text = {
-            place for place, (_, output) in enumerate(outputs, first) if not output.parts and output.kind is Kind.TEXT
-        }
-        self.logged = (*map(feature_column, self.features), *(output_column(name) for name, _ in outputs))
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def pair(self, table: pa.Table, found: Predictions) -> tuple[Array, Array, Mapping[int, list[str]]]:
-        """What n rows of the log say and what was recomputed, both of shape [n, columns], missing as NaN.
-
-        Texts are numbered; the texts by their number come third, by column.
-        """
-        logged, recomputed = [], [*found.features.astype(np.float64).T]
-        for output in self.outputs:
-            values = np.asarray(found.outputs[output.name])
-            recomputed += [*values.T] if output.parts else [values]
-        texts: dict[int, list[str]] = {}
-        for place, column in enumerate(self.logged):
-            if place in self.text:
-                said, found_now = table[column].to_pylist(), [str(value) for value in recomputed[place]]
-                texts[place] = sorted({value for value in (*said, *found_now) if value is not None})
-                numbers = {value: number for number, value in enumerate(texts[place])}
-                logged.append(np.array([numbers.get(value, np.nan) for value in said], dtype=np.float64))
-                recomputed[place] = np.array([numbers[value] for value in found_now], dtype=np.float64)
-            else:
-                declared = SchemaField(column, self.kinds[place], optional=True)
-                logged.append(columns_of_table(table, [declared])[column])
-        shape = (table.num_rows, len(self))
-        ours, theirs = (
-            np.ascontiguousarray(np.column_stack(values).astype(np.float64).reshape(shape))
-            for values in (logged, recomputed)
-        )
-        return ours, theirs, texts
-
-
-@dataclass
-class Tally:
-    """What was met so far, by column where it says so.
-
-    Predicted numbers may differ by `tolerance`, relative to max(1, |value|), that of the model's runner.
-    """
-
-    compared: Compared
-    tolerance: float = 0.0
-    checked: int = 0
-    differing: int = 0
-    not_finite: int = 0
-    unusable: int = 0
-    others: Counter[str] = field(default_factory=Counter)
-    examples: list[Example] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        size = len(self.compared)
-        self.rows: NDArray[np.int64] = np.zeros(size, np.int64)
-        self.missing_logged: NDArray[np.int64] = np.zeros(size, np.int64)
-        self.missing_recomputed: NDArray[np.int64] = np.zeros(size, np.int64)
-        self.largest: Array = np.zeros(size)
+    def __init__(self, declaration: Declaration, tolerance: float = 0.0) -> None:
+        self.declaration, self.tolerance = declaration, tolerance
+        self.columns = [
+            *(Compared(name, feature_column(name), Kind.NUMBER, "feature") for name in declaration.feature_names),
+            *(
+                Compared(name, output_column(name), output.kind, "prediction")
+                for output in declaration.outputs
+                for name in output.columns
+            ),
+        ]
+        self.checked = self.differing = self.not_finite = self.unusable = 0
+        self.others: Counter[str] = Counter()
+        self.examples: list[Example] = []
 
     def add(self, table: pa.Table, found: Predictions) -> None:
         """Count n rows of the log against what was recomputed of them."""
-        logged, recomputed, texts = self.compared.pair(table, found)
-        infinite = np.isinf(recomputed)
-        self.not_finite += int(infinite.any(axis=1).sum())
-        recomputed = np.where(infinite & np.isnan(logged), np.nan, recomputed)
-        differs = (logged.view(np.uint64) != recomputed.view(np.uint64)) & ~(np.isnan(logged) & np.isnan(recomputed))
-        if self.tolerance > 0:
-            first = len(self.compared.features)
-            with np.errstate(invalid="ignore"):
-                near = np.abs(logged - recomputed) <= self.tolerance * np.maximum(1, np.abs(recomputed))
-            near[:, [*range(first), *texts]] = False
-            differs &= ~near
-        self.checked += len(logged)
-        self.differing += int(differs.any(axis=1).sum())
-        if not differs.any():
-            return
-        self.rows += differs.sum(axis=0)
-        self.missing_logged += (differs & np.isnan(logged)).sum(axis=0)
-        self.missing_recomputed += (differs & np.isnan(recomputed)).sum(axis=0)
-        with np.errstate(invalid="ignore"):
-            distance = np.nan_to_num(np.where(differs, np.abs(logged - recomputed), 0.0), nan=0.0)
-        distance[:, list(texts)] = 0.0
-        self.largest = np.maximum(self.largest, distance.max(axis=0))
-        for row, column in np.argwhere(differs)[: EXAMPLES - len(self.examples)]:
-            values = logged[row, column], recomputed[row, column]
-            self.examples.append(self._example(table, int(row), int(column), *values, texts.get(int(column))))
-
-    def _example(
-        self, table: pa.Table, row: int, column: int, logged: float, recomputed: float, texts: list[str] | None
-    ) -> Example:
-        ulps = None
-        if column < len(self.compared.features) and np.isfinite(logged) and np.isfinite(recomputed):
-            ulps = _ulps(np.float32(logged), np.float32(recomputed))
-        return Example(
-            prediction_id=table[PREDICTION_ID][row].as_py(),
-            time=table[TIME.name][row].as_py(),
-            column=self.compared.names[column],
-            logged=_shown(logged, texts),
-            recomputed=_shown(recomputed, texts),
-            ulps=ulps,
-        )
+        recomputed = [*found.features.T]
+        for output in self.declaration.outputs:
+            values = np.asarray(found.outputs[output.name])
+            recomputed += [*values.T] if output.parts else [values]
+        infinite, pairs, differs = np.zeros(table.num_rows, np.bool_), [], []
+        for column, now in zip(self.columns, recomputed, strict=True):
+            logged = column.of_log(table)
+            if column.kind is Kind.TEXT:
+                now = np.array([str(value) for value in now], dtype=object)
+            else:
+                now = np.ascontiguousarray(now, dtype=np.float64)
+                infinite |= np.isinf(now)
+                now = np.where(np.isinf(now) & np.isnan(logged), np.nan, now)
+            pairs.append((logged, now))
+            differs.append(column.differing(logged, now, self.tolerance))
+        places = np.argwhere(np.column_stack(differs))
+        self.not_finite += int(infinite.sum())
+        self.checked += table.num_rows
+        self.differing += len(np.unique(places[:, 0]))
+        for row, place in places[: EXAMPLES - len(self.examples)].tolist():
+            logged, now = (values[row] for values in pairs[place])
+            column = self.columns[place]
+            known = column.kind is not Kind.TEXT and np.isfinite(logged) and np.isfinite(now)
+            self.examples.append(
+                Example(
+                    prediction_id=table[PREDICTION_ID][row].as_py(),
+                    time=table[TIME.name][row].as_py(),
+                    column=column.name,
+                    logged=_shown(logged),
+                    recomputed=_shown(now),
+                    ulps=_ulps(np.float32(logged), np.float32(now)) if known and column.role == "feature" else None,
+                )
+            )
 
 
 def run(query: Query, out: Path, problem: Problem, model: str | None = None) -> SkewResult:
@@ -279,7 +267,7 @@ def run(query: Query, out: Path, problem: Problem, model: str | None = None) -> 
     package = _package(tag, problem) if tag is not None else None
     tag = package.tag if package else None
     tolerance = package.predictor.tolerance if package else 0.0
-    tally, lines = Tally(Compared(problem.declaration), tolerance), ScanCounts()
+    tally, lines = Tally(problem.declaration, tolerance), ScanCounts()
     if package is not None and models[package.tag]:
         check(query, package.tag, package.predictor, tally, lines)
     tally.others = Counter({name: count for name, count in models.items() if name != tag})
@@ -313,9 +301,9 @@ def page(result: SkewResult, missing: Sequence[str] = ()) -> str:
 
 def check(query: Query, tag: str, predictor: Predictor, tally: Tally, lines: ScanCounts) -> None:
     """Count all rows of the window that name `tag` against what `predictor` makes of them."""
-    declaration = tally.compared.declaration
+    declaration = tally.declaration
     inputs = [input_column(name) for name in declaration.field_names]
-    names = [PREDICTION_ID, TIME.name, MODEL, *inputs, *tally.compared.logged]
+    names = [PREDICTION_ID, TIME.name, MODEL, *inputs, *(column.logged for column in tally.columns)]
     for batch in query.log.scan(query.start, query.end, names, query.column, lines, BATCH_ROWS):
         named = batch.filter(pc.fill_null(pc.equal(batch.column(MODEL), pa.scalar(tag)), False))
         table = pa.Table.from_batches([whole(named, declaration)])
@@ -326,7 +314,7 @@ def check(query: Query, tag: str, predictor: Predictor, tally: Tally, lines: Sca
 
 
 def _models_in(query: Query) -> Counter[str]:
-    """How many of the window's rows name each model."""
+    """How many of the window's rows name each model. Raises LogError where the log cannot be read."""
     models: Counter[str] = Counter()
     for batch in query.log.scan(query.start, query.end, [MODEL], query.column):
         for pair in batch.column(0).drop_null().value_counts().to_pylist():
@@ -349,7 +337,7 @@ def _result(query: Query, package: ModelPackage | None, tally: Tally, lines: Sca
     verdict: Verdict = "skew" if tally.differing else "no_skew"
     if not tally.checked:
         verdict = "nothing_to_check"
-    order = np.argsort(-tally.rows, kind="stable")
+    columns = sorted((column for column in tally.columns if column.rows), key=lambda column: -column.rows)
     return SkewResult(
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
@@ -366,22 +354,20 @@ def _result(query: Query, package: ModelPackage | None, tally: Tally, lines: Sca
         not_finite=tally.not_finite,
         unusable=tally.unusable,
         bad=lines.bad + lines.truncated,
-        columns=[_column(int(place), tally) for place in order if tally.rows[place]],
+        columns=[
+            ColumnSkew(
+                name=column.name,
+                role=column.role,
+                rows=column.rows,
+                share=column.rows / tally.checked,
+                largest=column.largest or None,
+                missing_logged=column.missing_logged,
+                missing_recomputed=column.missing_recomputed,
+            )
+            for column in columns
+        ],
         examples=tally.examples,
         reasons=_reasons(verdict, query, package, tally),
-    )
-
-
-def _column(place: int, tally: Tally) -> ColumnSkew:
-    rows = int(tally.rows[place])
-    return ColumnSkew(
-        name=tally.compared.names[place],
-        role="feature" if place < len(tally.compared.features) else "prediction",
-        rows=rows,
-        share=rows / tally.checked,
-        largest=float(tally.largest[place]) or None,
-        missing_logged=int(tally.missing_logged[place]),
-        missing_recomputed=int(tally.missing_recomputed[place]),
     )
 
 
@@ -394,11 +380,14 @@ def _reasons(verdict: Verdict, query: Query, package: ModelPackage | None, tally
         who = f"no usable row of {package.tag}" if package else "no row that names a model"
         rest = f"; it holds rows of {others}: name one with --model" if others else ""
         return [f"The window of the log under {query.directory} holds {who}{rest}."]
-    compared = tally.compared
-    features = [compared.names[place] for place in np.flatnonzero(tally.rows) if place < len(compared.features)]
+    features = [column.name for column in tally.columns if column.role == "feature" and column.rows]
     rows = f"{tally.differing:,} of {tally.checked:,} rows differ from what {package.tag if package else ''} computes"
     if not features:
-        agree = "their features agree and their predictions do not" if compared.features else "in their predictions"
+        agree = (
+            "their features agree and their predictions do not"
+            if tally.declaration.features
+            else "in their predictions"
+        )
         return [f"{rows}: {agree}. Another runner or other libraries predicted them, or the log was changed."]
     return [
         f"{rows}, in {', '.join(features)}. Whoever predicted them had another state of the extractor or other feature "
@@ -406,10 +395,10 @@ def _reasons(verdict: Verdict, query: Query, package: ModelPackage | None, tally
     ]
 
 
-def _shown(value: float, texts: list[str] | None) -> float | str | None:
-    if not np.isfinite(value):
-        return None
-    return float(value) if texts is None else texts[int(value)]
+def _shown(value: Any) -> float | str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return float(value) if np.isfinite(value) else None
 
 
 def _ulps(first: np.float32, second: np.float32) -> int:

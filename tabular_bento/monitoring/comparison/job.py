@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from tabular_bento.monitoring.comparison.decision import (
 )
 from tabular_bento.monitoring.comparison.models import (
     Model,
+    Role,
     check_apart,
     check_problem,
     costs,
@@ -109,52 +112,46 @@ def run(
     return result
 
 
+@dataclass(frozen=True)
 class _Comparison:
-    """One comparison; parameters as of `run`."""
+    """One comparison; fields as the parameters of `run`."""
 
-    def __init__(
-        self,
-        stack: ExitStack,
-        baseline: str,
-        candidate: str,
-        source: str,
-        mode: Mode,
-        settings: CompareSettings,
-        problem: Problem | None,
-        dataset: Dataset | None,
-    ) -> None:
-        self._stack, self._settings = stack, settings
-        self._baseline, self._candidate = baseline, candidate
-        self._source, self._mode = source, mode
-        self._problem, self._dataset = problem, dataset
+    stack: ExitStack
+    baseline: str
+    candidate: str
+    source: str
+    mode: Mode
+    settings: CompareSettings
+    problem: Problem | None
+    dataset: Dataset | None
 
     def run(self) -> tuple[CompareResult, PairedPredictions]:
         """The result, and the predictions that the page shows."""
-        settings, found = self._settings, Found(self._source)
+        settings, found = self.settings, Found(self.source)
         ours: Model | None = None
         theirs: Model | None = None
         unreadable: str | None = None
         batches: Iterable[Batch] = ()
-        if self._source == "shadow":
+        if self.source == "shadow":
             declaration = self._declaration_of_log()
-            models = _from_log(self._baseline), _from_log(self._candidate)
+            models = _from_log(self.baseline), _from_log(self.candidate)
             batches = logged(window_of(settings, declaration), declaration, models[0].model, models[1].model, found)
         else:
-            check_problem(self._baseline, self._candidate, self._problem)
-            theirs = self._open(self._candidate, "candidate")
-            declaration = self._problem.declaration if self._problem else theirs.declaration
+            check_problem(self.baseline, self.candidate, self.problem)
+            theirs = self._open(self.candidate, "candidate")
+            declaration = self.problem.declaration if self.problem else theirs.declaration
             try:
-                ours = self._open(self._baseline, "baseline")
+                ours = self._open(self.baseline, "baseline")
                 models = ours.described, theirs.described
                 check_apart(ours, theirs, settings)
                 batches = self._rows_of(ours, theirs, declaration, found)
             except UnreadableModelError as error:
-                if self._source == "traffic":
-                    models = _from_log(self._baseline), theirs.described
-                    found.notes.append(f"{self._baseline} cannot be computed here, so what it logged stands for it.")
+                if self.source == "traffic":
+                    models = _from_log(self.baseline), theirs.described
+                    found.notes.append(f"{self.baseline} cannot be computed here, so what it logged stands for it.")
                     batches = logged(window_of(settings, declaration), declaration, models[0].model, None, found)
                 else:
-                    unreadable, models = str(error), (_unread(self._baseline), theirs.described)
+                    unreadable, models = str(error), (_unknown(self.baseline, "package"), theirs.described)
         evaluator = evaluator_of(declaration.task)
         worst = Worst(settings.worst_rows, declaration)
         paired = gather(batches, ours, theirs, declaration, worst)
@@ -164,7 +161,7 @@ class _Comparison:
         decision, evidence = judge_losses(LossSums.of_paired(paired), settings, declaration.target.unit)
         if unreadable is not None:
             decision = Decision(unclear=[unreadable])
-        elif self._mode == "equivalent":
+        elif self.mode == "equivalent":
             decision = judge_equivalence(found_agreement, len(paired), settings, unit)
             measured = [cost.model_copy(update={"limit": None}) for cost in measured]
         else:
@@ -174,19 +171,19 @@ class _Comparison:
             verdict=decision.verdict,
             exit_code=EXIT_CODES[decision.verdict],
             made_at=datetime.now(UTC),
-            mode=self._mode,
+            mode=self.mode,
             target=declaration.target.name,
             metric=evaluator.losses[0],
             unit=declaration.target.unit,
             baseline=models[0],
             candidate=models[1],
-            source=_source(self._source, paired, found),
+            source=_source(self.source, paired, found),
             reasons=decision.reasons,
-            notes=[*found.notes, *_notes(evidence), *_limits(declaration, self._mode)],
+            notes=[*found.notes, *_notes(evidence), *_limits(declaration, self.mode)],
             rows=_rows(paired, found),
             agreement=found_agreement,
             metrics=evidence.metrics,
-            needed=evidence.needed if self._mode == "not_worse" else None,
+            needed=evidence.needed if self.mode == "not_worse" else None,
             segments=evidence.segments,
             days=evidence.days,
             costs=measured,
@@ -194,16 +191,16 @@ class _Comparison:
         )
         return result, paired
 
-    def _open(self, name: str, role: str) -> Model:
-        model = open_model(name, "baseline" if role == "baseline" else "candidate", self._settings, self._problem)
-        self._stack.callback(model.close)
+    def _open(self, name: str, role: Role) -> Model:
+        model = open_model(name, role, self.settings, self.problem)
+        self.stack.callback(model.close)
         return model
 
     def _declaration_of_log(self) -> Declaration:
         """The declaration of what was logged: the project's, or that of one of the two packages."""
-        if self._problem is not None:
-            return self._problem.declaration
-        for name in (self._candidate, self._baseline):
+        if self.problem is not None:
+            return self.problem.declaration
+        for name in (self.candidate, self.baseline):
             if is_url(name):
                 continue
             try:
@@ -211,18 +208,18 @@ class _Comparison:
             except PackageError:
                 continue
         raise CompareError(
-            f"Neither {self._candidate} nor {self._baseline} is in the model store, so nothing says what was logged: "
+            f"Neither {self.candidate} nor {self.baseline} is in the model store, so nothing says what was logged: "
             "run the comparison in the project."
         )
 
     def _rows_of(self, ours: Model, theirs: Model, declaration: Declaration, found: Found) -> Iterator[Batch]:
-        if self._source == "traffic":
-            return logged(window_of(self._settings, declaration), declaration, None, None, found)
-        if self._source == "test":
-            if self._dataset is None:
+        if self.source == "traffic":
+            return logged(window_of(self.settings, declaration), declaration, None, None, found)
+        if self.source == "test":
+            if self.dataset is None:
                 raise CompareError("--on test reads the project's data: run the comparison in the project.")
-            return unseen_rows(ours, theirs, self._dataset, self._settings, found)
-        return parquet(Path(self._source), declaration, self._settings, found)
+            return unseen_rows(ours, theirs, self.dataset, self.settings, found)
+        return parquet(Path(self.source), declaration, self.settings, found)
 
 
 def _unit(declaration: Declaration) -> str:
@@ -231,17 +228,18 @@ def _unit(declaration: Declaration) -> str:
     return "of a probability" if first.parts else first.unit or ""
 
 
+def _unknown(name: str, kind: Literal["package", "log"], tag: str | None = None) -> ComparedModel:
+    """A model of which no more is known."""
+    return ComparedModel(name=name, kind=kind, model=tag, fingerprint=None, trained_at=None, size_bytes=None)
+
+
 def _from_log(name: str) -> ComparedModel:
     """A model known by what it logged; a tag without a version is looked up in the store."""
     if is_url(name):
         raise CompareError(f"{name}: the log names models by their tags; give the tag in place of the URL.")
     version = name.partition(":")[2]
     tag = located(name).tag if version in ("", "latest", "champion") else name
-    return ComparedModel(name=name, kind="log", model=tag, fingerprint=None, trained_at=None, size_bytes=None)
-
-
-def _unread(name: str) -> ComparedModel:
-    return ComparedModel(name=name, kind="package", model=None, fingerprint=None, trained_at=None, size_bytes=None)
+    return _unknown(name, "log", tag)
 
 
 def _source(source: str, paired: PairedPredictions, found: Found) -> Source:

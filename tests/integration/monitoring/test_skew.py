@@ -19,7 +19,7 @@ from features.problem import PROBLEM
 from tabular_bento.cli import main
 from tabular_bento.errors import PackageError
 from tabular_bento.features import Extractor
-from tabular_bento.monitoring.skew import EXAMPLES, Compared, SkewResult, Tally, check, run
+from tabular_bento.monitoring.skew import EXAMPLES, SkewResult, Tally, check, run
 from tabular_bento.schema import Kind
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
@@ -203,7 +203,7 @@ def test_memory_does_not_grow_with_the_window(
     peaks = []
     for folder, count in (("small", 3_000), ("large", 15_000)):
         record(tmp_path / folder, package, drawn(flights, JANUARY, JULY, count))
-        tally = Tally(Compared(PROBLEM.declaration))
+        tally = Tally(PROBLEM.declaration)
         tracemalloc.start()
         check(year(tmp_path / folder), package.tag, package.predictor, tally, ScanCounts())
         peaks.append(tracemalloc.get_traced_memory()[1])

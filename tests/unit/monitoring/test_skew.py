@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 
-from tabular_bento.monitoring.skew import Compared, Tally, check
+from tabular_bento.monitoring.skew import Tally, check
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.scoring.predictor import Predictions
@@ -48,7 +48,7 @@ def checked(directory: Path, alter: Callable[[list[Any]], None] | None = None) -
         lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
         alter(lines[3][OUTPUTS])
         path.write_bytes(b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines))
-    tally = Tally(Compared(RENTS.declaration))
+    tally = Tally(RENTS.declaration)
     query = Query(directory, datetime(1900, 1, 1), datetime(2200, 1, 1), "built")
     recomputed: Any = Recomputed()
     check(query, Tagged.tag, recomputed, tally, ScanCounts())

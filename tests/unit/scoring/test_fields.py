@@ -16,7 +16,7 @@ from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.features import ColumnRows, FeatureSet
 from tabular_bento.features.columns import RepeatedTexts, rows_of
 from tabular_bento.monitoring.drift.settings import DriftSettings
-from tabular_bento.monitoring.skew import Compared, Tally, check
+from tabular_bento.monitoring.skew import Tally, check
 from tabular_bento.monitoring.window.data import Query
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.predictor import Predictor
@@ -87,7 +87,7 @@ def test_a_problem_without_features_is_trained_packed_and_monitored(name: str, t
     result = classes.judged(tmp_path / "traffic", reference, DriftSettings())
     assert {column.name for column in result.columns if column.role == "input"} == {*model.problem.field_names}
     assert result.labels.matched == len(rows)
-    tally = Tally(Compared(model.problem.declaration))
+    tally = Tally(model.problem.declaration)
     check(Query(tmp_path / "traffic", *ALL_TIME), package.tag, package.predictor, tally, ScanCounts())
     assert (tally.checked, tally.differing) == (len(rows), 0)
 
