@@ -116,10 +116,14 @@ def release(
     ------
     ValueError
         For an empty reason, or a baseline where nothing is compared.
+    MetricError
+        For a metric that the task does not have.
     ReleaseError, PackageError
         Where the package cannot be served, the two cannot be compared, the record of the champion is damaged, or
         another release came between.
     """
+    if settings is not None:
+        _check_metric(problem, settings)
     ledger = ledger_of(problem.name)
     tag = _tag(tag, problem.name)
     if force is not None and not force.strip():
@@ -250,6 +254,13 @@ def compare_with_champion(
     except (TabularBentoError, OSError) as error:
         raise ReleaseError(f"{candidate.tag} cannot be compared with {champion}: {error}") from error
     return Evidence(result.verdict, result.exit_code, list(result.reasons), (folder / RESULT_FILE).absolute())
+
+
+def _check_metric(problem: Problem, settings: CompareSettings) -> None:
+    from tabular_bento.evaluation.evaluators import evaluator_of
+    from tabular_bento.monitoring.comparison.decision import decisive_metrics
+
+    decisive_metrics(evaluator_of(problem.task), settings)
 
 
 def _champion(ledger: ReleaseLedger, force: bool) -> Release | None:

@@ -130,6 +130,21 @@ def test_what_keeps_the_comparison_from_being_made_ends_with_3(
     assert champion(store) == trained["tag"]
 
 
+def test_a_metric_that_the_task_does_not_have_is_refused_before_anything_is_computed(
+    trained: dict[str, Any], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(store, trained["tag"])
+    known = "metric: 'log_loss' is not compared for this task; name 'rmse' or 'mae'."
+    report = tmp_path / "report"
+    check_one_line(command(store, "release", CANDIDATE, "--metric", "log_loss", "--out", str(report), expect=2), known)
+    monkeypatch.setenv("TABULAR_BENTO_COMPARE_METRIC", "log_loss")
+    check_one_line(command(store, "release", CANDIDATE, "--out", str(report), expect=2), known)
+    both = ("--baseline", trained["tag"], "--candidate", CANDIDATE, "--on", "test", "--not-worse")
+    check_one_line(command(store, "compare", *both, "--out", str(report), expect=2), known)
+    assert not report.exists()
+    assert len(tags(store)) == 1
+
+
 @pytest.mark.slow
 def test_metric_and_margins_are_those_of_the_project_s_table_unless_an_option_names_others(
     trained: dict[str, Any], store: Path, tmp_path: Path

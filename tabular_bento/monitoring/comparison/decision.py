@@ -100,16 +100,32 @@ def judge_equivalence(found: Agreement | None, rows: int, settings: CompareSetti
     return decision
 
 
-def judge_losses(sums: LossSums, settings: CompareSettings, unit: str | None) -> tuple[Decision, Evidence]:
-    """Whether the candidate is no worse, overall and by segment; `unit` is that of the target.
+def decisive_metrics(evaluator: Evaluator, settings: CompareSettings) -> tuple[str, ...]:
+    """The metrics that the verdict rests on.
 
     Raises
     ------
     MetricError
         Where the settings name a metric that the task does not have.
     """
+    if settings.metric is None:
+        return evaluator.losses
+    if settings.metric not in evaluator.losses:
+        known = " or ".join(repr(name) for name in evaluator.losses)
+        raise MetricError(f"metric: {settings.metric!r} is not compared for this task; name {known}.")
+    return (settings.metric,)
+
+
+def judge_losses(sums: LossSums, settings: CompareSettings, unit: str | None) -> tuple[Decision, Evidence]:
+    """Whether the candidate is no worse, overall and by segment; `unit` is that of the target.
+
+    Raises
+    ------
+    MetricError
+        As of `decisive_metrics`.
+    """
     decision, labels, evaluator = Decision(), int(sums.total[:, 0].sum()), sums.evaluator
-    decisive = _decisive(evaluator, settings)
+    decisive = decisive_metrics(evaluator, settings)
     if not labels:
         decision.unclear.append("No row has a label: there is nothing to judge errors by.")
         return decision, Evidence([], [], [], None)
@@ -129,16 +145,6 @@ def judge_losses(sums: LossSums, settings: CompareSettings, unit: str | None) ->
         missing = needed(sums, drawn, metrics, settings)
         decision.unclear.append(_not_enough(sums, labels, missing, settings))
     return decision, Evidence(metrics, segments, _days(sums), missing)
-
-
-def _decisive(evaluator: Evaluator, settings: CompareSettings) -> tuple[str, ...]:
-    """The metrics that the verdict rests on."""
-    if settings.metric is None:
-        return evaluator.losses
-    if settings.metric not in evaluator.losses:
-        known = " or ".join(repr(name) for name in evaluator.losses)
-        raise MetricError(f"metric: {settings.metric!r} is not compared for this task; name {known}.")
-    return (settings.metric,)
 
 
 def _unit(evaluator: Evaluator, unit: str | None) -> str:

@@ -17,6 +17,7 @@ from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.monitoring.comparison.decision import (
     Evidence,
     agreement,
+    decisive_metrics,
     judge_costs,
     judge_equivalence,
     judge_losses,
@@ -153,6 +154,7 @@ class _Comparison:
                 else:
                     unreadable, models = str(error), (_unknown(self.baseline, "package"), theirs.described)
         evaluator = evaluator_of(declaration.task)
+        decisive_metrics(evaluator, settings)  # before anything is computed
         worst = Worst(settings.worst_rows, declaration)
         paired = gather(batches, ours, theirs, declaration, worst)
         measured = costs(ours, theirs, paired.rows, settings) if ours and theirs and len(paired) else []
