@@ -109,11 +109,13 @@ def _bars(labels: Sequence[str], shares: Sequence[Sequence[float]], names: tuple
 def _boundaries(aside: Sequence[str], edges: Sequence[float], dates: bool) -> Figure:
     """Ticks of bars of equal width: what some of them begin or end at, and the names of those before them."""
     inner = [place for place, edge in enumerate(edges) if math.isfinite(edge)]
-    inner = inner[:: max(1, math.ceil(len(inner) / _TICKS))]
+    step = max(1, math.ceil(len(inner) / _TICKS))
+    inner = inner[step if aside else 0 :: step]  # a name needs room
     texts = [_date(edges[place]) if dates else f"{edges[place]:.2g}" for place in inner]
     return {
         "tickvals": [*range(len(aside)), *(len(aside) + place - 0.5 for place in inner)],
         "ticktext": [*(short(label, _LONGEST_LABEL) for label in aside), *texts],
+        "tickangle": 0,
     }
 
 

@@ -69,7 +69,7 @@ def test_a_bin_that_is_too_narrow_to_be_seen_makes_all_equally_wide() -> None:
     assert (axis["ticktext"], axis["tickvals"]) == (["2", "4", "5"], [-0.5, 1.5, 3.5])
     beside = histograms(["missing", "other", *"abcde"], [5, 0, *counts], [0, 0, *counts], edges=edges, aside=2)
     axis = beside["layout"]["xaxis"]
-    assert (axis["ticktext"], axis["tickvals"]) == (["missing", "2", "4", "5"], [0, 0.5, 2.5, 4.5])
+    assert (axis["ticktext"], axis["tickvals"]) == (["missing", "4", "5"], [0, 2.5, 4.5])
     wide = histograms(["a", "b", "c", "d"], [10, 20, 20, 10], [10, 20, 20, 10], edges=[0, 1, 3, 5, 6])
     assert wide["data"][0]["width"] == [1.0, 2.0, 2.0, 1.0]
 
