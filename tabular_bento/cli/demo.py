@@ -217,7 +217,7 @@ def _table(declaration: Declaration, found: Mapping[str, Any]) -> str:
     ]
     if comparison is not None:
         rows += [
-            ("comparison", f"{comparison['verdict'].replace('_', ' ')}: {'; '.join(comparison['reasons'])}"),
+            ("comparison", f"{comparison['verdict'].replace('_', ' ')}: {' '.join(comparison['reasons'])}"),
             ("report", comparison["report"]),
         ]
     rows += [
