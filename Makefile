@@ -174,6 +174,7 @@ lock: $(DEV)  ## Lock what pyproject.toml asks for, with hashes; ARGS=--upgrade 
 	$(COMPILE) pyproject.toml --extra monitoring --group flights --constraint requirements/dev.txt -o requirements/jobs.txt
 	$(COMPILE) pyproject.toml --extra training --extra monitoring --extra sql --extra s3 --extra tune --group project \
 		--constraint requirements/dev.txt -o tabular_bento/template/requirements.txt
+	$(COMPILE) pyproject.toml --extra gs --constraint requirements/dev.txt -o tabular_bento/template/gs.txt
 	$(COMPILE) --group bench --constraint requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) --group scan -o requirements/scan.txt
 	$(COMPILE) --group workflows -o requirements/workflows.txt
@@ -181,7 +182,6 @@ lock: $(DEV)  ## Lock what pyproject.toml asks for, with hashes; ARGS=--upgrade 
 	$(COMPILE) --group kserve --no-deps -o requirements/kserve.txt
 	$(COMPILE) --group triton -o requirements/triton.txt
 	$(COMPILE) --group seaweedfs -o requirements/seaweedfs.txt
-	$(COMPILE) pyproject.toml --extra gs --constraint requirements/dev.txt > /dev/null  # whether it goes with the others
 
 wheel: $(DEV)  ## Build the library's wheel into dist/
 	@$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .

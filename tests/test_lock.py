@@ -17,12 +17,14 @@ from tests.models import ROOT
 DEV = ROOT / "requirements" / "dev.txt"
 IMAGES = ROOT / "tabular_bento" / "serving" / "locks"
 NEW_PROJECT = ROOT / "tabular_bento" / "template" / "requirements.txt"
-LOCKS = sorted([*(ROOT / "requirements").glob("*.txt"), *IMAGES.glob("*.txt"), NEW_PROJECT])
+NEW_WITH_GS = NEW_PROJECT.with_name("gs.txt")
+LOCKS = sorted([*(ROOT / "requirements").glob("*.txt"), *IMAGES.glob("*.txt"), NEW_PROJECT, NEW_WITH_GS])
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 EXTRAS = {
     DEV: ["training", "monitoring", "dask", "keras", "lightgbm", "s3", "sql", "test", "tune"],
     NEW_PROJECT: ["training", "monitoring", "s3", "sql", "tune"],
+    NEW_WITH_GS: ["gs"],
     IMAGES / "xgboost.txt": ["serving", "xgboost"],
     IMAGES / "sklearn.txt": ["serving", "sklearn"],
     IMAGES / "lightgbm.txt": ["serving", "lightgbm"],

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabular_bento.data.csv_files import PLAIN, CsvFormat, read_csv, reader
-from tabular_bento.data.storage import filesystem
+from tabular_bento.data.storage import failure, filesystem
 from tabular_bento.data.tables import TableSchema
 from tabular_bento.data.uris import check_uri, shown
 from tabular_bento.errors import SourceError, StorageError
@@ -88,10 +88,8 @@ def fetch(uri: str, names: Iterable[str]) -> dict[str, RawTable]:
     system, folder = open_uri(uri)
     try:
         entries = {entry["name"].rstrip("/").rsplit("/", 1)[-1]: entry for entry in system.ls(folder, detail=True)}
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise SourceError(f"{uri}: there is no such folder") from error
     except Exception as error:  # each driver has errors of its own
-        raise SourceError(f"{uri}: the folder cannot be listed: {error}") from error
+        raise SourceError(failure(uri, error, "the folder cannot be listed", "there is no such folder")) from error
     return {name: _fetch_table(system, uri, name, entries) for name in names}
 
 
@@ -115,7 +113,7 @@ def fetch_file(uri: str, name: str = "rows") -> RawTable:
     try:
         files = {path[len(root) :].lstrip("/") or path.rsplit("/", 1)[-1]: system.cat_file(path) for path in paths}
     except Exception as error:  # each driver has errors of its own
-        raise SourceError(f"{uri}: it cannot be fetched: {error}") from error
+        raise SourceError(failure(uri, error, "it cannot be fetched")) from error
     return RawTable(name, uri, files)
 
 
@@ -133,10 +131,8 @@ def files_of(uri: str) -> tuple[Any, dict[str, int]]:
         if entry["type"] != "directory":
             return system, {root: int(entry["size"] or 0)}
         found = system.find(root, detail=True)
-    except FileNotFoundError as error:
-        raise SourceError(f"{uri}: there is no such file") from error
     except Exception as error:  # each driver has errors of its own
-        raise SourceError(f"{uri}: it cannot be fetched: {error}") from error
+        raise SourceError(failure(uri, error, "it cannot be fetched")) from error
     files = {path: int(found[path]["size"] or 0) for path in sorted(filter(_is_part, found))}
     if not files:
         raise SourceError(f"{uri}: the folder has no .parquet files")
@@ -178,7 +174,7 @@ def _fetch_table(system: Any, uri: str, name: str, entries: dict[str, dict[str, 
         paths = [root] if entry["type"] == "file" else sorted(filter(_is_part, system.find(root)))
         files = {found[0] + path[len(root) :]: system.cat_file(path) for path in paths}
     except Exception as error:  # each driver has errors of its own
-        raise SourceError(f"{uri}: table {name!r} cannot be fetched: {error}") from error
+        raise SourceError(failure(uri, error, f"table {name!r} cannot be fetched")) from error
     if not files:
         raise SourceError(f"{uri}: table {name!r} is a folder without .parquet files")
     return RawTable(name, uri, files)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet
 
 from tabular_bento.data.raw import files_of
+from tabular_bento.data.storage import failure
 from tabular_bento.data.uris import shown
 from tabular_bento.errors import SourceError
 
@@ -50,7 +51,7 @@ def table_size(uri: str) -> Size:
     try:
         rows = sum(_rows(system, path, size) for path, size in files.items())
     except Exception as error:  # each driver and each format has errors of its own
-        raise SourceError(f"{shown(uri)}: it cannot be read: {error}") from error
+        raise SourceError(failure(shown(uri), error, "it cannot be read")) from error
     return Size(rows, 2 * sum(files.values()))
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from tabular_bento.data.csv_files import MISSING, PLAIN
+from tabular_bento.data.database import VARIABLE
 from tabular_bento.scaffold.choices import Choices
 from tabular_bento.scaffold.columns import Chosen
 from tabular_bento.scaffold.reading import TableInput
@@ -98,7 +99,34 @@ def source_of(table: TableInput, choices: Choices, copied: str | None) -> dict[s
     one_line = ", ".join(given)
     name = "SQLSource" if table.query else "TableSource"
     lines = f"{name}({one_line})" if len(one_line) < _LINE - 20 else name + "(\n    " + ",\n    ".join(given) + ",\n)"
-    return {"source_class": name, "source": lines, "comments": comments, "path": copied, "query": table.query}
+    return {
+        "source_class": name,
+        "source": lines,
+        "comments": comments,
+        "path": copied,
+        **_environment_of(table),
+    }
+
+
+def _environment_of(table: TableInput) -> dict[str, Any]:
+    """What the workflows give to the commands that read the data, and what their comments say of it."""
+    if table.query:
+        return {
+            "environment": {VARIABLE: "secrets.DATABASE"},
+            "variables": "",
+            "secrets": "DATABASE, the URI of the database",
+        }
+    if table.driver == "s3fs":
+        return {
+            "environment": {
+                "AWS_ACCESS_KEY_ID": "secrets.AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY": "secrets.AWS_SECRET_ACCESS_KEY",
+                "AWS_ENDPOINT_URL": "vars.AWS_ENDPOINT_URL",
+            },
+            "variables": "AWS_ENDPOINT_URL, if the table is in an object store other than that of AWS",
+            "secrets": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, of a user that may read the table",
+        }
+    return {"environment": {}, "variables": "", "secrets": ""}
 
 
 def training_of(choices: Choices) -> dict[str, Any]:

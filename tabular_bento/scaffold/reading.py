@@ -24,9 +24,10 @@ import pyarrow.parquet
 from tabular_bento.data.csv_files import DELIMITERS, PLAIN, SEPARATORS, CsvFormat
 from tabular_bento.data.database import VARIABLE, database
 from tabular_bento.data.raw import open_uri
-from tabular_bento.data.storage import driver_of
+from tabular_bento.data.storage import RemoteFile, driver_of, failure
 from tabular_bento.data.uris import DATABASES, check_uri, shown
 from tabular_bento.errors import SourceError
+from tabular_bento.scaffold.locking import is_locked
 from tabular_bento.schema import Kind
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".tsv", ".txt")
@@ -104,6 +105,11 @@ class TableInput:
         """The file or folder, where it is one of this machine."""
         return None if self.query or "://" in self.location else Path(self.location)
 
+    @property
+    def driver(self) -> str | None:
+        """The package that opens it, where that is not one of every project."""
+        return None if self.query else driver_of(self.location)
+
     @contextmanager
     def batches(self) -> Iterator[Iterator[pa.RecordBatch]]:
         """The rows, in batches; only one is held at a time.
@@ -145,10 +151,10 @@ class TableInput:
                 f"Dates are read as {words[0]}, {words[1]}, {words[2]}. Requests hold them in ISO 8601, such as "
                 "2024-05-17. `dates` in training/source.py names another order."
             )
-        if driver := None if self.query else driver_of(self.location):
+        if self.driver and not is_locked(self.driver):
             protocol = self.location.partition("://")[0]
             found.append(
-                f"requirements.txt does not hold {driver}, which opens {protocol}://: add it, by version and hash."
+                f"requirements.txt does not hold {self.driver}, which opens {protocol}://: add it, by version and hash."
             )
         return found
 
@@ -245,7 +251,7 @@ class TableInput:
             else:
                 files = sorted(path for path in system.find(root) if path.endswith(".parquet"))
         except Exception as error:  # each driver has errors of its own
-            raise SourceError(f"{self.location}: it cannot be listed: {error}") from error
+            raise SourceError(f"{failure(self.location, error, 'it cannot be listed')}.") from error
         if not files or not files[0].endswith(".parquet"):
             raise SourceError(f"{self.location}: it ends with none of {', '.join(SUFFIXES)}, so its format is unknown.")
         return [str(system.unstrip_protocol(path)) if "://" in self.location else path for path in files]
@@ -255,10 +261,10 @@ class TableInput:
         system, path = open_uri(location)
         try:
             file = system.open(path, "rb")
-        except FileNotFoundError:
-            raise SourceError(f"{location}: there is no such file.") from None
         except Exception as error:  # each driver has errors of its own
-            raise SourceError(f"{location}: it cannot be opened: {error}") from error
+            raise SourceError(f"{failure(location, error, 'it cannot be opened')}.") from error
+        if "://" in location:
+            file = RemoteFile(location, file)
         with file as opened:
             yield opened
 

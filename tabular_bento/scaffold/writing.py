@@ -11,12 +11,10 @@ from typing import Any
 from tabular_bento.errors import ScaffoldError
 from tabular_bento.scaffold.choices import Choices
 from tabular_bento.scaffold.declaring import problem_of, source_of, training_of
+from tabular_bento.scaffold.locking import TEMPLATE, requirements
 from tabular_bento.scaffold.names import problem_name
 from tabular_bento.scaffold.reading import TableInput
 from tabular_bento.scaffold.wheel import library_wheel, sha256_of
-
-TEMPLATE = Path(__file__).resolve().parent.parent / "template"
-"""Jinja2 templates, below this folder as they are below a project's; and `requirements.txt`, its lock."""
 
 SUFFIX = ".jinja"
 
@@ -85,10 +83,9 @@ def check_folder(folder: Path) -> None:
 
 def _fill(draft: Path, title: str, table: TableInput, choices: Choices, example: dict[str, Any]) -> None:
     wheel = library_wheel(draft / "wheels")
-    lock = (TEMPLATE / "requirements.txt").read_text(encoding="utf-8")
     pinned = f"./wheels/{wheel.name} --hash=sha256:{sha256_of(wheel)}\n"
-    requirements = [line for line in lock.splitlines(keepends=True) if not line.startswith("#")]
-    (draft / "requirements.txt").write_text("".join([*_LOCK_HEAD, pinned, *requirements]), encoding="utf-8")
+    lock = "".join([*_LOCK_HEAD, pinned, *requirements(table.driver)])
+    (draft / "requirements.txt").write_text(lock, encoding="utf-8")
     copied = _copy_data(table, draft)
     name = problem_name(title)
     values = {

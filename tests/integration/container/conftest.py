@@ -53,10 +53,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def shipped(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shipped]:  # noqa: ARG001
+def base(engine: None, tmp_path_factory: pytest.TempPathFactory) -> str:  # noqa: ARG001
+    """Name of the base image."""
+    return stand_in(tmp_path_factory.mktemp("stand-in"))
+
+
+@pytest.fixture(scope="session")
+def shipped(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shipped]:
     """`make ship`, from data to a smoke-tested image."""
     folder, store = tmp_path_factory.mktemp("ship"), tmp_path_factory.mktemp("ship-store")
-    base = stand_in(tmp_path_factory.mktemp("stand-in"))
     outside = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")}
     environment = {**outside, "BENTOML_HOME": str(store), "SHIP_DIR": str(folder), "BASE_IMAGE": base, "SCAN": "no"}
     made = subprocess.run(

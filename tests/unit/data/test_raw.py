@@ -155,7 +155,8 @@ def test_refuses_missing_folder(uri: str) -> None:
 @pytest.mark.parametrize(("protocol", "package"), [("s3", "s3fs"), ("gs", "gcsfs")])
 def test_names_the_package_a_protocol_needs(protocol: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(SourceError, match=f"{protocol}://bucket/flights: .*`pip install {package}`"):
+    wanted = rf"{protocol}://bucket/flights: {protocol}:// needs a package, `pip install 'tabular-bento\[{protocol}\]'`"
+    with pytest.raises(SourceError, match=wanted):
         fetch(f"{protocol}://bucket/flights", ["trips"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from tabular_bento.data.storage import RemotePath, filesystem, path_of, size_of
+from tabular_bento.data.storage import RemoteFile, RemotePath, failure, filesystem, path_of, size_of
 from tabular_bento.errors import StorageError
 
 
@@ -54,3 +55,51 @@ def test_new_files_are_seen(remote: str) -> None:
 def test_a_file_system_that_cannot_be_opened_is_reported(uri: str, message: str) -> None:
     with pytest.raises(StorageError, match=message):
         list(RemotePath(uri).glob("*"))
+
+
+class DefaultCredentialsError(Exception):
+    """Named as that of Google's library, which need not be installed."""
+
+
+@pytest.mark.parametrize(
+    ("uri", "error", "message"),
+    [
+        ("gs://b/a.csv", FileNotFoundError("b/a.csv"), "gs://b/a.csv: there is no such file"),
+        ("gs://b/a.csv", PermissionError("Forbidden."), "gs://b/a.csv: access is refused: Forbidden. The credentials"),
+        (
+            "gs://b/a.csv",
+            DefaultCredentialsError("none"),
+            "it cannot be read: none. Set credentials in the environment",
+        ),
+        ("gs://b/a.csv", ConnectionRefusedError("no"), "the server cannot be reached: no. Is it running"),
+        ("s3://b/a.csv", TimeoutError("late"), "is that its address? AWS_ENDPOINT_URL names another"),
+        ("s3://b/a.csv", ValueError("strange"), "s3://b/a.csv: it cannot be read: strange"),
+        ("memory://b/a.csv", PermissionError("no"), "memory://b/a.csv: it cannot be read: no"),
+        ("/b/a.csv", NotADirectoryError("no"), "/b/a.csv: there is no such file"),
+    ],
+)
+def test_a_failure_says_which_why_and_what_to_do(uri: str, error: Exception, message: str) -> None:
+    assert message in failure(uri, error, "it cannot be read")
+
+
+def test_no_failure_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s/cr+t")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://key:s/cr+t@host:8333")
+    shown = failure("s3://b/a.csv", PermissionError("signed with s/cr+t"), "it cannot be read")
+    assert "s/cr+t" not in shown
+    assert "access is refused" in shown
+
+
+def test_a_file_that_breaks_off_names_its_uri() -> None:
+    class Broken(io.BytesIO):
+        def readinto(self, buffer: object) -> int:
+            if self.tell() >= 8:
+                raise ConnectionResetError("the peer is gone")
+            return super().readinto(memoryview(buffer)[:8])  # type: ignore[arg-type]
+
+    with RemoteFile("s3://bucket/rows.csv", Broken(b"a,b\n1,2\n3,4\n")) as file:
+        assert file.read(8) == b"a,b\n1,2\n"
+        assert (file.seek(4), file.tell(), file.readable(), file.seekable()) == (4, 4, True, True)
+        file.seek(8)
+        with pytest.raises(StorageError, match=r"s3://bucket/rows\.csv: cannot be read: the peer is gone"):
+            file.read()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import re
 import sqlite3
+import sys
 import uuid
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import fsspec
@@ -20,6 +21,7 @@ from tabular_bento.data.csv_files import PLAIN, CsvFormat, read_csv
 from tabular_bento.data.tables import TableSchema, check_table
 from tabular_bento.errors import SourceError, TableError
 from tabular_bento.features import FeatureSet
+from tabular_bento.scaffold.locking import requirements
 from tabular_bento.scaffold.reading import TableInput
 from tabular_bento.scaffold.summary import SAMPLE_ROWS, TableSummary, summarise
 from tests.unit.scaffold.conftest import csv_of, summary_of
@@ -297,13 +299,31 @@ def test_the_table_of_a_package() -> None:
 
 
 @pytest.mark.parametrize(("uri", "package"), [("s3://bucket/rows.parquet", "s3fs"), ("gs://bucket/rows.csv", "gcsfs")])
-def test_a_file_system_whose_package_is_not_installed_names_it(uri: str, package: str) -> None:
-    remarks = TableInput(uri).remarks()
-    assert f"requirements.txt does not hold {package}, which opens {uri[:2]}://" in remarks[0]
-    if find_spec(package):
-        pytest.skip(f"{package} is installed")
-    with pytest.raises(SourceError, match=f"`pip install {package}`"), TableInput.of(uri).batches() as batches:
+def test_what_opens_a_file_system_is_locked_and_named_where_it_is_not_installed(
+    uri: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert TableInput(uri).driver == package
+    assert TableInput(uri).remarks() == []
+    entries = requirements(package)
+    assert [entry for entry in entries if entry.startswith(f"{package}==")]
+    assert all(re.match(r"[\w.-]+==.*\n(    --hash=sha256:[0-9a-f]{64}.*\n)+$", entry) for entry in entries)
+    assert entries[0][-1] == "\n"
+    assert set(requirements(None)) <= set(entries)
+    versions: dict[str, set[str]] = {}
+    for entry in entries:
+        name, version = re.split(r"[ ;]", entry, maxsplit=1)[0].split("==")
+        if "python_full_version >= '3.14'" not in entry and "python_full_version >= '3.15'" not in entry:
+            versions.setdefault(name, set()).add(version)
+    assert not {name: found for name, found in versions.items() if len(found) > 1}
+    monkeypatch.setitem(sys.modules, package, None)
+    wanted = rf"`pip install 'tabular-bento\[{uri[:2]}\]'`"
+    with pytest.raises(SourceError, match=wanted), TableInput.of(uri).batches() as batches:
         next(batches)
+
+
+def test_a_file_system_whose_package_no_lock_has_is_named() -> None:
+    (remark,) = TableInput("abfs://bucket/rows.parquet").remarks()
+    assert "requirements.txt does not hold adlfs, which opens abfs://" in remark
 
 
 def test_of_a_large_table_only_a_sample_is_held_and_counts_are_of_all_rows(tmp_path: Path) -> None:
