@@ -276,12 +276,12 @@ OF_READERS = {"write-a-feature.md": ("features/functions.py",)}
 """Files that a page has its reader make."""
 
 NAMED = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?\.(?:py|toml|md|yaml|yml|json|jsonl|html|txt|sh|cfg|proto|lock|ubj)")
-FOLDERS = ("deploy/", "tabular_bento/", "training/", "monitoring/", "features/", "docs/", "examples/", "tests/")
+FOLDERS = ("deploy/", "tabular_bento/", "training/", "monitoring/", "features/", "docs/", "examples/", "tests/", ".github/")
 
 
 @pages
 def test_files_that_are_named_exist_or_are_written_by_the_code(page: Path) -> None:
-    roots = (ROOT, *EXAMPLES, ROOT / "docs", page.parent)
+    roots = (ROOT, *EXAMPLES, ROOT / "docs", ROOT / ".github" / "workflows", page.parent)
     for span in spans(page):
         if "NAME" in span:
             continue
