@@ -230,8 +230,8 @@ def load_config(*paths: Path, problem: Problem | Declaration | None = None, **ov
         if problem is not None:
             config.check(problem)
     except ConfigError as error:
-        given = str(error).partition(":")[0] in overrides
-        raise ConfigError(str(error) if given else f"{where}: {error}") from error
+        overridden = str(error).partition(":")[0] in overrides
+        raise ConfigError(str(error) if overridden else f"{where}: {error}") from error
     return config
 
 

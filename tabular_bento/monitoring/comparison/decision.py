@@ -245,7 +245,7 @@ def _metrics(sums: LossSums, drawn: Array, decisive: tuple[str, ...], settings: 
 def _decide_on(metric: Metric, settings: CompareSettings, unit: str, decision: Decision) -> None:
     low, high = metric.interval or (0.0, 0.0)
     if metric.status == "not_worse" and low == high == 0:
-        decision.confirmed.append(f"{_capital(metric_title(metric.name))} is the same.")
+        decision.confirmed.append(f"{title(metric.name)} is the same.")
         return
     way = "higher" if metric.delta >= 0 else "lower"
     digits = decimals(metric.margin)
