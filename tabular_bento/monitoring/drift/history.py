@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tabular_bento.monitoring.drift.result import Alert, DriftResult, Verdict
+from tabular_bento.monitoring.drift.result import METRICS, Alert, DriftResult, Verdict
 from tabular_bento.monitoring.files import locked, write_whole
 
 SAME_LENGTH = 0.15
@@ -55,15 +55,12 @@ class Entry(BaseModel):
     @classmethod
     def of(cls, result: DriftResult) -> Self:
         """The line of a result."""
-        window, errors, estimate = result.window, result.labels.model, result.estimate
-        scores = [
-            column.excess for column in result.columns if column.role == "prediction" and column.excess is not None
-        ]
+        observed = {name: result.at(f"labels.model.{name}") for name in (*METRICS, "bias")}
+        estimated = {f"estimated_{name}": result.at(f"estimate.{name}") for name in ("rmse", "log_loss")}
         return cls(
-            start=window.start,
-            end=window.end,
-            on=window.on,
-            log=window.log,
+            **dict(result.window),
+            **observed,
+            **estimated,
             model=result.model,
             verdict=result.verdict,
             alert=result.alert.alert,
@@ -72,17 +69,10 @@ class Entry(BaseModel):
             reasons=result.decision.reasons,
             drifted=[column.name for column in result.columns if column.drifted],
             drifted_share=result.decision.drifted_share,
-            prediction=max(scores, default=None),
+            prediction=result.prediction_excess,
             coverage=result.labels.coverage,
             metric=result.metric,
-            rmse=errors.rmse if errors else None,
-            mae=errors.mae if errors else None,
-            log_loss=errors.log_loss if errors else None,
-            brier=errors.brier if errors else None,
-            bias=errors.bias if errors else None,
             ratio_to_naive_baseline=result.labels.ratio_to_naive_baseline,
-            estimated_rmse=estimate.rmse if estimate else None,
-            estimated_log_loss=estimate.log_loss if estimate else None,
             scores={column.name: round(column.excess, 4) for column in result.columns if column.excess is not None},
         )
 

@@ -10,7 +10,7 @@ ratios, segments and performance over time are of; metrics that the task does no
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -361,6 +361,19 @@ class DriftResult(_Part):
     column_settings: Annotated[
         dict[str, dict[str, float | bool]], Field(description="Settings of single columns, where they differ")
     ] = {}
+
+    def at(self, path: str) -> Any:
+        """What is at a path such as `labels.model.rmse`; None where a part of it is null."""
+        found: Any = self
+        for name in path.split("."):
+            found = None if found is None else getattr(found, name)
+        return found
+
+    @property
+    def prediction_excess(self) -> float | None:
+        """The score of the prediction in terms of its limit; of several outputs, the largest."""
+        known = (column.excess for column in self.columns if column.role == "prediction")
+        return max((excess for excess in known if excess is not None), default=None)
 
     def with_alert(self, alert: Alert) -> Self:
         """The same with another decision on the alert, and the exit code that follows from it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tabular_bento.evaluation.reference.bins import MISSING, OTHER, contributions, middle, noise
@@ -22,7 +24,7 @@ def score_columns(
     scored = [
         score(column, data.tallies[column.name], days, settings)
         if column.name in data.tallies
-        else _unreadable(column, data.unreadable[column.name])
+        else _column(column, UNREADABLE[data.unreadable[column.name]].format(kind=column.kind))
         for column in columns
     ]
     return sorted(scored, key=lambda column: -np.inf if column.excess is None else -column.excess)
@@ -33,44 +35,61 @@ def score(column: ReferenceColumn, tally: Tally, days: float, settings: DriftSet
 
     Its threshold is the calibrated one for the window's number of rows, spread over `days` days.
     """
-    n, healthy = tally.n, tally.n > 0 and tally.missing < 1 and not tally.infinite and not tally.constant
-    index = threshold = expected = usual = limit = None
-    own, fixed = settings.column(column.name), settings.psi_limit(column.name)
-    drifted, reason, histogram = False, "no rows", None
-    before = int(column.counts[MISSING]) / max(column.rows, 1)
-    if n and column.rows:
-        parts = contributions(column.counts, tally.counts)
-        index, expected = float(parts.sum()), float(noise(column.counts, tally.counts))
-        usual = column.thresholds.usual_index(days)
-        histogram = _histogram(column, tally)
-    if index is not None and settings.ignores(column.name):
-        reason = "the settings ignore it"
-    elif index is not None:
-        threshold = fixed or column.thresholds.index(n, days, own.psi_floor)
-        limit = before + column.thresholds.missing_rise(n, days, before, own.missing_rise)
-        drifted = index > threshold
-        reason = _reason(column, tally, int(parts.argmax()), drifted)
+    n, own, fixed = tally.n, settings.column(column.name), settings.psi_limit(column.name)
+    if not n:
+        return _column(column, "no rows")
+    measured: dict[str, Any] = {
+        "n": n,
+        "missing": tally.missing,
+        "out_of_range": tally.other,
+        "healthy": tally.missing < 1 and not tally.infinite and not tally.constant,
+    }
+    if not column.rows:
+        return _column(column, "no rows", **measured)
+    parts = contributions(column.counts, tally.counts)
+    index = float(parts.sum())
+    measured |= {
+        "score": index,
+        "usual": column.thresholds.usual_index(days),
+        "noise": float(noise(column.counts, tally.counts)),
+        "histogram": _histogram(column, tally),
+    }
+    if settings.ignores(column.name):
+        return _column(column, "the settings ignore it", **measured)
+    before = _missing_before(column)
+    threshold = fixed or column.thresholds.index(n, days, own.psi_floor)
+    measured |= {
+        "threshold": threshold,
+        "missing_limit": before + column.thresholds.missing_rise(n, days, before, own.missing_rise),
+        "drifted": index > threshold,
+    }
+    return _column(column, _reason(column, tally, int(parts.argmax()), index > threshold), **measured)
+
+
+def _column(column: ReferenceColumn, reason: str, **measured: Any) -> Column:
+    """A column of the result; what was not measured of it is None."""
+    unknown = dict.fromkeys(("score", "threshold", "usual", "noise", "missing", "missing_limit", "out_of_range"))
     return Column(
-        name=column.name,
-        role=column.role,
-        method=METHOD,
-        direction="above",
-        score=index,
-        threshold=threshold,
-        usual=usual,
-        noise=expected,
-        n=n,
-        n_reference=column.rows,
-        missing=tally.missing if n else None,
-        missing_reference=before,
-        missing_limit=limit,
-        out_of_range=tally.other if n else None,
-        importance=column.importance,
-        healthy=healthy,
-        drifted=drifted,
-        reason=reason,
-        histogram=histogram,
+        **{
+            "name": column.name,
+            "role": column.role,
+            "method": METHOD,
+            "direction": "above",
+            "n": 0,
+            "n_reference": column.rows,
+            "missing_reference": _missing_before(column),
+            "importance": column.importance,
+            "healthy": False,
+            "drifted": False,
+            "reason": reason,
+            **unknown,
+            **measured,
+        }
     )
+
+
+def _missing_before(column: ReferenceColumn) -> float:
+    return int(column.counts[MISSING]) / max(column.rows, 1)
 
 
 def _histogram(column: ReferenceColumn, tally: Tally) -> Histogram:
@@ -98,26 +117,3 @@ def _reason(column: ReferenceColumn, tally: Tally, index: int, drifted: bool) ->
     moved = f"median {named(middles[1])}, was {named(middles[0])}; " if unit and middles[0] != middles[1] else ""
     more = "more" if now > before else "less"
     return f"{moved}{more} of {named(index)}: {before:.1%} of the reference, {now:.1%} of the window"
-
-
-def _unreadable(column: ReferenceColumn, why: str) -> Column:
-    return Column(
-        name=column.name,
-        role=column.role,
-        method=METHOD,
-        direction="above",
-        score=None,
-        threshold=None,
-        usual=None,
-        noise=None,
-        n=0,
-        n_reference=column.rows,
-        missing=None,
-        missing_reference=int(column.counts[MISSING]) / max(column.rows, 1),
-        missing_limit=None,
-        out_of_range=None,
-        importance=column.importance,
-        healthy=False,
-        drifted=False,
-        reason=UNREADABLE[why].format(kind=column.kind),
-    )

@@ -49,24 +49,23 @@ SCORES = "Each column's score over its limit"
 
 def metrics(result: DriftResult) -> dict[str, float]:
     """What is plotted of a window, by name; what could not be measured is left out."""
-    labels, maturity, metric = result.labels, result.labels.maturity, result.metric
     scores = {_COLUMN + column.name: column.excess for column in result.columns if column.excess is not None}
     found: dict[str, float | None] = {
         "drift": _VERDICTS.get(result.verdict),
         "alert": float(result.alert.alert),
         "drifted_share": result.decision.drifted_share,
         "max_drifted_share": result.decision.max_drifted_share,
-        "prediction": Entry.of(result).prediction,
+        "prediction": result.prediction_excess,
         "worst": max(scores.values(), default=None),
-        "error": labels.model.metric(metric) if labels.model else None,
-        "naive_baseline": labels.naive_baseline.metric(metric) if labels.naive_baseline else None,
+        "error": result.at(f"labels.model.{result.metric}"),
+        "naive_baseline": result.at(f"labels.naive_baseline.{result.metric}"),
         "estimated": Entry.of(result).estimated,
-        "ratio": labels.ratio_to_naive_baseline,
-        "bias": labels.model.bias if labels.model else None,
+        "ratio": result.labels.ratio_to_naive_baseline,
+        "bias": result.at("labels.model.bias"),
         "rows": result.rows.scored,
         "bad_lines": result.rows.bad,
-        "coverage": labels.coverage,
-        "mature": maturity.share if maturity else None,
+        "coverage": result.labels.coverage,
+        "mature": result.at("labels.maturity.share"),
     }
     return {name: float(value) for name, value in (found | scores).items() if value is not None}
 
