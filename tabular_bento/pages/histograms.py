@@ -79,19 +79,7 @@ def histograms(
 
 def _bars(labels: Sequence[str], shares: Sequence[Sequence[float]], names: tuple[str, str]) -> Figure:
     positions = list(range(len(labels)))
-    data = [
-        {
-            "type": "bar",
-            "name": name,
-            "x": positions,
-            "y": list(values),
-            "width": width,
-            "customdata": list(labels),
-            "marker": style,
-            "hovertemplate": f"%{{customdata}}: %{{y:.1%}}<extra>{plain(name)}</extra>",
-        }
-        for name, values, style, width in zip(names, shares, _styles(), (0.86, 0.56), strict=True)
-    ]
+    data = _overlaid(labels, shares, names)
     room = 10 if max(map(len, labels), default=0) <= _SHORT_LABEL else 5
     step = max(1, math.ceil(len(labels) / room))
     shown = positions[::step]
@@ -104,6 +92,26 @@ def _bars(labels: Sequence[str], shares: Sequence[Sequence[float]], names: tuple
         "fixedrange": True,
     }
     return {"data": data, "layout": {"barmode": "overlay", "xaxis": axis, "yaxis": {"tickformat": ".2~p"}}}
+
+
+def _overlaid(
+    labels: Sequence[str], shares: Sequence[Sequence[float]], names: tuple[str, str], **more: Any
+) -> list[dict[str, Any]]:
+    """Bars of equal width of both distributions as Plotly's traces, the second before the first."""
+    return [
+        {
+            "type": "bar",
+            "name": name,
+            "x": list(range(len(labels))),
+            "y": list(values),
+            "width": width,
+            "customdata": list(labels),
+            "marker": style,
+            "hovertemplate": f"%{{customdata}}: %{{y:.1%}}<extra>{plain(name)}</extra>",
+            **more,
+        }
+        for name, values, style, width in zip(names, shares, _styles(), (0.86, 0.56), strict=True)
+    ]
 
 
 def _boundaries(aside: Sequence[str], edges: Sequence[float], dates: bool) -> Figure:
@@ -171,22 +179,7 @@ def _densities(
         }
         top = max(_LEAST_SCALE, 1.05 * max(map(max, shares_aside)))
         layout["yaxis2"] = {"anchor": "x2", "tickformat": ".2~p", "range": [0, top], "nticks": 4}
-        for name, values, style, size in zip(names, shares_aside, _styles(), (0.86, 0.56), strict=True):
-            data.append(
-                {
-                    "type": "bar",
-                    "name": name,
-                    "x": list(range(len(aside))),
-                    "y": list(values),
-                    "width": size,
-                    "xaxis": "x2",
-                    "yaxis": "y2",
-                    "customdata": list(aside),
-                    "marker": style,
-                    "showlegend": False,
-                    "hovertemplate": f"%{{customdata}}: %{{y:.1%}}<extra>{plain(name)}</extra>",
-                }
-            )
+        data += _overlaid(aside, shares_aside, names, xaxis="x2", yaxis="y2", showlegend=False)
     return {"data": data, "layout": layout}
 
 
