@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,12 +52,25 @@ def block_bootstrap(
 
 
 def interval_of_blocks(
-    sums: Array, counts: Integers, statistic: Callable[[Any], Any], resamples: int, seed: int
+    sums: Array, counts: Integers | Array, statistic: Callable[[Any], Any], resamples: int, seed: int
 ) -> tuple[float, float] | None:
-    """As `block_bootstrap`, of blocks that are known by the sums and the counts of their values, shape [b] each."""
+    """As `block_bootstrap`, of blocks that are known by the sums and the counts of their values, shape [b] each.
+
+    The counts may be sums as well: then it is of a ratio of sums, None where one that is drawn is over 0.
+    """
     if len(sums) < 2:
         return None
     drawn = np.random.default_rng(seed).integers(len(sums), size=(resamples, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(statistic(means), [0.025, 0.975])
+    total = counts[drawn].sum(axis=1)
+    if not total.all():
+        return None
+    low, high = np.quantile(statistic(sums[drawn].sum(axis=1) / total), [0.025, 0.975])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=1)
+def draw_blocks(blocks: int, resamples: int, seed: int) -> Array:
+    """How often each of b blocks is drawn in each resample: shape [resamples, b], not to be written to."""
+    drawn = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), resamples).astype(np.float64)
+    drawn.flags.writeable = False
+    return drawn

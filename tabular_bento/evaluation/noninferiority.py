@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -80,14 +79,6 @@ def differences(sums: Array, level: Level) -> Array:
     """Both metrics of the candidate less the baseline's, of summed sums [..., 5]: shape [..., 2]; NaN for no rows."""
     both = levels(sums, level)
     return np.asarray(both[..., 1, :] - both[..., 0, :])
-
-
-@lru_cache(maxsize=1)
-def draw_days(days: int, resamples: int, seed: int) -> Array:
-    """How often each of d days is drawn in each resample: shape [resamples, d], not to be written to."""
-    drawn = np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), resamples).astype(np.float64)
-    drawn.flags.writeable = False
-    return drawn
 
 
 def interval(sums: Array, drawn: Array, coverage: float, level: Level) -> Array:

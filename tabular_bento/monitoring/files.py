@@ -1,4 +1,4 @@
-"""Files of monitoring: those it writes, which are there whole or not at all, and the project's settings."""
+"""Files of monitoring: results, which are strict JSON and there whole or not at all, and the project's settings."""
 
 from __future__ import annotations
 
@@ -12,10 +12,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_settings import BaseSettings
 
 from tabular_bento.errors import ConfigError
+
+
+class Part(BaseModel):
+    """A part of a result that is written as JSON: strict, without NaN and Infinity, and not to be changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def to_json(self) -> str:
+        """Strict JSON, indented."""
+        return self.model_dump_json(indent=1) + "\n"
 
 
 def write_whole(path: Path, content: str) -> None:

@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tabular_bento.data.columns import columns_of_table
 from tabular_bento.errors import PackageError, SkewError
-from tabular_bento.monitoring.files import write_whole
+from tabular_bento.monitoring.files import Part, write_whole
 from tabular_bento.monitoring.window.data import Query, whole
 from tabular_bento.pages import charts, render
 from tabular_bento.pages.missing import undeclared
@@ -55,11 +55,7 @@ EXIT_CODES: dict[Verdict, int] = {"no_skew": 0, "skew": 1, "nothing_to_check": 2
 """What the command ends with; 3 is a check that failed."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Example(_Part):
+class Example(Part):
     """One value that was logged as another than it is."""
 
     prediction_id: str | None
@@ -70,7 +66,7 @@ class Example(_Part):
     ulps: Annotated[int | None, Field(description="Float32 between the two, of a feature; null where one is missing")]
 
 
-class ColumnSkew(_Part):
+class ColumnSkew(Part):
     """A column of which some values disagree."""
 
     name: str
@@ -82,7 +78,7 @@ class ColumnSkew(_Part):
     missing_recomputed: Annotated[int, Field(description="Of those rows, missing when recomputed")]
 
 
-class SkewResult(_Part):
+class SkewResult(Part):
     """All of `skew.json`. Columns are in order of how many rows they differ in."""
 
     format: int = FORMAT
@@ -116,10 +112,6 @@ class SkewResult(_Part):
             (sum(self.other_models.values()), "rows are of other models"),
             (self.not_finite, "rows have an infinite feature, which the log writes as missing"),
         ]
-
-    def to_json(self) -> str:
-        """Strict JSON, indented."""
-        return self.model_dump_json(indent=1) + "\n"
 
 
 @dataclass

@@ -10,33 +10,27 @@ from tabular_bento.problem import Declaration, Problem
 
 Report = Literal["training", "drift", "skew", "runs"]
 
-_EVENT_TIME: Mapping[Report, str] = MappingProxyType(
+_NAIVE = "the naive baseline predicts the same for every row, from the labels of the training part."
+_NO_FEATURE = "no feature is declared to be a baseline by itself."
+
+_LACKING: Mapping[str, Mapping[Report, str]] = MappingProxyType(
     {
-        "training": "the parts are drawn by seed and not by date, and intervals draw rows and not days.",
-        "drift": "the window is of the times of the predictions, the error is of the whole window, and the limits "
-        "allow for chance and not for how days differ.",
-        "skew": "the window is of the times of the predictions.",
-        "runs": "windows are of the times of the predictions.",
+        "event time": {
+            "training": "the parts are drawn by seed and not by date, and intervals draw rows and not days.",
+            "drift": "the window is of the times of the predictions, the error is of the whole window, and the limits "
+            "allow for chance and not for how days differ.",
+            "skew": "the window is of the times of the predictions.",
+            "runs": "windows are of the times of the predictions.",
+        },
+        "offset": {"training": _NAIVE, "drift": _NAIVE},
+        "historical baseline": {"training": _NO_FEATURE, "drift": _NO_FEATURE},
+        "segments": {
+            "training": "metrics are of all rows of a part only.",
+            "drift": "nothing is broken down by segment.",
+        },
     }
 )
-_OFFSET: Mapping[Report, str] = MappingProxyType(
-    {
-        "training": "the naive baseline predicts the same for every row, from the labels of the training part.",
-        "drift": "the naive baseline predicts the same for every row, from the labels of the training part.",
-    }
-)
-_BASELINE: Mapping[Report, str] = MappingProxyType(
-    {
-        "training": "no feature is declared to be a baseline by itself.",
-        "drift": "no feature is declared to be a baseline by itself.",
-    }
-)
-_SEGMENTS: Mapping[Report, str] = MappingProxyType(
-    {
-        "training": "metrics are of all rows of a part only.",
-        "drift": "nothing is broken down by segment.",
-    }
-)
+"""By what is not declared, what each report says of it."""
 
 
 def undeclared(declaration: Declaration | Problem, report: Report) -> list[str]:
@@ -52,11 +46,10 @@ def undeclared(declaration: Declaration | Problem, report: Report) -> list[str]:
         Which report.
     """
     task = declaration.task
-    offset = task.offset or "offset" not in task.to_dict()
-    wanted = (
-        ("event time", declaration.event_time, _EVENT_TIME),
-        ("offset", offset, _OFFSET),
-        ("historical baseline", declaration.baseline, _BASELINE),
-        ("segments", declaration.segments, _SEGMENTS),
-    )
-    return [f"No {name}: {text[report]}" for name, found, text in wanted if not found and report in text]
+    declared = {
+        "event time": declaration.event_time,
+        "offset": task.offset or "offset" not in task.to_dict(),
+        "historical baseline": declaration.baseline,
+        "segments": declaration.segments,
+    }
+    return [f"No {name}: {text[report]}" for name, text in _LACKING.items() if not declared[name] and report in text]

@@ -17,7 +17,7 @@ from tabular_bento.data import Dataset
 from tabular_bento.errors import ConfigError, TabularBentoError, TrainingError
 from tabular_bento.evaluation import noninferiority
 from tabular_bento.evaluation.evaluators import evaluator_of
-from tabular_bento.evaluation.metrics import blocks_of
+from tabular_bento.evaluation.metrics import blocks_of, draw_blocks
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.runners.base import Parameters
 from tabular_bento.training.config import TrainingConfig
@@ -61,7 +61,7 @@ class Gain:
         codes = evaluator.codes(test.target)
         first, second = (evaluator.row_losses(model.predictions["test"].outputs, codes) for model in (before, after))
         _, sums = noninferiority.day_sums(first, second, blocks_of(problem.declaration, test.columns))
-        drawn = noninferiority.draw_days(len(sums), before.config.resamples, before.config.seed)
+        drawn = draw_blocks(len(sums), before.config.resamples, before.config.seed)
         low, high = noninferiority.interval(sums, drawn, COVERAGE, evaluator.level)[0].tolist()
         old, new = (float(evaluator.level(each.mean(axis=0))[0]) for each in (first, second))
         return cls(evaluator.primary, old, new, (low, high))

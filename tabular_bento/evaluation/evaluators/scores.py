@@ -13,6 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tabular_bento.evaluation.metrics import draw_blocks
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -42,8 +44,7 @@ class Bootstrap:
         distinct, where = np.unique(blocks, return_inverse=True)
         self.blocks = len(distinct)
         self._where: Integers = where.astype(np.int64)
-        shares = np.full(self.blocks, 1 / self.blocks)
-        self._drawn = np.random.default_rng(seed).multinomial(self.blocks, shares, resamples).astype(np.float64)
+        self._drawn = draw_blocks(self.blocks, resamples, seed)
 
     def sums(self, values: Array) -> Array:
         """Sums of values of n rows, shape [n, m], by block: shape [blocks, m]."""

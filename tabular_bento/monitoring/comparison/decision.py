@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from tabular_bento.errors import MetricError
 from tabular_bento.evaluation.evaluators import Evaluator, metric_title
+from tabular_bento.evaluation.metrics import draw_blocks
 from tabular_bento.evaluation.noninferiority import (
     LEAST_DAYS,
     blocks_needed,
     differences,
-    draw_days,
     interval,
     levels,
     simultaneous,
@@ -129,7 +129,7 @@ def judge_losses(sums: LossSums, settings: CompareSettings, unit: str | None) ->
     if not labels:
         decision.unclear.append("No row has a label: there is nothing to judge errors by.")
         return decision, Evidence([], [], [], None)
-    drawn = draw_days(len(sums.days), settings.resamples, settings.seed)
+    drawn = draw_blocks(len(sums.days), settings.resamples, settings.seed)
     metrics = _metrics(sums, drawn, decisive, settings)
     segments = _segments(sums, drawn, decisive, settings)
     least_labels, least_days = settings.minima

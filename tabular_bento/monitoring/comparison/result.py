@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tabular_bento.evaluation.noninferiority import Status
+from tabular_bento.monitoring.files import Part
 
 FORMAT = 4
 
@@ -49,11 +50,7 @@ class Decision:
         return [*self.refusals, *self.unclear] or self.confirmed
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ComparedModel(_Part):
+class ComparedModel(Part):
     """One of the two models."""
 
     name: Annotated[str, Field(description="As it was given: a tag, a folder or a URL")]
@@ -64,7 +61,7 @@ class ComparedModel(_Part):
     size_bytes: Annotated[int | None, Field(description="Of all files of its package")]
 
 
-class Source(_Part):
+class Source(Part):
     """Where the rows came from."""
 
     kind: Literal["test", "parquet", "traffic", "shadow"]
@@ -73,7 +70,7 @@ class Source(_Part):
     last: datetime | None
 
 
-class Rows(_Part):
+class Rows(Part):
     """What was compared."""
 
     compared: int
@@ -84,7 +81,7 @@ class Rows(_Part):
     left_out: Annotated[dict[str, int], Field(description="Rows that could not be compared, by why")]
 
 
-class WorstRow(_Part):
+class WorstRow(Part):
     """A row on which the two differ much."""
 
     row: Annotated[str, Field(description="Its prediction_id, or its place in the source")]
@@ -99,7 +96,7 @@ class WorstRow(_Part):
     ]
 
 
-class Agreement(_Part):
+class Agreement(Part):
     """How far the two agree, row by row. Of several numbers, the one by which a row differs most counts."""
 
     rows_differing: Annotated[int, Field(description="Rows of which any bit differs")]
@@ -115,7 +112,7 @@ class Agreement(_Part):
     worst: list[WorstRow]
 
 
-class Metric(_Part):
+class Metric(Part):
     """One metric of both."""
 
     name: Annotated[str, Field(description="Of the task's two losses: `rmse`, `mae`, `log_loss` or `brier`")]
@@ -128,7 +125,7 @@ class Metric(_Part):
     decides: Annotated[bool, Field(description="Whether the verdict rests on it")] = True
 
 
-class Needed(_Part):
+class Needed(Part):
     """How much data would decide, in all."""
 
     labels: int
@@ -136,7 +133,7 @@ class Needed(_Part):
     power: Annotated[float, Field(description="With this probability a candidate that is as good is accepted then")]
 
 
-class SegmentMetric(_Part):
+class SegmentMetric(Part):
     """One metric of both on one segment; intervals of all segments hold together."""
 
     baseline: float
@@ -145,7 +142,7 @@ class SegmentMetric(_Part):
     margin: float
 
 
-class Segment(_Part):
+class Segment(Part):
     """The rows of one value of a field; metrics that the task does not have are null."""
 
     field: str
@@ -169,7 +166,7 @@ class Segment(_Part):
         return found
 
 
-class Day(_Part):
+class Day(Part):
     """The metric of both on one day; those that the task does not have are null."""
 
     day: date
@@ -184,7 +181,7 @@ class Day(_Part):
         return getattr(self, f"baseline_{metric}"), getattr(self, f"candidate_{metric}")
 
 
-class Cost(_Part):
+class Cost(Part):
     """One measure of both that is not about errors."""
 
     name: Literal["one_row_microseconds", "thousand_rows_microseconds", "package_bytes"]
@@ -194,7 +191,7 @@ class Cost(_Part):
     limit: Annotated[float | None, Field(description="The ratio that is a refusal; null where none is set")]
 
 
-class CompareResult(_Part):
+class CompareResult(Part):
     """All of `compare.json`."""
 
     format: int = FORMAT
@@ -218,7 +215,3 @@ class CompareResult(_Part):
     days: Annotated[list[Day], Field(description="Empty without event times")]
     costs: list[Cost]
     settings: dict[str, Any]
-
-    def to_json(self) -> str:
-        """Strict JSON, indented."""
-        return self.model_dump_json(indent=1) + "\n"

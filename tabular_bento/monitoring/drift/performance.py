@@ -188,14 +188,8 @@ def _ratio(
     if np.isnan(theirs).any():
         return None, None
     ratio = float(first_metric(evaluator, losses.sum() / theirs.sum())) if theirs.any() else None
-    if len(losses) < 2:
-        return ratio, None
-    drawn = np.random.default_rng(settings.seed).integers(len(losses), size=(settings.resamples, len(losses)))
-    ours, others = losses[drawn].sum(axis=1), theirs[drawn].sum(axis=1)
-    if not others.all():
-        return ratio, None
-    low, high = np.quantile(first_metric(evaluator, ours / others), [0.025, 0.975])
-    return ratio, (float(low), float(high))
+    level = partial(first_metric, evaluator)
+    return ratio, interval_of_blocks(losses, theirs, level, settings.resamples, settings.seed)
 
 
 def series(data: WindowData, evaluator: Evaluator | None, settings: DriftSettings) -> list[PerformancePoint]:

@@ -12,10 +12,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tabular_bento.evaluation.reference.estimate import Estimate, Interval
 from tabular_bento.evaluation.reference.package import Role
+from tabular_bento.monitoring.files import Part
 
 FORMAT = 6
 
@@ -34,11 +35,7 @@ FAILED = 3
 """What it ends with where there is no verdict, no `result.json` holds it, or a file of the log cannot be read."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Window(_Part):
+class Window(Part):
     """Which rows were judged: `start <= on < end`."""
 
     start: datetime
@@ -47,7 +44,7 @@ class Window(_Part):
     log: Annotated[str, Field(description="Folder of the traffic log")]
 
 
-class Rows(_Part):
+class Rows(Part):
     """Lines of the log."""
 
     scored: Annotated[int, Field(description="Rows of the model in the window, each prediction_id once")]
@@ -62,11 +59,11 @@ class Rows(_Part):
     unusable: Annotated[
         dict[str, int],
         Field(description="Rows judged whose error cannot be measured, by the column at fault: as without a label"),
-    ] = {}
+    ] = {}  # noqa: RUF012  # pydantic copies it
     examples: Annotated[list[str], Field(description="Where some truncated and bad lines are, and why")]
 
 
-class Histogram(_Part):
+class Histogram(Part):
     """Rows of one column by the reference's bins."""
 
     bins: Annotated[list[str], Field(description="What each bin holds; the first two are missing and out of range")]
@@ -78,7 +75,7 @@ class Histogram(_Part):
     window: list[int]
 
 
-class Column(_Part):
+class Column(Part):
     """One column of the window against the reference."""
 
     name: str
@@ -114,7 +111,7 @@ class Column(_Part):
         return self.score / self.threshold if self.score is not None and self.threshold else None
 
 
-class _Measured(_Part):
+class _Measured(Part):
     """A part that holds metrics by their names."""
 
     def metric(self, name: str | None) -> float | None:
@@ -153,7 +150,7 @@ class Errors(_Measured):
         return tuple(name for name in METRICS if self.metric(name) is not None)
 
 
-class Maturity(_Part):
+class Maturity(Part):
     """Which predictions are old enough that their label should have come; errors are measured on those alone."""
 
     hours: Annotated[float, Field(description="The age from which a prediction is mature")]
@@ -170,7 +167,7 @@ class Maturity(_Part):
     judged: Annotated[bool, Field(description="Whether there are enough of them to judge the error")]
 
 
-class IntervalCoverage(_Part):
+class IntervalCoverage(Part):
     """How often the labels of n mature predictions are inside of their intervals."""
 
     level: Annotated[float, Field(description="The share that the intervals are to hold")]
@@ -218,7 +215,7 @@ class ClassMetrics(_Measured):
         return tuple(name for name in CLASS_METRICS if self.metric(name) is not None)
 
 
-class Labels(_Part):
+class Labels(Part):
     """The labels of the window's predictions, and the observed performance."""
 
     matched: Annotated[int, Field(description="Predictions with a label; of several, the latest counts")]
@@ -268,7 +265,7 @@ class PerformancePoint(_Measured):
     log_loss_interval: Annotated[Interval | None, Field(description="Null for an hour")] = None
 
 
-class Finding(_Part):
+class Finding(Part):
     """Something to look at, in plain words."""
 
     severity: Severity
@@ -288,7 +285,7 @@ class Finding(_Part):
         return cls(severity=severity, kind=kind, column=column, text=text)
 
 
-class Alert(_Part):
+class Alert(Part):
     """Whether to wake somebody: when enough of the last windows drifted, this one among them."""
 
     alert: bool
@@ -298,7 +295,7 @@ class Alert(_Part):
     windows: Annotated[int, Field(description="Windows in a row that are known, this one included")]
 
 
-class Decision(_Part):
+class Decision(Part):
     """How the verdict came about."""
 
     days: Annotated[
@@ -330,7 +327,7 @@ class Segment(_Measured):
     ratio_to_naive_baseline: float | None
 
 
-class DriftResult(_Part):
+class DriftResult(Part):
     """All of `result.json`. Findings are in order of importance, columns from the most to the least drifted."""
 
     format: int = FORMAT
@@ -349,18 +346,18 @@ class DriftResult(_Part):
     performance: Annotated[
         list[PerformancePoint],
         Field(description="By the day, or hour of less than three days; empty without event time or labels"),
-    ] = []
+    ] = []  # noqa: RUF012
     performance_band: Annotated[
         Interval | None,
         Field(description="`metric` of windows that the model had not seen; null if unknown"),
     ] = None
     estimate: Annotated[Estimate | None, Field(description="Null without rows or an error model")]
     by: Annotated[str | None, Field(description="The field that `segments` are the values of (--by)")] = None
-    segments: Annotated[list[Segment], Field(description="From the most rows to the fewest")] = []
+    segments: Annotated[list[Segment], Field(description="From the most rows to the fewest")] = []  # noqa: RUF012
     settings: Annotated[dict[str, float | None], Field(description="What made an alarm")]
     column_settings: Annotated[
         dict[str, dict[str, float | bool]], Field(description="Settings of single columns, where they differ")
-    ] = {}
+    ] = {}  # noqa: RUF012
 
     def at(self, path: str) -> Any:
         """What is at a path such as `labels.model.rmse`; None where a part of it is null."""
@@ -385,7 +382,3 @@ class DriftResult(_Part):
     def with_finding(self, finding: Finding) -> Self:
         """The same with one more finding, the last."""
         return self.model_copy(update={"findings": [*self.findings, finding]})
-
-    def to_json(self) -> str:
-        """Strict JSON, indented."""
-        return self.model_dump_json(indent=1) + "\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tabular_bento.evaluation.metrics import draw_blocks
 from tabular_bento.evaluation.noninferiority import (
     blocks_needed,
     day_sums,
     differences,
-    draw_days,
     interval,
     levels,
     segment_sums,
@@ -52,7 +52,7 @@ def test_the_differences_are_those_of_the_rows() -> None:
 
 def test_the_interval_is_that_of_whole_days_drawn_with_both_errors_together() -> None:
     distinct, sums = day_sums(losses(BASELINE), losses(CANDIDATE), DAYS)
-    drawn = draw_days(len(distinct), 400, 3)
+    drawn = draw_blocks(len(distinct), 400, 3)
     draws = []
     for counts in drawn.astype(int):
         rows = np.concatenate([np.flatnonzero(day == DAYS) for day in np.repeat(distinct, counts)])
@@ -76,10 +76,10 @@ def test_as_many_blocks_as_are_needed_accept_an_equal_candidate_with_the_power_a
         return day_sums(ours, theirs, np.repeat(np.arange(days), rows))[1]
 
     large = window(400)
-    error = standard_errors(large, draw_days(400, 2_000, 0), level)
+    error = standard_errors(large, draw_blocks(400, 2_000, 0), level)
     needed = blocks_needed(float(error[1]), 400, 0.5, 0.95, 0.8)
     assert needed is not None
-    drawn = draw_days(needed, 800, 0)
+    drawn = draw_blocks(needed, 800, 0)
     accepted = [interval(window(needed), drawn, 0.95, level)[1, 1] <= 0.5 for _ in range(400)]
     assert 0.72 <= np.mean(accepted) <= 0.88
 
@@ -95,7 +95,7 @@ def test_half_the_margin_needs_four_times_the_blocks() -> None:
 def test_segments_are_those_of_their_rows_and_an_empty_day_is_none() -> None:
     masks = [BASELINE > 0, np.arange(ROWS) == 5]
     sums = segment_sums(losses(BASELINE), losses(CANDIDATE), DAYS, masks)
-    found = simultaneous(sums, draw_days(sums.shape[1], 300, 0), level)
+    found = simultaneous(sums, draw_blocks(sums.shape[1], 300, 0), level)
     delta = differences(sums.sum(axis=1), level)
     assert delta[0] == pytest.approx(plain(BASELINE[masks[0]], CANDIDATE[masks[0]]))
     assert delta[1] == pytest.approx(plain(BASELINE[masks[1]], CANDIDATE[masks[1]]))
@@ -112,7 +112,7 @@ def test_the_intervals_of_many_segments_hold_together() -> None:
         baseline = rng.normal(0, 10, len(days))
         candidate = rng.normal(0, 10, len(days))  # of the same distribution: every true difference is zero
         sums = segment_sums(losses(baseline), losses(candidate), days, [groups == group for group in range(12)])
-        found = simultaneous(sums, draw_days(40, 1_000, 0), level)
+        found = simultaneous(sums, draw_blocks(40, 1_000, 0), level)
         excluded = (found[..., 0] > 0) | (found[..., 1] < 0)
         missed += bool(excluded.any())
         alone += int(excluded.sum())
