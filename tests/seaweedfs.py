@@ -69,7 +69,7 @@ class SeaweedFS:
         return f"s3://{path}"
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it responds."""
         program = environment("seaweedfs").parent / "weed"
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ class SeaweedFS:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + STARTUP_SECONDS
-        while not self._answers():
+        while not self._responds():
             assert self._process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.1)
@@ -102,7 +102,7 @@ class SeaweedFS:
             for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # made there, whatever TMPDIR says
                 socket.unlink(missing_ok=True)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.url}/healthz", timeout=2):
                 return True

@@ -34,7 +34,7 @@ RETIRED = {
     "offset": r"known part",
     "baseline and candidate": r"sides|part(?:y|ies)",
     "decision, reason, status": r"rulings?|praises?|standings?",
-    "unmatched label": r"strange",
+    "unmatched label": r"strange (?:labels?|outcomes?)",
     "triggers": r"causes of (?:an|the|each) alert|CAUSES",
     "SIGHUP, reload": r"hangups?",
     "smooth": r"shrinkage",
