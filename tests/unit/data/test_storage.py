@@ -73,7 +73,7 @@ class DefaultCredentialsError(Exception):
         ),
         ("gs://b/a.csv", ConnectionRefusedError("no"), "the server cannot be reached: no. Is it running"),
         ("s3://b/a.csv", TimeoutError("late"), "is that its address? AWS_ENDPOINT_URL names another"),
-        ("s3://b/a.csv", ValueError("strange"), "s3://b/a.csv: it cannot be read: strange"),
+        ("s3://b/a.csv", ValueError("odd"), "s3://b/a.csv: it cannot be read: odd"),
         ("memory://b/a.csv", PermissionError("no"), "memory://b/a.csv: it cannot be read: no"),
         ("/b/a.csv", NotADirectoryError("no"), "/b/a.csv: there is no such file"),
     ],
