@@ -19,6 +19,7 @@ from tabular_bento.evaluation import noninferiority
 from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.evaluation.metrics import blocks_of, draw_blocks
 from tabular_bento.problem import Problem
+from tabular_bento.scoring.runners import BUILT_IN, runner_class
 from tabular_bento.scoring.runners.base import Parameters
 from tabular_bento.training.config import TrainingConfig
 from tabular_bento.training.fitting import TrainingRows, fit_runner
@@ -154,7 +155,8 @@ def tune(
     given = config.parameters_of(kind)
     space = type(given).search
     if not space:
-        raise ConfigError(f"tune: the runner {kind!r} declares nothing to tune, see `Parameters.search`")
+        others = " or ".join(name for name in BUILT_IN if runner_class(name).Parameters.search)
+        raise ConfigError(f"tune: the runner {kind!r} has nothing to tune; --runner names another, such as {others}")
     step(f"tuning {kind}")
     study = _study(optuna, rows, kind, given, folder)
     before = _finished(study)

@@ -276,7 +276,17 @@ OF_READERS = {"write-a-feature.md": ("features/functions.py",)}
 """Files that a page has its reader make."""
 
 NAMED = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?\.(?:py|toml|md|yaml|yml|json|jsonl|html|txt|sh|cfg|proto|lock|ubj)")
-FOLDERS = ("deploy/", "tabular_bento/", "training/", "monitoring/", "features/", "docs/", "examples/", "tests/", ".github/")
+FOLDERS = (
+    "deploy/",
+    "tabular_bento/",
+    "training/",
+    "monitoring/",
+    "features/",
+    "docs/",
+    "examples/",
+    "tests/",
+    ".github/",
+)
 
 
 @pages

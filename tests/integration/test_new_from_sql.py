@@ -73,14 +73,18 @@ def test_of_postgresql_with_the_password_in_the_environment_alone(postgresql: Po
 
 
 @pytest.mark.slow
-def test_of_sqlite(tmp_path: Path) -> None:
+def test_of_sqlite_with_its_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with sqlite3.connect(tmp_path / "shop.db") as database:
         rentals(600).to_sql("rentals", database, index=False)
     database.close()
-    given = {VARIABLE: f"sqlite:///{tmp_path / 'shop.db'}"}
+    monkeypatch.setenv(VARIABLE, f"sqlite:///{tmp_path / 'shop.db'}")
     folder = tmp_path / "rides"
     options = ("--target", "rented", "--time", "when", "--id", "ride_no")
-    made = run_command("new", str(folder), "--from", "SELECT * FROM rentals", *options, **given)
+    made = run_command("new", str(folder), "--from", "SELECT * FROM rentals", *options)
     assert made.returncode == 0, made.stderr
-    printed = Project(folder, tmp_path / "bentoml", tmp_path / "out").make("train", **given)
-    assert "saved rides:" in printed
+    demo = Project(folder, tmp_path / "bentoml", tmp_path / "out").demo()
+    assert not any(part["errors"] for part in demo["replay"])
+    assert sum(part["rows_served"] for part in demo["replay"]) == demo["skew"]["checked"] > 100
+    assert demo["skew"]["differing"] == 0
+    for report in (demo["drift"]["report"], demo["compare"]["report"], demo["skew"]["result"]):
+        assert Path(report).stat().st_size > 0
