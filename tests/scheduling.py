@@ -44,6 +44,8 @@ LONG = (
     "tests/integration/test_new.py",
     "tests/integration/test_guides.py",
     "tests/integration/test_release_baseline.py",
+    "tests/integration/data/test_training_from_s3.py",
+    "tests/integration/test_new_from_sql.py",
     "tests/integration/data/test_postgresql_guide.py",
     "tests/golden/test_monitoring.py",
     "tests/golden/test_responses.py",

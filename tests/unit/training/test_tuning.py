@@ -99,7 +99,7 @@ def test_without_optuna_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytes
 
 
 def test_where_there_is_nothing_to_tune_the_runners_that_have_something_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'linear' has nothing to tune; --runner names another, such as .*xgboost"):
+    with pytest.raises(ConfigError, match=r"'linear' has nothing to tune; --runner names another, such as .*xgboost"):
         search(tmp_path, 1, runner="linear")
 
 
