@@ -27,7 +27,7 @@ def metrics_table() -> str:
 def drift_table() -> str:
     """The table of the drift job's metrics, as the page must have it."""
     lines = ["| metric of the drift job | labels | |", "|---|---|---|"]
-    for name, text in drift.METRICS.items():
+    for name, (text, _) in drift.METRICS.items():
         labels = "model, version, verdict" if name == "verdict" else "model, version"
         lines.append(f"| `{drift.PREFIX}{name}` | {labels} | {text} |")
     return "\n".join(lines)
