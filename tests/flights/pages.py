@@ -26,7 +26,7 @@ PAGES = [
     TEMPLATE / "README.md.jinja",
 ]
 
-OF_NEW_PROJECTS = ("first-project.md", "write-a-feature.md", "postgresql.md", "README.md.jinja")
+OF_NEW_PROJECTS = ("first-project.md", "write-a-feature.md", "postgresql.md", "object-store.md", "README.md.jinja")
 """Pages whose commands are those of a project that `tabular-bento new` has made."""
 
 SHELLS = ("console", "sh", "")

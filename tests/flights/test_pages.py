@@ -77,6 +77,22 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+def test_every_page_of_documentation_is_linked_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", (ROOT / "README.md").read_text()))
+    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_a_page_begins_with_what_its_reader_gets(page: Path) -> None:
+    title, first, *_ = page.read_text().split("\n\n")
+    assert title.startswith("# ")
+    assert re.search(r"[Ww]ith this page|This page", first)
+
+
+def test_the_readme_is_for_a_reader_in_a_hurry() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
 @pages
 def test_commands_can_be_called_as_they_are_shown(page: Path) -> None:
     wrong = [
