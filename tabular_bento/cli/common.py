@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -194,6 +195,16 @@ def project(otherwise: str = "") -> Project:
         raise ProjectError(f"{error} {otherwise}".rstrip()) from error
 
 
+def project_if_any() -> Project | None:
+    """The project of the current folder, where there is one."""
+    from tabular_bento.project import Project
+
+    try:
+        return Project.find()
+    except ProjectError:
+        return None
+
+
 def load_problem() -> Problem:
     """The declaration of the current folder's project, with its features.
 
@@ -269,6 +280,30 @@ def fail(message: object, code: int = FAILED) -> typer.Exit:
     """Say why on stderr; the exception to raise, which ends the command with the exit code."""
     print(f"{_RUNNING.get()}: {message}", file=sys.stderr)
     return typer.Exit(code)
+
+
+def show_result(
+    table: str, width: int, out: Path, names: tuple[str, str], summary: Mapping[str, object] | None
+) -> None:
+    """Print what a job found, and where its result and its report are.
+
+    Parameters
+    ----------
+    table : str
+        A few lines for people, whose first words take up `width` characters.
+    width : int
+        See `table`.
+    out : Path
+        The folder of both files.
+    names : tuple of str
+        The names of the result and of the report.
+    summary : mapping, optional
+        What the JSON object on the last line holds beside the files; None where none is wanted.
+    """
+    files = {kind: str(out / name) for kind, name in zip(("result", "report"), names, strict=True)}
+    print("\n".join([table, *(f"{kind:<{width}} {path}" for kind, path in files.items())]))
+    if summary is not None:
+        print(json.dumps({**summary, **files}, allow_nan=False))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,12 +21,13 @@ from tabular_bento.cli.common import (
     WindowOn,
     compare_settings,
     fail,
+    project_if_any,
+    show_result,
 )
-from tabular_bento.errors import CompareError, ConfigError, MetricError, ProjectError, TabularBentoError
+from tabular_bento.errors import CompareError, ConfigError, MetricError, TabularBentoError
 
 if TYPE_CHECKING:
     from tabular_bento.monitoring.comparison.result import CompareResult, Mode
-    from tabular_bento.project import Project
 
 _COSTS = {
     "one_row_microseconds": "time of one row",
@@ -133,7 +133,7 @@ def compare(
     if unused := _unused(given, on, mode, baseline, candidate):
         raise fail(unused, WRONG_ARGUMENTS)
     try:
-        found = _project()
+        found = project_if_any()
         settings = compare_settings(found, {name: value for name, value in given.items() if value is not None})
     except (CompareError, ConfigError) as error:
         raise fail(error, WRONG_ARGUMENTS) from error
@@ -145,21 +145,8 @@ def compare(
         raise fail(error, WRONG_ARGUMENTS) from error
     except (TabularBentoError, OSError) as error:
         raise fail(f"The comparison failed: {error}", FAILED) from error
-    print(table(result))
-    print(f"result     {out / RESULT_FILE}\nreport     {out / REPORT_FILE}")
-    if as_json:
-        print(json.dumps(_summary(result, out / RESULT_FILE, out / REPORT_FILE), allow_nan=False))
+    show_result(table(result), 10, out, (RESULT_FILE, REPORT_FILE), _summary(result) if as_json else None)
     raise typer.Exit(result.exit_code)
-
-
-def _project() -> Project | None:
-    """The project of the folder, where there is one."""
-    from tabular_bento.project import Project
-
-    try:
-        return Project.find()
-    except ProjectError:
-        return None
 
 
 def _source(candidate: str) -> str | None:
@@ -239,7 +226,7 @@ def table(result: CompareResult) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
 
-def _summary(result: CompareResult, result_file: Path, report_file: Path) -> dict[str, object]:
+def _summary(result: CompareResult) -> dict[str, object]:
     return {
         "verdict": result.verdict,
         "exit_code": result.exit_code,
@@ -248,6 +235,4 @@ def _summary(result: CompareResult, result_file: Path, report_file: Path) -> dic
         "rows": result.rows.compared,
         "labels": result.rows.labels,
         "metrics": {metric.name: metric.model_dump(mode="json") for metric in result.metrics},
-        "result": str(result_file),
-        "report": str(report_file),
     }

@@ -32,6 +32,8 @@ from tabular_bento.cli.common import (
     check_window,
     declaration_of,
     fail,
+    project_if_any,
+    show_result,
     traffic_dir,
 )
 from tabular_bento.errors import ConfigError, DataError, MonitoringError, ProjectError, TabularBentoError, WindowError
@@ -190,13 +192,10 @@ def _settings(thresholds: dict[str, Any], outputs: dict[str, Any]) -> tuple[Drif
     """The settings, of which some are options and some the project's, where there is one."""
     from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
     from tabular_bento.monitoring.files import read_settings, settings_of
-    from tabular_bento.project import Project
 
     try:
-        try:
-            path = Project.find().monitoring
-        except ProjectError:
-            path = None
+        found = project_if_any()
+        path = found.monitoring if found else None
         written, where = read_settings(path, "drift"), f"[drift] of {path}: "
         known = {**DriftSettings.model_fields, **OutputSettings.model_fields}
         if unknown := [name for name in written if name not in known]:
@@ -247,12 +246,9 @@ def _judge(
     from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE, run
 
     done = run(query, out, model, settings, outputs, options)
-    print(table(done.result))
-    print(f"result   {out / RESULT_FILE}\nreport   {out / REPORT_FILE}")
     for complaint in done.complaints:
         print(f"warning: {complaint}", file=sys.stderr)
-    if as_json:
-        print(json.dumps(_summary(done.result, out), allow_nan=False))
+    show_result(table(done.result), 8, out, (RESULT_FILE, REPORT_FILE), _summary(done.result) if as_json else None)
     return done.exit_code
 
 
@@ -300,9 +296,7 @@ def _alert(result: DriftResult) -> str:
     return f", {'an' if alert.alert else 'no'} alert: {alert.drifted} of the last {alert.windows} windows drifted"
 
 
-def _summary(result: DriftResult, out: Path) -> dict[str, object]:
-    from tabular_bento.monitoring.drift.job import REPORT_FILE, RESULT_FILE
-
+def _summary(result: DriftResult) -> dict[str, object]:
     return {
         "verdict": result.verdict,
         "alert": result.alert.alert,
@@ -316,6 +310,4 @@ def _summary(result: DriftResult, out: Path) -> dict[str, object]:
         "estimated_rmse": result.estimate.rmse if result.estimate else None,
         "estimated_log_loss": result.estimate.log_loss if result.estimate else None,
         "findings": [finding.text for finding in result.findings],
-        "result": str(out / RESULT_FILE),
-        "report": str(out / REPORT_FILE),
     }

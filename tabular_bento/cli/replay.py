@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +11,6 @@ from tabular_bento.cli.common import FAILED, WRONG_ARGUMENTS, Json, Sample, fail
 from tabular_bento.errors import TabularBentoError, UnreachableError
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
-
     from tabular_bento.data.dataset import Dataset
 
 _SEED = 20130101
@@ -78,8 +75,7 @@ def replay(
       tabular-bento replay --months 2025-07:2025-09 --sample 6000
       tabular-bento replay --months 2025-07 --protocol grpc --part 1/3
     """
-    from pydantic import ValidationError
-
+    from tabular_bento.monitoring.files import settings_of
     from tabular_bento.monitoring.replay import ReplayConfig
     from tabular_bento.monitoring.replay import replay as run
 
@@ -100,10 +96,7 @@ def replay(
         "feedback": feedback,
     }
     try:
-        config = ReplayConfig(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise fail(_first(error, given), WRONG_ARGUMENTS) from error
-    try:
+        config = settings_of(ReplayConfig, given)
         result = run(load_problem(), _dataset(source, split=months is None), config)
     except UnreachableError as error:
         raise fail(error, FAILED) from error
@@ -123,12 +116,3 @@ def _dataset(source: str | None, split: bool) -> Dataset:
     config = load_config(path) if path is not None and (split or source is None) else None
     dataset: Dataset = load_source().load(source or (config.source if config else None))
     return dataset.split(config.split) if split and config else dataset
-
-
-def _first(error: ValidationError, given: Mapping[str, Any]) -> str:
-    """What is wrong with the first option that is wrong."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    return (
-        f"--{name.replace('_', '-')}: {first['msg'].removeprefix('Value error, ')}" if name in given else first["msg"]
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import typer
@@ -20,6 +19,7 @@ from tabular_bento.cli.common import (
     check_window,
     fail,
     load_problem,
+    show_result,
     traffic_dir,
 )
 from tabular_bento.errors import ProjectError, TabularBentoError
@@ -64,19 +64,9 @@ def skew(
         result = run(Query(path_of(traffic_dir(traffic, lambda: problem.name)), start, end, on), out, problem, model)
     except (TabularBentoError, OSError) as error:
         raise fail(f"The skew check failed: {error}", FAILED) from error
-    print(table(result))
-    print(f"result    {out / RESULT_FILE}\nreport    {out / REPORT_FILE}")
-    if as_json:
-        keys = {"verdict", "exit_code", "model", "checked", "differing", "reasons"}
-        print(
-            json.dumps(
-                {
-                    **result.model_dump(mode="json", include=keys),
-                    "result": str(out / RESULT_FILE),
-                    "report": str(out / REPORT_FILE),
-                }
-            )
-        )
+    keys = {"verdict", "exit_code", "model", "checked", "differing", "reasons"}
+    summary = result.model_dump(mode="json", include=keys) if as_json else None
+    show_result(table(result), 9, out, (RESULT_FILE, REPORT_FILE), summary)
     raise typer.Exit(result.exit_code)
 
 

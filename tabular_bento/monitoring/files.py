@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_settings import BaseSettings
 
 from tabular_bento.errors import ConfigError
 
@@ -86,7 +85,7 @@ def read_settings(path: Path | None, table: str) -> dict[str, Any]:
     return found
 
 
-Settings = TypeVar("Settings", bound=BaseSettings)
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 def settings_of(
@@ -102,7 +101,7 @@ def settings_of(
     Parameters
     ----------
     kind : type
-        A model of settings that has a prefix for the environment.
+        A model of settings; those that come from the environment have a prefix there.
     given : mapping
         Settings by name, of which None are not given.
     file : mapping
@@ -125,8 +124,9 @@ def settings_of(
         return kind(**{**written, **options})
     except ValidationError as error:
         first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:
-            raise ConfigError(first["msg"].removeprefix("Value error, ")) from error
+            raise ConfigError(message) from error
         name = str(first["loc"][0])
         if name in options:
             place = OPTIONS.get(name, f"--{name.replace('_', '-')}")
@@ -137,7 +137,7 @@ def settings_of(
             parts = (part for part in get_args(kind.model_fields[name].annotation) if hasattr(part, "model_fields"))
             known = ", ".join(field for part in parts for field in part.model_fields)
             raise ConfigError(f"{place}.{inside}: there is no such setting; there are: {known}.") from error
-        raise ConfigError(f"{place}{f'.{inside}' if inside else ''}: {first['msg']}") from error
+        raise ConfigError(f"{place}{f'.{inside}' if inside else ''}: {message}") from error
 
 
 OPTIONS = {"alert_of": "--of", "start": "--from", "end": "--to", "on": "--window-on"}
