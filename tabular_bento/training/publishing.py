@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from tabular_bento import __version__
 from tabular_bento.data.snapshot import Snapshot
-from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of
+from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.evaluation.metrics import event_seconds
 from tabular_bento.evaluation.reference.calibration import error_spread, usual_ratios
 from tabular_bento.evaluation.reference.common_shift import common_shift
@@ -160,7 +159,7 @@ def _error(directory: Path, model: TrainedModel) -> dict[str, Any]:
     assert naive is not None
     plain = declaration.task.decode(evaluator.naive_raw(naive, len(train)), train.offset)
     ours, theirs = (evaluator.row_losses(outputs, codes)[:, 0] for outputs in (predictions.outputs, plain))
-    error |= usual_ratios(ours, theirs, event_seconds(declaration, train.columns), partial(_level, evaluator))
+    error |= usual_ratios(ours, theirs, event_seconds(declaration, train.columns), evaluator.first_level)
     error["shift"] = _shift(model, evaluator.residual(predictions.outputs, codes), error)
     unseen = unseen_rows(model)
     residual = evaluator.residual(unseen.outputs, unseen.codes)
@@ -178,11 +177,6 @@ def _shift(model: TrainedModel, residual: NDArray[np.float64], error: dict[str, 
     seen = next(reversed(error["usual_ratio"]), 0.0)
     optimism = error["ratio_to_naive_baseline"] / seen if seen else 1.0
     return common_shift(residual, segments, event_seconds(declaration, columns), optimism)
-
-
-def _level(evaluator: Evaluator, means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The primary metric of means of its loss, of the same shape."""
-    return evaluator.level(np.stack([means, means], axis=-1))[..., 0]
 
 
 def unseen_rows(model: TrainedModel) -> Unseen:

@@ -122,6 +122,10 @@ class Evaluator(ABC):
     def level(self, means: Array) -> Array:
         """The metrics `losses` of means of the columns of `row_losses`, shape [..., 2]."""
 
+    def first_level(self, means: NDArray[Any]) -> NDArray[Any]:
+        """The first of the metrics `losses` of means of its loss, of any shape."""
+        return self.level(np.stack([means, np.zeros_like(means)], axis=-1))[..., 0]
+
     @abstractmethod
     def bias_scale(self, bias: Spread, first: Spread) -> float:
         """What a bias is compared with, of the spreads of `residual` and of the first loss."""
@@ -150,10 +154,6 @@ class Evaluator(ABC):
         ValueError
             Where no row has a label.
         """
-
-    def higher_is_better(self, metric: str) -> bool:
-        """Whether more of a metric is better."""
-        return higher_is_better(metric)
 
     def codes(self, labels: NDArray[Any]) -> Array:
         """Labels of the target's kind as numbers, shape [n]. Raises ValueError for one that the task does not know."""

@@ -70,18 +70,23 @@ class Thresholds:
 
     def index(self, rows: int, days: float, least: float) -> float:
         """The limit of the index of a window of `rows` rows spread over `days` days, `least` being worth a look."""
-        return self._margin(days) * max(least, self.usual_index(days)) + self._by_rows(rows)
+        return self._by_days(self.margin, days) * max(least, self.usual_index(days)) + self.chance_of(rows)
 
     def chance_of(self, rows: int) -> float:
-        """The part of that limit that is for so many rows."""
-        return self._by_rows(rows)
+        """The part of that limit that is for so many rows.
+
+        Chance falls as 1 / rows: interpolated on logarithms, and continued so beyond the ends.
+        """
+        ends = np.clip(rows, self.rows[0], self.rows[-1])
+        within = np.exp(np.interp(np.log(ends), np.log(self.rows), np.log(np.maximum(self.chance, 1e-12))))
+        return float(within * ends / rows)
 
     def missing_rise(self, rows: int, days: float, before: float, least: float, errors: float = SPREAD) -> float:
         """The limit of the rise of the missing share, `before` in the reference.
 
         `errors` are the standard errors that it may be off by chance, those of rows and of days taken together.
         """
-        rise = max(least, self._margin(days) * self._by_days(self.missing, days))
+        rise = max(least, self._by_days(self.margin, days) * self._by_days(self.missing, days))
         share = min(before + rise, 1.0)
         of_rows = float(np.sqrt(share * (1 - share) / rows))
         largest = rise + errors * of_rows
@@ -103,17 +108,8 @@ class Thresholds:
         """Whether the column was constant in training for at least half as long."""
         return days <= 2 * self.constant_days
 
-    def _margin(self, days: float) -> float:
-        return self._by_days(self.margin, days)
-
     def _by_days(self, values: Array, days: float) -> float:
         return float(np.interp(np.log(max(days, 1.0)), np.log(self.days), values))
-
-    def _by_rows(self, rows: int) -> float:
-        """Chance falls as 1 / rows: interpolated on logarithms, and continued so beyond the ends."""
-        ends = np.clip(rows, self.rows[0], self.rows[-1])
-        within = np.exp(np.interp(np.log(ends), np.log(self.rows), np.log(np.maximum(self.chance, 1e-12))))
-        return float(within * ends / rows)
 
 
 @dataclass(frozen=True)
@@ -164,15 +160,6 @@ class ErrorSpread:
         """That of the entry `error` of a profile; None where it has none."""
         found = error.get("unseen")
         return None if not found else cls(Spread(**found["bias"]), Spread(**found["square"]))
-
-    @property
-    def rmse(self) -> float:
-        return float(np.sqrt(self.square.mean))
-
-    def band(self, rows: float, days: float) -> tuple[float, float]:
-        """The RMSE of windows of so many rows and days, but for one in twenty."""
-        off = self.square.limit(rows, days, 0.05)
-        return float(np.sqrt(max(self.square.mean - off, 0.0))), float(np.sqrt(self.square.mean + off))
 
 
 def effective_hours(event: NDArray[np.int64]) -> float:

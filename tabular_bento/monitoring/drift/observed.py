@@ -12,7 +12,7 @@ from tabular_bento.evaluation.reference.common_shift import CommonShift
 from tabular_bento.evaluation.reference.estimate import Interval
 from tabular_bento.evaluation.reference.package import Reference
 from tabular_bento.evaluation.reference.thresholds import HOUR, RARE
-from tabular_bento.monitoring.drift.performance import first_metric, measuring
+from tabular_bento.monitoring.drift.performance import measuring
 from tabular_bento.monitoring.drift.result import Errors, Finding, Labels, Severity
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import ERROR, MODEL
@@ -120,7 +120,7 @@ def band(labels: Labels, reference: Reference, days: float) -> Interval | None:
     if not known or not labels.model or evaluator is None:
         return None
     mean, off = known.square.mean, known.square.limit(labels.model.n, days, BAND)
-    low, high = first_metric(evaluator, np.array([max(mean - off, 0.0), mean + off]))
+    low, high = evaluator.first_level(np.array([max(mean - off, 0.0), mean + off]))
     return float(low), float(high)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -154,12 +153,6 @@ def _measure(
     }
 
 
-def first_metric(evaluator: Evaluator, means: Any) -> Any:
-    """The first metric of means of the first loss, of any shape."""
-    both = np.stack([means, np.zeros_like(means)], axis=-1)
-    return evaluator.level(both)[..., 0]
-
-
 def _errors(
     counts: NDArray[np.int64], sums: Array, whose: int, evaluator: Evaluator, settings: DriftSettings
 ) -> Errors:
@@ -173,7 +166,7 @@ def _errors(
 
     metrics: dict[str, Any] = {
         first: float(value),
-        f"{first}_interval": interval(SQUARE, partial(first_metric, evaluator)),
+        f"{first}_interval": interval(SQUARE, evaluator.first_level),
         second: float(other),
         f"{second}_interval": interval(ABSOLUTE),
     }
@@ -187,9 +180,8 @@ def _ratio(
     losses, theirs = sums[:, MODEL + SQUARE], sums[:, whose + SQUARE]
     if np.isnan(theirs).any():
         return None, None
-    ratio = float(first_metric(evaluator, losses.sum() / theirs.sum())) if theirs.any() else None
-    level = partial(first_metric, evaluator)
-    return ratio, interval_of_blocks(losses, theirs, level, settings.resamples, settings.seed)
+    ratio = float(evaluator.first_level(losses.sum() / theirs.sum())) if theirs.any() else None
+    return ratio, interval_of_blocks(losses, theirs, evaluator.first_level, settings.resamples, settings.seed)
 
 
 def series(data: WindowData, evaluator: Evaluator | None, settings: DriftSettings) -> list[PerformancePoint]:
@@ -208,14 +200,13 @@ def series(data: WindowData, evaluator: Evaluator | None, settings: DriftSetting
     by_hour = days[-1] - days[0] < FEW_DAYS - 1
     starts = np.flatnonzero(np.append(True, np.diff(hours if by_hour else days) > 0))
     points, metric = [], evaluator.losses[0]
-    level = partial(first_metric, evaluator)
     ends = [*starts[1:].tolist(), len(hours)]
     for first, end in zip(starts.tolist(), ends, strict=True):
         n, loss = counts[first:end], losses[first:end]
         second = int(hours[first] * HOUR if by_hour else days[first] * DAY)
         measured: dict[str, Any] = {
-            metric: float(level(loss.sum() / n.sum())),
-            f"{metric}_interval": interval_of_blocks(loss, n, level, settings.resamples, settings.seed),
+            metric: float(evaluator.first_level(loss.sum() / n.sum())),
+            f"{metric}_interval": interval_of_blocks(loss, n, evaluator.first_level, settings.resamples, settings.seed),
         }
         start = datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
         points.append(PerformancePoint(start=start, n=int(n.sum()), **measured))

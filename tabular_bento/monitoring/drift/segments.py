@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tabular_bento.evaluation.reference.bins import contributions, numbers_of
 from tabular_bento.evaluation.reference.package import Reference, ReferenceColumn
-from tabular_bento.monitoring.drift.performance import due_from, first_metric, measuring
+from tabular_bento.monitoring.drift.performance import due_from, measuring
 from tabular_bento.monitoring.drift.result import Segment
 from tabular_bento.monitoring.drift.settings import DriftSettings
 from tabular_bento.monitoring.window.blocks import MODEL, NAIVE, SQUARE, Blocks
@@ -52,7 +52,7 @@ def _result(
     losses, naive = sums[MODEL + SQUARE], float(sums[NAIVE + SQUARE])
     evaluator, metrics = measuring(reference), dict[str, Any]()
     if matched and evaluator:
-        metrics[evaluator.losses[0]] = float(first_metric(evaluator, losses / matched))
+        metrics[evaluator.losses[0]] = float(evaluator.first_level(losses / matched))
     return Segment(
         value=segment.value,
         rows=rows,
@@ -62,7 +62,7 @@ def _result(
         drifted_share=share,
         labels=matched,
         **metrics,
-        ratio_to_naive_baseline=float(first_metric(evaluator, losses / naive)) if naive > 0 and evaluator else None,
+        ratio_to_naive_baseline=float(evaluator.first_level(losses / naive)) if naive > 0 and evaluator else None,
     )
 
 
