@@ -82,7 +82,7 @@ ship: $(DEV)  ## From data to a tested image and a released model: train, gate, 
 		TABULAR_BENTO_MODEL=$(CANDIDATE) $(MAKE) --no-print-directory $$step || exit 1; done
 	@$(PY) -m deploy show
 
-gate: $(DEV)  ## Verify the latest model as a server does, and check its measures
+gate: $(DEV)  ## Verify the latest model as a server does, and check its metrics against the gate
 	@$(PY) -m deploy gate
 
 build: $(DEV)  ## Build the bento of the model in TABULAR_BENTO_MODEL, by default the champion

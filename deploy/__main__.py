@@ -20,7 +20,7 @@ from deploy.supply import push, sbom, scan, sign, verify
 from tabular_bento.errors import TabularBentoError
 
 STEPS: dict[str, tuple[str, Callable[[ShipSettings], object]]] = {
-    "gate": ("verify the candidate as a server does, and check its measures", gate),
+    "gate": ("verify the candidate as a server does, and check its metrics against the gate", gate),
     "in-service": ("put the model of the image IN_SERVICE into the store, and print its tag", fetch),
     "build": ("build the bento of the model in TABULAR_BENTO_MODEL, by default the champion", lambda s: build(s).bento),
     "containerize": ("build the bento's image with podman, labelled", lambda s: containerize(s).summary()),
