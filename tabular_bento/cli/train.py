@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tabular_bento.cli.common import WRONG_ARGUMENTS, Json, Settings, SourceUri, fail, on_a_terminal, project
+from tabular_bento.errors import PackageError
 
 if TYPE_CHECKING:
     from tabular_bento.data import Dataset
@@ -134,12 +135,23 @@ def train(
 
 
 def save(model: TrainedModel, folder: Path) -> tuple[str, str]:
-    """Save a model of the project in a folder into the store; the tag of its package, and the fingerprint."""
+    """Save a model of the project in a folder into the store; the tag of its package, and the fingerprint.
+
+    Raises
+    ------
+    PackageError
+        Where the store cannot be written.
+    """
+    from tabular_bento.scoring.store import store_home
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # BentoML's import uses a deprecated name of pathspec
         from tabular_bento.training.publishing import publish
 
-        return publish(model, folder)
+        try:
+            return publish(model, folder)
+        except OSError as error:
+            raise PackageError(f"The model cannot be saved in the store {store_home()}: {error}.") from error
 
 
 def _past_training(problem: Problem, tag: str | None, given: dict[str, Any]) -> PastTraining | None:

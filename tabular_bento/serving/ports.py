@@ -29,11 +29,13 @@ def free_port() -> int:
         return port
 
 
-def report_taken(ports: Sequence[int]) -> bool:
-    """Print a message for each of `ports` that cannot be had or stands twice, and say whether there is one."""
-    faults = {}
+def report_taken(ports: Sequence[str]) -> bool:
+    """Print a message for each of `ports` that is none, cannot be had or stands twice, and say whether there is one."""
+    faults: dict[str, str] = {}
     for index, port in enumerate(ports):
-        if port and (fault := _IN_USE if port in ports[:index] else why_not(port)):
+        if not (port.isascii() and port.isdigit() and int(port) < 2**16):
+            faults[port] = "is no port from 0 to 65535: correct it"
+        elif int(port) and (fault := _IN_USE if port in ports[:index] else why_not(int(port))):
             faults[port] = fault
     for port, fault in faults.items():
         print(f"Port {port} {fault}, or set PORT or TABULAR_BENTO_GRPC_PORT to another.", file=sys.stderr)
@@ -41,4 +43,4 @@ def report_taken(ports: Sequence[int]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(int(report_taken([int(port) for port in sys.argv[1:]])))
+    sys.exit(int(report_taken(sys.argv[1:])))
