@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tabular_bento.errors import ConfigError, GateError, ProjectError, TabularBentoError
+from tabular_bento.errors import ConfigError, GateError, ProblemError, ProjectError, TabularBentoError
 
 if TYPE_CHECKING:
     from tabular_bento.monitoring.comparison.settings import CompareSettings
@@ -29,13 +29,13 @@ FAILED = 3
 """The exit code of a command that could not do its work."""
 
 WRONG_ARGUMENTS = 2
-"""That of wrong arguments or settings, and of a folder without a project."""
+"""That of wrong arguments, settings or declarations, and of a folder without a project."""
 
 LEAST_MEMORY = 16
 """Megabytes below which DuckDB cannot join a partition, however much it spills."""
 
 _EXIT_CODES: Mapping[type[Exception], int] = MappingProxyType(
-    {GateError: 1, ConfigError: WRONG_ARGUMENTS, ProjectError: WRONG_ARGUMENTS}
+    {GateError: 1, ConfigError: WRONG_ARGUMENTS, ProblemError: WRONG_ARGUMENTS, ProjectError: WRONG_ARGUMENTS}
 )
 _RUNNING = ContextVar("running", default="tabular-bento")
 """The command that runs, which its messages begin with."""

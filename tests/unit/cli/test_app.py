@@ -11,7 +11,7 @@ import typer
 from tabular_bento import __version__, cli
 from tabular_bento.cli import COMMANDS, Command, main, monitoring_main, training_main
 from tabular_bento.cli.common import failing
-from tabular_bento.errors import DataError, GateError, MonitoringError
+from tabular_bento.errors import DataError, GateError, MonitoringError, ProblemError
 from tests.unit import models
 
 HEAVY = ("bentoml", "duckdb", "evidently", "pandas", "pyarrow", "sklearn", "xgboost")
@@ -69,6 +69,7 @@ def test_a_folder_without_a_project_is_one_line(
     ("error", "code", "lines"),
     [
         (GateError("not good enough"), 1, 1),
+        (ProblemError("the target is a text"), 2, 1),
         (MonitoringError("no rows"), 3, 1),
         (OSError(28, "No space left on device"), 3, 1),
         (ValueError("unforeseen"), 3, 10),
