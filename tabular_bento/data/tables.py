@@ -49,8 +49,9 @@ class TableSchema:
 def check_table(table: pa.Table, schema: TableSchema) -> pa.Table:
     """The declared columns of `table`, in their declared order and Arrow types; other columns are dropped.
 
-    A NaN becomes null. Every declared column must be there, also an optional one: a misspelt column of labels would
-    otherwise read as labels that are all unknown.
+    A NaN becomes null, and fractions of a second that the kind of a time does not hold are dropped. Every declared
+    column must be there, also an optional one: a misspelt column of labels would otherwise read as labels that are all
+    unknown.
 
     Raises TableError, naming the table, the column, the number of rows and an example, for an empty table, a column
     that is missing or there twice, a value that has no exact equal in the declared type, a null in a required column,
@@ -159,7 +160,7 @@ def _cast(table_name: str, field: Field, column: pa.ChunkedArray) -> pa.ChunkedA
         every_row = pa.repeat(True, len(column))
         fault, hint = f"have type {column.type}, which is no {target}", hint_of_type(field.kind, column.type)
         refuse(table_name, field.name, column, every_row, fault, hint)
-    column = _nan_to_null(column)
+    column = _nan_to_null(_whole(column, field.kind))
     if pa.types.is_boolean(target) and pa.types.is_integer(column.type):
         other = pc.invert(pc.is_in(column, value_set=pa.array([0, 1], column.type)))
         refuse(table_name, field.name, column, pc.and_(other, pc.is_valid(column)), "are neither 0 nor 1")
@@ -175,6 +176,28 @@ def _cast(table_name: str, field: Field, column: pa.ChunkedArray) -> pa.ChunkedA
         )
         refuse(table_name, field.name, column, bad, f"cannot be read as {target} without loss", hint)
         raise
+
+
+_RESOLUTION = {
+    Kind.LOCAL_TIME: ("second", "s", r"^(.*:\d\d)\.\d+$", r"\1"),
+    Kind.INSTANT: ("microsecond", "us", r"^(.*\.\d{6})\d+(.*)$", r"\1\2"),
+}
+"""Of times, as Arrow names their unit, and texts with a finer one and what is left of them."""
+
+
+def _whole(column: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
+    """Times without what is finer than their kind holds; other values as they are."""
+    if kind not in _RESOLUTION:
+        return column
+    unit, short, finer, kept = _RESOLUTION[kind]
+    if _is_text(column.type):
+        return pc.replace_substring_regex(column, finer, kept)
+    if not pa.types.is_timestamp(column.type) or _UNITS.index(column.type.unit) <= _UNITS.index(short):
+        return column
+    return pc.floor_temporal(column, unit=unit).cast(pa.timestamp(short, column.type.tz))
+
+
+_UNITS = ("s", "ms", "us", "ns")
 
 
 def _is_text(found: pa.DataType) -> bool:

@@ -170,7 +170,7 @@ def choose(
         raise ScaffoldError("--target, --time and --id must be different columns.")
     columns = {name: _renamed_time(name, short, time) for name, short in field_names(table.columns).items()}
     labels = table.columns[target]
-    chosen_target, chosen_task, why, classes = choose_target(labels, columns[target], task, table.typed)
+    chosen_target, chosen_task, why, classes = choose_target(labels, columns[target], task)
     labelled = labels.known - sum(labels.odd[text] for text in labels.other_missing)
     if labelled < FEWEST_ROWS:
         raise ScaffoldError(
@@ -217,7 +217,7 @@ def _renamed_time(column: str, name: str, time: str | None) -> str:
 def _sort(draft: _Draft, summary: ColumnSummary, name: str, role: str) -> None:
     """Make a field of a column, or leave it out."""
     kind = summary.kind
-    if role == "--time" and (not kind.is_time or summary.missing or summary.other_missing):
+    if role == "--time" and (not kind.is_time or summary.missing or summary.other_missing or _beyond(summary)):
         raise ScaffoldError(f"--time {summary.name}: {_no_time(summary)}")
     if role == "--time" and summary.counts and (most := max(summary.counts.values())) > MOST_AT_ONCE * summary.rows:
         raise ScaffoldError(
@@ -240,6 +240,8 @@ def _sort(draft: _Draft, summary: ColumnSummary, name: str, role: str) -> None:
             f"{summary.name!r} is taken as a category, though its texts look like numbers, such as {example}: write "
             "them as plain numbers if they are quantities."
         )
+    if summary.finer and kind is Kind.LOCAL_TIME:
+        draft.warnings.append(f"{summary.name!r} has fractions of a second, which are dropped; requests have none.")
     draft.missing |= set(summary.other_missing)
     draft.fields.append(declared_field(summary, name, role))
 
@@ -252,6 +254,10 @@ def _reason_to_leave_out(summary: ColumnSummary) -> str:
     if summary.distinct == 1 and not summary.missing:
         return f"the same value in every row, {shown(next(iter(summary.counts)))}"
     kind = summary.kind
+    if summary.infinite:
+        return f"infinite values in {summary.infinite:,} rows; write them as missing to use the column"
+    if kind.is_time and (beyond := _beyond(summary)):
+        return f"dates before the year 1900 or after 2199, such as {beyond}; write them as missing to use the column"
     named = summary.many or summary.distinct == summary.known
     if kind is Kind.INTEGER and summary.rows > 1 and named:
         if summary.high - summary.low + 1 == summary.known and not summary.many:
@@ -278,7 +284,7 @@ def _reason_to_leave_out(summary: ColumnSummary) -> str:
     return ""
 
 
-_TO_CLEAN = ("mixed", "dates", "numbers with")
+_TO_CLEAN = ("mixed", "dates", "numbers with", "infinite")
 """How reasons begin of columns that would be fields if they were written otherwise."""
 
 
@@ -288,7 +294,14 @@ def _mostly(pattern: re.Pattern[str], summary: ColumnSummary) -> bool:
     return sum(bool(pattern.match(value)) for value in values) > len(values) / 2
 
 
+def _beyond(summary: ColumnSummary) -> str:
+    """The first or the last time, where it is beyond what a request may hold; else empty."""
+    return next((str(end) for end in (summary.low, summary.high) if not "1900" <= str(end)[:4] < "2200"), "")
+
+
 def _no_time(summary: ColumnSummary) -> str:
+    if summary.kind.is_time and (beyond := _beyond(summary)):
+        return f"it has dates before the year 1900 or after 2199, such as {beyond}. Fill or drop them."
     if summary.kind.is_time:
         gaps = summary.missing + sum(summary.odd[text] for text in summary.other_missing)
         return f"{gaps:,} of {summary.rows:,} rows have no value, and every row must be dated. Fill or drop them."

@@ -46,6 +46,8 @@ _ENOUGH = 1000
 """After so many values of which none can be read as a kind, it is not tried any more."""
 _ODD = 100
 
+_FRACTION = r":\d\d\.\d"
+
 _CODE = r"^-?0\d"
 """A number with a leading zero is a code, such as a postal one."""
 
@@ -76,6 +78,10 @@ class ColumnSummary:
         Whether every number is whole.
     odd : Counter
         Rows by text that is no number and no time, of the first hundred such texts.
+    infinite : int
+        Infinite numbers.
+    finer : bool
+        Whether times have fractions of a second.
     type : str
         The type of the column in Arrow, where it is one that no field can hold.
     """
@@ -93,6 +99,8 @@ class ColumnSummary:
     codes: int = 0
     whole: bool = True
     odd: Counter[str] = field(default_factory=Counter)
+    infinite: int = 0
+    finer: bool = False
     type: str = ""
 
     @property
@@ -139,6 +147,7 @@ class ColumnSummary:
                 found = self._match(kind, values)
                 if kind.is_time and pc.any(found).as_py():
                     times = values.filter(found)
+                    self.finer = self.finer or _matches(times, _FRACTION) > 0
                     self._extend(pc.min(times).as_py(), pc.max(times).as_py())
         if pc.any(number).as_py():
             self._add_numbers(pc.utf8_trim_whitespace(values.filter(number)).cast(pa.float64()))
@@ -156,6 +165,11 @@ class ColumnSummary:
         return found
 
     def _add_numbers(self, numbers: pa.Array) -> None:
+        finite = numbers.filter(pc.is_finite(numbers))
+        self.infinite += len(numbers) - len(finite)
+        if not len(finite):
+            return
+        numbers = finite
         if not any(self.fits[kind] for kind in _TIMES):
             self._extend(pc.min(numbers).as_py(), pc.max(numbers).as_py())
         self.whole = self.whole and bool(pc.all(pc.equal(numbers, pc.floor(numbers))).as_py())
@@ -175,6 +189,8 @@ class ColumnSummary:
             if kind is Kind.LOCAL_TIME:
                 midnight = pc.equal(values, pc.floor_temporal(values, unit="day"))
                 self.fits[Kind.DATE] += pc.sum(midnight).as_py()
+            if kind is not Kind.DATE and not self.finer:
+                self.finer = not pc.all(pc.equal(values, pc.floor_temporal(values, unit="second"))).as_py()
             self._extend(_iso(pc.min(values), kind), _iso(pc.max(values), kind))
 
     def _count(self, values: pa.Array) -> None:

@@ -67,10 +67,14 @@ _NEGATIVE = frozenset(
 
 
 def choose_target(
-    summary: ColumnSummary, name: str, task: str | None, typed: bool
+    summary: ColumnSummary, name: str, task: str | None
 ) -> tuple[Chosen, str, str, list[tuple[Any, int]]]:
     """The target, its task with the reason, and classes with their rows."""
     where, kind, distinct = f"The target {summary.name!r}", summary.kind, summary.distinct
+    if summary.infinite:
+        raise ScaffoldError(
+            f"{where} is infinite in {summary.infinite:,} of {summary.rows:,} rows: write them as missing."
+        )
     counts = Counter({value: n for value, n in summary.counts.items() if value not in summary.other_missing})
     if not counts:
         raise ScaffoldError(f"{where} has no value in any of {summary.rows:,} rows.")
@@ -102,7 +106,7 @@ def choose_target(
             f"{where} has {distinct:,} distinct values: --task {'multiclass' if distinct > 2 else 'binary'} fits them."
         )
     if kind is Kind.NUMBER:
-        kind = Kind.INTEGER if whole and typed else Kind.TEXT
+        kind = Kind.INTEGER if whole else Kind.TEXT
     alike = [value for value, count in Counter(str(value).lower() for value in counts).items() if count > 1]
     if alike and kind is Kind.TEXT:
         raise ScaffoldError(
@@ -133,13 +137,13 @@ def _task(kind: Kind, distinct: int, whole: bool, summary: ColumnSummary) -> tup
 def _label(value: Any, kind: Kind) -> Any:
     if kind is Kind.BOOLEAN:
         return value if isinstance(value, bool) else str(value).lower() == "true"
-    return int(value) if kind is Kind.INTEGER else str(value)
+    return int(float(value)) if kind is Kind.INTEGER else str(value)
 
 
 def _negative_first(ordered: list[Any], rows: dict[Any, int]) -> tuple[list[Any], str]:
     """Two classes, the positive one last, and what it was chosen by."""
     first, second = ordered
-    if isinstance(first, bool) or (first, second) == (0, 1):
+    if isinstance(first, bool) or (first, second) in ((0, 1), (-1, 1)):
         return ordered, f"{str(second).lower()} is the positive class"
     words = [str(value).strip().lower() for value in ordered]
     for one, other in ((0, 1), (1, 0)):

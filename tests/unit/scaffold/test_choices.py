@@ -9,7 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabular_bento import Binary, Problem
+from tabular_bento.data import TableSource
 from tabular_bento.errors import ScaffoldError
+from tabular_bento.features import FeatureSet
 from tabular_bento.scaffold.choices import Choices, choose
 from tabular_bento.scaffold.columns import bounds
 from tabular_bento.schema import Field, Kind
@@ -192,6 +195,10 @@ def test_the_task_can_be_said(chosen: Chosen) -> None:
         (lambda row: f"P{row * 7919 % 1000}", "100 texts in 100 rows name rows, such as 'P0'"),
         (lambda row: f"{row % 12 + 1}/{row % 12 + 1}/2024", "dates that are not ISO 8601, such as '1/1/2024'"),
         (lambda row: f"{row * 7 + 1}%", "numbers with other marks, such as '1%'"),
+        (
+            lambda row: "9999-12-31" if row % 9 else "2024-05-17",
+            "dates before the year 1900 or after 2199, such as 999",
+        ),
         ("", "no row has a value"),
         (7, "the same value in every row, '7'"),
     ],
@@ -206,6 +213,47 @@ def test_a_whole_number_of_its_own_for_each_row_is_an_identifier_by_its_name(cho
     assert dict(choices.left_out)[name].startswith("an identifier")
     kept = chosen(100, income=lambda row: row * 7919 % 10007, y=number)
     assert field(kept, "income").kind is Kind.INTEGER
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_classes_that_were_made_fractions_by_gaps_are_whole_numbers(tmp_path: Path, suffix: str) -> None:
+    labels = [None if row % 10 == 0 else float(1 - 2 * (row % 3 == 0)) for row in range(200)]
+    table = pd.DataFrame({"x": np.arange(200) * 7919 % 101 / 7, "y": labels})
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".csv":
+        table.to_csv(path, index=False)
+    else:
+        table.to_parquet(path)
+    choices = choose(summary_of(path), "y")
+    assert (choices.classes, choices.target.field.kind) == ((-1, 1), Kind.INTEGER)
+    assert choices.task_why.endswith("1 is the positive class")
+    problem = Problem(
+        name="signs",
+        rows="rows",
+        fields=tuple(item.field for item in choices.fields),
+        task=Binary(choices.target.field, classes=choices.classes),
+        features=FeatureSet.of_fields([item.field for item in choices.fields]),
+    )
+    rows = TableSource(problem, str(path)).load()
+    assert [value for value in rows.target.tolist() if value == value] == [value for value in labels if value]
+
+
+def test_infinite_values_and_times_finer_than_requests_hold_are_named(tmp_path: Path) -> None:
+    moments = np.datetime64("2024-01-01", "ns") + np.arange(200) * np.timedelta64(100_000_000_001_000, "ns")
+    x = np.arange(200) * 7919 % 101 / 7
+    table = pd.DataFrame({"x": x, "far": np.where(x > 12, np.inf, x), "when": moments, "y": x[::-1]})
+    path = tmp_path / "t.parquet"
+    table.to_parquet(path)
+    choices = choose(summary_of(path), "y", time="when")
+    count = int((x > 12).sum())
+    reason = f"infinite values in {count} rows; write them as missing to use the column"
+    assert dict(choices.left_out) == {"far": reason}
+    assert choices.warnings == (
+        f"'far' is left out: {reason}.",
+        "'when' has fractions of a second, which are dropped; requests have none.",
+    )
+    with pytest.raises(ScaffoldError, match=rf"The target 'far' is infinite in {count} of 200 rows"):
+        choose(summary_of(path), "far")
 
 
 def test_ten_thousand_categories_are_kept(chosen: Chosen) -> None:
@@ -233,6 +281,11 @@ def test_an_event_time_is_not_called_as_the_time_of_the_prediction(tmp_path: Pat
         ({"x": number, "y": number}, {"time": "x"}, "--time x: its values are no dates or times in ISO 8601, for exam"),
         ({"x": number, "y": number}, {"identifier": "x"}, "--id x: it holds values of kind number; an id is a text or"),
         ({"x": number, "y": number}, {"identifier": "y"}, "--target, --time and --id must be different columns"),
+        (
+            {"x": number, "t": lambda row: "1066-10-14" if row % 2 else "2024-01-01", "y": number},
+            {"time": "t"},
+            "--time t: it has dates before the year 1900 or after 2199, such as 1066-10-14. Fill or drop them.",
+        ),
         (
             {"x": number, "t": lambda row: "2024-01-01" if row else "", "y": number},
             {"time": "t"},
