@@ -77,6 +77,16 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+@pages
+def test_tables_have_a_head_and_as_many_cells_in_each_row(page: Path) -> None:
+    text = re.sub(r"^ *```.*?^ *```", "", text_of(page), flags=re.DOTALL | re.MULTILINE)
+    for table in re.findall(r"(?:^ *\|.*\n)+", text, re.MULTILINE):
+        rows = [re.sub(r"`[^`]*`|\\\|", "", line).strip().count("|") for line in table.splitlines()]
+        assert len(set(rows)) == 1, table
+        assert len(rows) > 2, table
+        assert re.fullmatch(r"\|(?: *:?-+:? *\|)+", table.splitlines()[1].strip()), table
+
+
 def test_every_page_of_documentation_is_linked_from_the_readme() -> None:
     linked = set(re.findall(r"\]\(docs/([\w-]+\.md)\)", (ROOT / "README.md").read_text()))
     assert linked == {page.name for page in (ROOT / "docs").glob("*.md")}
