@@ -91,42 +91,28 @@ def trace(line: Line, hover: str) -> dict[str, Any]:
     if line.markers:
         drawn["marker"] = {"color": line.colour, "size": 6, "symbol": "circle" if line.dash == "solid" else "diamond"}
     if line.low is not None and line.high is not None:
-        drawn["error_y"] = {
-            "type": "data",
-            "symmetric": False,
-            "array": drawing.distances(line.high, line.y),
-            "arrayminus": drawing.distances(line.y, line.low),
-            "color": line.colour,
-            "thickness": 1.2,
-            "width": 3,
-        }
+        drawn["error_y"] = drawing.error_bars(line.y, line.low, line.high, line.colour, 1.2, 3)
     return drawn
 
 
 def intervals(rows: Sequence[Interval], title: str = "", zero: float | None = None) -> Figure:
     """A forest plot: a row each with estimate, interval and limit; at `zero` there is no difference."""
     ordered = list(reversed(rows))
-    names = [short(row.name, 34) for row in ordered]
+    names, values = [short(row.name, 34) for row in ordered], [row.value for row in ordered]
     data: list[dict[str, Any]] = [
         {
             "type": "scatter",
             "mode": "markers",
-            "x": [row.value for row in ordered],
+            "x": values,
             "y": names,
             "marker": {
                 "color": WINDOW,
                 "size": 9,
                 "symbol": ["circle-open" if row.hollow else "circle" for row in ordered],
             },
-            "error_x": {
-                "type": "data",
-                "symmetric": False,
-                "array": [drawing.distance(row.high, row.value) for row in ordered],
-                "arrayminus": [drawing.distance(row.value, row.low) for row in ordered],
-                "color": WINDOW,
-                "thickness": 2,
-                "width": 5,
-            },
+            "error_x": drawing.error_bars(
+                values, [row.low for row in ordered], [row.high for row in ordered], WINDOW, 2, 5
+            ),
             "hovertemplate": "%{y}: %{x:.4g}<extra></extra>",
             "showlegend": False,
         }

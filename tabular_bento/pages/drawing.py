@@ -68,14 +68,22 @@ def finite(values: Sequence[float | None]) -> list[float | None]:
     return [float(value) if value is not None and math.isfinite(value) else None for value in values]
 
 
-def distances(upper: Sequence[float | None], lower: Sequence[float | None]) -> list[float]:
-    """`distance` of each pair."""
-    return [distance(a, b) for a, b in zip(upper, lower, strict=True)]
+def error_bars(
+    values: Sequence[float | None],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    colour: str,
+    thickness: float,
+    width: int,
+) -> dict[str, Any]:
+    """Intervals about estimates; nothing where an end is not known."""
 
+    def distances(upper: Sequence[float | None], lower: Sequence[float | None]) -> list[float]:
+        pairs = zip(upper, lower, strict=True)
+        return [0.0 if a is None or b is None else max(a - b, 0.0) for a, b in pairs]
 
-def distance(upper: float | None, lower: float | None) -> float:
-    """How far an end of an interval is from its estimate; 0 where it is not known."""
-    return 0.0 if upper is None or lower is None else max(upper - lower, 0.0)
+    ends = {"array": distances(high, values), "arrayminus": distances(values, low)}
+    return {"type": "data", "symmetric": False, **ends, "color": colour, "thickness": thickness, "width": width}
 
 
 def short(text: str, longest: int) -> str:
