@@ -187,37 +187,32 @@ def gather(
     batches: Iterable[Batch], baseline: Model | None, candidate: Model | None, declaration: Declaration, worst: Worst
 ) -> PairedPredictions:
     """Ask both models for what the batches do not hold already. Raises what the source and the models raise."""
-    parts: list[tuple[Outputs, Outputs, Array]] = []
-    events: list[NDArray[np.int64]] = []
-    segments: dict[str, list[NDArray[Any]]] = {name: [] for name in declaration.segments}
-    kept: dict[str, NDArray[Any]] = {}
+    parts: list[PairedPredictions] = []
     with tqdm(desc="rows", unit="row", disable=not sys.stderr.isatty()) as bar:
         for batch in batches:
             ours = batch.baseline if batch.baseline is not None else _predict(baseline, batch)
             theirs = batch.candidate if batch.candidate is not None else _predict(candidate, batch)
             worst.add(batch, ours, theirs)
-            parts.append((ours, theirs, batch.labels))
-            if (event := event_seconds(declaration, batch.columns)) is not None:
-                events.append(event)
-            for name, values in segments.items():
-                values.append(_texts(declaration.field(name), batch.columns[name]))
-            kept = kept or {name: values[:_KEPT] for name, values in batch.columns.items()}
+            event = event_seconds(declaration, batch.columns)
+            texts = {name: _texts(declaration.field(name), batch.columns[name]) for name in declaration.segments}
+            kept = {} if parts else {name: values[:_KEPT] for name, values in batch.columns.items()}
+            parts.append(PairedPredictions(declaration, ours, theirs, batch.labels, event, texts, kept))
             bar.update(len(batch.labels))
-    dated = declaration.event_time is not None
     if not parts:
-        none, texts = no_outputs(declaration), dict.fromkeys(segments, np.empty(0, object))
-        return PairedPredictions(
-            declaration, none, none, np.empty(0), np.empty(0, np.int64) if dated else None, texts, {}
-        )
-    baselines, candidates, all_labels = zip(*parts, strict=True)
-    ours, theirs = (
-        {output.name: np.concatenate([one[output.name] for one in outputs]) for output in declaration.outputs}
-        for outputs in (baselines, candidates)
+        none, texts = no_outputs(declaration), dict.fromkeys(declaration.segments, np.empty(0, object))
+        event = None if declaration.event_time is None else np.empty(0, np.int64)
+        return PairedPredictions(declaration, none, none, np.empty(0), event, texts, {})
+    events = [part.event for part in parts if part.event is not None]
+    names = [output.name for output in declaration.outputs]
+    return PairedPredictions(
+        declaration,
+        {name: np.concatenate([part.baseline[name] for part in parts]) for name in names},
+        {name: np.concatenate([part.candidate[name] for part in parts]) for name in names},
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate(events) if events else None,
+        {name: np.concatenate([part.segments[name] for part in parts]) for name in declaration.segments},
+        parts[0].rows,
     )
-    labels = np.concatenate(all_labels)
-    texts = {name: np.concatenate(values) for name, values in segments.items()}
-    event = np.concatenate(events) if dated else None
-    return PairedPredictions(declaration, ours, theirs, labels, event, texts, kept)
 
 
 def no_outputs(declaration: Declaration) -> Outputs:
