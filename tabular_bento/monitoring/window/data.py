@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -68,15 +67,6 @@ class Query:
         return EventLog(self.directory / LABELS)
 
 
-class Column(Protocol):
-    """A column's name in the log, and its kind."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> Kind: ...
-
-
 @dataclass(frozen=True)
 class Watched:
     """A column to look at: its name, its name in the log, and its bins."""
@@ -86,7 +76,7 @@ class Watched:
     bins: Bins
 
 
-def needed_columns(declaration: Declaration | None) -> tuple[Column, ...]:
+def needed_columns(declaration: Declaration | None) -> tuple[Field, ...]:
     """Columns that the log must have for any of its rows to be judged."""
     if declaration is None:
         return ENVELOPE
@@ -100,7 +90,7 @@ def needed_columns(declaration: Declaration | None) -> tuple[Column, ...]:
     )
 
 
-def label_columns(declaration: Declaration | None) -> tuple[Column, ...]:
+def label_columns(declaration: Declaration | None) -> tuple[Field, ...]:
     """Columns that the log of labels must have for any of them to be joined."""
     kind = Kind.NUMBER if declaration is None else declaration.target.kind
     return (*ENVELOPE[:2], Field(LABEL, kind))
@@ -122,7 +112,7 @@ def why_unreadable(name: str, expected: Kind, kinds: Kinds) -> str | None:
     return None if kinds[name] <= allowed else "wrong_kind"
 
 
-def unreadable(columns: Iterable[Column], kinds: Kinds) -> dict[str, str]:
+def unreadable(columns: Iterable[Field], kinds: Kinds) -> dict[str, str]:
     """Why some of the columns cannot be read, by name."""
     return {column.name: why for column in columns if (why := why_unreadable(column.name, column.kind, kinds))}
 
