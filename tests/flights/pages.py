@@ -54,7 +54,8 @@ class Command:
 
 def text_of(page: Path) -> str:
     """The text of a page; that of a template with a project's name."""
-    return re.sub(r"\[\[.*?\]\]|\[%.*?%\]", "flights", page.read_text())
+    text = re.sub(r"^{%.*?%}\n", "", page.read_text(), flags=re.MULTILINE)
+    return re.sub(r"\[\[.*?\]\]", "flights", text)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
