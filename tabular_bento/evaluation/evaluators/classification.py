@@ -106,13 +106,7 @@ class ClassificationMetrics:
 
 
 class ClassificationEvaluator(Evaluator):
-    """The evaluator of binary and multiclass tasks, see `Evaluator`.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    """
+    """The evaluator of binary and multiclass tasks."""
 
     losses = ("log_loss", "brier")
     in_target_unit = False

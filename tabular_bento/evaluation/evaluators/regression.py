@@ -48,13 +48,7 @@ class RegressionMetrics:
 
 
 class RegressionEvaluator(Evaluator):
-    """The evaluator of regressions, see `Evaluator`.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    """
+    """The evaluator of regressions."""
 
     losses = ("rmse", "mae")
     in_target_unit = True

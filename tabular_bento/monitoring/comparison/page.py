@@ -58,6 +58,7 @@ _FAR = 0.1
 def page(result: CompareResult, paired: PairedPredictions) -> str:
     """The whole page; without rows, when nothing was compared, the decision alone."""
     decision, text = _DECISIONS[result.mode, result.verdict]
+    daily, change = _daily(result)
     named = {"candidate": result.candidate.name, "baseline": result.baseline.name}
     return render(
         "compare.html",
@@ -76,8 +77,8 @@ def page(result: CompareResult, paired: PairedPredictions) -> str:
         moves=_moves(result, paired),
         segments=_segments(result),
         segment_order=_ordered(result.segments),
-        daily=_daily(result),
-        daily_change=_daily_change(result),
+        daily=daily,
+        daily_change=change,
         costs=[_cost(cost) for cost in result.costs],
         worst=_worst(result),
         ulps=_ulps(result),
@@ -187,9 +188,10 @@ def _moves(result: CompareResult, paired: PairedPredictions) -> charts.Figure | 
     return charts.bars(names, shares, "share of the predictions", percent=True)
 
 
-def _daily(result: CompareResult) -> charts.Figure | None:
+def _daily(result: CompareResult) -> tuple[charts.Figure | None, charts.Figure | None]:
+    """The metric of both by the day; and the difference, which two lines that lie near together do not show."""
     if len(result.days) < 2:
-        return None
+        return None, None
     days = [f"{day.day:%Y-%m-%d}" for day in result.days]
     labels = [f"({day.labels:,} labels)" for day in result.days]
     before, after = zip(*(day.values(result.metric) for day in result.days), strict=True)
@@ -197,19 +199,10 @@ def _daily(result: CompareResult) -> charts.Figure | None:
         charts.Line("baseline", days, list(before), colour=charts.REFERENCE, dash="dash"),
         charts.Line("candidate", days, list(after), text=labels),
     ]
-    title = metric_title(result.metric)
-    return charts.series(lines, title=f"{title}, {result.unit}" if result.unit else title)
-
-
-def _daily_change(result: CompareResult) -> charts.Figure | None:
-    """What the two lines of errors lie too near together to show."""
-    if len(result.days) < 2:
-        return None
-    days = [f"{day.day:%Y-%m-%d}" for day in result.days]
-    change = [after - before for before, after in (day.values(result.metric) for day in result.days)]
+    title, change = metric_title(result.metric), [b - a for a, b in zip(before, after, strict=True)]
     figure = charts.series([charts.Line("difference", days, change)], title="difference")
     figure["layout"]["yaxis"] |= {"zeroline": True, "tickformat": "+~g"}
-    return figure
+    return charts.series(lines, title=f"{title}, {result.unit}" if result.unit else title), figure
 
 
 def _cost(cost: Any) -> dict[str, Any]:

@@ -142,9 +142,8 @@ def _bias_findings(
         strong = min(strong, max(known.bias.limit(model.n, days, RARER), floor))
     off = model.bias - known.bias.mean
     if abs(off) > limit:
-        what, true = _compared(evaluator)
         text = (
-            f"{what} are {decimals(abs(off))} {'above' if off > 0 else 'below'} {true} on average, apart from the "
+            f"{_off(off, evaluator)} on average, apart from the "
             f"{decimals(known.bias.mean, sign=True)} of rows that the model had not seen; windows of {days:.0f} days "
             f"differ by up to {decimals(limit)}"
         )
@@ -152,8 +151,10 @@ def _bias_findings(
         yield Finding.of(level, "bias", text)
 
 
-def _compared(evaluator: Evaluator) -> tuple[str, str]:
-    return ("predictions", "the labels") if evaluator.in_target_unit else ("probabilities", "shares of labels")
+def _off(value: float, evaluator: Evaluator) -> str:
+    """By how much predictions are off to one side, in words."""
+    what, true = ("predictions", "the labels") if evaluator.in_target_unit else ("probabilities", "shares of labels")
+    return f"{what} are {decimals(abs(value))} {'above' if value > 0 else 'below'} {true}"
 
 
 def shift_findings(
@@ -179,10 +180,9 @@ def shift_findings(
     if spread := reference.error_spread:
         limit = max(limit, settings.bias_floor * evaluator.bias_scale(spread.bias, spread.square))
     if abs(shift) > limit:
-        what, true = _compared(evaluator)
         text = (
-            f"{what} are {decimals(abs(shift))} {'above' if shift > 0 else 'below'} {true} in all segments of "
-            f"{known.by} alike, apart from what the segments differ by; windows of {days:.0f} days of training stayed "
+            f"{_off(shift, evaluator)} in all segments of {known.by} alike, apart from what the segments "
+            f"differ by; windows of {days:.0f} days of training stayed "
             f"within {decimals(limit)}"
         )
         yield Finding.of("warning", "common_shift", text)
