@@ -79,12 +79,12 @@ def files(root: str) -> Iterator[Path]:
             yield path
 
 
-def retired(text: str, allowed: str | None = None) -> Iterator[str]:
-    """The words of a text that are not used, without those that mean something else there."""
+def retired(text: str, allowed: str | None = None) -> Iterator[tuple[int, str]]:
+    """Lines and words of a text that are not used, without those that mean something else there."""
     for found in (*PATTERN.finditer(text.lower()), *NAMES.finditer(text)):
         around = text[max(found.start() - 20, 0) : found.end() + 20]
         if allowed is None or not re.search(allowed, around):
-            yield text[found.start() : found.end()]
+            yield text.count("\n", 0, found.start()) + 1, text[found.start() : found.end()]
 
 
 def test_there_are_files_to_read() -> None:
@@ -94,10 +94,9 @@ def test_there_are_files_to_read() -> None:
 @pytest.mark.parametrize("root", ROOTS)
 def test_no_retired_word_is_used(root: str) -> None:
     found = [
-        f"{path.relative_to(ROOT)}:{number}: {word!r} in: {line.strip()[:100]}"
+        f"{path.relative_to(ROOT)}:{line}: {word}"
         for path in files(root)
-        for number, line in enumerate(path.read_text(errors="ignore").splitlines(), 1)
-        for word in retired(line, ALLOWED.get(str(path.relative_to(ROOT))))
+        for line, word in retired(path.read_text(errors="ignore"), ALLOWED.get(str(path.relative_to(ROOT))))
     ]
     assert not found, "\n".join(found)
 
