@@ -41,6 +41,8 @@ class CsvFormat:
         What separates groups of three digits; nothing by default.
     dates : str
         The order of day, month and year in dates that are not ISO 8601: `DMY`, `MDY` or `YMD`.
+    trim : bool
+        Whether spaces around a value are no part of it.
 
     Raises
     ------
@@ -53,6 +55,7 @@ class CsvFormat:
     encoding: str = "utf-8"
     thousands: str = ""
     dates: str = ""
+    trim: bool = False
 
     def __post_init__(self) -> None:
         if self.decimal not in (".", ","):
@@ -69,6 +72,10 @@ class CsvFormat:
 
     def plain(self, column: pa.Array, kind: Kind) -> pa.Array:
         """Texts of a column, with numbers and times as Arrow reads them; any other text is left as it is."""
+        if self.trim:
+            column = pc.utf8_trim_whitespace(column)
+            missing = pc.is_in(column, pa.array(self.missing, pa.string()))
+            column = pc.if_else(missing, pa.scalar(None, pa.string()), column)
         if kind.is_numeric:
             if self.thousands:
                 column = pc.if_else(_matches(column, self._grouped), _removed(column, self.thousands), column)
@@ -249,7 +256,8 @@ class _Parser:
         return table
 
     def _is_rewritten(self, kind: Kind) -> bool:
-        return bool((kind.is_numeric and self._written.thousands) or (kind.is_time and self._written.dates))
+        written = self._written
+        return bool(written.trim or (kind.is_numeric and written.thousands) or (kind.is_time and written.dates))
 
     def explained(self, error: pa.ArrowInvalid) -> str:
         """What is wrong, with the number of the row, which is known where one thread reads."""

@@ -62,6 +62,8 @@ class TableSource:
         What separates groups of three digits in a CSV file, such as `,`.
     dates : str, optional
         The order of a date in a CSV file where it is not that of ISO 8601: `DMY`, such as 28.11.2022, `MDY` or `YMD`.
+    trim : bool, optional
+        Whether spaces around the values of a CSV file are no part of them.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class TableSource:
         encoding: str = "utf-8",
         thousands: str = "",
         dates: str = "",
+        trim: bool = False,
     ) -> None:
         check_uri(uri)
         self.problem = problem
@@ -90,7 +93,7 @@ class TableSource:
         self.fit_columns = tuple(fit_columns)
         self.tables = dict(tables or {})
         self.description = description
-        self.written = CsvFormat(tuple(missing), decimal, encoding, thousands, dates)
+        self.written = CsvFormat(tuple(missing), decimal, encoding, thousands, dates, trim)
 
     def load(self, uri: str | None = None) -> Dataset:
         """The data set of the table, from `uri` where one is given.

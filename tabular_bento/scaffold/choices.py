@@ -163,6 +163,7 @@ def choose(
     """
     if not table.rows:
         raise ScaffoldError("The table has a header and no rows: nothing can be learnt from it.")
+    target, time, identifier = (_named(table, name) for name in (target, time, identifier))
     for option, name in (("--target", target), ("--time", time), ("--id", identifier)):
         if name is not None and name not in table.columns:
             raise ScaffoldError(f"{option} {name}: the table has no such column; it has {_listed(table.columns)}.")
@@ -207,6 +208,12 @@ def choose(
         labelled,
         tuple(draft.warnings),
     )
+
+
+def _named(table: TableSummary, name: Any) -> Any:
+    """The column of a name, which may have spaces around it that the name lacks; else the name itself."""
+    padded = [column for column in table.columns if name is not None and column.strip() == name.strip()]
+    return padded[0] if name not in table.columns and len(padded) == 1 else name
 
 
 def _renamed_time(column: str, name: str, time: str | None) -> str:

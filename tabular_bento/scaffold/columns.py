@@ -52,7 +52,8 @@ class Chosen:
 def declared_field(summary: ColumnSummary, name: str, role: str) -> Chosen:
     kind = summary.kind
     gaps = summary.missing + sum(summary.odd[text] for text in summary.other_missing)
-    described = f"`{summary.name}`" if summary.name != name else name.replace("_", " ").capitalize()
+    called = summary.name.strip()
+    described = f"`{called}`" if called != name else name.replace("_", " ").capitalize()
     why = [f"{'more than ' * summary.many}{summary.distinct:,} values"]
     settings: dict[str, Any] = {}
     if kind.is_numeric and role != "--id":

@@ -80,8 +80,8 @@ def source_of(table: TableInput, choices: Choices, copied: str | None) -> dict[s
     settings = [f"columns={_dict(choices.renamed)}"] if choices.renamed else []
     if choices.missing and table.is_csv:
         settings.append(f"missing={_tuple((*MISSING, *choices.missing))}")
-    written = {name: getattr(table.written, name) for name in ("decimal", "encoding", "thousands", "dates")}
-    settings += [f"{name}={_string(value)}" for name, value in written.items() if value != getattr(PLAIN, name)]
+    written = {name: getattr(table.written, name) for name in ("decimal", "encoding", "thousands", "dates", "trim")}
+    settings += [f"{name}={_literal(value)}" for name, value in written.items() if value != getattr(PLAIN, name)]
     comments = []
     if table.query:
         place = _string(table.location) if len(table.location) < _LINE else f'"""{table.location}"""'

@@ -88,10 +88,15 @@ class TableInput:
         if "\0" in head:
             raise SourceError(f"{text}: the file is no text, whatever its name says.")
         delimiter = _delimiter(head)
-        values = [value.strip() for row in csv.reader(_whole_lines(head), delimiter=delimiter) for value in row]
+        rows = list(csv.reader(_whole_lines(head), delimiter=delimiter))
+        values = [value.strip() for row in rows for value in row]
         decimal = _decimal(values)
         written = CsvFormat(
-            decimal=decimal, encoding=encoding, thousands=_thousands(values, decimal), dates=_dates(values)
+            decimal=decimal,
+            encoding=encoding,
+            thousands=_thousands(values, decimal),
+            dates=_dates(values),
+            trim=_is_padded(rows),
         )
         return cls(table.location, delimiter=delimiter, written=written)
 
@@ -145,6 +150,8 @@ class TableInput:
             found.append("Numbers have a decimal comma. Requests are JSON, in which they have a point.")
         if mark := self.written.thousands:
             found.append(f"Groups of three digits are separated by {mark!r}. Requests are JSON, in which they are not.")
+        if self.written.trim:
+            found.append("Each value has a space before it, which is no part of it. Requests hold values without.")
         if order := self.written.dates:
             words = [{"D": "day", "M": "month", "Y": "year"}[letter] for letter in order]
             found.append(
@@ -320,6 +327,12 @@ def _thousands(values: list[str], decimal: str) -> str:
         if mark != decimal and any(map(certain.fullmatch, values)):
             return mark
     return ""
+
+
+def _is_padded(rows: list[list[str]]) -> bool:
+    """Whether all values but the first of each of the first rows have a space before them."""
+    later = [value for row in rows for value in row[1:]]
+    return bool(later) and all(value[:1] == " " for value in later)
 
 
 def _dates(values: list[str]) -> str:

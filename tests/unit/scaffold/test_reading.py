@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import uuid
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -21,6 +22,8 @@ from tabular_bento.data.csv_files import PLAIN, CsvFormat, read_csv
 from tabular_bento.data.tables import TableSchema, check_table
 from tabular_bento.errors import SourceError, TableError
 from tabular_bento.features import FeatureSet
+from tabular_bento.scaffold.choices import choose
+from tabular_bento.scaffold.declaring import source_of
 from tabular_bento.scaffold.locking import requirements
 from tabular_bento.scaffold.reading import TableInput
 from tabular_bento.scaffold.summary import SAMPLE_ROWS, TableSummary, summarise
@@ -192,6 +195,30 @@ def test_a_value_that_is_no_number_among_separated_thousands_is_named_alone() ->
     content = b"amount;y\n1.234,5;1\nabout 7;2\n7,5;3\n"
     with pytest.raises(TableError, match=r"rows\.amount: 1 of 3 rows cannot be read as double .* 'about 7' in row 1"):
         check_table(read_csv(content, schema, written), schema)
+
+
+def test_spaces_before_all_values_are_no_part_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    weights = ["?" if row == 7 else row / 4 for row in range(80)]
+    lines = [f"{20 + row * 7 % 61}, {('a b', 'c', '')[row % 3]}, {weights[row]}, {row % 2}" for row in range(80)]
+    path.write_text("\n".join(["age, kind, weight, bought", *lines]))
+    found = TableInput.of(str(path))
+    assert found.written == CsvFormat(trim=True)
+    choices = choose(summary_of(path), "bought")
+    assert {item.name: item.column for item in choices.fields} == {"age": "age", "kind": " kind", "weight": " weight"}
+    assert (choices.target.column, choices.classes) == (" bought", (0, 1))
+    kind, weight = choices.fields[1:]
+    assert (kind.field.description, kind.why) == ("Kind", "'a b', 'c'; missing in 26 of 80 rows")
+    assert (weight.field.kind, weight.field.optional) == (Kind.NUMBER, True)
+    settings = source_of(found, choices, None)["source"]
+    assert "trim=True" in settings
+    fields = tuple(replace(item.field, name=item.column) for item in choices.fields)
+    written = CsvFormat(missing=("", "NA", "?"), trim=True)
+    table = check_table(read_csv(path.read_bytes(), schema := TableSchema("rows", fields), written), schema)
+    assert table[" kind"].to_pylist()[:4] == ["a b", "c", None, "a b"]
+    assert table[" weight"].to_pylist()[6:9] == [1.5, None, 2.0]
+    path.write_text("a, b\n1, x\n2,y\n")
+    assert TableInput.of(str(path)).written == PLAIN
 
 
 def test_a_source_knows_only_marks_that_there_are() -> None:
