@@ -160,30 +160,21 @@ def _of_numbers(_: Task, __: set[str]) -> tuple[dict[str, Any], Any]:
     return {"regression": [Regression(target=LABEL, prediction=PREDICTION)]}, RegressionPreset()
 
 
-def _of_two_classes(task: Task, columns: set[str]) -> tuple[dict[str, Any], Any]:
-    from evidently import BinaryClassification
+def _of_classes(task: Task, columns: set[str]) -> tuple[dict[str, Any], Any]:
+    from evidently import BinaryClassification, MulticlassClassification
     from evidently.presets import ClassificationPreset
 
+    named: dict[str, Any] = {"target": LABEL, "prediction_labels": PREDICTION, "prediction_probas": None}
+    if len(task.class_names) > 2:
+        return {"classification": [MulticlassClassification(**named)]}, ClassificationPreset()
     positive = task.class_names[-1]
-    found = BinaryClassification(
-        target=LABEL,
-        prediction_labels=PREDICTION,
-        prediction_probas=f"probability.{positive}" if f"probability.{positive}" in columns else None,
-        pos_label=positive,
-    )
-    return {"classification": [found]}, ClassificationPreset()
-
-
-def _of_classes(_: Task, __: set[str]) -> tuple[dict[str, Any], Any]:
-    from evidently import MulticlassClassification
-    from evidently.presets import ClassificationPreset
-
-    found = MulticlassClassification(target=LABEL, prediction_labels=PREDICTION, prediction_probas=None)
-    return {"classification": [found]}, ClassificationPreset()
+    if (probability := f"probability.{positive}") in columns:
+        named["prediction_probas"] = probability
+    return {"classification": [BinaryClassification(**named, pos_label=positive)]}, ClassificationPreset()
 
 
 PRESETS: Mapping[str, Callable[[Task, set[str]], tuple[dict[str, Any], Any]]] = MappingProxyType(
-    {"regression": _of_numbers, "binary": _of_two_classes, "multiclass": _of_classes}
+    {"regression": _of_numbers, "binary": _of_classes, "multiclass": _of_classes}
 )
 """The definition of the columns for Evidently, and its preset, by the name of the evaluator."""
 

@@ -151,7 +151,10 @@ def _dashboard(columns: list[str]) -> Any:
 
 
 def _metric() -> Any:
-    """The metric class, defined where Evidently is imported. `evidently ui` reads its results without knowing it."""
+    """The metric class, defined where Evidently is imported. `evidently ui` reads its results without knowing it.
+
+    Evidently's own `MeanValue` would do, in twelve times the time and fifteen times the space: it draws a histogram.
+    """
     from evidently.core.metric_types import SingleValueCalculation, SingleValueMetric
 
     if METRIC in _MADE:
