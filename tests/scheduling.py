@@ -61,6 +61,7 @@ LONG = (
     "tests/integration/monitoring/test_workers.py",
     "tests/integration/monitoring/test_workspace.py",
     "tests/integration/cli/test_reload.py",
+    "tests/integration/cli/test_wrong_usage.py",
     "tests/integration/serving/test_classes.py",
     "tests/integration/serving/test_rest.py",
     "tests/unit/monitoring/test_drift_classes.py",
