@@ -100,6 +100,11 @@ class Evaluator(ABC):
     def metrics(self) -> tuple[str, ...]:
         """Metrics that are one number, which a gate may limit."""
 
+    @property
+    @abstractmethod
+    def measured(self) -> tuple[str, ...]:
+        """The names of the outputs that losses, residuals and intervals are of."""
+
     @abstractmethod
     def row_losses(self, outputs: Outputs, codes: Array) -> Array:
         """What each of n predictions costs by each of `losses`, shape [n, 2]; NaN where there is no label."""
@@ -191,13 +196,16 @@ class Evaluator(ABC):
 
     def naive_outputs(self, naive: float | Sequence[float], n: int, offset: Array | None = None) -> Outputs:
         """Outputs of `naive_raw`, which of a problem with an offset is 0."""
-        return self._task.decode(self.naive_raw(naive, n), offset)
+        return self._outputs(self.naive_raw(naive, n), offset)
 
     def historical_outputs(
         self, values: NDArray[Any], naive: float | Sequence[float], offset: Array | None = None
     ) -> Outputs:
         """Outputs of `historical_raw`; with an offset `naive` is 0."""
-        return self._task.decode(self.historical_raw(values, naive), offset)
+        return self._outputs(self.historical_raw(values, naive), offset)
+
+    def _outputs(self, raw: Array, offset: Array | None) -> Outputs:
+        return self._task.decode(raw, offset)
 
     def baseline_names(self, declaration: Declaration) -> tuple[str, ...]:
         """The names of `baselines`."""

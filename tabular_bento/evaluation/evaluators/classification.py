@@ -112,6 +112,7 @@ class ClassificationEvaluator(Evaluator):
     in_target_unit = False
     has_bounded_residuals = True
     linear = LOGISTIC
+    measured = ("probability",)
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)

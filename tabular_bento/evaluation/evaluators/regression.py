@@ -56,6 +56,15 @@ class RegressionEvaluator(Evaluator):
     linear = RIDGE
     metrics = ("n", "rmse", "mae", "r2", "bias", "within")
 
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The prediction and its bounds."""
+        return (self._target, *self._task.bound_names)
+
+    def _outputs(self, raw: Array, offset: Array | None) -> Outputs:
+        """The prediction alone, whatever else the task predicts."""
+        return {self._target: raw[:, 0] if offset is None else offset + raw[:, 0]}
+
     def row_losses(self, outputs: Outputs, codes: Array) -> Array:
         """Squared and absolute errors, shape [n, 2]."""
         error = self.residual(outputs, codes)

@@ -111,9 +111,11 @@ class RowErrors:
 
     @property
     def _outputs(self) -> tuple[Output, ...]:
-        """The outputs that are measured: of classes their probabilities, else the number and its bounds."""
-        outputs = self.declaration.outputs if self.declaration else ()
-        return tuple(output for output in outputs if output.parts) or tuple(outputs)
+        """The outputs that are measured."""
+        if self.declaration is None:
+            return ()
+        measured = evaluator_of(self.declaration.task).measured
+        return tuple(output for output in self.declaration.outputs if output.name in measured)
 
     def codes(self, labels: pa.Array) -> Array:
         """Labels as the log holds them as numbers, shape [n]; NaN where one is missing or cannot be used."""
