@@ -1,4 +1,8 @@
-"""How good the models of new projects are, without a setting changed, beside two models of scikit-learn."""
+"""How good the models of new projects are, without a setting changed, beside two models of scikit-learn.
+
+Each of the two learns once from the training part alone, and once from all rows but the test part: the project's model
+has the validation part too, and keeps the calibration part to calibrate by.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.command import run_in_project, scratch_folder, steps, write_json
+from benchmarks.defaults.project import LEARNT
 from benchmarks.defaults.tables import TABLES
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -23,12 +28,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), metavar="TABLE")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), metavar="SEED")
     parser.add_argument("--runner", help="a kind of runner in the place of the project's own setting")
-    parser.add_argument(
-        "--parts",
-        default="train",
-        help="what scikit-learn's models learn from; with train,validation,calibration they have rows that the "
-        "project's model only chooses and calibrates by (default: %(default)s)",
-    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all losses")
     options = parser.parse_args(arguments)
     found: dict[str, list[dict[str, Any]]] = {}
@@ -36,11 +35,14 @@ def main(arguments: list[str]) -> int:
         for name in options.tables:
             step(name)
             found[name] = _measure(folder.absolute(), name, options)
-    print(_table(found))
+    print(table(found))
     write_json({"tables": found}, options.json)
-    worst = max(_ratios(found[name])["better"] for name in found)
-    print(f"\nthe most that a project loses beside the better of the two: {worst:.3f} times; the limit is {MOST}")
-    return 1 if worst > MOST else 0
+    worst = {learnt: max(ratio(measured, learnt) for measured in found.values()) for learnt in LEARNT}
+    print(
+        f"\nthe most that a project loses beside the better of the two: {worst['train']:.3f} times where they learn "
+        f"from the training part, {worst['all']:.3f} times from all but the test part; the limit is {MOST}"
+    )
+    return 1 if max(worst.values()) > MOST else 0
 
 
 def _measure(folder: Path, name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -51,29 +53,36 @@ def _measure(folder: Path, name: str, options: argparse.Namespace) -> list[dict[
         changed = [f'runner = "{options.runner}"\n' if line.startswith("runner = ") else line for line in lines]
         settings.write_text("".join(changed), encoding="utf-8")
     seeds = map(str, options.seeds)
-    printed = run_in_project(folder / name, "-m", "benchmarks.defaults.project", options.parts, *seeds)
+    printed = run_in_project(folder / name, "-m", "benchmarks.defaults.project", *seeds)
     return [json.loads(line) for line in printed.splitlines()]
 
 
-def _ratios(measured: list[dict[str, Any]]) -> dict[str, float]:
-    """The mean loss of the project over that of each of the two, and of the better of them."""
-    losses = {name: np.mean([each["losses"][name] for each in measured]) for name in measured[0]["losses"]}
-    found = {name: float(losses["project"] / losses[name]) for name in ("boosting", "linear")}
-    return found | {"better": max(found.values())}
+def mean_losses(measured: list[dict[str, Any]], learnt: str) -> dict[str, float]:
+    """The mean loss over the seeds of the project and of each of the two, which learnt from some of the parts."""
+    losses = [{"project": each["losses"]["project"], **each["losses"][learnt]} for each in measured]
+    return {name: float(np.mean([each[name] for each in losses])) for name in losses[0]}
 
 
-def _table(found: dict[str, list[dict[str, Any]]]) -> str:
+def ratio(measured: list[dict[str, Any]], learnt: str) -> float:
+    """The mean loss of the project over that of the better of the two, which is the one with the smaller mean."""
+    losses = mean_losses(measured, learnt)
+    return losses["project"] / min(losses["boosting"], losses["linear"])
+
+
+def table(found: dict[str, list[dict[str, Any]]]) -> str:
+    """What was measured, in Markdown."""
     lines = [
-        "| table | task | rows | boosting | linear | project | over the better | chosen |",
-        "|---|---|--:|--:|--:|--:|--:|---|",
+        "| table | task | rows | project | boosting | linear | over the better | boosting, all | linear, all "
+        "| over the better | chosen |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     for name, measured in found.items():
-        means = {key: np.mean([each["losses"][key] for each in measured]) for key in ("boosting", "linear", "project")}
+        first, cells = measured[0], []
+        for learnt in LEARNT:
+            losses = mean_losses(measured, learnt)
+            cells += [f"{losses['boosting']:.4g}", f"{losses['linear']:.4g}", f"{ratio(measured, learnt):.3f}"]
         kinds = [each["runner"] for each in measured]
         chosen = ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(kinds))
-        cells = " | ".join(f"{value:.4g}" for value in means.values())
-        first = measured[0]
-        lines.append(
-            f"| {name} | {first['task']} | {first['rows']:,} | {cells} | {_ratios(measured)['better']:.3f} | {chosen} |"
-        )
+        cells = [name, first["task"], f"{first['rows']:,}", f"{losses['project']:.4g}", *cells, chosen]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

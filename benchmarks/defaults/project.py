@@ -1,7 +1,6 @@
 """Trains the project of the working folder by its own settings, once a seed, beside two models of scikit-learn.
 
-Run as ``python -m benchmarks.defaults.project PARTS SEED...`` in a project; prints a JSON line for each seed.
-PARTS, such as ``train,validation``, are what scikit-learn's models learn from.
+Run as ``python -m benchmarks.defaults.project SEED...`` in a project; prints a JSON line for each seed.
 """
 
 from __future__ import annotations
@@ -20,16 +19,20 @@ from sklearn.linear_model import LogisticRegressionCV, RidgeCV
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from tabular_bento.data import Dataset
 from tabular_bento.project import Project
 from tabular_bento.schema import Kind
 from tabular_bento.training import TrainedModel, load_config, train
 
+LEARNT = {"train": ("train",), "all": ("train", "validation", "calibration")}
+"""Parts that scikit-learn's models learn from: what the project's model begins with, and all but the test part."""
+
 PENALTIES = np.logspace(-4, 4, 9)
 
 
-def measure(seed: int, names: list[str]) -> dict[str, Any]:
+def measure(seed: int) -> dict[str, Any]:
     """The test loss of the project's model, of gradient boosting and of a linear model, all on the same split."""
     project = Project.find()
     problem = project.load_problem()
@@ -38,11 +41,12 @@ def measure(seed: int, names: list[str]) -> dict[str, Any]:
     config = config.model_copy(update={"split": config.split.model_copy(update={"seed": seed})})
     dataset = project.load_source().load(config.source)
     model = train(problem, dataset, config)
-    X, y = _fitting(model, names)
-    fitted = {"boosting": _boosting(model, X, y, seed), "linear": _linear(model, X, y)}
-    test = model.parts["test"]
-    losses = {"project": _loss(model, *_predicted(model))}
-    losses |= {name: _loss(model, *_of_estimator(each, _frame(test))) for name, each in fitted.items()}
+    frame = _frame(model.parts["test"])
+    losses: dict[str, Any] = {"project": _loss(model, *_predicted(model))}
+    for learnt, names in LEARNT.items():
+        X, y = _fitting(model, names)
+        fitted = {"boosting": _boosting(model, X, y, seed), "linear": _linear(model, X, y)}
+        losses[learnt] = {name: _loss(model, *_of_estimator(each, frame)) for name, each in fitted.items()}
     return {"seed": seed, "rows": len(dataset), "task": problem.task.kind, "runner": model.kind, "losses": losses}
 
 
@@ -57,7 +61,7 @@ def _frame(part: Dataset) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _fitting(model: TrainedModel, names: list[str]) -> tuple[pd.DataFrame, Any]:
+def _fitting(model: TrainedModel, names: tuple[str, ...]) -> tuple[pd.DataFrame, Any]:
     """The rows of some parts; both of scikit-learn's models choose by cross-validation."""
     parts = [model.parts[name] for name in names if len(model.parts[name])]
     return pd.concat([_frame(part) for part in parts], ignore_index=True), np.concatenate([_codes(p) for p in parts])
@@ -116,5 +120,6 @@ def _loss(model: TrainedModel, predicted: Any, known: Any) -> float:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     sys.path.insert(0, ".")
-    for number in map(int, sys.argv[2:]):
-        print(json.dumps(measure(number, sys.argv[1].split(","))), flush=True)
+    with threadpool_limits(1):  # several threads of small tables wait for each other
+        for number in map(int, sys.argv[1:]):
+            print(json.dumps(measure(number)), flush=True)

@@ -99,6 +99,66 @@ def _circles(rows: int) -> Table:
     return Table(pd.DataFrame(X, columns=[f"x{index}" for index in range(10)]).assign(inside=y > 0), "inside")
 
 
+def _claims(rows: int) -> Table:
+    """Costs with a heavy tail that multiply, over a category of many values and a date."""
+    random = np.random.default_rng(rows)
+    age, power = random.uniform(18, 80, rows), random.lognormal(4.5, 0.4, rows)
+    town = random.zipf(1.6, rows) % 120
+    days = random.integers(0, 1_500, rows)
+    size = 4 + 0.01 * (age - 45) ** 2 / 20 + 0.5 * np.log(power) + random.normal(0, 0.4, 120)[town] + days / 5_000
+    frame = pd.DataFrame({"age": age.round(), "power": power.round(1), "town": [f"town {index}" for index in town]})
+    frame["since"] = pd.Timestamp("2018-01-01") + pd.to_timedelta(days, "D")
+    return Table(frame.assign(cost=np.exp(size + random.normal(0, 0.8, rows)).round(2)), "cost")
+
+
+def _switches(rows: int) -> Table:
+    """A class that depends on pairs of categories and on a product of numbers, and on none of them alone."""
+    random = np.random.default_rng(rows)
+    frame = pd.DataFrame({name: random.choice(list("abcd"), rows) for name in ("left", "right", "other")})
+    frame["x"], frame["z"] = random.normal(size=rows), random.normal(size=rows)
+    odds = 2.0 * np.where((frame["left"] < "c") == (frame["right"] < "c"), 1, -1) + 1.5 * frame["x"] * frame["z"]
+    return Table(frame.assign(on=random.random(rows) < 1 / (1 + np.exp(-odds))), "on")
+
+
+def _noise(rows: int) -> Table:
+    """A target that nothing says anything of."""
+    random = np.random.default_rng(rows)
+    frame = pd.DataFrame(random.normal(size=(rows, 5)), columns=list("abcde"))
+    frame["kind"] = random.choice(["x", "y", "z"], rows)
+    return Table(frame.assign(value=random.normal(10, 3, rows).round(3)), "value")
+
+
+def _grades(rows: int) -> Table:
+    """Three grades as integers, of few rows, that follow a sum of numbers with gaps and a boolean."""
+    random = np.random.default_rng(rows)
+    frame = pd.DataFrame(random.normal(size=(rows, 4)), columns=[f"part {index}" for index in range(1, 5)])
+    frame["repeated"] = random.random(rows) < 0.3
+    total = frame.iloc[:, :3].sum(axis=1) - frame["repeated"] + random.normal(0, 0.7, rows)
+    grades = np.digitize(total, np.quantile(total, [0.3, 0.7]))
+    return Table(frame.mask(random.random(frame.shape) < 0.08).assign(grade=grades + 1), "grade")
+
+
+def _demand(rows: int) -> Table:
+    """Counts over three years, with seasons, a trend and shops that open late."""
+    random = np.random.default_rng(rows)
+    day = np.sort(random.integers(0, 1_095, rows))
+    shop = (random.integers(0, 20, rows) * (0.5 + day / 2_190)).astype(int)
+    level = 2.5 + 0.4 * np.sin(2 * np.pi * day / 365.25) + 0.25 * (day % 7 >= 5) + day / 4_000
+    price = random.uniform(1, 3, rows)
+    count = random.poisson(np.exp(level + random.normal(0, 0.4, 20)[shop] - 0.3 * price))
+    frame = pd.DataFrame({"day": pd.Timestamp("2021-01-01") + pd.to_timedelta(day, "D"), "price": price.round(2)})
+    return Table(frame.assign(shop=[f"shop {index}" for index in shop], sold=count), "sold", "day")
+
+
+def _steps(rows: int) -> Table:
+    """A target of steps and interactions, with many columns that say nothing."""
+    random = np.random.default_rng(rows)
+    X = random.uniform(-1, 1, (rows, 25))
+    y = 3 * (X[:, 0] > 0.2) * (X[:, 1] < 0.3) + 2 * np.floor(3 * X[:, 2]) + 2 * X[:, 3] * (X[:, 4] > 0)
+    columns = [f"x{index}" for index in range(25)]
+    return Table(pd.DataFrame(X, columns=columns).assign(y=y + random.normal(0, 1, rows)), "y")
+
+
 TABLES: Mapping[str, Callable[[], Table]] = MappingProxyType(
     {
         "diabetes": lambda: _of_scikit_learn(datasets.load_diabetes),
@@ -115,6 +175,12 @@ TABLES: Mapping[str, Callable[[], Table]] = MappingProxyType(
         "risks-20000": lambda: _risks(20_000),
         "groups-1500": lambda: _groups(1_500),
         "hastie-4000": lambda: _circles(4_000),
+        "claims-3000": lambda: _claims(3_000),
+        "switches-1000": lambda: _switches(1_000),
+        "noise-400": lambda: _noise(400),
+        "grades-150": lambda: _grades(150),
+        "demand-2500": lambda: _demand(2_500),
+        "steps-800": lambda: _steps(800),
     }
 )
 """The tables by name, made when they are called."""

@@ -169,6 +169,12 @@ class Predictor:
         batches = replace(self.batches, tolerance=NEGLIGIBLE)
         return Predictor(self.problem, self.extractor, self.runner.runner, *self._fitted(batches))
 
+    def with_intervals_of(self, other: Predictor) -> Predictor:
+        """One that predicts as this does, with the intervals of another one of the problem."""
+        return Predictor(
+            self.problem, self.extractor, self.runner, self.calibration, self.batches, other.conformal, other.spread
+        )
+
     def _fitted(self, batches: BatchDifference | None) -> tuple[Any, ...]:
         """What the constructor takes behind the runner."""
         return self.calibration, batches, self.conformal, self.spread

@@ -114,7 +114,7 @@ def card_of(
         importance=_importance_chart(importance),
         segments=_segments_chart(segments, title, unit, value),
         tables=[
-            *_metrics(evaluator, document),
+            *_metrics(model, evaluator, document),
             *_confusion(document),
             *_intervals(document, model.problem.target.unit),
             *_segments_tables(segments, title),
@@ -134,7 +134,7 @@ def card_of(
 def _about(model: TrainedModel) -> str:
     features = len(model.problem.feature_names) - len(model.config.withheld)
     given = f"{len(model.problem.fields):,} fields" if model.predictor.takes_fields else f"{features:,} features"
-    train, test = model.parts["train"], model.parts[TEST]
+    rows, test = sum(len(model.parts[name]) for name in model.fitted_on), model.parts[TEST]
     described = f" Data: {model.dataset.description}." if model.dataset.description else ""
     kind = model.predictor.runner.kind
     if model.imported is not None:
@@ -143,7 +143,7 @@ def _about(model: TrainedModel) -> str:
             f"part{_days(test)}.{described}"
         )
     return (
-        f"{kind} on {given}, trained on {len(train):,} rows{_days(train)}, "
+        f"{kind} on {given}, trained on {rows:,} rows{_days(*(model.parts[name] for name in model.fitted_on))}, "
         f"measured on the {len(test):,} rows of the test part{_days(test)}, which had no part in it.{described}"
     )
 
@@ -254,7 +254,7 @@ def _segments_tables(segments: list[tuple[str, list[tuple[str, int, charts.Inter
         yield Table(f"By {field}", [field, "rows", title, "95 %"], rows)
 
 
-def _metrics(evaluator: Evaluator, document: Mapping[str, Any]) -> Iterator[Table]:
+def _metrics(model: TrainedModel, evaluator: Evaluator, document: Mapping[str, Any]) -> Iterator[Table]:
     """Metrics of each evaluated part, the model's beside the baselines'."""
     for part in sorted(document["metrics"]):
         columns = {"model": document["metrics"][part]}
@@ -268,6 +268,8 @@ def _metrics(evaluator: Evaluator, document: Mapping[str, Any]) -> Iterator[Tabl
             if name != "n" and any(values.get(name) is not None for values in columns.values())
         ]
         measured = f"{columns['model']['n']:,} rows, with 95 % intervals"
+        if model.first is not None and part in model.fitted_on:
+            measured += "; of the first fit, which had not seen them"
         yield Table(f"Metrics of the {part} part", ["metric", *columns], rows, note=measured)
 
 
@@ -320,7 +322,8 @@ def _number(value: float) -> str:
 def _parts(model: TrainedModel) -> Table:
     """The parts of the data, and the rows that are in none."""
     labelled = int(model.dataset.labelled.sum())
-    rows = [[name, f"{len(part):,}", _range(part), _USES.get(name, "")] for name, part in model.parts.items()]
+    uses = _USES if model.first is None else {**_USES, "validation": f"{_USES['validation']}; then fitting again"}
+    rows = [[name, f"{len(part):,}", _range(part), uses.get(name, "")] for name, part in model.parts.items()]
     others = (
         ("without a label", len(model.dataset) - labelled),
         ("in no part", labelled - sum(map(len, model.parts.values()))),
@@ -338,7 +341,9 @@ def _settings(model: TrainedModel) -> Table:
     ]
     if config.withheld:
         rows.append(["withheld features", ", ".join(config.withheld)])
-    given = model.parameters | {name: f"{value}, by the validation part" for name, value in model.chosen.items()}
+    if model.first is not None:
+        rows.append(["fitted again", "on training and validation part together, with what the first fit chose"])
+    given = model.parameters | {name: f"{_short(value)}, by unseen rows" for name, value in model.chosen.items()}
     rows += [[name, f"{value}"] for name, value in given.items()]
     rows += [[f"gate: {name}", f"{limit:g}"] for name, limit in config.gate.items()]
     return Table("Settings", ["setting", "value"], rows, 2)
@@ -391,15 +396,16 @@ def _plots(model: TrainedModel, missing: list[str]) -> str | None:
         return None
 
 
-def _days(part: Dataset) -> str:
-    found = _range(part)
+def _days(*parts: Dataset) -> str:
+    found = _range(*parts)
     return f" from {found}" if found else ""
 
 
-def _range(part: Dataset) -> str:
-    """The first and the last day of a part; empty where its rows have none."""
-    days = part.event_days
-    if days is None or not len(days):
+def _range(*parts: Dataset) -> str:
+    """The first and the last day of parts; empty where their rows have none."""
+    known = [days for part in parts if (days := part.event_days) is not None]
+    days = np.concatenate([np.empty(0, np.int64), *known])
+    if not len(days):
         return ""
     first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), days.max()))
     return f"{first.day} {first:%B %Y} to {last.day} {last:%B %Y}"
@@ -409,3 +415,7 @@ def _text(value: Any) -> str:
     if value is None or value != value:
         return "missing"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"

@@ -52,6 +52,9 @@ class TrainingConfig(BaseModel):
     """URI that the project's source reads, without a password; by default its own."""
     runner: str = "xgboost"
     """The kind of model; its parameters are in the table of that name. `auto` takes the better of several."""
+    refit: bool | None = None
+    """Whether the runner is at last fitted again on training and validation part together, with what it chose by the
+    latter, such as a number of trees. By default with `auto` alone."""
     seed: int = 0
     """The same seed, data and machine give the same model, byte for byte."""
     folds: Literal["month"] | int = 5
@@ -129,6 +132,11 @@ class TrainingConfig(BaseModel):
     def runner_parameters(self) -> Parameters:
         """The parameters of the runner, or how it is chosen."""
         return self.parameters_of(self.runner)
+
+    @property
+    def fits_again(self) -> bool:
+        """Whether the chosen runner is fitted again on training and validation part."""
+        return self.runner == AUTO if self.refit is None else self.refit
 
     @property
     def candidates(self) -> tuple[str, ...]:

@@ -1,11 +1,14 @@
-"""Fitting the runner: the one that the settings name or, with `runner = "auto"`, the best of several on unseen rows."""
+"""Fitting the runner: the one that the settings name or, with `runner = "auto"`, the best of several on unseen rows.
+
+With `auto` the chosen one is then fitted again, on training and validation part together.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +25,14 @@ from tabular_bento.scoring.runners import Runner, fit_kind, runner_class
 from tabular_bento.scoring.runners.base import FIELDS, MATRIX, FittingData, Parameters
 from tabular_bento.training.classes import class_weights
 from tabular_bento.training.config import AUTO, AutoParameters, TrainingConfig
+from tabular_bento.training.folds import folds_of, out_of_fold
 
 FOLDED_ROWS = 20_000
-"""Up to so many rows of the training part are compared on too, each fold by runners fitted on the others: few rows of
+"""Up to so many rows of the training part are chosen by too, each fold by runners fitted on the others: few rows of
 validation say little."""
+
+FITTED_AGAIN = ("train", "validation")
+"""The parts that the chosen runner is fitted on at last."""
 
 Array = NDArray[np.float64]
 Step = Callable[[str], None]
@@ -138,70 +145,135 @@ class TrainingRows:
         X[:, [names.index(name) for name in self.config.withheld]] = np.nan
         return X
 
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        config: TrainingConfig,
+        dataset: Dataset,
+        parts: dict[str, Dataset],
+        step: Step = lambda _: None,
+    ) -> Self:
+        """The features of a training part, and the extractor fitted on it.
+
+        Parameters
+        ----------
+        problem, config, dataset, parts
+            As of the class.
+        step : callable, optional
+            Called with the name of each step as it begins.
+        """
+        train = parts["train"]
+        step("features")
+        extractor = Extractor.fit(problem.fields, problem.features, [train.fit_data], train.tables)
+        step("features out of fold")
+        fold = folds_of(train, config.folds, config.seed)
+        X = out_of_fold(problem, train, fold, extractor.state.vocabularies)
+        return cls(problem, config, extractor, dataset, parts, X, fold)
+
     @cached_property
     def data(self) -> FittingData:
-        """The training part, with the validation part to choose by."""
-        config, task = self.config, self.problem.task
-        unseen = self.validation.residual
-        weights = class_weights(config.class_weight, task, unseen)
-        fields = self.problem.fields
-        columns = arrays_of(self.validation.columns, fields)
-        matrix = self.extractor.transform_columns(self.validation.columns)
-        validation = FittingData(matrix, unseen, weights, columns=columns)
-        y = self.train.residual
-        weights = class_weights(config.class_weight, task, y)
-        features = self.problem.features
-        columns = arrays_of(self.train.columns, fields)
-        return FittingData(self.shown, y, weights, validation, features.names, features.coded, columns)
+        """The training part, with the unseen rows to choose by: the validation part and, of few rows, each fold."""
+        folds = tuple(replace(each.learnt, validation=each.unseen) for each in self.folds)
+        return replace(self.learnt, validation=self.unseen, folds=folds)
 
-    def fit(self, kind: str, parameters: Parameters, chosen: NDArray[np.bool_] | None = None) -> Runner:
-        """A runner of a kind, fitted on all rows of the training part or on those of a mask of shape [n]."""
-        data = self.data if parameters.needs_validation else replace(self.data, validation=None)
-        if chosen is not None:
-            weights = None if data.weights is None else data.weights[chosen]
-            columns = {name: values[chosen] for name, values in (data.columns or {}).items()}
-            data = replace(data, X=data.X[chosen], y=data.y[chosen], weights=weights, columns=columns)
+    @cached_property
+    def folds(self) -> list[TrainingRows]:
+        """Each fold of a small training part as a validation part, of which nothing that the others learn has seen.
+
+        The look-ups of the others are fitted without it too: features out of fold hold the labels of the other folds,
+        and a linear model of them and of codes would find those of the fold again. None where the part is large, or
+        cannot be learnt from without a fold.
+        """
+        if len(self.train) > FOLDED_ROWS:
+            return []
+        found = []
+        try:
+            for number in np.unique(self.fold):
+                held_out = self.fold == number
+                parts = {"train": self.train.where(~held_out), "validation": self.train.where(held_out)}
+                self.problem.task.check_learnable(parts["train"].residual)
+                found.append(TrainingRows.of(self.problem, self.config, self.dataset, parts))
+        except (ValueError, TrainingError):
+            return []
+        return found
+
+    @cached_property
+    def learnt(self) -> FittingData:
+        """The training part."""
+        y, features = self.train.residual, self.problem.features
+        weights = class_weights(self.config.class_weight, self.problem.task, y)
+        columns = arrays_of(self.train.columns, self.problem.fields)
+        return FittingData(self.shown, y, weights, None, features.names, features.coded, columns)
+
+    @cached_property
+    def unseen(self) -> FittingData:
+        """The validation part."""
+        return self._of(self.validation)
+
+    def _of(self, part: Dataset) -> FittingData:
+        """Rows that the extractor was not fitted on."""
+        y = part.residual
+        weights = class_weights(self.config.class_weight, self.problem.task, y)
+        matrix = self.extractor.transform_columns(part.columns)
+        return FittingData(matrix, y, weights, columns=arrays_of(part.columns, self.problem.fields))
+
+    def fit(self, kind: str, parameters: Parameters) -> Runner:
+        """A runner of a kind, fitted on the training part."""
+        data = self.data if parameters.needs_validation else self.learnt
         return fit_kind(kind, data, parameters, self.problem.task, self.config.seed)
 
     def unseen_losses(self, kind: str, parameters: Parameters, runner: Runner) -> Array:
-        """What rows that it had not seen cost a runner, shape [n]: those of `unseen_parts`, in its order."""
-        assert self.data.validation is not None
-        unseen = self._losses(runner, self.data.validation.X, self.validation)
-        if not self.folded:
-            return unseen
-        found = np.empty(len(self.train))
-        for number in np.unique(self.fold).tolist():
-            held_out = self.fold == number
-            other = self.fit(kind, parameters, ~held_out)
-            found[held_out] = self._losses(other, self.shown[held_out], self.train.where(held_out))
-        return np.concatenate([found, unseen])
+        """What rows that it had not seen cost a runner, shape [n]: those of `unseen_parts`, in its order.
 
-    @cached_property
-    def folded(self) -> bool:
-        """Whether the training part is compared on too: it is small, and learnable without each fold."""
-        if len(self.train) > FOLDED_ROWS:
-            return False
-        try:
-            for number in np.unique(self.fold).tolist():
-                self.problem.task.check_learnable(self.data.y[self.fold != number])
-        except ValueError:
-            return False
-        return True
+        The runners of the folds have the parameters that the runner chose.
+        """
+        parameters, task, found = settled(parameters, runner), self.problem.task, []
+        for each in self.folds:
+            validation = each._of(self.validation) if parameters.needs_validation else None
+            other = fit_kind(kind, replace(each.learnt, validation=validation), parameters, task, self.config.seed)
+            found.append(each.losses(other))
+        return np.concatenate([*found, self.losses(runner)])
 
     @property
     def unseen_parts(self) -> list[Dataset]:
-        """The parts that runners are compared on."""
-        return [self.train, self.validation] if self.folded else [self.validation]
+        """The rows that runners are compared on."""
+        return [*(each.validation for each in self.folds), self.validation]
 
-    def _losses(self, runner: Runner, X: NDArray[np.float32], rows: Dataset) -> Array:
-        predictor = Predictor(self.problem, self.extractor, runner)
+    def losses(self, runner: Runner) -> Array:
+        """What each row of the validation part costs a runner that was fitted on the training part, shape [n]."""
+        predictor, rows = Predictor(self.problem, self.extractor, runner), self.validation
         evaluator, task = evaluator_of(self.problem.task), self.problem.task
-        outputs = task.decode(predictor.score_columns(X, rows.columns), rows.offset)
+        outputs = task.decode(predictor.score_columns(self.unseen.X, rows.columns), rows.offset)
         return evaluator.row_losses(outputs, evaluator.codes(rows.target))[:, 0]
 
 
-def fit_runner(rows: TrainingRows, step: Step) -> tuple[str, Runner, Selection | None]:
-    """The kind of the runner that the settings ask for, the runner, and with `auto` how it was chosen.
+@dataclass(frozen=True)
+class Fitted:
+    """A runner, and how it was chosen.
+
+    Parameters
+    ----------
+    kind : str
+        Its kind.
+    runner : Runner
+        The runner.
+    selection : Selection, optional
+        What it was chosen from, with `runner = "auto"`.
+    """
+
+    kind: str
+    runner: Runner
+    selection: Selection | None = None
+
+
+def settled(parameters: Parameters, runner: Runner) -> Parameters:
+    """Parameters with what a runner that was fitted with them chose on unseen rows."""
+    return type(parameters).model_validate(parameters.model_dump() | getattr(runner, "chosen", {}))
+
+
+def fit_runner(rows: TrainingRows, step: Step) -> Fitted:
+    """The runner that the settings ask for.
 
     With `auto` each candidate is fitted, and compared on the validation part; of a training part of up to
     `FOLDED_ROWS` rows also on that, each fold predicted by a runner fitted on the others, since few
@@ -228,7 +300,7 @@ def fit_runner(rows: TrainingRows, step: Step) -> tuple[str, Runner, Selection |
             raise TrainingError(f"The runner {kind!r} takes {takes!r}, and runners take {MATRIX} or {FIELDS}.")
     if config.runner != AUTO:
         step(f"fitting {config.runner}")
-        return config.runner, rows.fit(config.runner, config.parameters_of(config.runner)), None
+        return Fitted(config.runner, rows.fit(config.runner, config.parameters_of(config.runner)))
     runners, losses = {}, {}
     for kind in config.candidates:
         step(f"fitting {kind}")
@@ -236,7 +308,32 @@ def fit_runner(rows: TrainingRows, step: Step) -> tuple[str, Runner, Selection |
         losses[kind] = rows.unseen_losses(kind, config.parameters_of(kind), runners[kind])
     selection = _choose(rows, losses)
     chosen = next(candidate.runner for candidate in selection.candidates if candidate.chosen)
-    return chosen, runners[chosen], selection
+    return Fitted(chosen, runners[chosen], selection)
+
+
+def fit_again(rows: TrainingRows, fitted: Fitted, step: Step) -> tuple[Extractor, Runner] | None:
+    """An extractor and a runner of the same kind, fitted on training and validation part together.
+
+    What the runner chose on unseen rows are now its parameters. None of a runner that does not say what it chose: it
+    would need rows to choose by again.
+
+    Parameters
+    ----------
+    rows : TrainingRows
+        What the runner was fitted on.
+    fitted : Fitted
+        The runner.
+    step : callable
+        Called with the name of each step as it begins.
+    """
+    parameters = settled(rows.config.parameters_of(fitted.kind), fitted.runner)
+    if parameters.needs_validation:
+        return None
+    places = np.sort(np.concatenate([rows.dataset.parts[name] for name in FITTED_AGAIN]))
+    parts = {**rows.parts, "train": rows.dataset.where(places)}
+    both = TrainingRows.of(rows.problem, rows.config, rows.dataset, parts, step)
+    step(f"fitting {fitted.kind} again")
+    return both.extractor, both.fit(fitted.kind, parameters)
 
 
 def _auto(config: TrainingConfig) -> AutoParameters:

@@ -48,17 +48,24 @@ def check_interval_part(part: Dataset) -> None:
 
 
 def with_intervals(
-    predictor: Predictor, validation: Dataset, calibration: Dataset, config: TrainingConfig, kind: str | None
+    predictor: Predictor,
+    first: Predictor,
+    validation: Dataset,
+    calibration: Dataset,
+    config: TrainingConfig,
+    kind: str | None,
 ) -> Predictor:
     """A predictor with the intervals that its problem asks for; itself, where that asks for none.
 
     The scale of a row is what a second runner of the same kind says of its absolute residual, which learns from the
-    validation part. The calibration part decides nothing but how many scales wide an interval is.
+    residuals of the validation part. The calibration part decides nothing but how many scales wide an interval is.
 
     Parameters
     ----------
     predictor : Predictor
         One without intervals.
+    first : Predictor
+        One that has not seen the validation part, whose residuals there are learnt from: often the same.
     validation, calibration : Dataset
         The labelled rows of those parts.
     config : TrainingConfig
@@ -77,7 +84,7 @@ def with_intervals(
     check_interval_part(calibration)
     spread, floor = None, 1.0
     if kind is not None and not predictor.takes_fields and len(validation) >= LEAST_OF_SCALE:
-        X, residual = _residuals(predictor, validation)
+        X, residual = _residuals(first, validation)
         floor = SMALLEST_SCALE * float(np.abs(residual).mean())
         spread = _fit_spread(kind, X, np.abs(residual), validation.problem, config) if floor > 0 else None
         floor = floor if spread is not None else 1.0

@@ -42,6 +42,11 @@ def _measured(model: TrainedModel) -> Iterator[str]:
             f"It was imported from {model.imported.file}: which rows it was fitted on is not known, and where rows of "
             "the test part are among them its metrics are better than they would be on others."
         )
+    if model.first is not None:
+        yield (
+            "It was fitted again on training and validation part: the metrics of the validation part and the estimates "
+            "without labels are of the first fit, on the training part alone, and somewhat worse than its own would be."
+        )
     days = test.event_days
     if days is not None and len(days):
         last = date(1970, 1, 1) + timedelta(days=int(days.max()))

@@ -18,6 +18,7 @@ from tabular_bento.features import Extractor
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.runners import Runner
+from tabular_bento.scoring.runners.base import OneByOne
 from tabular_bento.training.classes import (
     absent_classes,
     calibrated,
@@ -25,8 +26,7 @@ from tabular_bento.training.classes import (
     threshold_of,
 )
 from tabular_bento.training.config import TrainingConfig
-from tabular_bento.training.fitting import Selection, TrainingRows, fit_runner
-from tabular_bento.training.folds import folds_of, out_of_fold
+from tabular_bento.training.fitting import FITTED_AGAIN, Fitted, Selection, TrainingRows, fit_again, fit_runner
 from tabular_bento.training.gate import RATIO, check_gate, check_names
 from tabular_bento.training.independence import measure_batches
 from tabular_bento.training.intervals import check_interval_part, measured_intervals, with_intervals
@@ -88,6 +88,9 @@ class TrainedModel:
         Of a problem with intervals, how often they hold the label and how wide they are, by evaluated part.
     imported : Imported, optional
         The file that the runner was read from, where it was not fitted here.
+    first : Predictor, optional
+        That of the training part alone, where the model was fitted again on training and validation part. What is
+        said of the validation part is said of it, since the model has seen these rows.
     """
 
     problem: Problem
@@ -104,6 +107,12 @@ class TrainedModel:
     selection: Selection | None = None
     intervals: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     imported: Imported | None = None
+    first: Predictor | None = None
+
+    @property
+    def fitted_on(self) -> tuple[str, ...]:
+        """The parts that the model was fitted on."""
+        return ("train",) if self.first is None else FITTED_AGAIN
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -114,8 +123,9 @@ class TrainedModel:
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """Parameters that the runner chose on the validation part where none were given, such as `rounds`."""
-        return dict(getattr(self.predictor.runner, "chosen", {}))
+        """Parameters that the runner chose on unseen rows where none were given, such as `rounds`."""
+        runner = (self.first or self.predictor).runner
+        return dict(getattr(runner.runner if isinstance(runner, OneByOne) else runner, "chosen", {}))
 
     def document(self) -> dict[str, Any]:
         """Metrics beside the baselines, as plain JSON values."""
@@ -176,19 +186,18 @@ def train(
     config = config or TrainingConfig()
     rows = prepare(problem, dataset, config, step)
     parts, evaluator = rows.parts, evaluator_of(problem.task)
-    kind, runner, selection = fit_runner(rows, step) if fitted is None else (fitted.kind, fitted, None)
-    batches = None
-    if not runner.exact:
-        step("measuring batches")
-        columns = parts["test"].columns
-        batches = measure_batches(problem, rows.extractor, runner, columns, config.tolerance, config.seed)
-    predictor = calibrated(Predictor(problem, rows.extractor, runner, batches=batches), parts["calibration"], config)
+    chosen = fit_runner(rows, step) if fitted is None else Fitted(fitted.kind, fitted)
+    kind = chosen.kind
+    again = fit_again(rows, chosen, step) if fitted is None and config.fits_again else None
+    first = _predictor(rows, rows.extractor, chosen.runner, step)
+    predictor = first if again is None else _predictor(rows, *again, step)
     of_scale = kind if fitted is None else None
-    predictor = with_intervals(predictor, parts["validation"], parts["calibration"], config, of_scale)
+    predictor = with_intervals(predictor, first, parts["validation"], parts["calibration"], config, of_scale)
+    first = predictor if again is None else first.with_intervals_of(predictor)
 
     step("measuring")
-    measuring = predictor.measuring
-    predictions = {name: measuring.predict_columns(part.columns) for name, part in parts.items()}
+    measuring = dict.fromkeys(parts, predictor.measuring) | {"validation": first.measuring}
+    predictions = {name: measuring[name].predict_columns(part.columns) for name, part in parts.items()}
     features = {name: predictions[name].features for name in EVALUATED}
     metrics = {name: _measure(problem, config, parts[name], predictions[name].outputs) for name in EVALUATED}
     baselines = {
@@ -196,11 +205,12 @@ def train(
             name: _measure(problem, config, parts[name], _decoded(config, parts[name], raw))
             for name, raw in scores.items()
         }
-        for baseline, scores in evaluator.baselines(problem.declaration, rows.X, rows.data.y, features).items()
+        for baseline, scores in evaluator.baselines(problem.declaration, rows.X, rows.learnt.y, features).items()
     }
     warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
     warnings += absent_classes(problem.task, parts)
     warnings += imported.notes if imported is not None else ()
+    batches = predictor.batches
     if batches is not None and not batches.allowed:
         warnings.append(
             f"In batches the scores of the runner {kind!r} are off by up to {batches.difference:.2g}, so its rows are "
@@ -218,9 +228,10 @@ def train(
         metrics=metrics,
         baselines=baselines,
         warnings=warnings,
-        selection=selection,
+        selection=chosen.selection,
         intervals={name: measured_intervals(predictions[name], parts[name], config) for name in EVALUATED},
         imported=imported,
+        first=None if again is None else first,
     )
 
 
@@ -235,16 +246,20 @@ def prepare(problem: Problem, dataset: Dataset, config: TrainingConfig, step: Ca
     check_names(config.gate, problem.task, evaluator.baseline_names(problem.declaration))
     dataset = dataset.split(config.split)
     parts = {name: dataset.part(name) for name in dataset.parts}
-    train_part = parts["train"]
     _check_labels(parts)
     check_calibration_part(parts["calibration"], config.calibration)
     check_interval_part(parts["calibration"])
-    step("features")
-    extractor = Extractor.fit(problem.fields, problem.features, [train_part.fit_data], train_part.tables)
-    step("features out of fold")
-    fold = folds_of(train_part, config.folds, config.seed)
-    X = out_of_fold(problem, train_part, fold, extractor.state.vocabularies)
-    return TrainingRows(problem, config, extractor, dataset, parts, X, fold)
+    return TrainingRows.of(problem, config, dataset, parts, step)
+
+
+def _predictor(rows: TrainingRows, extractor: Extractor, runner: Runner, step: Callable[[str], None]) -> Predictor:
+    """A predictor with the calibration that the settings ask for, and with what batches do to its scores."""
+    problem, config, parts, batches = rows.problem, rows.config, rows.parts, None
+    if not runner.exact:
+        step("measuring batches")
+        columns = parts["test"].columns
+        batches = measure_batches(problem, extractor, runner, columns, config.tolerance, config.seed)
+    return calibrated(Predictor(problem, extractor, runner, batches=batches), parts["calibration"], config)
 
 
 def ratios(

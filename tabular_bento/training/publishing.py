@@ -208,6 +208,7 @@ def _provenance(model: TrainedModel, folder: Path | None) -> dict[str, Any]:
         "rows_without_label": len(model.dataset) - labelled,
         "rows_in_no_part": labelled - sum(map(len, used.values())),
         "split": {name: _part(model, name) for name in used},
+        "fitted_on": list(model.fitted_on),
         "folds": {"by": model.config.folds, "number": model.folds},
         "commit": commit_of(folder),
         "config": model.config.model_dump(mode="json"),

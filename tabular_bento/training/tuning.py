@@ -86,6 +86,8 @@ class Tuning:
         Trials of the study, and those of this call.
     changed : bool
         Whether something better than the project's own parameters was found.
+    refit : bool
+        Whether the runner is at last fitted on training and validation part together, see `TrainingConfig`.
     """
 
     runner: str
@@ -93,15 +95,17 @@ class Tuning:
     trials: int
     new_trials: int
     changed: bool
+    refit: bool = False
 
     def config(self, config: TrainingConfig) -> TrainingConfig:
         """Settings with what was found in the place of their own."""
         parameters = {**config.parameters, self.runner: self.parameters}
-        return config.model_copy(update={"runner": self.runner, "parameters": parameters})
+        return config.model_copy(update={"runner": self.runner, "refit": self.refit, "parameters": parameters})
 
     def to_toml(self, head: str) -> str:
         """What was found as a file for `tabular-bento train --config`, with comments as its first lines."""
-        lines = [*(f"# {line}" for line in head.splitlines()), f'runner = "{self.runner}"', "", f"[{self.runner}]"]
+        lines = [*(f"# {line}" for line in head.splitlines()), f'runner = "{self.runner}"']
+        lines += [f"refit = {json.dumps(self.refit)}", "", f"[{self.runner}]"]
         lines += [f"{name} = {json.dumps(value)}" for name, value in self.parameters.items() if value is not None]
         return "\n".join(lines) + "\n"
 
@@ -151,7 +155,7 @@ def tune(
         raise ConfigError(f"tune: {trials} is no number of trials; give 1 or more, such as 50")
     optuna = _optuna()
     rows = prepare(problem, dataset, config, step)
-    kind = config.runner if len(config.candidates) == 1 else fit_runner(rows, step)[0]
+    kind = config.runner if len(config.candidates) == 1 else fit_runner(rows, step).kind
     given = config.parameters_of(kind)
     space = type(given).search
     if not space:
@@ -190,7 +194,8 @@ def tune(
             f"No trial of the runner {kind!r} could be fitted: {reasons[-1] if reasons else 'none ran'}."
         )
     best = given.model_dump(mode="json") | study.best_params
-    return Tuning(kind, best, _finished(study), _finished(study) - before, study.best_trial.number != done[0].number)
+    changed = study.best_trial.number != done[0].number
+    return Tuning(kind, best, _finished(study), _finished(study) - before, changed, config.fits_again)
 
 
 def compare(
@@ -198,7 +203,8 @@ def compare(
 ) -> Gain:
     """What a tuned model gained over one of the project's own settings, on the test part."""
     step("measuring the gain")
-    before = train(problem, dataset, config.model_copy(update={"runner": tuned.kind, "gate": {}, "report": False}))
+    own = {"runner": tuned.kind, "refit": config.fits_again, "gate": {}, "report": False}
+    before = train(problem, dataset, config.model_copy(update=own))
     return Gain.of(before, tuned)
 
 
@@ -224,7 +230,7 @@ def _study(optuna: Any, rows: TrainingRows, kind: str, given: Parameters, folder
         "declaration": problem.declaration.fingerprint,
         "features": problem.code_fingerprint,
         "data": rows.dataset.fingerprint,
-        "settings": rows.config.model_dump(mode="json", exclude={"parameters", "gate", "report", "runner"}),
+        "settings": rows.config.model_dump(mode="json", exclude={"parameters", "gate", "report", "runner", "refit"}),
     }
     name = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)

@@ -128,8 +128,9 @@ def unseen_rows(
         own = _split(model)
         if own is None:
             continue
-        seen = np.isin(chosen, _rows(dataset, model, own, "train"))
-        common = [month for month in months if month in _months(own, "train")]
+        parts = model.provenance.get("fitted_on", ["train"])
+        seen = np.isin(chosen, np.concatenate([_rows(dataset, model, own, part) for part in parts]))
+        common = [month for month in months if any(month in _months(own, part) for part in parts)]
         if seen.any():
             what = f"{', '.join(common)} left out" if common else f"{int(seen.sum()):,} rows left out"
             them = "it" if common else "them"

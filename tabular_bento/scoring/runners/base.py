@@ -71,6 +71,9 @@ class FittingData:
         says nothing by its size.
     columns : mapping, optional
         The fields of the rows, arrays of shape [n] by name: what a runner that takes fields learns from.
+    folds : tuple of FittingData, optional
+        Where rows are few, more to choose by, beside `validation`: of each fold the rows of the others, which are to be
+        learnt from, with those of the fold as their `validation`. Given where the parameters say `needs_validation`.
     """
 
     X: NDArray[np.float32]
@@ -80,6 +83,7 @@ class FittingData:
     names: tuple[str, ...] = ()
     coded: tuple[int, ...] = ()
     columns: Mapping[str, NDArray[Any]] | None = None
+    folds: tuple[FittingData, ...] = ()
 
 
 class Runner(Protocol):
@@ -88,6 +92,10 @@ class Runner(Protocol):
     `save` writes into a folder of its own, and `load` reads it without unpickling anything. The library that it runs is
     imported inside its methods. A runner of another distribution is found by the entry point group
     `tabular_bento.runners`, whose entry is named as its kind.
+
+    A fitted runner whose parameters said `needs_validation` says in `chosen`, a dictionary, which parameters it chose:
+    with them the same is fitted on other rows, and no validation part is needed. Without it a model is not fitted again
+    on more rows.
     """
 
     kind: ClassVar[str]

@@ -18,7 +18,7 @@ FORMAT = 1
 LOSSES = {"squared_error": "squared_error", "log_loss": "log_loss", "multiclass_log_loss": "log_loss"}
 
 ALPHA = 1.0
-"""The penalty where neither it nor a validation part is given."""
+"""The penalty where neither it nor rows to choose it by are given."""
 
 
 class LinearParameters(base.Parameters):
@@ -26,7 +26,7 @@ class LinearParameters(base.Parameters):
 
     alpha: float | None = Field(default=None, gt=0)
     """L2 penalty of coefficients of standardised columns: `alpha` of Ridge, 1 / `C` of LogisticRegression. By default
-    the one with the smallest loss on the validation part."""
+    the one with the smallest loss on the validation part and, of few training rows, on each fold of them."""
     min_code_rows: int = Field(default=10, ge=1)
     """Fewest training rows of a code that gets a coefficient; rarer and unknown codes have none."""
 
@@ -59,6 +59,7 @@ class LinearRunner:
 
     def __init__(self, coefficients: Coefficients) -> None:
         self.coefficients = coefficients
+        self.chosen: dict[str, float] = {}
 
     @classmethod
     def fit(cls, data: base.FittingData, parameters: LinearParameters, task: Task, seed: int) -> Self:
@@ -66,15 +67,16 @@ class LinearRunner:
 
         loss = base.objective_of(task, LOSSES, cls.kind, data.y)
         alphas = [parameters.alpha or ALPHA]
-        if parameters.alpha is None and data.validation is not None:
+        if parameters.alpha is None and (data.validation is not None or data.folds):
             alphas = sorted(linear_fitting.ALPHAS[loss], reverse=True)
         with threadpool_limits(1):  # the same bits with any number of processors
-            design = linear_fitting.Design.of(data, parameters.min_code_rows)
             if loss == "squared_error":
-                found = linear_fitting.ridge(design, data, alphas)
+                found = linear_fitting.ridge(data, parameters.min_code_rows, alphas)
             else:
-                found = linear_fitting.logistic(design, data, alphas, task, seed)
-        return cls(found.with_average(data.X))
+                found = linear_fitting.logistic(data, parameters.min_code_rows, alphas, task, seed)
+        runner = cls(found.model.with_average(data.X))
+        runner.chosen = {"alpha": found.alpha} if len(alphas) > 1 else {}
+        return runner
 
     def predict(self, X: NDArray[np.float32]) -> Array:
         return self.coefficients.scores(X)

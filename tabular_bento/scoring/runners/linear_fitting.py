@@ -1,9 +1,9 @@
-"""Fitting a linear model: the columns made of features, the penalty chosen on the validation part, the coefficients."""
+"""Fitting a linear model: the columns made of features, the penalty chosen on unseen rows, the coefficients."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -116,81 +116,203 @@ def _frequent(values: NDArray[np.float32], min_rows: int) -> NDArray[np.intp]:
     return np.sort(codes[order][counts[order] >= min_rows])
 
 
-def ridge(design: Design, data: base.FittingData, alphas: Sequence[float]) -> Coefficients:
-    """The model with the smallest loss on the validation part, or the only one.
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model.
 
-    The normal equations of centred columns, as `sklearn.linear_model.Ridge` solves them; their matrix is that of all
-    penalties.
+    Parameters
+    ----------
+    model : Coefficients
+        The model.
+    alpha : float
+        Its penalty.
     """
-    X, y = design.columns, data.y
-    weights = np.ones(len(y)) if data.weights is None else data.weights
-    total = weights.sum()
-    mean, center = X.T @ weights / total, float(weights @ y) / total
-    weighted = X.multiply(weights[:, None]).tocsr()
-    products = (weighted.T @ X).toarray() - total * np.outer(mean, mean)
-    moments = weighted.T @ (y - center)
-    best = _Best("squared_error", data.validation)
-    for alpha in alphas:
-        slopes = np.linalg.solve(products + alpha * np.eye(len(mean)), moments)
-        best.add(design.model(np.array([center - mean @ slopes]), slopes[None]), alpha)
-    return best.found
+
+    model: Coefficients
+    alpha: float
 
 
-def logistic(design: Design, data: base.FittingData, alphas: Sequence[float], task: Task, seed: int) -> Coefficients:
+def ridge(data: base.FittingData, min_code_rows: int, alphas: Sequence[float]) -> Fitted:
+    """The model of the penalty that loses least on unseen rows, or of the only one.
+
+    The normal equations of centred columns, as `sklearn.linear_model.Ridge` solves them; one decomposition of their
+    matrix serves all penalties that are tried.
+    """
+    design = Design.of(data, min_code_rows)
+    equations, alpha = _Equations.of(design, data), alphas[0]
+    if len(alphas) > 1:
+        losses = np.zeros(len(alphas))
+        for each in (data, *data.folds):
+            if each.validation is not None:
+                columns = design if each is data else Design.of(each, min_code_rows)
+                own = equations if each is data else _Equations.of(columns, each)
+                for place, solution in enumerate(own.solutions(alphas)):
+                    losses[place] += total_loss(columns.model(*solution), "squared_error", each.validation)
+        alpha = alphas[int(np.argmin(losses))]
+    return Fitted(design.model(*equations.solution(alpha)), alpha)
+
+
+@dataclass(frozen=True)
+class _Equations:
+    """The normal equations of a design, whose columns are centred.
+
+    Parameters
+    ----------
+    products : ndarray of shape [p, p]
+        The products of columns, summed over the rows.
+    moments : ndarray of shape [p]
+        Those with the label.
+    mean : ndarray of shape [p]
+        The means of the columns.
+    center : float
+        That of the label.
+    """
+
+    products: Array
+    moments: Array
+    mean: Array
+    center: float
+
+    @classmethod
+    def of(cls, design: Design, data: base.FittingData) -> Self:
+        X, y, weights = design.columns, data.y, _weights(data)
+        total = weights.sum()
+        mean, center = X.T @ weights / total, float(weights @ y) / total
+        weighted = X.multiply(weights[:, None]).tocsr()
+        products = (weighted.T @ X).toarray() - total * np.outer(mean, mean)
+        return cls(products, weighted.T @ (y - center), mean, center)
+
+    def solution(self, alpha: float) -> tuple[Array, Array]:
+        """Intercept and coefficients, of shape [1] and [1, p]."""
+        return self._with_intercept(np.linalg.solve(self.products + alpha * np.eye(len(self.mean)), self.moments))
+
+    def solutions(self, alphas: Sequence[float]) -> Iterator[tuple[Array, Array]]:
+        """Those of several penalties."""
+        values, vectors = np.linalg.eigh(self.products)
+        turned = vectors.T @ self.moments
+        for alpha in alphas:
+            yield self._with_intercept(vectors @ (turned / (np.maximum(values, 0.0) + alpha)))
+
+    def _with_intercept(self, slopes: Any) -> tuple[Array, Array]:
+        return np.array([self.center - self.mean @ slopes]), slopes[None]
+
+
+def logistic(data: base.FittingData, min_code_rows: int, alphas: Sequence[float], task: Task, seed: int) -> Fitted:
     """The same of log-odds. Of many rows some choose the penalty, and all are fitted with it.
 
-    Each fit begins where the one with the next larger penalty ended, until a smaller one no longer helps.
+    Each fit begins where the one with the next larger penalty ended, until smaller ones no longer help.
     """
-    from sklearn.linear_model import LogisticRegression
-
-    estimator = LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
     n = len(data.y)
-    some = _some_of_each_class(data.y, seed) if len(alphas) > 1 else np.arange(n)
-    best = _Best("log_loss", data.validation)
-    start: tuple[Any, Any] | None = None
+    some = _some_of_each_class(data.y, seed) if len(alphas) > 1 else np.ones(n, dtype=np.bool_)
+    design = Design.of(data, min_code_rows)
+    whole = _Path(design, data, task, some)
+    paths = [(whole, data.validation)]
+    paths += [(_Path(Design.of(each, min_code_rows), each, task), each.validation) for each in data.folds]
+    best, smallest, worse, chosen = whole.start, np.inf, 0, alphas[0]
     for alpha in alphas:
-        _fit_quietly(estimator, alpha * len(some) / n, design.columns[some], data, some)
-        if best.add(design.model(*_of_all_classes(estimator, task, n)), alpha):
-            start = estimator.coef_, estimator.intercept_
-        elif best.worse == _PATIENCE:
+        models = [(path.fit(alpha), rows) for path, rows in paths]
+        loss = sum(total_loss(model, "log_loss", rows) for model, rows in models if rows is not None)
+        if loss < smallest:
+            best, smallest, worse, chosen = whole.start, loss, 0, alpha
+        elif (worse := worse + 1) == _PATIENCE:
             break
-    if len(some) == n or start is None:
-        return best.found
-    estimator.coef_, estimator.intercept_ = start
-    _fit_quietly(estimator, best.alpha, design.columns, data, np.arange(n))
-    return design.model(*_of_all_classes(estimator, task, n))
+    whole.start = best
+    if some.all():
+        return Fitted(whole.model, chosen)
+    return Fitted(_Path(design, data, task, start=best).fit(chosen), chosen)
 
 
-def _fit_quietly(estimator: Any, alpha: float, columns: Any, data: base.FittingData, rows: NDArray[np.intp]) -> None:
+class _Path:
+    """Logistic regressions of some rows, each beginning where the one before ended.
+
+    Parameters
+    ----------
+    design : Design
+        The columns.
+    data : FittingData
+        The rows.
+    task : Task
+        What is predicted.
+    chosen : ndarray of shape [n], optional
+        Those that are fitted, a mask; by default all.
+    start : tuple of ndarray, optional
+        Coefficients and intercepts to begin with.
+
+    Attributes
+    ----------
+    start : tuple of ndarray or None
+        Those of the last fit.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        data: base.FittingData,
+        task: Task,
+        chosen: NDArray[np.bool_] | None = None,
+        start: tuple[Array, Array] | None = None,
+    ) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        self._design, self._task, self._rows = design, task, len(data.y)
+        chosen = np.ones(self._rows, dtype=np.bool_) if chosen is None else chosen
+        self._columns, self._y = design.columns[chosen], data.y[chosen]
+        self._weights = None if data.weights is None else data.weights[chosen]
+        self._share = float(chosen.mean())
+        self._estimator: Any = LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
+        self.start = start
+        if start is not None:
+            self._estimator.coef_, self._estimator.intercept_ = start
+
+    def fit(self, alpha: float) -> Coefficients:
+        """The model with a penalty, which is that of all rows: of some of them it is as much smaller."""
+        _fit_quietly(self._estimator, alpha * self._share, self._columns, self._y, self._weights)
+        self.start = self._estimator.coef_, self._estimator.intercept_
+        return self.model
+
+    @property
+    def model(self) -> Coefficients:
+        """The model of `start`."""
+        assert self.start is not None
+        return self._design.model(*_of_all_classes(*self.start, self._estimator.classes_, self._task, self._rows))
+
+
+def _weights(data: base.FittingData) -> Array:
+    return np.ones(len(data.y)) if data.weights is None else data.weights
+
+
+def _fit_quietly(estimator: Any, alpha: float, columns: Any, y: Array, weights: Array | None) -> None:
     """Fit, and take what is found where the steps run out, as they do of classes that features tell apart fully."""
     from sklearn.exceptions import ConvergenceWarning
 
-    weights = None if data.weights is None else data.weights[rows]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        estimator.set_params(C=1 / alpha).fit(columns, data.y[rows], weights)
+        estimator.set_params(C=1 / alpha).fit(columns, y, weights)
 
 
-def _some_of_each_class(y: Array, seed: int) -> NDArray[np.intp]:
-    """Places of so many rows that a penalty can be chosen by them, with one of each class at least."""
-    if len(y) <= _CHOOSING_ROWS:
-        return np.arange(len(y))
-    drawn = np.random.default_rng(seed).choice(len(y), _CHOOSING_ROWS, replace=False)
-    return np.union1d(drawn, np.unique(y, return_index=True)[1])
+def _some_of_each_class(y: Array, seed: int) -> NDArray[np.bool_]:
+    """So many rows that a penalty can be chosen by them, with one of each class at least, as a mask."""
+    chosen = np.ones(len(y), dtype=np.bool_)
+    if len(y) > _CHOOSING_ROWS:
+        chosen[:] = False
+        chosen[np.random.default_rng(seed).choice(len(y), _CHOOSING_ROWS, replace=False)] = True
+        chosen[np.unique(y, return_index=True)[1]] = True
+    return chosen
 
 
-def _of_all_classes(estimator: Any, task: Task, rows: int) -> tuple[Array, Array]:
+def _of_all_classes(
+    coefficients: Array, intercept: Array, classes: Array, task: Task, rows: int
+) -> tuple[Array, Array]:
     """Intercepts and coefficients of the task's scores, of several classes one of each, which add up to 0.
 
     So the largest score is 0 or more, and a class that no training row has stays below 1 in twice the number of rows.
     """
-    intercept, coefficients = estimator.intercept_, estimator.coef_
     if task.raw_columns == 1:
         return intercept.copy(), coefficients.copy()
     if len(intercept) == 1:
         intercept = np.concatenate([-intercept, intercept]) / 2
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
-    places = estimator.classes_.astype(np.intp)
+    places = classes.astype(np.intp)
     every = np.full(task.raw_columns, -np.log(2.0 * rows))
     every[places] = intercept - intercept.mean()
     slopes = np.zeros((task.raw_columns, coefficients.shape[1]))
@@ -198,42 +320,12 @@ def _of_all_classes(estimator: Any, task: Task, rows: int) -> tuple[Array, Array
     return every, slopes
 
 
-class _Best:
-    """The model with the smallest loss on the validation part; without one, the last.
-
-    Parameters
-    ----------
-    loss : str
-        The loss that is fitted.
-    validation : FittingData, optional
-        The part.
-    """
-
-    def __init__(self, loss: str, validation: base.FittingData | None) -> None:
-        self.loss, self.validation = loss, validation
-        self.smallest, self.alpha, self.worse = np.inf, 0.0, 0
-        self.model: Coefficients | None = None
-
-    @property
-    def found(self) -> Coefficients:
-        """The model."""
-        assert self.model is not None
-        return self.model
-
-    def add(self, model: Coefficients, alpha: float) -> bool:
-        """Take a model if it is better than those before, and return whether it is."""
-        found = -np.inf if self.validation is None else self._mean_loss(model, self.validation)
-        better = self.model is None or found < self.smallest
-        if better:
-            self.smallest, self.alpha, self.model = found, alpha, model
-        self.worse = 0 if better else self.worse + 1
-        return better
-
-    def _mean_loss(self, model: Coefficients, rows: base.FittingData) -> float:
-        scores, y = model.scores(rows.X), rows.y
-        if self.loss == "squared_error":
-            losses = (scores[:, 0] - y) ** 2
-        else:
-            every = np.concatenate([np.zeros_like(scores), scores], axis=1) if scores.shape[1] == 1 else scores
-            losses = np.logaddexp.reduce(every, axis=1) - every[np.arange(len(y)), y.astype(np.intp)]
-        return float(np.average(losses, weights=rows.weights))
+def total_loss(model: Coefficients, loss: str, rows: base.FittingData) -> float:
+    """What rows cost a model, each by its weight."""
+    scores, y = model.scores(rows.X), rows.y
+    if loss == "squared_error":
+        losses = (scores[:, 0] - y) ** 2
+    else:
+        every = np.concatenate([np.zeros_like(scores), scores], axis=1) if scores.shape[1] == 1 else scores
+        losses = np.logaddexp.reduce(every, axis=1) - every[np.arange(len(y)), y.astype(np.intp)]
+    return float(_weights(rows) @ losses)

@@ -27,20 +27,23 @@ LEAST_WEIGHT = {"squared_error": 10.0, "log_loss": 0.5, "multiclass_log_loss": 0
 """The weight of a leaf by default. A row of a class counts p (1 - p): a quarter at most, and less the surer it is."""
 
 ROUNDS = 120
-"""Rounds where neither a number nor a validation part is given."""
+"""Rounds where neither a number nor rows to choose it by are given."""
 
 MOST_ROUNDS = 1_000
 MOST_TREES = 10_000
 PATIENCE = 30
-"""Rounds without a smaller loss on the validation part, after which the smallest is taken to be found."""
+"""Rounds without a smaller loss on unseen rows, after which the smallest is taken to be found."""
+
+FEW_ROWS = 20_000
+"""Up to so many rows are learnt from on one thread: several spend their time in waiting for each other."""
 
 
 class XGBoostParameters(base.Parameters):
     """Parameters of `xgboost.train`."""
 
     rounds: int | None = Field(default=None, ge=1)
-    """Trees, of several classes for each class. By default as many as make the loss on the validation part smallest, at
-    most 1,000, or 10,000 over all of many classes."""
+    """Trees, of several classes for each class. By default as many as make the loss smallest on the validation part
+    and, of few training rows, on each fold of them; at most 1,000, or 10,000 over all of many classes."""
     max_depth: int = Field(default=6, ge=1)
     """Depth of a tree."""
     learning_rate: float = Field(default=0.08, gt=0)
@@ -112,21 +115,13 @@ class XGBoostRunner:
             given["min_child_weight"] = LEAST_WEIGHT[task.loss]
         if task.raw_columns > 1:
             given["num_class"] = task.raw_columns
-        rows = xgboost.DMatrix(data.X, data.y, weight=data.weights)
-        validation = data.validation
-        if rounds is not None or validation is None:
-            return cls(xgboost.train(given, rows, rounds or ROUNDS))
-        unseen = xgboost.DMatrix(validation.X, validation.y, weight=validation.weights)
-        booster = xgboost.train(
-            given,
-            rows,
-            min(MOST_ROUNDS, max(MOST_TREES // task.raw_columns, ROUNDS)),
-            evals=[(unseen, "validation")],
-            early_stopping_rounds=PATIENCE,
-            verbose_eval=False,
-        )
-        found = cls(booster[: booster.best_iteration + 1])
-        found.chosen = {"rounds": booster.best_iteration + 1}
+        if len(data.X) <= FEW_ROWS:
+            given["nthread"] = 1
+        if rounds is not None or not (data.folds or data.validation):
+            return cls(xgboost.train(given, _matrix(xgboost, data), rounds or ROUNDS))
+        booster = _stopped_early(xgboost, data, given, min(MOST_ROUNDS, max(MOST_TREES // task.raw_columns, ROUNDS)))
+        found = cls(booster)
+        found.chosen = {"rounds": booster.num_boosted_rounds()}
         return found
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -155,6 +150,41 @@ class XGBoostRunner:
         booster = _xgboost().Booster()
         booster.load_model(bytearray(content))
         return cls(booster)
+
+
+def _matrix(xgboost: Any, data: base.FittingData) -> Any:
+    return xgboost.DMatrix(data.X, data.y, weight=data.weights)
+
+
+def _stopped_early(xgboost: Any, data: base.FittingData, given: dict[str, Any], most: int) -> Any:
+    """The booster of all rows, with as many rounds as make the loss on unseen rows smallest.
+
+    They are those of the validation part, and of each fold, which a booster of the other folds predicts. All boosters
+    grow by a round at a time; they draw from one stream of random numbers, so that the last is fitted by itself.
+    """
+    whole = _matrix(xgboost, data)
+    learnt = [whole, *(_matrix(xgboost, each) for each in data.folds)]
+    unseen = [each.validation and _matrix(xgboost, each.validation) for each in (data, *data.folds)]
+    boosters = [xgboost.Booster(given, [rows]) for rows in learnt]
+    smallest, best = np.inf, 0
+    for number in range(most):
+        loss = 0.0
+        for booster, seen, rows in zip(boosters, learnt, unseen, strict=True):
+            booster.update(seen, number)
+            loss += 0.0 if rows is None else _total_loss(booster, rows)
+        if loss < smallest:
+            smallest, best = loss, number + 1
+        elif number + 1 - best >= PATIENCE:
+            break
+    return xgboost.train(given, whole, max(best, 1)) if data.folds else boosters[0][: max(best, 1)]
+
+
+def _total_loss(booster: Any, rows: Any) -> float:
+    """What rows cost a booster, each by its weight: squared errors, or the log loss."""
+    metric, value = booster.eval(rows).rsplit("\t", 1)[1].rsplit("-", 1)[1].rsplit(":", 1)
+    weights = rows.get_weight()
+    total = float(weights.sum()) if len(weights) else float(rows.num_row())
+    return total * (float(value) ** 2 if metric == "rmse" else float(value))
 
 
 def _xgboost() -> Any:

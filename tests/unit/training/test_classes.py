@@ -87,7 +87,7 @@ def test_the_rounds_that_the_validation_part_chose_are_recorded_and_shown(kind: 
     models.write(tmp_path / "package", model)
     assert json.loads((tmp_path / "package" / "provenance.json").read_text())["chosen"] == {"rounds": rounds}
     tables = {each.title: each for each in card_of(model, {}).tables}
-    assert ["rounds", f"{rounds}, by the validation part"] in [list(row) for row in tables["Settings"].rows]
+    assert ["rounds", f"{rounds}, by unseen rows"] in [list(row) for row in tables["Settings"].rows]
     shares = tables["Predicted classes by label, test part"]
     assert list(shares.head) == ["label", "class_0", "class_1", "class_2", "rows"]
     assert "(" in shares.rows[0][1]

@@ -73,7 +73,7 @@ def test_a_large_training_part_is_not_compared_on(monkeypatch: pytest.MonkeyPatc
 
 def test_the_chosen_runner_is_the_one_that_it_would_be_by_its_own_name() -> None:
     model = trained("sklearn", "xgboost")
-    alone = train(PARCELS, parcels(), load_config(runner=model.kind, parameters=TREES, **QUICK))
+    alone = train(PARCELS, parcels(), load_config(runner=model.kind, refit=True, parameters=TREES, **QUICK))
     rows = models.parcels(50, seed=3)
     ours, theirs = (each.predictor.predict_columns(rows.columns).value for each in (model, alone))
     assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes()
@@ -85,7 +85,7 @@ def test_the_chosen_runner_is_the_one_that_it_would_be_by_its_own_name() -> None
 def test_losses_of_a_day_are_not_taken_for_independent() -> None:
     problem, dataset = models.DATED, models.prices(models.DATED)
     by_day = prepare(problem, dataset, settings("sklearn", "xgboost"), lambda _: None)
-    _, _, selection = fit_runner(by_day, lambda _: None)
+    selection = fit_runner(by_day, lambda _: None).selection
     assert selection is not None
     assert {candidate.runner for candidate in selection.candidates} == {"sklearn", "xgboost"}
 

@@ -90,6 +90,9 @@ def test_with_auto_the_chosen_runner_is_tuned(tmp_path: Path) -> None:
     tuning = tune(PARCELS, parcels(), config, 1, tmp_path)
     assert tuning.runner == "sklearn"
     assert tuning.config(config).runner == "sklearn"
+    assert tuning.config(config).fits_again, "the runner that auto chose is fitted again as auto does"
+    (tmp_path / "tuned.toml").write_text(tuning.to_toml("Found."))
+    assert load_config(tmp_path / "tuned.toml").fits_again
 
 
 def test_without_optuna_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
