@@ -1,7 +1,7 @@
 """How good the models of new projects are, without a setting changed, beside two models of scikit-learn.
 
-Each of the two learns once from the training part alone, and once from all rows but the test part: the project's model
-has the validation part too, and keeps the calibration part to calibrate by.
+Each of the two learns once from the training part alone, and once from all rows but the test part; the project's model
+keeps the calibration part to calibrate by. Exit codes: 0 every project keeps the limit beside both; 1 one does not.
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ def main(arguments: list[str]) -> int:
             found[name] = _measure(folder.absolute(), name, options)
     print(table(found))
     write_json({"tables": found}, options.json)
-    worst = {learnt: max(ratio(measured, learnt) for measured in found.values()) for learnt in LEARNT}
-    print(
-        f"\nthe most that a project loses beside the better of the two: {worst['train']:.3f} times where they learn "
-        f"from the training part, {worst['all']:.3f} times from all but the test part; the limit is {MOST}"
-    )
-    return 1 if max(worst.values()) > MOST else 0
+    missed = misses(found)
+    for name, most in missed.items():
+        print(f"benchmarks defaults: {name}: {most:.3f} times the better of the two, and the limit is {MOST}")
+    return 1 if missed else 0
+
+
+def misses(found: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    """The tables whose project loses too much beside the better of the two, whichever parts these learn from."""
+    worst = {name: max(ratio(measured, learnt) for learnt in LEARNT) for name, measured in found.items()}
+    return {name: most for name, most in worst.items() if most > MOST}
 
 
 def _measure(folder: Path, name: str, options: argparse.Namespace) -> list[dict[str, Any]]:

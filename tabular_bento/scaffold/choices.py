@@ -25,8 +25,9 @@ MOST_AT_ONCE = 0.1
 
 _CALIBRATION_ROWS = 50
 """Rows of the rarest class that the calibration part needs."""
-_ISOTONIC_ROWS = 2000
-"""Rows of the calibration part from which steps describe it better than a curve of two parameters."""
+_ISOTONIC_ROWS = 1000
+"""Rows of the rarest class in the calibration part from which steps describe it as well as a curve of two parameters
+(Niculescu-Mizil and Caruana, Predicting Good Probabilities with Supervised Learning, 2005)."""
 _SHARE_CLASSES = 5
 _ID_NAME = re.compile(
     r"(^|[_ .-])(id|ids|uuid|guid|key|idx|index|row|rowid|rownames?|no|nr|number)$|^unnamed: 0$|[a-z]I[dD]$"
@@ -119,9 +120,10 @@ class Choices:
     @property
     def calibration(self) -> str:
         """The method that probabilities are calibrated by; `none` where there are too few rows for one."""
-        if not self.class_rows or min(self.class_rows) * 0.1 < _CALIBRATION_ROWS:
+        rarest = min(self.class_rows, default=0) * 0.1
+        if rarest < _CALIBRATION_ROWS:
             return "none"
-        return "isotonic" if self.labelled * 0.1 >= _ISOTONIC_ROWS and self.task == "binary" else "platt"
+        return "isotonic" if rarest >= _ISOTONIC_ROWS and self.task == "binary" else "platt"
 
     def warn(self, warnings: Iterable[str]) -> Choices:
         """The same with more to look at."""

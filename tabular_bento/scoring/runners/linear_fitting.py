@@ -16,9 +16,11 @@ from tabular_bento.tasks import Task
 
 ALPHAS: dict[str, tuple[float, ...]] = {
     "squared_error": tuple(10.0 ** (power / 2) for power in range(-4, 11)),
-    "log_loss": tuple(10.0**power for power in range(-2, 5)),
+    "log_loss": tuple(10.0 ** (power / 2) for power in range(-2, 9)),
 }
-"""What is tried where `alpha` is not given. Columns are standardised."""
+"""What is tried where `alpha` is not given. Columns are standardised; a penalty of log-odds below 0.1 would allow for
+coefficients beyond 3 as a matter of course (Gelman et al., A weakly informative default prior distribution for logistic
+and other regression models, 2008)."""
 
 MOST_CODES = 200
 """Codes of one feature that have a coefficient, at most: the most frequent."""

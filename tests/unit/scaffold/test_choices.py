@@ -326,3 +326,7 @@ def test_classes_of_few_rows_are_said(chosen: Chosen) -> None:
 @pytest.mark.parametrize(("rows", "method"), [(150, "none"), (1_200, "platt"), (20_000, "isotonic")])
 def test_calibration_needs_rows_of_every_class(chosen: Chosen, rows: int, method: str) -> None:
     assert chosen(rows, x=number, y=lambda row: row % 2).calibration == method
+
+
+def test_steps_of_probability_need_many_rows_of_the_rarest_class(chosen: Chosen) -> None:
+    assert chosen(20_000, x=number, y=lambda row: int(row % 20 == 0)).calibration == "platt"
