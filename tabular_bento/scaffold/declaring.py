@@ -132,8 +132,8 @@ def _environment_of(table: TableInput) -> dict[str, Any]:
 def training_of(choices: Choices) -> dict[str, Any]:
     """What `training/config.toml` and `monitoring/config.toml` name: the model's size follows the rows."""
     rows = choices.labelled
-    depth = 3 if rows < 1_000 else 4 if rows < 10_000 else 6
-    parameters = {"max_depth": depth, "learning_rate": 0.05}
+    depths = [3, 6] if rows < 5_000 else [4, 8]
+    parameters = {"max_depth": depths, "learning_rate": 0.05}
     return {
         "parameters": parameters,
         "calibration": choices.calibration,

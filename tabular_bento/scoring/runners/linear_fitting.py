@@ -25,6 +25,9 @@ and other regression models, 2008)."""
 MOST_CODES = 200
 """Codes of one feature that have a coefficient, at most: the most frequent."""
 
+BEYOND = 1.0
+"""How far beyond the range of training a number still counts as it is, by the width of that range."""
+
 _ITERATIONS = 300
 _PATIENCE = 2
 _CHOOSING_ROWS = 20_000
@@ -38,8 +41,10 @@ class Design:
     ----------
     columns : scipy.sparse.csr_array of shape [n, p]
         Standardised numbers, then indicators of missing values, then indicators of codes.
-    lower, upper, mean, scale : ndarray of shape [m]
-        Of each feature in training; 0 of coded ones, the scale 1.
+    lower, upper : ndarray of shape [m]
+        The range that each feature is clipped to, which is wider than that of training; 0 of coded ones.
+    mean, scale : ndarray of shape [m]
+        Of each feature in training; 0 and 1 of coded ones.
     numbers, gaps : list of int
         The features of the first two kinds of columns.
     coded : tuple of int
@@ -74,10 +79,11 @@ class Design:
             finite, known = values[np.isfinite(values)], ~np.isnan(values)
             if not len(finite):
                 continue
-            lower[place], upper[place] = finite.min(), finite.max()
-            values = np.clip(values, lower[place], upper[place])
+            least, most = finite.min(), finite.max()
+            values = np.clip(values, least, most)
+            lower[place], upper[place] = least - BEYOND * (most - least), most + BEYOND * (most - least)
             mean[place], deviation = values[known].mean(), values[known].std()
-            if lower[place] < upper[place] and deviation > 0:
+            if least < most and deviation > 0:
                 scale[place] = deviation
                 numbers.append(place)
                 columns.append(sparse.csr_array(np.where(known, (values - mean[place]) / deviation, 0.0)[:, None]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +44,8 @@ class XGBoostParameters(base.Parameters):
     rounds: int | None = Field(default=None, ge=1)
     """Trees, of several classes for each class. By default as many as make the loss smallest on the validation part
     and, of few training rows, on each fold of them; at most 1,000, or 10,000 over all of many classes."""
-    max_depth: int = Field(default=6, ge=1)
-    """Depth of a tree."""
+    max_depth: Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = 6
+    """Depth of a tree, or several of which the one is taken that loses least on the rows that `rounds` is chosen by."""
     learning_rate: float = Field(default=0.08, gt=0)
     """What each tree's correction is multiplied by."""
     min_child_weight: float | None = Field(default=None, ge=0)
@@ -71,7 +71,12 @@ class XGBoostParameters(base.Parameters):
 
     @property
     def needs_validation(self) -> bool:
-        return self.rounds is None
+        return self.rounds is None or len(self.depths) > 1
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The depths to choose from."""
+        return self.max_depth if isinstance(self.max_depth, tuple) else (self.max_depth,)
 
 
 class XGBoostRunner:
@@ -117,11 +122,16 @@ class XGBoostRunner:
             given["num_class"] = task.raw_columns
         if len(data.X) <= FEW_ROWS:
             given["nthread"] = 1
-        if rounds is not None or not (data.folds or data.validation):
+        depths, given["max_depth"] = parameters.depths, parameters.depths[0]
+        if not parameters.needs_validation or not (data.folds or data.validation):
             return cls(xgboost.train(given, _matrix(xgboost, data), rounds or ROUNDS))
-        booster = _stopped_early(xgboost, data, given, min(MOST_ROUNDS, max(MOST_TREES // task.raw_columns, ROUNDS)))
-        found = cls(booster)
-        found.chosen = {"rounds": booster.num_boosted_rounds()}
+        most = rounds or min(MOST_ROUNDS, max(MOST_TREES // task.raw_columns, ROUNDS))
+        growths = [_grown(xgboost, data, {**given, "max_depth": depth}, most, rounds is None) for depth in depths]
+        best = min(range(len(depths)), key=lambda place: growths[place][0])
+        found = cls(growths[best][1])
+        found.chosen = {} if rounds is not None else {"rounds": found.booster.num_boosted_rounds()}
+        if len(depths) > 1:
+            found.chosen["max_depth"] = depths[best]
         return found
 
     def predict(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -156,27 +166,30 @@ def _matrix(xgboost: Any, data: base.FittingData) -> Any:
     return xgboost.DMatrix(data.X, data.y, weight=data.weights)
 
 
-def _stopped_early(xgboost: Any, data: base.FittingData, given: dict[str, Any], most: int) -> Any:
-    """The booster of all rows, with as many rounds as make the loss on unseen rows smallest.
+def _grown(xgboost: Any, data: base.FittingData, given: dict[str, Any], most: int, stops: bool) -> tuple[float, Any]:
+    """The loss on unseen rows, and the booster of all rows; where it `stops`, of the rounds that make it smallest.
 
-    They are those of the validation part, and of each fold, which a booster of the other folds predicts. All boosters
-    grow by a round at a time; they draw from one stream of random numbers, so that the last is fitted by itself.
+    The unseen rows are those of the validation part, and of each fold, which a booster of the other folds predicts. All
+    boosters grow by a round at a time; they draw from one stream of random numbers, so that the last is fitted by
+    itself.
     """
     whole = _matrix(xgboost, data)
     learnt = [whole, *(_matrix(xgboost, each) for each in data.folds)]
     unseen = [each.validation and _matrix(xgboost, each.validation) for each in (data, *data.folds)]
     boosters = [xgboost.Booster(given, [rows]) for rows in learnt]
-    smallest, best = np.inf, 0
+    loss, smallest, best = np.inf, np.inf, 0
     for number in range(most):
         loss = 0.0
         for booster, seen, rows in zip(boosters, learnt, unseen, strict=True):
             booster.update(seen, number)
-            loss += 0.0 if rows is None else _total_loss(booster, rows)
-        if loss < smallest:
+            if rows is not None and (stops or number == most - 1):
+                loss += _total_loss(booster, rows)
+        if stops and loss < smallest:
             smallest, best = loss, number + 1
-        elif number + 1 - best >= PATIENCE:
+        elif stops and number + 1 - best >= PATIENCE:
             break
-    return xgboost.train(given, whole, max(best, 1)) if data.folds else boosters[0][: max(best, 1)]
+    smallest, best = (smallest, max(best, 1)) if stops else (loss, most)
+    return smallest, xgboost.train(given, whole, best) if data.folds else boosters[0][:best]
 
 
 def _total_loss(booster: Any, rows: Any) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,36 @@ def test_rounds_beyond_the_best_are_not_kept() -> None:
     rounds = chosen.booster.num_boosted_rounds()
     given = XGBoostRunner.fit(FittingData(X, y), XGBoostParameters(rounds=rounds), BINARY, 0)
     assert chosen.predict(X).tobytes() == given.predict(X).tobytes()
+
+
+def test_of_several_depths_the_one_is_taken_that_loses_least_on_unseen_rows() -> None:
+    X, y = data(BINARY)
+    rows = FittingData(X, y, validation=FittingData(X, y))
+    given = XGBoostParameters(max_depth=(2, 8), rounds=10)
+    assert given.needs_validation
+    deep = XGBoostRunner.fit(rows, given, BINARY, 0)
+    assert deep.chosen == {"max_depth": 8}
+    alone = XGBoostRunner.fit(rows, XGBoostParameters(max_depth=8, rounds=10), BINARY, 0)
+    assert deep.predict(X).tobytes() == alone.predict(X).tobytes()
+    assert alone.chosen == {}
+    noise = FittingData(X, np.random.default_rng(1).permutation(y))
+    flat = XGBoostRunner.fit(replace(rows, validation=noise), given, BINARY, 0)
+    assert flat.chosen == {"max_depth": 2}
+    free = XGBoostRunner.fit(rows, XGBoostParameters(max_depth=(2, 8), learning_rate=0.3), BINARY, 0)
+    assert set(free.chosen) == {"rounds", "max_depth"}
+
+
+def test_folds_say_how_many_rounds_help_and_the_booster_is_that_of_all_rows() -> None:
+    X, y = data(BINARY)
+    rows = FittingData(X, y)
+    noise = replace(rows, validation=FittingData(X, np.random.default_rng(1).permutation(y)))
+    few, many = (
+        XGBoostRunner.fit(replace(rows, folds=(fold,) * 2), XGBoostParameters(learning_rate=0.3), BINARY, 0)
+        for fold in (noise, replace(rows, validation=rows))
+    )
+    assert few.chosen["rounds"] < 20 < many.chosen["rounds"]
+    alone = XGBoostRunner.fit(rows, XGBoostParameters(learning_rate=0.3, **few.chosen), BINARY, 0)
+    assert alone.predict(X).tobytes() == few.predict(X).tobytes()
 
 
 def test_weights_count_in_the_validation_part_too() -> None:

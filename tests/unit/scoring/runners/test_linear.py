@@ -91,15 +91,33 @@ def test_the_most_frequent_of_many_codes_have_coefficients() -> None:
     assert len(np.flatnonzero(table)) == MOST_CODES
 
 
-def test_numbers_are_clipped_to_the_range_of_training() -> None:
+def test_numbers_count_up_to_one_width_beyond_the_range_of_training() -> None:
     data = made_up(REGRESSION)
     X = np.nan_to_num(data.X)
     X[0, 0] = np.inf
     runner = fit(FittingData(X, data.y), REGRESSION, alpha=1.0)
-    highest = X[1:, 0].max()
-    rows = np.repeat(X[5:6], 3, axis=0)
-    rows[:, 0] = [np.inf, highest, 10 * highest]
-    assert len(set(runner.predict(rows)[:, 0])) == 1
+    lowest, highest = X[1:, 0].min(), X[1:, 0].max()
+    width = highest - lowest
+    rows = np.repeat(X[5:6], 6, axis=0)
+    rows[:, 0] = [np.inf, highest + 1.01 * width, 10 * highest + 10 * width, highest, highest + width / 2, lowest]
+    scores = runner.predict(rows)[:, 0]
+    assert len(set(scores[:3])) == 1
+    slope = (scores[3] - scores[5]) / width
+    assert slope != 0
+    np.testing.assert_allclose(scores[4] - scores[3], slope * width / 2, rtol=1e-4)
+    np.testing.assert_allclose(scores[0] - scores[3], slope * width, rtol=1e-4)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
+def test_folds_choose_the_penalty_too(task: Task) -> None:
+    data = made_up(task)
+    noise = FittingData(data.X, np.random.default_rng(0).permutation(data.y))
+    strong = fit(replace(data, folds=(replace(data, validation=noise),) * 2), task)
+    weak = fit(replace(data, folds=(replace(data, validation=FittingData(data.X, data.y)),) * 2), task)
+    assert strong.chosen["alpha"] > 30 * weak.chosen["alpha"]
+    again = fit(data, task, **strong.chosen)
+    assert again.chosen == {}
+    np.testing.assert_allclose(again.predict(data.X), strong.predict(data.X), atol=0.02)
 
 
 def test_a_missing_number_is_the_mean_of_training_and_its_indicator() -> None:
