@@ -132,7 +132,7 @@ def _environment_of(table: TableInput) -> dict[str, Any]:
 def training_of(choices: Choices) -> dict[str, Any]:
     """What `training/config.toml` and `monitoring/config.toml` name: the model's size follows the rows."""
     rows = choices.labelled
-    depths = [3, 6] if rows < 5_000 else [4, 8]
+    depths = [3, 4, 6] if rows < 5_000 else [4, 6, 8]
     parameters = {"max_depth": depths, "learning_rate": 0.05}
     return {
         "parameters": parameters,
