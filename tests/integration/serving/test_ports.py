@@ -19,11 +19,17 @@ def test_a_port_is_taken_while_something_listens_on_it() -> None:
 
 def test_the_command_names_each_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("0.0.0.0", 0)) as first, socket.create_server(("0.0.0.0", 0)) as second:
-        ports = [listener.getsockname()[1] for listener in (first, second)]
-        assert report_taken([ports[0], free_port(), ports[1]])
+        ports = [str(listener.getsockname()[1]) for listener in (first, second)]
+        assert report_taken([ports[0], str(free_port()), ports[1]])
     said = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in said] == [f"Port {port} is in use" for port in ports]
     assert all("TABULAR_BENTO_GRPC_PORT" in line for line in said)
+
+
+@pytest.mark.parametrize("port", ["70000", "-1", "http", "\u0663"])
+def test_the_command_names_what_is_no_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report_taken([str(free_port()), port])
+    assert capsys.readouterr().err.startswith(f"Port {port} is no port from 0 to 65535: correct it, or set PORT or")
 
 
 def test_a_port_that_cannot_be_had_for_another_reason_is_reported_too() -> None:
