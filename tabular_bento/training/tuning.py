@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 COVERAGE = 0.95
 """Of the interval of the gain."""
 
+_OWN = "own"
+"""Marks the trial of the project's own parameters, of which some may be lists, or left to the runner."""
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -166,13 +169,12 @@ def tune(
     before = _finished(study)
     study.sampler = optuna.samplers.TPESampler(seed=config.seed + before)
     if not before:
-        own = given.model_dump()
-        study.enqueue_trial({name: own[name] for name in space if own[name] is not None})
+        study.enqueue_trial({}, user_attrs={_OWN: True})
     on_trial(before)
     reasons: list[str] = []
 
     def objective(trial: Trial) -> float:
-        parameters = _suggested(trial, given, space)
+        parameters = given if _OWN in trial.user_attrs else _suggested(trial, given, space)
         try:
             runner = rows.fit(kind, parameters)
             value = float(rows.unseen_losses(kind, parameters, runner).mean())

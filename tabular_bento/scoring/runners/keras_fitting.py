@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tabular_bento.errors import NetworkError, TrainingError
 from tabular_bento.scoring.network import AnyInput, CodeInput, Network, ScaledInput, network_of
-from tabular_bento.scoring.runners.base import FittingData, Parameters
+from tabular_bento.scoring.runners.base import FittingData, Parameters, Range
 
 if TYPE_CHECKING:
     import keras
@@ -74,6 +75,15 @@ class KerasParameters(Parameters):
     build_model: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     """`module:function` of the project that builds the network in place of the dense layers: see
     `ModelInputs`."""
+
+    search: ClassVar[Mapping[str, Range]] = MappingProxyType(
+        {
+            "dropout": Range(0.0, 0.5),
+            "embedding": Range(2, 32, log=True),
+            "learning_rate": Range(1e-4, 1e-2, log=True),
+            "weight_decay": Range(1e-6, 1e-1, log=True),
+        }
+    )
 
     @property
     def needs_validation(self) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -51,6 +53,17 @@ class LightGBMParameters(base.Parameters):
     """Share of features drawn for each tree."""
     categorical: bool = False
     """Whether codes are split into sets of codes instead of by their size."""
+
+    search: ClassVar[Mapping[str, base.Range]] = MappingProxyType(
+        {
+            "num_leaves": base.Range(4, 127, log=True),
+            "learning_rate": base.Range(0.01, 0.3, log=True),
+            "min_data_in_leaf": base.Range(2, 200, log=True),
+            "lambda_l2": base.Range(0.01, 30.0, log=True),
+            "bagging_fraction": base.Range(0.5, 1.0),
+            "feature_fraction": base.Range(0.3, 1.0),
+        }
+    )
 
     @property
     def needs_validation(self) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, Self
 
 import numpy as np
@@ -29,6 +31,10 @@ class LinearParameters(base.Parameters):
     the one with the smallest loss on the validation part and, of few training rows, on each fold of them."""
     min_code_rows: int = Field(default=10, ge=1)
     """Fewest training rows of a code that gets a coefficient; rarer and unknown codes have none."""
+
+    search: ClassVar[Mapping[str, base.Range]] = MappingProxyType(
+        {"alpha": base.Range(1e-3, 1e4, log=True), "min_code_rows": base.Range(1, 100, log=True)}
+    )
 
     @property
     def needs_validation(self) -> bool:

@@ -26,12 +26,6 @@ def test_the_command_names_each_port_that_is_taken(capsys: pytest.CaptureFixture
     assert all("TABULAR_BENTO_GRPC_PORT" in line for line in said)
 
 
-@pytest.mark.parametrize("port", ["70000", "-1", "http", "\u0663"])
-def test_the_command_names_what_is_no_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_taken([str(free_port()), port])
-    assert capsys.readouterr().err.startswith(f"Port {port} is no port from 0 to 65535: correct it, or set PORT or")
-
-
 def test_a_port_that_cannot_be_had_for_another_reason_is_reported_too() -> None:
     assert why_not(free_port(), "192.0.2.1") == "cannot be opened at 192.0.2.1: Cannot assign requested address"
     assert "cannot be opened at nowhere.invalid" in str(why_not(free_port(), "nowhere.invalid"))

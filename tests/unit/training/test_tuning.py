@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tabular_bento.errors import ConfigError
+from tabular_bento.scoring.runners import BUILT_IN, runner_class
 from tabular_bento.training import load_config, train
 from tabular_bento.training.tuning import Gain, Tuning, compare, tune
 from tests.unit.models import PARCELS, parcels
@@ -102,8 +103,33 @@ def test_without_optuna_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytes
 
 
 def test_where_there_is_nothing_to_tune_the_runners_that_have_something_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'linear' has nothing to tune; --runner names another, such as .*xgboost"):
-        search(tmp_path, 1, runner="linear")
+    with pytest.raises(ConfigError, match=r"'pipeline' has nothing to tune; --runner names another, such as .*xgboost"):
+        search(tmp_path, 1, runner="pipeline")
+
+
+def test_the_first_trial_has_the_parameters_of_the_project_with_what_the_runner_chooses_itself(tmp_path: Path) -> None:
+    own = {"rounds": 5, "max_depth": (2, 3)}
+    config = load_config(parameters={"xgboost": own}, report=False, resamples=100)
+    tuning = tune(PARCELS, parcels(), config, 1, tmp_path)
+    assert tuning.config(config).parameters_of("xgboost") == config.parameters_of("xgboost")
+    (tmp_path / "tuned.toml").write_text(tuning.to_toml("Found."))
+    assert load_config(tmp_path / "tuned.toml").parameters_of("xgboost") == config.parameters_of("xgboost")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BUILT_IN if kind not in ("pipeline", "keras")])
+def test_every_runner_that_learns_from_a_matrix_is_tuned(kind: str, tmp_path: Path) -> None:
+    config = load_config(runner=kind, report=False, resamples=100)
+    tuning = tune(PARCELS, parcels(), config, 3, tmp_path)
+    assert tuning.trials == 3
+    assert set(runner_class(kind).Parameters.search) <= set(tuning.parameters)
+    assert train(PARCELS, parcels(), tuning.config(config)).kind == kind
+
+
+def test_a_network_draws_parameters_that_it_accepts() -> None:
+    parameters = runner_class("keras").Parameters
+    for name, over in parameters.search.items():
+        for end in (over.low, over.high):
+            assert getattr(parameters(**{name: end}), name) == end
 
 
 def test_a_number_of_trials_is_wanted(tmp_path: Path) -> None:
