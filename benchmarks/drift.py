@@ -55,7 +55,7 @@ sealed log of real flights under new ids and times, with labels of nine in ten; 
 Evidently's DataDriftPreset on all rows of the middle size in pandas, once. The two jobs' result.json must be the same
 to the bit. At the largest size one worker and two pass over the log five times by turns: what the workers do, which is
 all of a job but its start and its report. The ratio of their times is the median of the rounds; that of the whole jobs
-is smaller, and printed beside. Needs 4 GB of disk, and takes about fifteen minutes, most of them Evidently's.
+is smaller, and printed beside. Needs 4 GB of disk, and takes about five minutes.
 
 exit codes: 0 measured; 1 results differ, a process holds more than 1 GB, time or memory grow faster than rows, two
 workers pass over the log less than 1.6 times as fast as one, or the ratio to Evidently is below --check; 2 the
