@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tabular_bento.serving.image import PYTHON
 from tests.conftest import STORE, copy_of_store
 from tests.flights.rows import EXAMPLE
 from tests.integration.serving.bodies import assert_ended
@@ -122,7 +123,7 @@ def test_the_bento_asks_for_what_a_server_needs_and_no_more(bento: Path) -> None
 def test_the_bento_is_pinned_to_its_model(bento: Path, trained: dict[str, Any]) -> None:
     manifest = yaml.safe_load((bento / "bento.yaml").read_text())
     assert [model["tag"] for service in manifest["services"] for model in service["models"]] == [trained["tag"]]
-    assert manifest["image"]["python_version"] == "3.11"
+    assert manifest["image"]["python_version"] == PYTHON
 
 
 def test_the_sessions_store_is_left_alone(tag: str) -> None:
