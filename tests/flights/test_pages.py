@@ -100,7 +100,9 @@ def test_a_page_begins_with_what_its_reader_gets(page: Path) -> None:
 
 
 def test_the_readme_is_for_a_reader_in_a_hurry() -> None:
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
+    assert {"$ make demo", "$ make test"} <= {line.split("  ")[0] for line in lines}, "the two commands of the set-up"
 
 
 @pages
