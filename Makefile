@@ -146,7 +146,7 @@ bench-protocols: $(DEV)  ## Compare the protocols of one server
 	@$(PY) -m benchmarks protocols $(ARGS)
 
 bench-drift: $(DEV)  ## Time and memory of the drift job up to ten million rows, beside Evidently's preset
-	@$(PY) -m benchmarks drift --check 3 $(ARGS)
+	@$(PY) -m benchmarks drift --check 5 $(ARGS)
 
 runners: $(DEV)  ## Train every runner on two projects and write docs/runners.md
 	@$(PY) -m benchmarks runners --out docs/runners.md $(ARGS)
