@@ -6,20 +6,23 @@ imported when the command is called, so that `tabular-bento --help` needs none o
 
 from __future__ import annotations
 
+import atexit
 import inspect
+import os
 import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from typing import NoReturn
 
 import typer
 
 from tabular_bento import __version__
 from tabular_bento.cli.common import guarded
 
-__all__ = ["COMMANDS", "Command", "application", "main", "monitoring_main", "training_main"]
+__all__ = ["COMMANDS", "Command", "application", "main", "monitoring_main", "program", "training_main"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,29 @@ def application(prog: str = "tabular-bento", wanted: str | None = None, only: Se
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `tabular-bento` and return its exit code."""
     return _run("tabular-bento", _given(arguments))
+
+
+def program() -> NoReturn:
+    """Run `tabular-bento` as this process's program.
+
+    At its end the process does not free its objects one by one, which would take a second where Evidently is among
+    them. Whatever was registered with `atexit` meanwhile is run first.
+    """
+    code: int | None = None
+
+    def leave() -> None:
+        if code is None:
+            return
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:  # nobody reads any more: Python itself says so at its usual end
+            return
+        os._exit(code)
+
+    atexit.register(leave)
+    code = main()
+    sys.exit(code)
 
 
 def training_main(arguments: Sequence[str] | None = None) -> int:
