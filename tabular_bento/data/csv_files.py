@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from textwrap import shorten
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,7 @@ from tabular_bento.data.tables import TableSchema
 from tabular_bento.errors import SourceError
 from tabular_bento.schema import Kind
 
+_LONGEST_FAULT = 160
 MISSING = ("", "NA")
 """How a CSV file writes a missing value."""
 
@@ -163,6 +165,14 @@ def read_csv(content: bytes, schema: TableSchema, written: CsvFormat = PLAIN) ->
         raise ValueError(parser.explained(error)) from error
 
 
+def parse_fault(error: pa.ArrowInvalid) -> str:
+    """What Arrow says of a CSV file that it cannot parse, in one line, and what is mostly the cause."""
+    text = shorten(str(error).removeprefix("CSV parse error: "), _LONGEST_FAULT, placeholder=" ...")
+    if not text.startswith("Row #"):
+        return text
+    return f"{text}. The header is row 1. A value that holds a separator or a line break stands in quotation marks."
+
+
 def reader(content: bytes) -> pa.BufferReader:
     """A reader of a copy that Arrow owns.
 
@@ -265,7 +275,7 @@ class _Parser:
             self.parse({}, [], threads=False)
         except pa.ArrowInvalid as other:
             error = other
-        return str(error).removeprefix("CSV parse error: ")
+        return parse_fault(error)
 
     def _read(self, convert: pa.csv.ConvertOptions, block: int, threads: bool) -> pa.Table:
         options = pa.csv.ReadOptions(block_size=min(block, (1 << 31) - 1), use_threads=threads)

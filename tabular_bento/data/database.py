@@ -28,6 +28,8 @@ _SQLITE = ("sqlite:///", "file:")
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _FORMS = "postgresql://HOST:PORT/DATABASE or sqlite:///FILE"
 _PREFIX = re.compile(r"^(?:[A-Z_]+: )?(?:\[\w+\] )?(?:Failed to (?:connect|prepare query): )?")
+# A semicolon and comments. One with a quotation mark may be the end of a text, and is left to the database.
+_END_OF_QUERY = re.compile(r";(\s|;|--[^\n'\"]*(\n|\Z)|/\*(?:(?!\*/)[^'\"])*\*/)*\Z")
 _SERVER_SAYS = re.compile(r"(?:ERROR|FATAL|PANIC):\s+(.+)")
 
 
@@ -257,8 +259,9 @@ def database(uri: str | None = None, variable: str = VARIABLE) -> Database:
 
 
 def clean(query: str) -> str:
-    """A query without what may not be at its end where it becomes a part of another."""
-    return query.strip().rstrip(";").rstrip()
+    """A query without what may not be at its end where it becomes a part of another: semicolons, comments after one."""
+    ended = _END_OF_QUERY.search(query)
+    return query[: ended.start() if ended else None].strip()
 
 
 def _check_form(uri: str, named_by: str) -> None:

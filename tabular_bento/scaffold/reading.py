@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from tabular_bento.data.csv_files import DELIMITERS, PLAIN, SEPARATORS, CsvFormat
-from tabular_bento.data.database import VARIABLE, database
+from tabular_bento.data.csv_files import DELIMITERS, PLAIN, SEPARATORS, CsvFormat, parse_fault
+from tabular_bento.data.database import VARIABLE, clean, database
 from tabular_bento.data.raw import open_uri
 from tabular_bento.data.storage import RemoteFile, driver_of, failure
 from tabular_bento.data.uris import DATABASES, check_uri, shown
@@ -35,7 +35,7 @@ SUFFIXES = (*CSV_SUFFIXES, ".parquet")
 _HEAD, _CHUNK = 64 << 10, 1 << 20
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DATE = re.compile(r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?![\d.])")
-_QUERY = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
+_QUERY = re.compile(r"(\s|\(|--[^\n]*\n|/\*(?:(?!\*/).)*\*/)*(select|with)\b", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,19 @@ class TableInput:
     def of(cls, text: str) -> TableInput:
         """The table that `--from` names: a query begins with SELECT or WITH, or is in a file that ends with `.sql`.
 
+        Comments may stand before it.
+
         Raises
         ------
         SourceError
             Where there is no such file, or it is of another format.
         """
         if text.endswith(".sql") and "://" not in text:
-            text = _text_of(Path(text))
+            path, text = text, _text_of(Path(text))
+            if not _QUERY.match(text):
+                raise SourceError(f"{path}: the file holds no query. A query begins with SELECT or WITH.")
         if _QUERY.match(text):
-            return cls(text.strip().rstrip(";"), query=True)
+            return cls(clean(text), query=True)
         if text.partition("://")[0] in (*DATABASES, "sqlite"):
             raise SourceError(
                 f"{shown(text)} is a database, which is read by a query that --from gives, and that {VARIABLE} of the "
@@ -193,11 +197,11 @@ class TableInput:
         return encoding, codecs.getincrementaldecoder(encoding)().decode(head).removeprefix("\ufeff")
 
     @contextmanager
-    def _reporting(self) -> Iterator[None]:
+    def _reporting(self, path: str = "") -> Iterator[None]:
         try:
             yield
         except (pa.ArrowException, UnicodeError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile) as error:
-            raise SourceError(self._unreadable(error)) from error
+            raise SourceError(_unreadable(path or self.location, error)) from error
 
     @contextmanager
     def _csv(self) -> Iterator[Any]:
@@ -246,7 +250,7 @@ class TableInput:
 
     def _parquet_batches(self) -> Iterator[pa.RecordBatch]:
         for path in self._files():
-            with self._open(path) as file, pa.parquet.ParquetFile(file) as table:
+            with self._reporting(path), self._open(path) as file, pa.parquet.ParquetFile(file) as table:
                 check_names(table.schema_arrow.names, path)
                 yield from table.iter_batches()
 
@@ -275,16 +279,6 @@ class TableInput:
         with file as opened:
             yield opened
 
-    def _unreadable(self, error: Exception) -> str:
-        text = str(error)
-        if isinstance(error, UnicodeDecodeError) or "UTF8" in text or "utf-8" in text:
-            name = Path(self.location).name
-            return (
-                f"{self.location}: the text is not UTF-8. Convert it first, for example with "
-                f"`iconv -f WINDOWS-1252 -t UTF-8 {name} > utf8-{name}`."
-            )
-        return f"{self.location}: the table cannot be read: {text}"
-
 
 def check_names(names: list[str], where: str) -> None:
     """Refuse a table without columns, or with two of one name.
@@ -300,6 +294,17 @@ def check_names(names: list[str], where: str) -> None:
     if repeated:
         shown = ", ".join(f"{name!r} ({names.count(name)} times)" for name in repeated[:5])
         raise SourceError(f"{where}: columns have the same name: {shown}. Rename or drop all but one of each.")
+
+
+def _unreadable(location: str, error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, UnicodeDecodeError) or "UTF8" in text or "utf-8" in text:
+        name = Path(location).name
+        return (
+            f"{location}: the text is not UTF-8. Convert it first, for example with "
+            f"`iconv -f WINDOWS-1252 -t UTF-8 {name} > utf8-{name}`."
+        )
+    return f"{location}: the table cannot be read: {parse_fault(error)}"
 
 
 def _named_alike(batches: Iterator[pa.RecordBatch], where: str) -> Iterator[pa.RecordBatch]:

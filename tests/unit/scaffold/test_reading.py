@@ -38,7 +38,14 @@ from tests.unit.scaffold.conftest import csv_of, summary_of
         (b"a,b\n1,\x81\n", "the text is not UTF-8. Convert it first, for example with `iconv"),
         (b"\x81,b\n1,2\n", "the text is not UTF-8. Convert it first"),
         (b"a,b\n1,\0\xff\n", "the file is no text, whatever its name says"),
-        (b"a,b\n1,2\n1,2,3\n", "the table cannot be read: CSV parse error: Row #3: Expected 2 columns, got 3"),
+        (
+            b"a,b\n1,2\n1,2,3\n",
+            "the table cannot be read: Row #3: Expected 2 columns, got 3: 1,2,3. The header is row 1",
+        ),
+        (
+            b'a,b,c\n1,2,3\n4,"5,6\n' + b"7,8,9\n" * 99,
+            'Row #3: Expected 3 columns, got 2: 4,"5,6 7,8,9 7,8,9',
+        ),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
@@ -48,6 +55,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, mess
         summary_of(path)
     assert str(path) in str(error.value)
     assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_file_that_is_not_there_and_one_of_another_format(tmp_path: Path) -> None:
@@ -60,6 +68,8 @@ def test_a_file_that_is_not_there_and_one_of_another_format(tmp_path: Path) -> N
     (tmp_path / "t.parquet").write_text("a,b\n")
     with pytest.raises(SourceError, match=r"t\.parquet: the table cannot be read"):
         summary_of(tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match=r"/t\.parquet: the table cannot be read: Parquet"):
+        summary_of(tmp_path)  # a folder: the message names the file
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -268,6 +278,13 @@ def test_a_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [column.kind for column in found.columns.values()] == [Kind.NUMBER, Kind.TEXT, Kind.INTEGER]
     (tmp_path / "q.sql").write_text("select city from orders;\n")
     assert list(query(str(tmp_path / "q.sql")).columns) == ["city"]
+    (tmp_path / "q.sql").write_text(
+        "-- of 2024; all\n/* the shop's\n*/ select city, 'a; -- b' as it from orders ; -- all\n\n"
+    )
+    assert list(query(str(tmp_path / "q.sql")).columns) == ["city", "it"]
+    (tmp_path / "q.sql").write_text("-- select\nDELETE FROM orders;\n")
+    with pytest.raises(SourceError, match=r"q\.sql: the file holds no query\. A query begins with SELECT or WITH\."):
+        query(str(tmp_path / "q.sql"))
     with pytest.raises(SourceError, match="nothing"):
         query("select nothing from orders")
     monkeypatch.delenv("TABULAR_BENTO_DATABASE")
