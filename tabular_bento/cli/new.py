@@ -36,7 +36,8 @@ def new(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="Column with the time of a row; the split and windows then go by it. By default rows have no time.",
+            help="Column with the time of a row, in ISO 8601 or as seconds or milliseconds since 1970; the split and "
+            "windows then go by it. By default rows have no time.",
         ),
     ] = None,
     identifier: Annotated[

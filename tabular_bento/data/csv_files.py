@@ -99,7 +99,7 @@ SEPARATORS = (",", ".", " ", "'", "\u00a0", "\u202f")
 """What may separate groups of three digits; the last two are spaces that do not break."""
 
 _DAY, _MONTH, _YEAR = r"(0?[1-9]|[12]\d|3[01])", r"(0?[1-9]|1[0-2])", r"(\d{4})"
-_CLOCK = r"(?:,?([T ])(\d{1,2}:[\d:.]+(?: ?(?:Z|[+-]\d\d:?\d\d))?))?"
+_CLOCK = r"(?:,?([T ])(\d{1,2}:[\d:.]+(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?))?"
 _MARK = "[./-]"
 _ISO = {
     "DMY": (rf"^ *{_DAY}{_MARK}{_MONTH}{_MARK}{_YEAR}{_CLOCK} *$", r"\3-\2-\1\4\5"),
@@ -244,7 +244,7 @@ class _Parser:
 
         What Arrow cannot read as it is written is read as text first.
         """
-        rewritten = {name: kind for name in types if self._is_rewritten(kind := self._kinds[name])}
+        rewritten = {name: kind for name, read in types.items() if self._is_rewritten(kind := self._kinds[name], read)}
         convert = pa.csv.ConvertOptions(
             column_types={**types, **dict.fromkeys(rewritten, pa.string())},
             include_columns=columns,
@@ -265,9 +265,10 @@ class _Parser:
             table = table.set_column(table.column_names.index(name), name, texts)
         return table
 
-    def _is_rewritten(self, kind: Kind) -> bool:
+    def _is_rewritten(self, kind: Kind, read: pa.DataType) -> bool:
         written = self._written
-        return bool(written.trim or (kind.is_numeric and written.thousands) or (kind.is_time and written.dates))
+        as_text = written.thousands or (written.decimal == "," and read == pa.string())
+        return bool(written.trim or (kind.is_numeric and as_text) or (kind.is_time and written.dates))
 
     def explained(self, error: pa.ArrowInvalid) -> str:
         """What is wrong, with the number of the row, which is known where one thread reads."""

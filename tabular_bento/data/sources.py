@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tabular_bento.data.csv_files import MISSING, CsvFormat
 from tabular_bento.data.dataset import Dataset, arrow_table, declared_fields
+from tabular_bento.data.epochs import as_integers, checked_epochs, with_instants
 from tabular_bento.data.names import checked_columns, present_fields
 from tabular_bento.data.raw import fetch_file
 from tabular_bento.data.sizes import Size, table_size
@@ -64,11 +65,13 @@ class TableSource:
         The order of a date in a CSV file where it is not that of ISO 8601: `DMY`, such as 28.11.2022, `MDY` or `YMD`.
     trim : bool, optional
         Whether spaces around the values of a CSV file are no part of them.
+    epochs : mapping, optional
+        By field of kind INSTANT that the table holds as integers: their unit since 1970 in UTC, `s` or `ms`.
 
     Raises
     ------
     SourceError
-        Where the URI holds a password, or `columns` names what is no field.
+        Where the URI holds a password, `columns` names what is no field, or `epochs` what is no instant.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class TableSource:
         thousands: str = "",
         dates: str = "",
         trim: bool = False,
+        epochs: Mapping[str, str] | None = None,
     ) -> None:
         check_uri(uri)
         self.problem = problem
@@ -94,6 +98,7 @@ class TableSource:
         self.tables = dict(tables or {})
         self.description = description
         self.written = CsvFormat(tuple(missing), decimal, encoding, thousands, dates, trim)
+        self.epochs = checked_epochs(problem, epochs, fit_columns)
 
     def load(self, uri: str | None = None) -> Dataset:
         """The data set of the table, from `uri` where one is given.
@@ -106,11 +111,12 @@ class TableSource:
             Where it has no rows, lacks a column, or holds what a field does not allow.
         """
         place = uri or self.uri
-        fields = declared_fields(self.problem, self.fit_columns)
+        fields = as_integers(declared_fields(self.problem, self.fit_columns), self.epochs)
         there = TableSchema("rows", tuple(replace(f, name=self.columns.get(f.name, f.name)) for f in fields))
         table = fetch_file(place).read(there, self.written)
         present = present_fields(self.problem, self.fit_columns, table.column_names, self.columns)
         rows = pa.table({field.name: table[self.columns.get(field.name, field.name)] for field in present})
+        rows = with_instants(rows, self.epochs)
         tables = {
             name: check_table(fetch_file(location, schema.name).read(schema), schema)
             for name, (schema, location) in self.tables.items()

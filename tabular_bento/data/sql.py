@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from tabular_bento.data.database import VARIABLE, Session, clean, database
 from tabular_bento.data.dataset import Dataset
+from tabular_bento.data.epochs import as_integers, checked_epochs, with_instants
 from tabular_bento.data.names import checked_columns, present_fields
 from tabular_bento.data.sizes import Size
 from tabular_bento.data.tables import TableSchema, check_names, check_table
@@ -65,11 +66,14 @@ class SQLSource:
         By name of a table beside the rows: its `TableSchema` and query.
     description : str, optional
         What the rows are, in one line; by default where they are from.
+    epochs : mapping, optional
+        By field of kind INSTANT that the query returns as integers: their unit since 1970 in UTC, `s` or `ms`.
 
     Raises
     ------
     SourceError
-        Where the URI holds a password, the query is empty, or `columns` names what is no field.
+        Where the URI holds a password, the query is empty, `columns` names what is no field, or `epochs` what is no
+        instant.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class SQLSource:
         fit_columns: Sequence[str | Field] = (),
         tables: Mapping[str, tuple[TableSchema, str]] | None = None,
         description: str = "",
+        epochs: Mapping[str, str] | None = None,
     ) -> None:
         if uri is not None:
             check_uri(uri)
@@ -96,6 +101,7 @@ class SQLSource:
         self.fit_columns = tuple(fit_columns)
         self.tables = dict(tables or {})
         self.description = description
+        self.epochs = checked_epochs(problem, epochs, fit_columns)
 
     def load(self, uri: str | None = None) -> Dataset:
         """The data set of the query's rows, from the database at `uri` where one is given.
@@ -116,7 +122,7 @@ class SQLSource:
             }
         return Dataset.of_table(
             self.problem,
-            rows,
+            with_instants(rows, self.epochs),
             self.fit_columns,
             tables,
             description=self.description or place.where,
@@ -125,7 +131,7 @@ class SQLSource:
         )
 
     def _fields(self, names: Sequence[str]) -> tuple[Field, ...]:
-        return present_fields(self.problem, self.fit_columns, names, self.columns)
+        return as_integers(present_fields(self.problem, self.fit_columns, names, self.columns), self.epochs)
 
     def size(self, uri: str | None = None) -> Size:
         """The rows of the query's result, which the database counts.

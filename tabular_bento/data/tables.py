@@ -49,9 +49,9 @@ class TableSchema:
 def check_table(table: pa.Table, schema: TableSchema) -> pa.Table:
     """The declared columns of `table`, in their declared order and Arrow types; other columns are dropped.
 
-    A NaN becomes null, and fractions of a second that the kind of a time does not hold are dropped. Every declared
-    column must be there, also an optional one: a misspelt column of labels would otherwise read as labels that are all
-    unknown.
+    A NaN becomes null, and fractions of a second that the kind of a time does not hold are dropped. An instant may end
+    with UTC or GMT, and may have a space before its offset. Every declared column must be there, also an optional one:
+    a misspelt column of labels would otherwise read as labels that are all unknown.
 
     Raises TableError, naming the table, the column, the number of rows and an example, for an empty table, a column
     that is missing or there twice, a value that has no exact equal in the declared type, a null in a required column,
@@ -191,11 +191,17 @@ def _whole(column: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
         return column
     unit, short, finer, kept = _RESOLUTION[kind]
     if _is_text(column.type):
+        if kind is Kind.INSTANT:
+            for pattern, offset in _OFFSETS:
+                column = pc.replace_substring_regex(column, pattern, offset)
         return pc.replace_substring_regex(column, finer, kept)
     if not pa.types.is_timestamp(column.type) or _UNITS.index(column.type.unit) <= _UNITS.index(short):
         return column
     return pc.floor_temporal(column, unit=unit).cast(pa.timestamp(short, column.type.tz))
 
+
+_OFFSETS = ((r"^(.*:\d\d(\.\d+)?) ?(UTC|GMT)$", r"\1Z"), (r"^(.*:\d\d(\.\d+)?) (Z|[+-]\d\d(:?\d\d)?)$", r"\1\3"))
+"""Ways to write an offset that ISO 8601 has not, and what it has."""
 
 _UNITS = ("s", "ms", "us", "ns")
 

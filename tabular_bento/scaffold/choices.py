@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
+from tabular_bento.data.epochs import UNITS
 from tabular_bento.errors import ScaffoldError
 from tabular_bento.scaffold.columns import FREE_TEXT, SEGMENT_VALUES, Chosen, declared_field, shown
 from tabular_bento.scaffold.names import field_names
@@ -118,6 +119,11 @@ class Choices:
         return {item.name: item.column for item in (*self.fields, self.target) if item.name != item.column}
 
     @property
+    def epochs(self) -> dict[str, str]:
+        """The unit of each instant that the table holds as integers."""
+        return {item.name: item.epoch for item in self.fields if item.epoch}
+
+    @property
     def calibration(self) -> str:
         """The method that probabilities are calibrated by; `none` where there are too few rows for one."""
         rarest = min(self.class_rows, default=0) * 0.1
@@ -225,6 +231,13 @@ def _renamed_time(column: str, name: str, time: str | None) -> str:
 
 def _sort(draft: _Draft, summary: ColumnSummary, name: str, role: str) -> None:
     """Make a field of a column, or leave it out."""
+    epoch = (summary.epoch or "") if role == "--time" else ""
+    if epoch:
+        summary = summary.dated(epoch)
+        draft.warnings.append(
+            f"{summary.name!r} is read as {UNITS[epoch]} since 1970. Requests hold it in ISO 8601, such as "
+            f"{summary.high}."
+        )
     kind = summary.kind
     if role == "--time" and (not kind.is_time or summary.missing or summary.other_missing or _beyond(summary)):
         raise ScaffoldError(f"--time {summary.name}: {_no_time(summary)}")
@@ -252,7 +265,7 @@ def _sort(draft: _Draft, summary: ColumnSummary, name: str, role: str) -> None:
     if summary.finer and kind is Kind.LOCAL_TIME:
         draft.warnings.append(f"{summary.name!r} has fractions of a second, which are dropped; requests have none.")
     draft.missing |= set(summary.other_missing)
-    draft.fields.append(declared_field(summary, name, role))
+    draft.fields.append(declared_field(summary, name, role, epoch))
 
 
 def _reason_to_leave_out(summary: ColumnSummary) -> str:

@@ -34,6 +34,8 @@ class Chosen:
         Distinct values.
     low, high : float, str or None
         The least and the greatest number or time.
+    epoch : str
+        The unit, `s` or `ms`, of integers in the table that count to an instant; else empty.
     """
 
     column: str
@@ -42,6 +44,7 @@ class Chosen:
     distinct: int
     low: Any = None
     high: Any = None
+    epoch: str = ""
 
     @property
     def name(self) -> str:
@@ -49,7 +52,7 @@ class Chosen:
         return self.field.name
 
 
-def declared_field(summary: ColumnSummary, name: str, role: str) -> Chosen:
+def declared_field(summary: ColumnSummary, name: str, role: str, epoch: str = "") -> Chosen:
     kind = summary.kind
     gaps = summary.missing + sum(summary.odd[text] for text in summary.other_missing)
     called = summary.name.strip()
@@ -70,7 +73,7 @@ def declared_field(summary: ColumnSummary, name: str, role: str) -> Chosen:
         why.append(f"missing in {gaps:,} of {summary.rows:,} rows")
     text = "; ".join(why)
     declared = Field(name, kind, described, **settings)
-    return Chosen(summary.name, declared, text, summary.distinct, summary.low, summary.high)
+    return Chosen(summary.name, declared, text, summary.distinct, summary.low, summary.high, epoch)
 
 
 def bounds(low: float, high: float, kind: Kind) -> tuple[float, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date
 from typing import Any
 
 from tabular_bento.data.csv_files import MISSING, PLAIN
 from tabular_bento.data.database import VARIABLE
+from tabular_bento.data.epochs import UNITS, instant_text
 from tabular_bento.scaffold.choices import Choices
 from tabular_bento.scaffold.columns import Chosen
 from tabular_bento.scaffold.reading import TableInput
@@ -78,6 +80,7 @@ def source_of(table: TableInput, choices: Choices, copied: str | None) -> dict[s
         The path of their copy within the project.
     """
     settings = [f"columns={_dict(choices.renamed)}"] if choices.renamed else []
+    settings += [f"epochs={_dict(choices.epochs)}"] if choices.epochs else []
     if choices.missing and table.is_csv:
         settings.append(f"missing={_tuple((*MISSING, *choices.missing))}")
     written = {name: getattr(table.written, name) for name in ("decimal", "encoding", "thousands", "dates", "trim")}
@@ -151,7 +154,12 @@ def example_of(row: dict[str, Any], choices: Choices) -> dict[str, Any]:
     choices : Choices
         What is declared of the table.
     """
-    values = {item.name: _json(row[item.column], item.field.kind, choices.missing) for item in choices.fields}
+    values = {
+        item.name: instant_text(row[item.column], item.epoch)
+        if item.epoch
+        else _json(row[item.column], item.field.kind, choices.missing)
+        for item in choices.fields
+    }
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -174,7 +182,8 @@ def _json(value: Any, kind: Kind, missing: tuple[str, ...]) -> Any:
     if kind is Kind.LOCAL_TIME:
         text = text.partition(".")[0]
         return f"{text}T00:00:00" if "T" not in text else text
-    return text
+    day, _, clock = re.sub("T?(UTC|GMT)$", "Z", text).partition("T")
+    return f"{day}T{clock.replace('T', '')}"
 
 
 def _more_features(choices: Choices) -> list[tuple[str, str]]:
@@ -218,7 +227,8 @@ def _described(table: TableInput) -> str:
 
 
 def _comment(item: Chosen) -> str:
-    return f'"{item.column}": {item.why}' if item.column != item.name else item.why
+    text = f'"{item.column}": {item.why}' if item.column != item.name else item.why
+    return f"{text}; the table has {UNITS[item.epoch]} since 1970, requests have ISO 8601" if item.epoch else text
 
 
 def _field(item: Field) -> str:

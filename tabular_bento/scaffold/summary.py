@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabular_bento.data.csv_files import MISSING
+from tabular_bento.data.epochs import PER_SECOND, instant_text
 from tabular_bento.schema import LARGEST_INTEGER, Kind
 
 SAMPLE_ROWS = 20_000
@@ -36,7 +38,7 @@ PATTERNS = {
     Kind.BOOLEAN: r"^(true|false|True|False|TRUE|FALSE)$",
     Kind.DATE: rf"^{_DAY}$",
     Kind.LOCAL_TIME: rf"^{_DAY}([T ]{_CLOCK})?$",
-    Kind.INSTANT: rf"^{_DAY}[T ]{_CLOCK}(Z|[+-]\d\d(:?\d\d)?)$",
+    Kind.INSTANT: rf"^{_DAY}[T ]{_CLOCK} ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$",
 }
 """Texts that can be read as each kind, from the narrowest to the widest."""
 
@@ -50,6 +52,8 @@ _FRACTION = r":\d\d\.\d"
 
 _CODE = r"^-?0\d"
 """A number with a leading zero is a code, such as a postal one."""
+
+_PLAUSIBLE = tuple(int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (1990, 2100))
 
 
 @dataclass
@@ -220,6 +224,19 @@ class ColumnSummary:
                 if known and self.fits[kind] == known:
                     return Kind.TEXT if kind is Kind.INTEGER and self._too_large else kind
         return Kind.TEXT
+
+    @property
+    def epoch(self) -> str | None:
+        """The unit, `s` or `ms`, in which all values may count to an instant: integers from 1990 up to 2100."""
+        if self.kind is not Kind.INTEGER:
+            return None
+        low, high = _PLAUSIBLE
+        return next((unit for unit, n in PER_SECOND.items() if low * n <= self.low and self.high < high * n), None)
+
+    def dated(self, unit: str) -> ColumnSummary:
+        """The same column as one of instants, which its integers count to in a unit."""
+        low, high = (instant_text(value, unit) for value in (self.low, self.high))
+        return replace(self, fits=Counter({Kind.INSTANT: self.fits[Kind.INTEGER]}), low=low, high=high)
 
     @property
     def _too_large(self) -> bool:

@@ -74,14 +74,17 @@ def test_of_postgresql_with_the_password_in_the_environment_alone(postgresql: Po
 
 @pytest.mark.slow
 def test_of_sqlite_with_its_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = rentals(600)
+    table["when"] = pd.DatetimeIndex(table["when"]).as_unit("s").astype("int64")  # SQLite has no type for times
     with sqlite3.connect(tmp_path / "shop.db") as database:
-        rentals(600).to_sql("rentals", database, index=False)
+        table.to_sql("rentals", database, index=False)
     database.close()
     monkeypatch.setenv(VARIABLE, f"sqlite:///{tmp_path / 'shop.db'}")
     folder = tmp_path / "rides"
     options = ("--target", "rented", "--time", "when", "--id", "ride_no")
     made = run_command("new", str(folder), "--from", "SELECT * FROM rentals", *options)
     assert made.returncode == 0, made.stderr
+    assert "'when' is read as seconds since 1970" in made.stderr
     demo = Project(folder, tmp_path / "bentoml", tmp_path / "out").demo()
     assert not any(part["errors"] for part in demo["replay"])
     assert sum(part["rows_served"] for part in demo["replay"]) == demo["skew"]["checked"] > 100

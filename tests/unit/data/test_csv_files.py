@@ -191,3 +191,31 @@ def test_arrow_reads_memory_of_its_own() -> None:
     made = reader(content)
     assert sys.getrefcount(content) == before
     assert made.read() == content
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2024-02-29 12:30:00 UTC", "2024-02-29T12:30:00GMT", "2024-02-29 12:30 UTC", "2024-02-29 13:30:00.0000000 +01:00"],
+)
+def test_an_instant_may_end_with_the_name_of_utc_or_an_offset_after_a_space(tmp_path: Path, text: str) -> None:
+    content = HEADER + ROW.replace("2024-02-29T12:30:00Z", text)
+    assert values(load(tmp_path, content)) == first(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["2024-02-29 12:30:00 CET", "2024-02-29 12:30:00 UTC+1", "12:30 UTC"])
+def test_another_name_of_a_zone_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(TableError, match=r"rows\.sent: 1 of 1 rows cannot be read as timestamp"):
+        load(tmp_path, HEADER + ROW.replace("2024-02-29T12:30:00Z", text))
+
+
+def test_beside_an_instant_that_is_read_as_text_numbers_have_their_decimal_comma(tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    row = ROW.replace(",", ";").replace("1.5", "1,5").replace("9.5", "9,5").replace("00Z", "00 UTC")
+    path.write_text(HEADER.replace(",", ";") + row)
+    assert values(TableSource(PROBLEM, str(path), decimal=",").load()) == first(tmp_path)
+
+
+def test_dates_in_another_order_may_have_a_zone(tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(HEADER + ROW.replace("2024-02-29", "29.02.2024").replace("00Z", "00 UTC"))
+    assert values(TableSource(PROBLEM, str(path), dates="DMY").load()) == first(tmp_path)

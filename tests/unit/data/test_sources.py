@@ -140,3 +140,50 @@ def test_what_is_no_table_is_refused(table: Any) -> None:
 
 def test_the_rows_of_these_tests_have_gaps() -> None:
     assert not parcels().labelled.all()
+
+
+SENT = Problem(
+    name="sent",
+    fields=(Field("at", Kind.INSTANT, "At", optional=True), Field("pieces", Kind.INTEGER, "Pieces")),
+    task=Regression(Field("cost", Kind.NUMBER, "Cost")),
+)
+
+
+@pytest.mark.parametrize(("unit", "count"), [("s", 1_714_566_600), ("ms", 1_714_566_600_000)])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_integers_that_count_to_instants(tmp_path: Path, suffix: str, unit: str, count: int) -> None:
+    path = tmp_path / f"rows{suffix}"
+    table = pa.table({"ts": pa.array([count, None, count + 1]), "pieces": [1, 2, 3], "cost": [1.0, 2.0, 3.0]})
+    (pa.csv.write_csv if suffix == ".csv" else pq.write_table)(table, path)
+    dataset = TableSource(SENT, str(path), columns={"at": "ts"}, epochs={"at": unit}).load()
+    step = 1_000_000 if unit == "s" else 1_000
+    instant = 1_714_566_600_000_000
+    assert np.array_equal(dataset.columns["at"], [instant, np.nan, instant + step], equal_nan=True)
+    as_text = tmp_path / "text.csv"
+    as_text.write_text("at,pieces,cost\n2024-05-01T12:30:00Z,1,1\n")
+    assert TableSource(SENT, str(as_text)).load().columns["at"][0] == instant
+
+
+def test_what_does_not_count_to_an_instant_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("at,pieces,cost\n2024-05-01,1,1\n")
+    with pytest.raises(TableError, match=r"rows\.at: 1 of 1 rows cannot be read as int64"):
+        TableSource(SENT, str(path), epochs={"at": "s"}).load()
+    path.write_text("at,pieces,cost\n1714566600000,1,1\n")
+    with pytest.raises(TableError, match=r"rows\.at: 1 of 1 rows are before the year 1900 or after 2199"):
+        TableSource(SENT, str(path), epochs={"at": "s"}).load()
+    path.write_text("at,pieces,cost\n1714566600,1,1\n")
+    with pytest.raises(TableError, match=r"rows\.at: 1 of 1 rows have type int64, which is no timestamp"):
+        TableSource(SENT, write_parquet(tmp_path, path)).load()
+
+
+def write_parquet(folder: Path, path: Path) -> str:
+    pq.write_table(pa.csv.read_csv(path), folder / "rows.parquet")
+    return str(folder / "rows.parquet")
+
+
+def test_only_instants_are_counted_to_and_in_known_units() -> None:
+    with pytest.raises(SourceError, match=r"epochs: 'pieces' is no field of kind INSTANT.*those are at"):
+        TableSource(SENT, "rows.csv", epochs={"pieces": "s"})
+    with pytest.raises(SourceError, match=r"epochs: 'seconds' of 'at' is no unit; it is one of 's', 'ms'"):
+        TableSource(SENT, "rows.csv", epochs={"at": "seconds"})

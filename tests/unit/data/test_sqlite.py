@@ -155,3 +155,13 @@ def test_the_driver_that_is_missing_is_named(uri: str, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "adbc_driver_sqlite.dbapi", None)
     with pytest.raises(SourceError, match=r"pip install 'tabular-bento\[sql\]'"):
         load(uri)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1000)])
+def test_integers_that_count_to_instants(uri: str, unit: str, factor: int) -> None:
+    query = f"SELECT o.*, (1709209800 + coalesce(pieces, 0)) * {factor} AS ts FROM orders o"
+    dataset = SQLSource(PROBLEM, query, uri, columns={"sent": "ts"}, epochs={"sent": unit}).load()
+    pieces = np.nan_to_num(dataset.columns["pieces"])
+    assert np.array_equal(dataset.columns["sent"], (1709209800 + pieces) * 1e6)
+    with pytest.raises(TableError, match=r"rows\.sent: .* cannot be read as timestamp"):
+        SQLSource(PROBLEM, query, uri, columns={"sent": "ts"}).load()

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tabular_bento import Binary, Problem
+from tabular_bento import Binary, Problem, Regression
 from tabular_bento.data import TableSource
+from tabular_bento.data.epochs import UNITS
 from tabular_bento.errors import ScaffoldError
 from tabular_bento.features import FeatureSet
+from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.scaffold.choices import Choices, choose
 from tabular_bento.scaffold.columns import bounds
+from tabular_bento.scaffold.declaring import example_of
 from tabular_bento.schema import Field, Kind
 from tests.tables import customers, rentals, wines, written
 from tests.unit.scaffold.conftest import csv_of, summary_of
@@ -28,6 +33,26 @@ def number(row: int) -> str:
 
 def field(choices: Choices, name: str) -> Field:
     return {item.name: item.field for item in choices.fields}[name]
+
+
+def problem_with(choices: Choices) -> Problem:
+    """A regression of the fields and the target that were chosen."""
+    fields = [item.field for item in choices.fields]
+    features = FeatureSet.of_fields(fields, without=(choices.event_time,) if choices.event_time else ())
+    return Problem(
+        name="chosen",
+        rows="rows",
+        fields=tuple(fields),
+        task=Regression(choices.target.field),
+        features=features,
+        event_time=choices.event_time,
+    )
+
+
+def in_a_request(problem: Problem, row: dict[str, object]) -> dict[str, Any]:
+    """A row as a server reads it."""
+    (parsed,) = RequestSchema(problem.declaration).parse_rows(json.dumps({"rows": [row]}))
+    return dict(zip((item.name for item in problem.fields), parsed, strict=True))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -330,3 +355,78 @@ def test_calibration_needs_rows_of_every_class(chosen: Chosen, rows: int, method
 
 def test_steps_of_probability_need_many_rows_of_the_rarest_class(chosen: Chosen) -> None:
     assert chosen(20_000, x=number, y=lambda row: int(row % 20 == 0)).calibration == "platt"
+
+
+@pytest.mark.parametrize(
+    ("end", "example"),
+    [
+        (" UTC", "Z"),
+        (" GMT", "Z"),
+        ("UTC", "Z"),
+        ("Z", "Z"),
+        (" Z", "Z"),
+        ("+02:00", "+02:00"),
+        (" +0200", "+0200"),
+        (".25 UTC", ".25Z"),
+    ],
+)
+def test_a_time_with_a_zone_is_an_instant_that_the_source_and_a_request_hold(
+    tmp_path: Path, end: str, example: str
+) -> None:
+    columns = {"at": lambda row: f"2024-05-{row % 28 + 1:02d} 12:30:00{end}", "x": number, "y": number}
+    summary = summary_of(path := csv_of(tmp_path / "t.csv", 100, columns))
+    choices = choose(summary, "y", time="at")
+    assert field(choices, "at").kind is Kind.INSTANT
+    assert choices.warnings == ()
+    row = example_of(summary.sample.to_pylist()[0], choices)
+    assert row["at"] == f"2024-05-01T12:30:00{example}"
+    problem = problem_with(choices)
+    read = TableSource(problem, str(path)).load().columns["at"]
+    assert read[0] == in_a_request(problem, row)["at"]
+    assert len(np.unique(read)) == 28
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "unit", "low"),
+    [
+        (1_714_566_600, 3_600, "s", "2024-05-01T12:30:00Z"),
+        (1_714_566_600_250, 3_600_000, "ms", "2024-05-01T12:30:00.250Z"),
+        (631_152_000, 86_400, "s", "1990-01-01T00:00:00Z"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_integers_that_count_from_1970_are_instants_if_they_are_the_time(
+    tmp_path: Path, suffix: str, first: int, step: int, unit: str, low: str
+) -> None:
+    rows = np.arange(100)
+    table = pd.DataFrame({"at": first + step * rows, "x": rows % 7 / 3, "y": rows % 11 / 3})
+    path = written(table, tmp_path / f"t{suffix}")
+    summary = summary_of(path)
+    assert field(choose(summary, "y"), "at").kind is Kind.INTEGER, "nothing says that it is a time"
+    choices = choose(summary, "y", time="at")
+    assert field(choices, "at").kind is Kind.INSTANT
+    assert field(choices, "at").minimum is None
+    assert choices.epochs == {"at": unit}
+    assert choices.fields[0].low == low
+    assert f"'at' is read as {UNITS[unit]} since 1970. Requests hold it in ISO 8601" in choices.warnings[0]
+    row = example_of(summary.sample.to_pylist()[0], choices)
+    assert row["at"] == low
+    problem = problem_with(choices)
+    read = TableSource(problem, str(path), epochs=choices.epochs).load().columns["at"]
+    assert read[0] == in_a_request(problem, row)["at"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda row: 20240501 + row % 28,
+        lambda row: 1990 + row % 30,
+        lambda row: 4_102_444_800 + row,
+        lambda row: 631_151_999 + row,
+        lambda row: 1_714_566_600 if row else 1_714_566_600_000,
+        lambda row: 1_714_566_600_000_000 + row,
+    ],
+)
+def test_other_integers_are_no_times(chosen: Chosen, value: object) -> None:
+    with pytest.raises(ScaffoldError, match="its values are no dates or times in ISO 8601"):
+        chosen(100, at=value, x=number, y=number, time="at")
