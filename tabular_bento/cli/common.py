@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tabular_bento.environment import READ_BY_COMMANDS, unknown_variables
 from tabular_bento.errors import ConfigError, GateError, ProblemError, ProjectError, TabularBentoError
 
 if TYPE_CHECKING:
@@ -335,6 +336,7 @@ def guarded(command: str, function: Callable[..., object]) -> Callable[..., obje
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> object:
         _RUNNING.set(command)
+        _warn_of_variables()
         try:
             with failing():
                 return function(*args, **kwargs)
@@ -345,6 +347,18 @@ def guarded(command: str, function: Callable[..., object]) -> Callable[..., obje
             raise fail(f"{type(error).__name__}: {error}") from error
 
     return run
+
+
+def _warn_of_variables() -> None:
+    """Report variables of the environment that look like settings and are none.
+
+    What a server reads is looked up where there is such a name alone, for its settings take long to import.
+    """
+    if any(unknown_variables(READ_BY_COMMANDS)):
+        from tabular_bento.serving.settings import unknown_settings
+
+        for message in unknown_settings():
+            print(f"warning: {message}", file=sys.stderr)
 
 
 def on_a_terminal() -> bool:

@@ -190,8 +190,8 @@ def drift(
 
 def _settings(thresholds: dict[str, Any], outputs: dict[str, Any]) -> tuple[DriftSettings, OutputSettings]:
     """The settings, of which some are options and some the project's, where there is one."""
-    from tabular_bento.monitoring.drift.settings import DriftSettings, OutputSettings
-    from tabular_bento.monitoring.files import read_settings, settings_of
+    from tabular_bento.monitoring.drift.settings import PREFIX, DriftSettings, OutputSettings
+    from tabular_bento.monitoring.files import check_variables, read_settings, settings_of
 
     try:
         found = project_if_any()
@@ -200,6 +200,7 @@ def _settings(thresholds: dict[str, Any], outputs: dict[str, Any]) -> tuple[Drif
         known = {**DriftSettings.model_fields, **OutputSettings.model_fields}
         if unknown := [name for name in written if name not in known]:
             raise ConfigError(f"{where}there is no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}.")
+        check_variables(PREFIX, known)
         return settings_of(DriftSettings, thresholds, written, where), settings_of(
             OutputSettings, outputs, written, where
         )

@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tabular_bento.environment import unknown_variables
 from tabular_bento.errors import ConfigError
 
 
@@ -83,6 +84,18 @@ def read_settings(path: Path | None, table: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: {table!r} must be a table, as [{table}].")
     return found
+
+
+def check_variables(prefix: str, known: Iterable[str]) -> None:
+    """Refuse a variable of the environment that has the prefix of a job's settings and is none of them.
+
+    Raises
+    ------
+    ConfigError
+        With its name, and the setting that is most like it.
+    """
+    for message in unknown_variables(known, prefix):
+        raise ConfigError(message)
 
 
 Settings = TypeVar("Settings", bound=BaseModel)

@@ -10,12 +10,12 @@ from functools import cached_property
 
 import numpy as np
 
+from tabular_bento.environment import PREFIX
 from tabular_bento.errors import LogError, OverloadError, RequestError, TooLargeError
 from tabular_bento.features.columns import Row
 from tabular_bento.protocol.explanations import EXPLAIN, ExplainedBatch
 from tabular_bento.protocol.predictions import PredictionBatch
 from tabular_bento.scoring.package import ModelPackage
-from tabular_bento.serving.settings import PREFIX
 from tabular_bento.traffic.explanations import ExplanationLog
 
 logger = logging.getLogger("bentoml.endpoints")

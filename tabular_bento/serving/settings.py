@@ -10,9 +10,8 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tabular_bento.environment import PREFIX, READ_BY_COMMANDS, unknown_variables
 from tabular_bento.serving.limits import usual_workers
-
-PREFIX = "TABULAR_BENTO_"
 
 LOCALHOST = "127.0.0.1"
 
@@ -99,6 +98,14 @@ class ServingSettings(BaseSettings):
     def paths(self) -> dict[str, str]:
         """The paths that are set, by environment variable."""
         return {PREFIX + name.upper(): str(value) for name, value in self if isinstance(value, Path)}
+
+
+def unknown_settings() -> list[str]:
+    """A message for each variable of the environment that has the prefix and is neither a setting nor a command's.
+
+    It is no error: Kubernetes and other programs set variables too, and a server must start beside them.
+    """
+    return list(unknown_variables((*ServingSettings.model_fields, *READ_BY_COMMANDS)))
 
 
 def read_settings() -> ServingSettings:

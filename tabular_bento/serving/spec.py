@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tabular_bento.environment import PREFIX
 from tabular_bento.errors import ConfigError
 from tabular_bento.problem import Problem
 from tabular_bento.protocol.requests import RequestSchema
@@ -19,7 +20,7 @@ from tabular_bento.serving.image import ServingImage, serving_image
 from tabular_bento.serving.logs import configure_logs
 from tabular_bento.serving.metrics import Metrics
 from tabular_bento.serving.served import ServedModel, load_served, warn_without_release
-from tabular_bento.serving.settings import PREFIX, ServingSettings, configured_host, read_settings
+from tabular_bento.serving.settings import ServingSettings, configured_host, read_settings, unknown_settings
 from tabular_bento.serving.tracing import wanted_exporter
 from tabular_bento.traffic.log import TrafficLog
 from tabular_bento.traffic.schema import default_directory
@@ -150,6 +151,8 @@ class ServiceSpec:
         """Refuse what could not be served, once, before any worker starts; the launch folder is the current one."""
         with bento.one_line():
             configure_logs(self.settings.log_format)
+            for message in unknown_settings():
+                logger.warning(message)
             host, port = bento.http_address()
             os.environ["BENTOML_HOST"] = host  # workers take gRPC's address from it
             os.environ["BENTOML_HOME"] = str(store_home())  # they run in another folder

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from tabular_bento.client import Protocol
 from tabular_bento.errors import CompareError, ConfigError
 from tabular_bento.evaluation.noninferiority import LEAST_DAYS
-from tabular_bento.monitoring.files import settings_of
+from tabular_bento.monitoring.files import check_variables, settings_of
 
 PREFIX = "TABULAR_BENTO_COMPARE_"
 
@@ -144,6 +144,7 @@ def read_settings(table: Mapping[str, Any] = MappingProxyType({}), **given: Any)
     if logged is not None:
         own["traffic_dir"] = logged
     try:
+        check_variables(PREFIX, CompareSettings.model_fields)
         return settings_of(CompareSettings, given, own, "[compare] ", whole=True)
     except ConfigError as error:
         raise CompareError(str(error)) from error

@@ -13,6 +13,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from tabular_bento.environment import PREFIX
 from tabular_bento.errors import ScoringError
 from tabular_bento.protocol import open_inference_pb2 as messages
 from tabular_bento.protocol import open_inference_pb2_grpc as services
@@ -20,7 +21,7 @@ from tabular_bento.serving.batching import QUIET_TURNS
 from tabular_bento.serving.endpoints.handler import RequestHandler
 from tabular_bento.serving.endpoints.servicer import InferenceServicer
 from tabular_bento.serving.ports import why_not
-from tabular_bento.serving.settings import PREFIX, ServingSettings
+from tabular_bento.serving.settings import ServingSettings
 
 SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 OTHER_CALLS = 100

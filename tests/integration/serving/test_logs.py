@@ -32,6 +32,7 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_response_has(
         "TABULAR_BENTO_LOG_FORMAT": "json",
         "TABULAR_BENTO_LOG_REQUESTS": "all",
         "TABULAR_BENTO_DRAIN_SECONDS": "0",
+        "TABULAR_BENTO_WORKER": "2",
     }
     with serve(tmp_path, TABULAR_BENTO_MODEL=trained["tag"], **settings) as served:
         content = call(served, "/predict", ONE, {"X-Request-ID": "r-1"})[2]
@@ -55,6 +56,9 @@ def test_each_request_is_a_line_of_json_with_the_ids_that_its_response_has(
     assert (feedback["code"], feedback["endpoint"], feedback["rows"]) == (200, "feedback", 0)
     assert (over_grpc["code"], over_grpc["endpoint"], over_grpc["request_id"]) == ("OK", "grpc", "mine")
     assert any("Service flights initialized" in line["message"] for line in lines(served))
+    (misspelt,) = [line for line in lines(served) if "TABULAR_BENTO_WORKER " in line["message"]]
+    assert misspelt["level"] == "WARNING"
+    assert misspelt["message"].endswith("did you mean TABULAR_BENTO_WORKERS?")
 
 
 @pytest.mark.parametrize("form", ["json", pytest.param("text", marks=pytest.mark.slow)])
