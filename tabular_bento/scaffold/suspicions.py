@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,13 @@ from tabular_bento.scaffold.choices import Choices
 from tabular_bento.scaffold.columns import Chosen
 from tabular_bento.scaffold.summary import TableSummary
 from tabular_bento.schema import Kind
-
-LEAK = 0.98
-"""Share of what there is to explain of the target that a single column explains, from which it is suspicious."""
-
-_Predict = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-_ROWS = 10_000
-_FOLDS = 3
-_LEAVES = 64
-_LEAF_ROWS = 5
+from tabular_bento.training.leakage import ALMOST_ALL, ROWS, explained_alone, suspicion
 
 
 def suspected_leaks(table: TableSummary, choices: Choices) -> list[str]:
     """Columns that alone predict the target almost perfectly, each with how well it does.
 
-    A tree of few leaves is fitted to each column by itself, or the means of its categories, and judged out of fold: by
-    R² of a number, and of classes by the share of what guessing the most frequent one gets wrong and it gets right.
+    `explained_alone` says how that is measured.
 
     Parameters
     ----------
@@ -42,20 +31,15 @@ def suspected_leaks(table: TableSummary, choices: Choices) -> list[str]:
     """
     target = _target(table.sample, choices)
     labelled = np.flatnonzero(~np.isnan(target))
-    rng = np.random.default_rng(0)
-    rows = rng.permutation(labelled)[:_ROWS]
-    y = target[rows]
-    fold = np.arange(len(rows)) % _FOLDS
+    rows = np.random.default_rng(0).permutation(labelled)[:ROWS]
+    y, number = target[rows], choices.task == "regression"
     found = []
     for item in choices.features:
         x = _column(table.sample, item, choices)[rows]
-        score = _score(x, y, fold, choices.task == "regression", item.field.kind is Kind.TEXT)
-        if score >= LEAK:
-            found.append(
-                f"{item.column!r} alone predicts {choices.target.column!r} almost perfectly "
-                f"({'R²' if choices.task == 'regression' else 'skill'} {score:.3f}): is it known when a prediction is "
-                "asked for? If not, delete its line from FIELDS."
-            )
+        share = explained_alone(x, y, number=number, category=item.field.kind is Kind.TEXT)
+        if share >= ALMOST_ALL:
+            warning = suspicion(item.column, choices.target.column, share, number=number)
+            found.append(f"{warning} If not, delete its line from FIELDS.")
     return found
 
 
@@ -74,52 +58,6 @@ def duplicates(table: TableSummary) -> list[str]:
         f"{repeated:,} of {of} are equal to another row in every column. Equal rows in training and test make a model "
         "look better than it is; drop them if they are the same event."
     ]
-
-
-def _score(x: NDArray[np.float64], y: NDArray[np.float64], fold: NDArray[np.int64], number: bool, text: bool) -> float:
-    learn = _learn_categories if text else _learn_tree
-    predicted = np.empty(len(y))
-    for held_out in _masks(fold):
-        predicted[held_out] = learn(x[~held_out], y[~held_out], number)(x[held_out])
-    if number:
-        return float(1 - ((predicted - y) ** 2).sum() / max(((y - y.mean()) ** 2).sum(), 1e-300))
-    wrong = np.mean(y != np.bincount(y.astype(np.int64)).argmax())
-    return float(1 - np.mean(predicted != y) / wrong) if wrong else 0.0
-
-
-def _learn_tree(x: NDArray[np.float64], y: NDArray[np.float64], number: bool) -> _Predict:
-    """A tree of few leaves over a number."""
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-    tree = (DecisionTreeRegressor if number else DecisionTreeClassifier)(
-        max_leaf_nodes=_LEAVES, min_samples_leaf=_LEAF_ROWS, random_state=0
-    )
-    below = np.nanmin(x, initial=0.0) - 1.0  # where missing values go
-
-    def prepared(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(np.isnan(values), below, values)[:, None]
-
-    fitted = tree.fit(prepared(x), y)
-    return lambda values: np.asarray(fitted.predict(prepared(values)), dtype=np.float64)
-
-
-def _learn_categories(x: NDArray[np.float64], y: NDArray[np.float64], number: bool) -> _Predict:
-    """The mean, or the most frequent class, of each category; of one that is new, that of all rows."""
-
-    def usual(labels: NDArray[np.float64]) -> float:
-        return float(labels.mean() if number else np.bincount(labels.astype(np.int64)).argmax())
-
-    codes = np.where(np.isnan(x), -1.0, x)
-    order = np.argsort(codes, kind="stable")
-    distinct, starts = np.unique(codes[order], return_index=True)
-    known = dict(zip(distinct.tolist(), map(usual, np.split(y[order], starts[1:])), strict=True))
-    otherwise = usual(y)
-    return lambda values: np.array([known.get(code, otherwise) for code in np.where(np.isnan(values), -1.0, values)])
-
-
-def _masks(fold: NDArray[np.int64]) -> Iterator[NDArray[np.bool_]]:
-    for number in range(_FOLDS):
-        yield fold == number
 
 
 def _target(sample: pa.Table, choices: Choices) -> NDArray[np.float64]:

@@ -123,7 +123,7 @@ def card_of(
             _settings(model),
             *_versions(provenance),
         ],
-        limits=limits_of(model, segments),
+        limits=limits_of(model, segments, importance),
         warnings=model.warnings,
         missing=missing,
         plots=plots,

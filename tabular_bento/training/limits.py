@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from types import MappingProxyType
 
 from tabular_bento.evaluation.evaluators import evaluator_of, metric_title
 from tabular_bento.pages.charts import Interval
@@ -16,13 +17,19 @@ FEW_ROWS = 1_000
 FEW_OF_A_CLASS = 30
 """Rows of a class in the test part below which nothing is said of that class."""
 
+NEARLY_ALL = 0.9
+"""Share of the importance from which a single feature is named."""
+
+_SEVERAL = 3
 _LISTED = 8
 
 Segments = Sequence[tuple[str, list[tuple[str, int, Interval]]]]
 """By segment, the value, the rows and the metric of each of its values."""
 
 
-def limits_of(model: TrainedModel, segments: Segments) -> list[str]:
+def limits_of(
+    model: TrainedModel, segments: Segments, importance: Mapping[str, float] = MappingProxyType({})
+) -> list[str]:
     """What is to be known before a model is relied on.
 
     Parameters
@@ -31,8 +38,16 @@ def limits_of(model: TrainedModel, segments: Segments) -> list[str]:
         The model.
     segments : sequence
         The main metric on the test part by value of each segment.
+    importance : mapping, optional
+        Share of each feature in changing the predictions, by its name.
     """
-    return [*_measured(model), *_segments(model, segments), *_inputs(model), *_scores(model)]
+    return [
+        *_measured(model),
+        *_single(importance),
+        *_segments(model, segments),
+        *_inputs(model),
+        *_scores(model),
+    ]
 
 
 def _measured(model: TrainedModel) -> Iterator[str]:
@@ -74,6 +89,13 @@ def _measured(model: TrainedModel) -> Iterator[str]:
             yield "Classes were weighted and probabilities not calibrated: they are scores, not shares."
         elif model.config.calibration == "none" and min(shares) < 0.05:
             yield "Probabilities are not calibrated on rows of their own; the chart of calibration shows how far off."
+
+
+def _single(importance: Mapping[str, float]) -> Iterator[str]:
+    """Whether nearly all is of one feature, as it is where one knows the label."""
+    name, share = max(importance.items(), key=lambda item: item[1], default=("", 0.0))
+    if len(importance) >= _SEVERAL and share >= NEARLY_ALL:
+        yield f"{name} makes {share:.0%} of the importance: its metrics hold only if that is known before the label is."
 
 
 def _segments(model: TrainedModel, segments: Segments) -> Iterator[str]:

@@ -30,6 +30,7 @@ from tabular_bento.training.fitting import FITTED_AGAIN, Fitted, Selection, Trai
 from tabular_bento.training.gate import RATIO, check_gate, check_names
 from tabular_bento.training.independence import measure_batches
 from tabular_bento.training.intervals import check_interval_part, measured_intervals, with_intervals
+from tabular_bento.training.leakage import leaks_of
 from tabular_bento.training.memory import check_dataset
 
 EVALUATED = ("validation", "test")
@@ -208,6 +209,9 @@ def train(
         for baseline, scores in evaluator.baselines(problem.declaration, rows.X, rows.learnt.y, features).items()
     }
     warnings = check_gate(metrics["test"].to_dict(), ratios(evaluator.primary, metrics, baselines), config.gate)
+    seen = [] if predictor.takes_fields else [name for name in problem.feature_names if name not in config.withheld]
+    matrix = dict(zip(problem.feature_names, features["test"].T, strict=True))
+    warnings += leaks_of(parts["test"], predictions["test"].outputs, {name: matrix[name] for name in seen})
     warnings += absent_classes(problem.task, parts)
     warnings += imported.notes if imported is not None else ()
     batches = predictor.batches
