@@ -157,6 +157,10 @@ class CompareError(MonitoringError):
     """Two models cannot be compared as it was asked for."""
 
 
+class RowsError(CompareError):
+    """What was named to compare on is neither a kind of rows nor a Parquet file."""
+
+
 class MetricError(CompareError):
     """The metric that was named is not compared for the task."""
 

@@ -78,7 +78,7 @@ Start = Annotated[datetime, _FROM]
 OptionalStart = Annotated[datetime | None, _FROM]
 End = Annotated[datetime, _TO]
 OptionalEnd = Annotated[datetime | None, _TO]
-On = Annotated[str, typer.Option("--on", metavar="COLUMN", help=_ON)]
+On = Annotated[str, typer.Option("--window-on", metavar="COLUMN", help=_ON)]
 WindowOn = Annotated[str | None, typer.Option("--window-on", metavar="COLUMN", help=f"{_ON} By default `time`.")]
 Model = Annotated[
     str | None,

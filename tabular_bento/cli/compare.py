@@ -24,7 +24,7 @@ from tabular_bento.cli.common import (
     project_if_any,
     show_result,
 )
-from tabular_bento.errors import CompareError, ConfigError, MetricError, TabularBentoError
+from tabular_bento.errors import CompareError, ConfigError, MetricError, RowsError, TabularBentoError
 
 if TYPE_CHECKING:
     from tabular_bento.monitoring.comparison.result import CompareResult, Mode
@@ -141,7 +141,7 @@ def compare(
         problem = found.load_problem() if found else None
         dataset = found.load_source().load(_source(candidate)) if found and on == "test" else None
         result = run(baseline, candidate, on, mode, out, settings, problem=problem, dataset=dataset)
-    except MetricError as error:
+    except (MetricError, RowsError) as error:
         raise fail(error, WRONG_ARGUMENTS) from error
     except (TabularBentoError, OSError) as error:
         raise fail(f"The comparison failed: {error}", FAILED) from error

@@ -182,7 +182,7 @@ def _window(declaration: Declaration, replayed: Sequence[Mapping[str, Any]]) -> 
     else:
         first, last = min(events)[:10], max(events)[:10]
     window = ["--from", first, "--to", str(datetime.fromisoformat(last).date() + timedelta(days=1))]
-    return window if declaration.event_time is None else [*window, "--on", declaration.event_time]
+    return window if declaration.event_time is None else [*window, "--window-on", declaration.event_time]
 
 
 def _table(declaration: Declaration, found: Mapping[str, Any]) -> str:

@@ -152,7 +152,7 @@ def drift(
     Another output that fails is a line on stderr, and the exit code stays that of the verdict.
 
     Examples:
-      tabular-bento drift --from 2025-07-01 --to 2025-10-01 --on visit --out var/drift
+      tabular-bento drift --from 2025-07-01 --to 2025-10-01 --window-on visit --out var/drift
       tabular-bento drift --from 2025-07-08 --to 2025-07-15 --out var/drift --alert-after 2 --of 3
     """
     from tabular_bento.data.storage import path_of

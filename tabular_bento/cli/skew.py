@@ -49,7 +49,7 @@ def skew(
     3 the check failed.
 
     Examples:
-      tabular-bento skew --from 2025-07-01 --to 2025-10-01 --on visit --out var/skew
+      tabular-bento skew --from 2025-07-01 --to 2025-10-01 --window-on visit --out var/skew
     """
     from tabular_bento.data.storage import path_of
     from tabular_bento.monitoring.skew import REPORT_FILE, RESULT_FILE, run

@@ -43,7 +43,15 @@ from tabular_bento.monitoring.comparison.result import (
     Rows,
     Source,
 )
-from tabular_bento.monitoring.comparison.rows import Batch, Found, logged, parquet, unseen_rows, window_of
+from tabular_bento.monitoring.comparison.rows import (
+    Batch,
+    Found,
+    logged,
+    parquet,
+    parquet_files,
+    unseen_rows,
+    window_of,
+)
 from tabular_bento.monitoring.comparison.settings import CompareSettings, read_settings
 from tabular_bento.monitoring.files import write_whole
 from tabular_bento.problem import Declaration, Problem
@@ -52,6 +60,9 @@ from tabular_bento.scoring.package import read_declaration
 
 RESULT_FILE = "compare.json"
 REPORT_FILE = "compare.html"
+
+_KINDS = ("test", "traffic", "shadow")
+"""Rows that are named by a word; any other name is a file."""
 
 __all__ = ["CompareResult", "CompareSettings", "run"]
 
@@ -95,6 +106,8 @@ def run(
 
     Raises
     ------
+    RowsError
+        Where `source` is none of those words and no Parquet file is there.
     CompareError, PackageError
         Where a model is not there, the candidate cannot be computed, or the rows are not there.
     ClientError
@@ -129,6 +142,8 @@ class _Comparison:
     def run(self) -> tuple[CompareResult, PairedPredictions]:
         """The result, and the predictions that the page shows."""
         settings, found = self.settings, Found(self.source)
+        if self.source not in _KINDS:
+            parquet_files(Path(self.source))
         ours: Model | None = None
         theirs: Model | None = None
         unreadable: str | None = None
@@ -248,7 +263,7 @@ def _source(source: str, paired: PairedPredictions, found: Found) -> Source:
     first = last = None
     if paired.event is not None and len(paired):
         first, last = _moment(int(paired.event.min())), _moment(int(paired.event.max()))
-    kind = source if source in ("test", "traffic", "shadow") else "parquet"
+    kind = source if source in _KINDS else "parquet"
     return Source(kind=kind, where=found.where, first=first, last=last)
 
 

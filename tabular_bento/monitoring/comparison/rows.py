@@ -24,7 +24,7 @@ from tabular_bento.data.dataset import Dataset
 from tabular_bento.data.splits import Split
 from tabular_bento.data.storage import path_of
 from tabular_bento.data.tables import TableSchema, check_table
-from tabular_bento.errors import CompareError
+from tabular_bento.errors import CompareError, RowsError
 from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.monitoring.comparison.models import Model, Outputs
 from tabular_bento.monitoring.comparison.settings import CompareSettings
@@ -155,6 +155,22 @@ def unseen_rows(
         yield Batch(rows.columns, labels, [f"row {place}" for place in part])
 
 
+def parquet_files(path: Path) -> list[Path]:
+    """A Parquet file, or all of a folder.
+
+    Raises
+    ------
+    RowsError
+        Where there is none.
+    """
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files or not all(file.is_file() for file in files):
+        raise RowsError(
+            f"--on {path}: this is neither `test`, `traffic` nor `shadow`, and there is no Parquet file there."
+        )
+    return files
+
+
 def parquet(path: Path, declaration: Declaration, settings: CompareSettings, found: Found) -> Iterator[Batch]:
     """The examples of a Parquet file, or of all in a folder: the fields, and `label` or the target's name.
 
@@ -165,13 +181,9 @@ def parquet(path: Path, declaration: Declaration, settings: CompareSettings, fou
     TableError
         For values that a server would refuse.
     CompareError
-        Where there is no such file.
+        Where there is no such file, or none can be read.
     """
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if not files or not all(file.is_file() for file in files):
-        raise CompareError(
-            f"--on {path}: this is neither `test`, `traffic` nor `shadow`, and there is no Parquet file there."
-        )
+    files = parquet_files(path)
     found.where = str(path)
     table = _read_parquet(path, files, found)
     if not table.num_rows:

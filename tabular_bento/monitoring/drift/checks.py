@@ -27,7 +27,7 @@ ADVICE = {
     "bad_lines": "the lines named: which process wrote them, and what was deployed there since the last good window",
     "column_absent": "which server wrote the rows (their `model` and `declaration`), and what it was built from",
     "column_wrong_type": "the log's schemas/ folder: the newest one shows who changed the declaration",
-    "few_rows": "whether traffic arrives at all: the server's request counter; then --traffic-dir, --from, --to, --on",
+    "few_rows": "whether traffic arrives at all: the server's request counter; then --traffic-dir and the window",
     "few_hours": "a window of whole days; if it was one, at which hour the traffic stopped",
     "column_all_missing": "the source of {column}: its feed or join has stopped; predictions go on without it",
     "column_empty": "the client that sends {column} empty",

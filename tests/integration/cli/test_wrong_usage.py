@@ -50,6 +50,11 @@ MODELS = "--baseline diabetes:v1 --candidate diabetes:v2 --out {tmp}/out"
         (f"drift {WINDOW} --model diabetes:v1", 3, "There is no model diabetes:v1 in the store"),
         (f"compare {MODELS} --on test", 2, "give one of --equivalent and --not-worse"),
         (f"compare {MODELS} --on test --not-worse", 3, "There is no model diabetes:v2 in the store"),
+        (
+            f"compare {MODELS} --on trafic --not-worse",
+            2,
+            "--on trafic: this is neither `test`, `traffic` nor `shadow`, and there is no Parquet file there.",
+        ),
         ("report skew --dir {tmp}", 3, "There is no skew report in {tmp}: make one with `tabular-bento skew --from"),
         ("report nothing", 2, "'nothing' is neither a folder nor one of latest, drift, compare, skew."),
         ("features --model diabetes:v1", 3, "There is no model diabetes:v1 in the store"),

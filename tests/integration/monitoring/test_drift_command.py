@@ -26,7 +26,7 @@ from tests.integration.monitoring.logs import AUGUST, JULY, drawn, labels_of, po
 from tests.integration.monitoring.verdicts import strict
 from training.source import Flights
 
-JULY_WINDOW = ["--from", "2013-07-01", "--to", "2013-08-01", "--on", "sched_dep"]
+JULY_WINDOW = ["--from", "2013-07-01", "--to", "2013-08-01", "--window-on", "sched_dep"]
 
 
 def command(log: Path, out: Path, *more: str) -> int:

@@ -209,7 +209,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_judged(
     seal(log / PREDICTIONS)
     damaged = min((log / PREDICTIONS).glob("date=*/*.parquet"), key=lambda path: path.stat().st_size)
     damaged.write_bytes(damaged.read_bytes()[:-100])
-    window = ["--from", "2013-01-01", "--to", "2014-01-01", "--on", "sched_dep", "--as-of", "2040-01-01"]
+    window = ["--from", "2013-01-01", "--to", "2014-01-01", "--window-on", "sched_dep", "--as-of", "2040-01-01"]
     assert main(["drift", *window, "--traffic-dir", str(log), "--out", str(tmp_path / "out")]) == 3
     assert str(damaged) in capsys.readouterr().err
     result = json.loads((tmp_path / "out" / "result.json").read_text())

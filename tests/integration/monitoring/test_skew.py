@@ -227,7 +227,7 @@ def test_the_command_s_exit_codes(
     tmp_path: Path, package: ModelPackage, flights: Flights, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["skew", "--traffic-dir", str(tmp_path), "--out", str(tmp_path / "out")]
-    window = ["--from", "2013-01-01", "--to", "2014-01-01", "--on", "sched_dep"]
+    window = ["--from", "2013-01-01", "--to", "2014-01-01", "--window-on", "sched_dep"]
     assert main([*arguments, *window]) == 2
     assert main([*arguments, "--from", "2014-01-01", "--to", "2013-01-01"]) == 2
     record(tmp_path, package, drawn(flights, JANUARY, JULY, 30))

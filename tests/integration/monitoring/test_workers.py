@@ -25,7 +25,7 @@ from tests.integration.monitoring.verdicts import SETTINGS
 from tests.models import run_command
 from training.source import Flights
 
-WINDOW = ["--from", "2013-01-01", "--to", "2014-01-01", "--on", "sched_dep", "--as-of", "2040-01-01"]
+WINDOW = ["--from", "2013-01-01", "--to", "2014-01-01", "--window-on", "sched_dep", "--as-of", "2040-01-01"]
 
 
 def drift(log: Path, out: Path, *arguments: str) -> int:

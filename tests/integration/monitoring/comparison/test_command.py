@@ -76,6 +76,18 @@ def test_an_option_that_would_be_dropped_is_reported(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("on", ["rows.parquet", "trafic", ""])
+def test_rows_that_are_not_there_are_a_wrong_argument_whatever_the_models_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, on: str
+) -> None:
+    where = str(tmp_path / on)
+    arguments = ["--baseline", "x", "--candidate", "y", "--on", where, "--out", str(tmp_path / "out"), "--equivalent"]
+    assert main(["compare", *arguments]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.endswith("this is neither `test`, `traffic` nor `shadow`, and there is no Parquet file there.")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_no_tag_at_all_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--candidate", "no tag!", "--on", "test", "--equivalent", "--out", str(tmp_path)]
     assert main(["compare", "--baseline", "x", *arguments]) == 3
