@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tabular_bento.data import Dataset
 from tabular_bento.errors import TrainingError
 from tabular_bento.scoring.predictor import Predictor
-from tabular_bento.tasks import Calibration, Classification, Task
+from tabular_bento.tasks import Calibration, Task
 from tabular_bento.training.calibrating import LEAST_OF_A_CLASS, LEAST_ROWS, Method, fit_calibration
 
 ClassWeight = Literal["balanced"] | dict[str, float]
@@ -46,7 +46,7 @@ def class_weights(setting: ClassWeight | None, task: Task, codes: NDArray[np.flo
     TrainingError
         Where all rows weigh nothing.
     """
-    if setting is None or not isinstance(task, Classification):
+    if setting is None:
         return None
     rows = codes.astype(np.int64)
     if setting == "balanced":
@@ -75,7 +75,7 @@ def check_calibration_part(part: Dataset, method: Method) -> None:
         Where the part is empty or too small; the message says which setting to change.
     """
     task = part.problem.task
-    if method == "none" or not isinstance(task, Classification):
+    if method == "none":
         return
     if not len(part):
         raise TrainingError(
@@ -110,7 +110,7 @@ def calibrated(predictor: Predictor, part: Dataset, settings: Settings) -> Predi
         The settings.
     """
     task, calibration = predictor.problem.task, threshold_of(settings)
-    if settings.calibration != "none" and isinstance(task, Classification):
+    if settings.calibration != "none":
         probability = predictor.measuring.predict_columns(part.columns).outputs["probability"]
         codes = task.encode(part.target)
         calibration = fit_calibration(probability, codes, settings.calibration, settings.threshold)
@@ -125,9 +125,7 @@ def threshold_of(settings: Settings) -> Calibration | None:
 def absent_classes(task: Task, parts: Mapping[str, Dataset]) -> list[str]:
     """A warning for each class that the training part or the test part lacks."""
     found: list[str] = []
-    if not isinstance(task, Classification):
-        return found
-    for part in ("train", "test"):
+    for part in ("train", "test") if task.classes else ():
         present = set(task.encode(parts[part].target, None).tolist())
         found += [
             f"No row of the {part} part is of the class {name!r}."

@@ -14,7 +14,6 @@ from tabular_bento.errors import ConfigError, SourceError
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.runners import Parameters, kinds, runner_class
 from tabular_bento.scoring.runners.base import FIELDS
-from tabular_bento.tasks import Classification
 from tabular_bento.training.calibrating import Method
 from tabular_bento.training.gate import limit_of
 
@@ -180,11 +179,11 @@ class TrainingConfig(BaseModel):
 
     def _check_task(self, problem: Problem | Declaration) -> None:
         task = problem.task
-        if not isinstance(task, Classification):
+        if not task.classes:
             given = {"class_weight": self.class_weight is not None, "calibration": self.calibration != "none"}
             for name in [name for name, is_set in given.items() if is_set]:
                 raise ConfigError(f"{name}: it is of classes, and the task is a {task.kind}")
-        names = task.class_names if isinstance(task, Classification) else ()
+        names = task.class_names
         if isinstance(self.class_weight, dict):
             if unknown := sorted(set(self.class_weight) - set(names)):
                 raise ConfigError(f"class_weight: there is no class {unknown[0]!r}; there are {', '.join(names)}")

@@ -12,7 +12,7 @@ from tabular_bento.evaluation.evaluators import Outputs
 from tabular_bento.pages import classification
 from tabular_bento.pages.card import Chart
 from tabular_bento.pages.charts import THIRD, Line, scatter, trace
-from tabular_bento.tasks import Classification, Task
+from tabular_bento.tasks import Task
 
 Array = NDArray[np.float64]
 
@@ -81,7 +81,6 @@ def regression(task: Task, outputs: Outputs, codes: Array, seed: int) -> list[Ch
 
 def classes(task: Task, outputs: Outputs, codes: Array, seed: int) -> list[Chart]:  # noqa: ARG001
     """Calibration, confusion matrix, ROC and precision-recall curves; of many classes those of the most rows."""
-    assert isinstance(task, Classification)
     probability = np.asarray(outputs["probability"], dtype=np.float64)
     names, index = task.class_names, codes.astype(np.int64)
     counts = np.bincount(index, minlength=len(names))

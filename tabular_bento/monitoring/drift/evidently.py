@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -20,13 +19,13 @@ from tabular_bento.evaluation.reference.bins import numbers_of
 from tabular_bento.evaluation.reference.package import Reference, ReferenceColumn
 from tabular_bento.monitoring.drift.result import Column, DriftResult
 from tabular_bento.monitoring.window.data import WindowData, event_column
+from tabular_bento.pages.evidently import PREDICTION, datasets, preset_of
 from tabular_bento.tasks import Task
 from tabular_bento.traffic.schema import LABEL, TIME, output_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PREDICTION = "prediction"
 MIN_PLOTTED = 30
 """Rows below which nothing is drawn."""
 
@@ -129,7 +128,7 @@ def _within(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
 
 
 def _snapshot(columns: list[Column], now: pd.DataFrame, before: pd.DataFrame, task: Task | None) -> Any:
-    from evidently import DataDefinition, Dataset, Report
+    from evidently import Report
     from evidently.metrics import ValueDrift
 
     _register({column.name: column for column in columns})
@@ -138,45 +137,18 @@ def _snapshot(columns: list[Column], now: pd.DataFrame, before: pd.DataFrame, ta
     metrics: list[Any] = [ValueDrift(column=c.name, method=_TEST, threshold=c.threshold) for c in ordered]
     measured: dict[str, Any] = {}
     labelled = PREDICTION in now and min(frame[LABEL].notna().sum() for frame in (now, before)) >= MIN_PLOTTED
-    if labelled and task is not None and task.evaluator in PRESETS:
-        measured, preset = PRESETS[task.evaluator](task, set(now.columns))
+    if labelled and task is not None and (found := preset_of(task, _positive(task, now))):
+        measured, preset = found
         metrics.insert(len(first), preset)
         if task.class_names:  # a class that is not known cannot be drawn
             now, before = (frame[frame[LABEL].notna()] for frame in (now, before))
-    numbers = [name for name in now if now[name].dtype.kind in "fi"]
-    definition = DataDefinition(
-        **measured,
-        numerical_columns=numbers,
-        categorical_columns=[name for name in now if name not in numbers],
-    )
-    datasets = (Dataset.from_pandas(frame, definition) for frame in (now, before))
-    return Report(metrics).run(*datasets)
+    return Report(metrics).run(*datasets([now, before], measured))
 
 
-def _of_numbers(_: Task, __: set[str]) -> tuple[dict[str, Any], Any]:
-    from evidently import Regression
-    from evidently.presets import RegressionPreset
-
-    return {"regression": [Regression(target=LABEL, prediction=PREDICTION)]}, RegressionPreset()
-
-
-def _of_classes(task: Task, columns: set[str]) -> tuple[dict[str, Any], Any]:
-    from evidently import BinaryClassification, MulticlassClassification
-    from evidently.presets import ClassificationPreset
-
-    named: dict[str, Any] = {"target": LABEL, "prediction_labels": PREDICTION, "prediction_probas": None}
-    if len(task.class_names) > 2:
-        return {"classification": [MulticlassClassification(**named)]}, ClassificationPreset()
-    positive = task.class_names[-1]
-    if (probability := f"probability.{positive}") in columns:
-        named["prediction_probas"] = probability
-    return {"classification": [BinaryClassification(**named, pos_label=positive)]}, ClassificationPreset()
-
-
-PRESETS: Mapping[str, Callable[[Task, set[str]], tuple[dict[str, Any], Any]]] = MappingProxyType(
-    {"regression": _of_numbers, "binary": _of_classes, "multiclass": _of_classes}
-)
-"""The definition of the columns for Evidently, and its preset, by the name of the evaluator."""
+def _positive(task: Task, drawn: pd.DataFrame) -> list[str]:
+    """The column of the last class's probability, where it is drawn: of two classes, that of the positive one."""
+    columns = task.outputs[-1].columns[-1:]
+    return [name for name in columns if len(task.class_names) == 2 and name in drawn]
 
 
 def _register(columns: dict[str, Column]) -> None:
