@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from tqdm import tqdm
 
 from tabular_bento.errors import ClusterError
+from tabular_bento.installing import install_command
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -110,7 +111,8 @@ def workers(scheduler: str | None = None, count: int | None = None) -> Iterator[
     try:
         import distributed
     except ImportError:
-        raise ClusterError("--scheduler and --workers need Dask: pip install 'tabular-bento[dask]'.") from None
+        command = install_command("tabular-bento[dask]")
+        raise ClusterError(f"--scheduler and --workers need Dask: {command}.") from None
     with _client(distributed, scheduler, count) as client:
         yield Cluster(client)
 
