@@ -72,6 +72,7 @@ def import_model(
         raise fail(f"{file}: models are imported from files that end in {known}.", WRONG_ARGUMENTS)
     here = project()
     problem = here.load_problem()
+    from tabular_bento.scoring.store import check_writable
     from tabular_bento.training.config import load_config
 
     kind, reader = _READERS[file.suffix]
@@ -79,6 +80,7 @@ def import_model(
     given: dict[str, Any] = {} if source is None else {"source": source}
     changed: dict[str, Any] = {"runner": kind} | ({"gate": {}} if force else {})
     settings = load_config(*files, problem=problem, **given, **changed)
+    check_writable(problem.name)
     with closing(Progress()) as progress:
         progress("reading the data")
         dataset = read_data(here, problem, settings)

@@ -74,8 +74,8 @@ def train(
     Options come before the settings of the project's training file, which is training/config.toml as a rule. The
     model is served once it is released: `tabular-bento release latest`.
 
-    A training that needs more memory than there is does not begin. The limit is that of the machine or the container,
-    or TABULAR_BENTO_MEMORY_LIMIT, such as `4 GB`.
+    A training that needs more memory than there is, or whose model store cannot be written, does not begin. The limit
+    of memory is that of the machine or the container, or TABULAR_BENTO_MEMORY_LIMIT, such as `4 GB`.
 
     With --from-package the rows are compared with those that the model was trained on. Where they differ nothing is
     trained, and the differences are listed by part and by column.
@@ -92,6 +92,8 @@ def train(
       tabular-bento train --runner linear --seed 1
       tabular-bento train --tune 50
     """
+    from tabular_bento.scoring.store import check_writable
+
     here = project()
     problem = here.load_problem()
     past = _past_training(
@@ -100,6 +102,7 @@ def train(
     if tuned is not None and tune is None:
         raise fail("--tuned is for --tune: leave it out.", WRONG_ARGUMENTS)
     settings = _settings(here, problem, past, config, {"source": source, "runner": runner, "seed": seed})
+    check_writable(problem.name)
     differences: list[str] = []
     with closing(Progress()) as progress:
         progress("reading the data")

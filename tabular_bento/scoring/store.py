@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 from tabular_bento.errors import PackageError
@@ -18,6 +20,11 @@ class LocatedModel(NamedTuple):
     release: Release | None = None
 
 
+LEAST_FREE = 64 << 20
+"""Bytes that must be free in the store before a model is made."""
+
+_PROBE_BYTES = 1 << 16
+
 _LISTED = 3
 """Models that an error lists, the latest."""
 
@@ -26,6 +33,40 @@ def store_home() -> Path:
     """The folder that holds the model store: BENTOML_HOME, or `bentoml` in the home folder. Always absolute."""
     configured = os.environ.get("BENTOML_HOME")
     return (Path(configured) if configured else Path.home() / "bentoml").expanduser().absolute()
+
+
+def check_writable(name: str) -> None:
+    """Refuse a store that no model of that name can be put into, before one is made.
+
+    Nothing is left behind, and no folder is made.
+
+    Parameters
+    ----------
+    name : str
+        The problem's name.
+
+    Raises
+    ------
+    PackageError
+        With the folder, the reason, and what to do.
+    """
+    home = store_home()
+    folder = home / "models" / name
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    try:
+        with TemporaryFile(dir=there) as file:
+            file.write(bytes(_PROBE_BYTES))
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        raise PackageError(
+            f"The model store {home} cannot be written: {there}: {error.strerror}. Name another folder by "
+            "BENTOML_HOME, or make this one writable."
+        ) from error
+    if free < LEAST_FREE:
+        raise PackageError(
+            f"The model store {home} has {free >> 20:,} MiB left, and at least {LEAST_FREE >> 20} are needed: remove "
+            "models by `bentoml models delete TAG`, or name another folder by BENTOML_HOME."
+        )
 
 
 def find_model(tag: str) -> LocatedModel:

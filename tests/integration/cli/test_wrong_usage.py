@@ -75,3 +75,14 @@ def test_wrong_usage_is_one_line_with_its_exit_code(command: str, code: int, mes
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("tabular-bento ")
     assert message.format(tmp=tmp_path) in line
+
+
+@pytest.mark.parametrize("command", ["train", "import model.skops"])
+def test_a_store_that_cannot_be_written_is_reported_before_the_data_are_read(command: str, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("in the way")
+    settings = {"BENTOML_HOME": str(tmp_path / "store"), "PYTHONPATH": str(ROOT)}
+    result = run_command(*command.split(), "--source", str(tmp_path / "nowhere.csv"), cwd=PROJECT, **settings)
+    assert result.returncode == 3, result.stderr
+    (line,) = result.stderr.strip().splitlines()
+    store = tmp_path / "store"
+    assert f"{command.split()[0]}: The model store {store} cannot be written: {store}: Not a directory. Name " in line

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from tabular_bento.errors import PackageError
-from tabular_bento.scoring.store import find_model, store_home
+from tabular_bento.scoring.store import LEAST_FREE, check_writable, find_model, store_home
 from tests.unit import models
 from tests.unit.scoring.test_ledger import release
 
@@ -64,3 +66,47 @@ def test_what_is_no_tag_is_refused(home: Path, tag: str) -> None:
     assert home.is_dir()
     with pytest.raises(PackageError, match="is no tag of a model"):
         find_model(tag)
+
+
+class Usage(NamedTuple):
+    """What `shutil.disk_usage` gives."""
+
+    total: int
+    used: int
+    free: int
+
+
+def test_a_store_is_probed_without_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for home in (tmp_path, tmp_path / "not" / "there"):
+        monkeypatch.setenv("BENTOML_HOME", str(home))
+        check_writable("prices")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["store", "store/models", "store/models/prices"])
+def test_what_is_in_the_way_of_a_store_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).write_text("in the way")
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "store"))
+    with pytest.raises(PackageError, match=rf"store cannot be written: {tmp_path / place}: Not a directory\. Name .*"):
+        check_writable("prices")
+
+
+@pytest.mark.parametrize("reason", ["Permission denied", "Read-only file system", "No space left on device"])
+def test_why_a_store_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    def refuse(**_: Any) -> None:
+        raise OSError(5, reason)
+
+    monkeypatch.setattr("tabular_bento.scoring.store.TemporaryFile", refuse)
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "store"))
+    with pytest.raises(PackageError, match=rf"cannot be written: {tmp_path}: {reason}\. Name .* by BENTOML_HOME"):
+        check_writable("prices")
+
+
+def test_a_store_that_is_nearly_full_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, LEAST_FREE))
+    check_writable("prices")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1 << 30, 0, 5 << 20))
+    with pytest.raises(PackageError, match=r"has 5 MiB left, and at least 64 are needed: remove models"):
+        check_writable("prices")
