@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from tabular_bento.errors import DataError
-
-if TYPE_CHECKING:
-    from tabular_bento.data.dataset import Dataset
+from tabular_bento.problem import Declaration, Problem
 
 PARTS = ("train", "validation", "calibration", "test")
 """The parts of a split, in the order of their times."""
@@ -23,6 +22,33 @@ Months = tuple[str, str]
 
 _DAYS_ENOUGH = 10
 """From so many days on, a fraction ends with a day."""
+
+
+class LabelledRows(Protocol):
+    """What a split looks at of n rows, as `Dataset` has it; arrays of shape [n]."""
+
+    @property
+    def problem(self) -> Problem | Declaration:
+        """What the rows are rows of."""
+
+    @property
+    def columns(self) -> Mapping[str, NDArray[Any]]:
+        """The fields, by name."""
+
+    @property
+    def target(self) -> NDArray[Any]:
+        """The labels."""
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which rows have a label."""
+
+    @property
+    def event_days(self) -> NDArray[np.int64] | None:
+        """The day of each row's event time; None without one."""
+
+    def __len__(self) -> int:
+        """How many rows there are."""
 
 
 class Split(BaseModel):
@@ -83,12 +109,12 @@ class Split(BaseModel):
         """Whether the parts are months."""
         return not isinstance(self.train, int | float)
 
-    def positions(self, dataset: Dataset) -> dict[str, NDArray[np.int64]]:
+    def positions(self, dataset: LabelledRows) -> dict[str, NDArray[np.int64]]:
         """The rows of each part, of those that have a label.
 
         Parameters
         ----------
-        dataset : Dataset
+        dataset : LabelledRows
             The data set.
 
         Returns
@@ -124,7 +150,7 @@ class Split(BaseModel):
         value = getattr(self, name)
         return " to ".join(value) if isinstance(value, tuple) else f"{value:g} of the rows"
 
-    def _of_months(self, dataset: Dataset, labelled: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    def _of_months(self, dataset: LabelledRows, labelled: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         days = dataset.event_days
         if days is None:
             raise DataError("The split is by months, and the problem has no event time: give fractions in `split`.")
@@ -138,7 +164,7 @@ class Split(BaseModel):
             found[name] = labelled[(days[labelled] >= start) & (days[labelled] < end)]
         return found
 
-    def _in_order(self, dataset: Dataset, labelled: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    def _in_order(self, dataset: LabelledRows, labelled: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         assert dataset.event_days is not None
         keys = dataset.event_days[labelled]
         if len(np.unique(keys)) < _DAYS_ENOUGH:
@@ -149,7 +175,7 @@ class Split(BaseModel):
         part = part_of_key[np.searchsorted(distinct, keys)]
         return {name: labelled[part == number] for number, name in enumerate(PARTS)}
 
-    def _by_seed(self, dataset: Dataset, labelled: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    def _by_seed(self, dataset: LabelledRows, labelled: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
         target = dataset.target[labelled]
         numeric = dataset.problem.target.kind.is_numeric
         groups = np.zeros(len(labelled), np.int64) if numeric else np.unique(target, return_inverse=True)[1]

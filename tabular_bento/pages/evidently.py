@@ -36,7 +36,7 @@ def preset_of(task: Task, probabilities: Sequence[str] = ()) -> Preset | None:
 
 
 def datasets(frames: Sequence[pd.DataFrame], measured: Mapping[str, Any]) -> list[Any]:
-    """Evidently's datasets of frames with the columns of the first, whose kinds are told by their dtypes.
+    """Evidently's datasets of frames with the columns of the first, whose kinds follow from their dtypes.
 
     Parameters
     ----------

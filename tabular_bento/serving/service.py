@@ -8,8 +8,12 @@ from typing import Any, Protocol
 
 from tabular_bento.errors import PredictionError
 from tabular_bento.features.columns import Row
+from tabular_bento.problem import Problem
 from tabular_bento.protocol.predictions import PredictionBatch
+from tabular_bento.protocol.requests import RequestSchema
 from tabular_bento.scoring.package import ModelPackage
+from tabular_bento.serving.metrics import Metrics
+from tabular_bento.serving.settings import ServingSettings
 from tabular_bento.traffic.log import TrafficLog
 
 INLINE_ROWS = 1_000
@@ -35,6 +39,20 @@ class PredictionService(Protocol):
 
     def predict(self, rows: Sequence[Row]) -> PredictionBatch | Awaitable[PredictionBatch]:
         """What `TrafficLog.record` gives for validated rows, in their order."""
+
+
+class MountedService(Protocol):
+    """What the endpoints of a service are made of, and what begins and ends with them."""
+
+    problem: Problem
+    settings: ServingSettings
+    requests: RequestSchema
+
+    def start(self, instance: Any, metrics: Metrics) -> None:
+        """Begin what goes on beside the requests of an instance of the service."""
+
+    async def stop(self, instance: Any) -> None:
+        """End it."""
 
 
 class PlainModel:

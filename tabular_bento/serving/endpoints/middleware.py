@@ -13,7 +13,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.routing import Router
 
@@ -24,9 +24,7 @@ from tabular_bento.serving.endpoints.handler import RequestHandler
 from tabular_bento.serving.endpoints.http import route, router_of
 from tabular_bento.serving.logs import configure_logs
 from tabular_bento.serving.metrics import Metrics, separate_folder
-
-if TYPE_CHECKING:
-    from tabular_bento.serving.spec import ServiceSpec
+from tabular_bento.serving.service import MountedService
 
 logger = logging.getLogger("bentoml.endpoints")
 
@@ -47,11 +45,11 @@ class EndpointMiddleware:
     ----------
     app : ASGI application
         BentoML's.
-    spec : ServiceSpec
-        The service.
+    spec : MountedService
+        The service, as `ServiceSpec` has it.
     """
 
-    def __init__(self, app: Any, spec: ServiceSpec) -> None:
+    def __init__(self, app: Any, spec: MountedService) -> None:
         separate_folder()
         configure_logs(spec.settings.log_format)
         remove_time_limits()
