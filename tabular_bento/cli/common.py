@@ -43,7 +43,7 @@ _RUNNING = ContextVar("running", default="tabular-bento")
 
 _TRAFFIC_DIR = "TABULAR_BENTO_TRAFFIC_DIR"
 
-_MOMENT = "an ISO 8601 date or time. One with an offset is converted to UTC: write a local time without"
+_MOMENT = "an ISO 8601 date or time. A time with an offset is converted to UTC; write a local time without one"
 
 
 def moment(text: str | datetime) -> datetime:
@@ -69,7 +69,7 @@ def megabytes(text: str | int) -> int:
 
 
 _FROM = typer.Option(
-    "--from", parser=moment, metavar="TIME", show_default=False, help=f"Start of the window, {_MOMENT}."
+    "--from", parser=moment, metavar="TIME", show_default=False, help=f"Start of the window: {_MOMENT}."
 )
 _TO = typer.Option("--to", parser=moment, metavar="TIME", show_default=False, help="End of the window, not included.")
 _ON = "Time that the window goes by: `time`, when a row was predicted in UTC, or the name of the problem's event time."
@@ -85,7 +85,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="TAG",
-        help="Model whose rows are taken, NAME:VERSION; by default the one of most rows of the window.",
+        help="Model whose rows are taken, NAME:VERSION; by default the one with the most rows in the window.",
     ),
 ]
 TrafficDir = Annotated[
@@ -141,7 +141,7 @@ AsOf = Annotated[
         "--as-of",
         parser=moment,
         metavar="TIME",
-        help="Time in UTC as of which the age of predictions counts; by default now.",
+        help="Time in UTC at which the age of predictions is measured; by default now.",
     ),
 ]
 Metric = Annotated[

@@ -69,8 +69,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="PROTOCOL",
-            help="How servers are called, which log these rows like any others: json, rest, rest-binary, grpc or "
-            "grpc-stream; by default json.",
+            help="Protocol of the calls to servers: json, rest, rest-binary, grpc or grpc-stream; by default json. "
+            "Servers log these rows like any others.",
         ),
     ] = None,
     baseline_grpc: Annotated[
@@ -93,8 +93,8 @@ def compare(
     --equivalent is for the same model, rebuilt with new libraries, on another machine or with another runner. Every
     prediction must be within a tolerance. The rows that differ most are printed with their features.
 
-    --not-worse is for a retrained model. The interval of the difference in RMSE and MAE, or of classes in log loss and
-    Brier score, must lie within the margin, and no segment may be shown to lose. Time and size must be within limits.
+    --not-worse is for a retrained model. The interval of the difference in RMSE and MAE (of classes, in log loss and
+    Brier score) must lie within the margin, and no segment may be shown to lose. Time and size must be within limits.
 
     --out gets compare.html and compare.json, which is strict JSON. docs/compare.md says how the verdict is made, and
     how often it is wrong. Packages are computed in their project; servers and the shadow need none.

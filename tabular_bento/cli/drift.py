@@ -84,7 +84,8 @@ def drift(
     maturity_hours: Annotated[
         float | None,
         typer.Option(
-            metavar="H", help="Hours after which a label is due; by default those within which 95 % of the labels came."
+            metavar="H",
+            help="Hours after which a label is due; by default the time within which 95 % of the labels came.",
         ),
     ] = None,
     alert_after: Annotated[
@@ -102,7 +103,8 @@ def drift(
     exit_on: Annotated[
         Literal["drift", "warning"] | None,
         typer.Option(
-            metavar="VERDICT", help="Verdict from which on the exit code is 1: drift, the default, or warning."
+            metavar="VERDICT",
+            help="Mildest verdict that ends with exit code 1: drift, which is the default, or warning.",
         ),
     ] = None,
     history: Annotated[
@@ -132,7 +134,9 @@ def drift(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare a window of logged traffic with the data that its model was trained on, and with labels, and decide.
+    """Decide whether a window of logged traffic has drifted from the data that its model was trained on.
+
+    Predictions are compared with the labels that have arrived, too.
 
     --out gets report.html, the page to read; result.json, the same as strict JSON; history.jsonl, a line for each
     window; and index.html, a list of the past runs, which runs/ keeps. `tabular-bento report drift` opens the newest

@@ -29,9 +29,9 @@ def features(
 ) -> None:
     """List the features: unit, description, the fields and look-ups that each one reads, and its importance.
 
-    `missing` is the share of the training rows without a value. `importance` is a feature's share in how far
-    predictions move when one feature at a time is shuffled among the rows. Both are of a model, and left out where
-    none was trained yet.
+    `missing` is the share of the training rows without a value. `importance` is how far predictions
+    move when the feature is shuffled among the rows, as a share of that of all features. Both are of a model, and left
+    out where none was trained yet.
 
     Exit codes: 0 done; 2 there is no project, or wrong arguments; 3 the model is not there, or is damaged.
     """

@@ -40,7 +40,7 @@ def import_model(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Parquet file of rows as the model was given elsewhere, for the types of their columns.",
+            help="Parquet file of rows like those that the model was fitted on: it gives the types of the columns.",
         ),
     ] = None,
     trust: Annotated[

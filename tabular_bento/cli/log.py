@@ -42,9 +42,9 @@ def seal(
 ) -> None:
     """Turn files of the traffic log that no server writes any more into Parquet, partitioned by date.
 
-    It may run at any time, beside servers, readers and itself. Files that are being written are left for a later run;
-    lines that cannot be read are kept in rejected/. A run that was killed is continued by the next one. Run it by a
-    timer, such as cron, every hour or every day.
+    It may run at any time, beside servers, readers and another run of itself. Files that are being written are left
+    for a later run; lines that cannot be read are kept in rejected/. A run that was killed is continued by the next
+    one. Run it by a timer, such as cron, every hour or every day.
 
     Exit codes: 0 done; 2 wrong arguments; 3 failed.
     """

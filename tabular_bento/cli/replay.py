@@ -31,7 +31,9 @@ def replay(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of --sample.")] = _SEED,
     part: Annotated[
         str | None,
-        typer.Option(metavar="K/N", help="Of those rows every N-th, from the K-th on, such as 1/3; by default all."),
+        typer.Option(
+            metavar="K/N", help="Send every N-th of those rows, from the K-th on, such as 1/3; by default all."
+        ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(metavar="ROWS/S", help="Most rows a second; by default as many as the server takes.")

@@ -41,8 +41,8 @@ def skew(
 ) -> None:
     """Recompute a window of logged predictions with their model's package, and compare to the bit.
 
-    It finds a server that computed with another extractor, other code or other libraries than the package that it
-    names, and a log that was changed. --out gets skew.html and skew.json, which is strict JSON. Features are
+    A difference shows that a server computed with another extractor, other code or other libraries than the package
+    that it names, or that the log was changed. --out gets skew.html and skew.json, which is strict JSON. Features are
     recomputed, so it runs in the project.
 
     Exit codes: 0 no skew; 1 skew; 2 nothing to check (no rows, or rows of other models only), or wrong arguments;

@@ -161,7 +161,7 @@ def _past_training(problem: Problem, tag: str | None, given: dict[str, Any]) -> 
     if tag is None:
         return None
     if names := [name for name, value in given.items() if value is not None]:
-        raise fail(f"{names[0]}: --from-package takes the settings of the model {tag}; leave it out.", WRONG_ARGUMENTS)
+        raise fail(f"--from-package takes the settings of the model {tag}: leave {names[0]} out.", WRONG_ARGUMENTS)
     from tabular_bento.training.repeating import PastTraining
 
     return PastTraining.read(tag, problem)

@@ -34,6 +34,8 @@ def hint_of_type(kind: Kind, found: pa.DataType) -> str:
         return "The column has a time zone: declare the field as an instant, or convert it to the clock of the place"
     if pa.types.is_timestamp(found) and kind is Kind.INSTANT:
         return "The column has no time zone: declare the field as a local time, or say which zone it is in"
+    if pa.types.is_integer(found) and kind is Kind.INSTANT:
+        return "If they are seconds or milliseconds since 1970, give `epochs` to the source of the table"
     if pa.types.is_binary(found):
         return "The column holds bytes"
     return ""

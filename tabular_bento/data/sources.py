@@ -170,7 +170,9 @@ class FunctionSource:
 
     def load(self, uri: str | None = None) -> Dataset:
         if uri is not None:
-            raise SourceError(f"{uri}: this source is made by a function and is nowhere else; leave the URI out.")
+            raise SourceError(
+                f"{uri}: the rows of this source are made by a function and read from nowhere: leave the URI out."
+            )
         name = f"{self.function.__module__}:{self.function.__qualname__}"
         return Dataset.of_table(
             self.problem,

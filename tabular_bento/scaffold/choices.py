@@ -330,7 +330,7 @@ def _no_time(summary: ColumnSummary) -> str:
     example = shown(next(iter(summary.counts), ""))
     return (
         f"its values are no dates or times in ISO 8601, for example {example}. Write them as 2024-05-17, "
-        "2024-05-17T12:00:00 or 2024-05-17T12:00:00Z."
+        "2024-05-17T12:00:00 or 2024-05-17T12:00:00Z, or as whole seconds or milliseconds since 1970."
     )
 
 

@@ -78,8 +78,8 @@ class TableInput:
             return cls(clean(text), query=True)
         if text.partition("://")[0] in (*DATABASES, "sqlite"):
             raise SourceError(
-                f"{shown(text)} is a database, which is read by a query that --from gives, and that {VARIABLE} of the "
-                "environment names."
+                f"{shown(text)} is a database: give a query to --from, and name the database by the "
+                f"environment variable {VARIABLE}."
             )
         check_uri(text)
         table = cls(text if "://" in text else str(Path(text).expanduser().absolute()))

@@ -83,7 +83,7 @@ def test_where_the_data_differ_nothing_is_trained(project: Parcels, tag: str, se
 def test_settings_beside_those_of_the_package_are_refused(project: Parcels, tag: str) -> None:
     for option in (("--seed", "5"), ("--runner", "sklearn"), ("--config", "training/config.toml")):
         refused = project.train("--from-package", tag, *option, expect=2)
-        assert f"{option[0]}: --from-package takes the settings of the model" in refused.stderr
+        assert f"--from-package takes the settings of the model {tag}: leave {option[0]} out." in refused.stderr
     assert "There is no model parcels:nothing" in project.train("--from-package", "nothing", expect=3).stderr
 
 

@@ -294,9 +294,9 @@ def test_a_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("uri", ["postgresql://me:pa55@host/shop", "postgres://host/shop", "sqlite:///shop.db"])
 def test_a_database_is_read_by_a_query(uri: str) -> None:
-    with pytest.raises(SourceError, match="is a database, which is read by a query that --from gives") as error:
+    with pytest.raises(SourceError, match="is a database: give a query to --from, and name the database by") as error:
         TableInput.of(uri)
-    assert "TABULAR_BENTO_DATABASE of the environment names" in str(error.value)
+    assert "the environment variable TABULAR_BENTO_DATABASE." in str(error.value)
     assert "pa55" not in str(error.value)
 
 
