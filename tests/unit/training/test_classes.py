@@ -162,15 +162,46 @@ def test_the_threshold_decides_and_moves_no_probability() -> None:
     assert eager.metrics["test"].recall < usual.metrics["test"].recall
 
 
-def test_platt_is_that_of_scikit_learn() -> None:
-    scores = RNG.normal(0, 3, 400)
-    codes = (RNG.random(400) < 1 / (1 + np.exp(-0.5 * scores + 1))).astype(np.float64)
+@pytest.mark.parametrize("rows", [100, 400])
+def test_platt_is_that_of_scikit_learn_drawn_towards_no_change(rows: int) -> None:
+    scores = RNG.normal(0, 3, rows)
+    codes = (RNG.random(rows) < 1 / (1 + np.exp(-0.5 * scores + 1))).astype(np.float64)
     p = 1 / (1 + np.exp(-scores))
     found = fit_calibration(np.stack([1 - p, p], axis=1), codes, "platt", 0.3)
-    peer = _sigmoid(scores, codes)
-    assert found.arrays["slope"][0] == pytest.approx(peer[0], abs=1e-3)
-    assert found.arrays["intercept"][0] == pytest.approx(peer[1], abs=1e-3)
+    slope, intercept = _sigmoid(scores, codes)
+    high, low = (codes.sum() + 1) / (codes.sum() + 2), 1 / (rows - codes.sum() + 2)
+    loss = [
+        np.logaddexp(0, odds) - np.where(codes == 1, high, low) * odds for odds in (scores, slope * scores + intercept)
+    ]
+    kept = 1 - 2 / (2 * (loss[0] - loss[1]).sum())
+    assert 0.8 < kept < 1
+    assert found.arrays["slope"][0] == pytest.approx(1 + kept * (slope - 1), abs=1e-3)
+    assert found.arrays["intercept"][0] == pytest.approx(kept * intercept, abs=1e-3)
     assert found.threshold == 0.3
+
+
+def test_platt_changes_nothing_that_the_rows_do_not_contradict() -> None:
+    codes = np.tile(
+        [0.0, 1.0, 1.0, 1.0], 30
+    )  # three of four, as is claimed: what Platt's targets say differs by little
+    probability = np.full(120, 0.75) + np.linspace(-0.01, 0.01, 120)
+    found = fit_calibration(np.stack([1 - probability, probability], axis=1), codes, "platt")
+    assert found.arrays == {"slope": [1.0], "intercept": [0.0]}
+
+
+def test_platt_costs_a_calibrated_model_a_fraction_of_what_the_curve_alone_would() -> None:
+    random = np.random.default_rng(3)
+    unseen = random.normal(0, 1.5, 4_000)
+    p, costs = 1 / (1 + np.exp(-unseen)), []
+    for _ in range(40):
+        scores = random.normal(0, 1.5, 100)
+        codes = (random.random(100) < 1 / (1 + np.exp(-scores))).astype(np.float64)
+        q = 1 / (1 + np.exp(-scores))
+        arrays = fit_calibration(np.stack([1 - q, q], axis=1), codes, "platt").arrays
+        odds = [arrays["slope"][0] * unseen + arrays["intercept"][0], np.polyval(_sigmoid(scores, codes), unseen)]
+        costs.append([(np.logaddexp(0, each) - p * each).mean() for each in (unseen, *odds)])
+    best, drawn, alone = np.mean(costs, axis=0)
+    assert 0 < drawn - best < (alone - best) / 2
 
 
 def _sigmoid(scores: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
