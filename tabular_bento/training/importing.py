@@ -24,7 +24,7 @@ from tabular_bento.schema import Field, Kind
 from tabular_bento.scoring.runners import install_command, skops_files
 from tabular_bento.scoring.runners.frames import InputColumn
 from tabular_bento.scoring.runners.pipeline import PipelineInput, PipelineRunner
-from tabular_bento.training.independence import measure_batches, unseen_text
+from tabular_bento.training.independence import ROWS_AT_IMPORT, is_independent, unseen_text
 from tabular_bento.training.sample import Sample, default_columns
 
 PICKLES = (".joblib", ".pkl", ".pickle")
@@ -361,13 +361,13 @@ def _measured(runner: PipelineRunner, problem: Problem, dataset: Dataset) -> Pip
     extractor = Extractor(problem.fields, type(problem.features)(), State())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = measure_batches(problem, extractor, runner, _first_rows(problem, dataset), 0.0, 0)
-    return runner.with_independence(found.difference == 0)
+        rows = _first_rows(problem, dataset, ROWS_AT_IMPORT)
+        return runner.with_independence(is_independent(problem, extractor, runner, rows))
 
 
-def _first_rows(problem: Problem, dataset: Dataset) -> dict[str, NDArray[Any]]:
+def _first_rows(problem: Problem, dataset: Dataset, most: int = _CHECKED_ROWS) -> dict[str, NDArray[Any]]:
     """Rows drawn evenly over all of the source."""
-    places = np.unique(np.linspace(0, len(dataset) - 1, min(_CHECKED_ROWS, len(dataset))).astype(np.int64))
+    places = np.unique(np.linspace(0, len(dataset) - 1, min(most, len(dataset))).astype(np.int64))
     return arrays_of(dataset.where(places).columns, problem.fields)
 
 

@@ -18,6 +18,9 @@ from tabular_bento.scoring.runners.base import FIELDS, OneByOne, Runner
 ROWS = 200
 """Rows that are measured, at most."""
 
+ROWS_AT_IMPORT = 1_000
+"""Rows that must have the same bits before a Pipeline counts as independent; of a linear one some 1 in 200 differs."""
+
 BATCHES = (3, 16, ROWS)
 """Rows of the batches that each of them is scored in."""
 
@@ -31,6 +34,7 @@ def measure_batches(
     columns: Mapping[str, NDArray[Any]],
     tolerance: float,
     seed: int,
+    most: int | None = None,
 ) -> BatchDifference:
     """Score rows alone and in batches of several sizes, in another order.
 
@@ -43,16 +47,18 @@ def measure_batches(
     runner : Runner
         The runner.
     columns : mapping
-        The fields of n rows; up to `ROWS` of them are used, every second one without a value that may be missing.
+        The fields of n rows; up to `most` of them are used, every second one without a value that may be missing.
     tolerance : float
         What the project allows.
     seed : int
         Of the draw and of the order.
+    most : int, optional
+        How many rows are measured, where there are as many; by default `ROWS`.
     """
     random = np.random.default_rng(seed)
     arrays = arrays_of(columns, problem.fields)
     count = len(next(iter(arrays.values())))
-    chosen = random.choice(count, min(ROWS, count), replace=False)
+    chosen = random.choice(count, min(most or ROWS, count), replace=False)
     rows = with_gaps({name: values[chosen] for name, values in arrays.items()}, problem)
     given: Any = rows if runner.takes == FIELDS else extractor.transform_columns(rows)
     alone = OneByOne(runner).predict(given)
@@ -64,6 +70,16 @@ def measure_batches(
             off = np.abs(runner.predict(part) - alone[batch]) / np.maximum(1, np.abs(alone[batch]))
             largest = max(largest, float(off.max()))
     return BatchDifference(largest, len(chosen), tolerance)
+
+
+def is_independent(problem: Problem, extractor: Extractor, runner: Runner, columns: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether rows have the same bits alone and in batches: `ROWS` of them, and then up to `ROWS_AT_IMPORT`.
+
+    The parameters are those of `measure_batches`.
+    """
+    return not any(
+        measure_batches(problem, extractor, runner, columns, 0.0, 0, most).difference for most in (ROWS, ROWS_AT_IMPORT)
+    )
 
 
 def with_gaps(rows: Mapping[str, NDArray[Any]], problem: Problem) -> dict[str, NDArray[Any]]:

@@ -216,9 +216,10 @@ def train(
     warnings += imported.notes if imported is not None else ()
     batches = predictor.batches
     if batches is not None and not batches.allowed:
+        of = f"are off by up to {batches.difference:.2g}" if batches.difference else "may have other last digits"
         warnings.append(
-            f"In batches the scores of the runner {kind!r} are off by up to {batches.difference:.2g}, so its rows are "
-            "scored one by one, which is slower; `tolerance` in the training settings allows a difference."
+            f"In batches the scores of the runner {kind!r} {of}, so its rows are scored one by one, which is slower; "
+            "`tolerance` in the training settings allows a difference."
         )
     return TrainedModel(
         problem=problem,

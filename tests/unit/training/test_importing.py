@@ -17,6 +17,7 @@ import pytest
 from tabular_bento import Binary, Field, Kind, Multiclass, Problem, Regression
 from tabular_bento.data import Dataset
 from tabular_bento.errors import ModelFileError, PackageError, TrainingError
+from tabular_bento.features import Extractor, State
 from tabular_bento.features.columns import arrays_of, rows_of
 from tabular_bento.scoring.package import ModelPackage
 from tabular_bento.scoring.runners import load_runner
@@ -61,6 +62,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few rows are scored alone, which takes long."""
     monkeypatch.setattr(independence, "ROWS", 24)
+    monkeypatch.setattr(independence, "ROWS_AT_IMPORT", 24)
 
 
 @cache
@@ -141,6 +143,26 @@ def test_a_missing_extra_is_named_with_its_command(files: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "joblib", None)
     with pytest.raises(ModelFileError, match=r"needs joblib.*pip install 'tabular-bento\[pipeline\]'"):
         imported(files, "boosted.joblib", problem)
+
+
+class Shaky:
+    """A runner of fields that gives some rows another last bit in batches, as products of matrices do."""
+
+    kind, takes, tolerance, distribution = "shaky", "fields", 0.0, ""
+
+    def predict(self, columns: Any) -> Any:
+        weight = np.nan_to_num(np.asarray(columns["weight"], dtype=np.float64))
+        return np.where((weight.size > 1) & (columns["pieces"] == 7), np.nextafter(weight, 99), weight)[:, None]
+
+
+def test_rows_are_not_independent_where_one_in_200_has_other_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(independence, "ROWS_AT_IMPORT", 1_000)
+    problem, runner = problem_of(COST, "weight", "pieces"), Shaky()
+    given: Any = (problem, Extractor(problem.fields, type(problem.features)(), State()), runner)
+    columns = {"weight": np.linspace(1, 2, 5_000), "pieces": np.where(np.arange(5_000) % 200, 1.0, 7.0)}
+    assert independence.measure_batches(*given, columns, 0.0, 0).difference == 0  # of 24 rows
+    assert not independence.is_independent(*given, columns)
+    assert independence.is_independent(*given, {**columns, "pieces": np.ones(5_000)})
 
 
 def test_an_estimator_that_was_fitted_on_an_array(files: Path) -> None:
