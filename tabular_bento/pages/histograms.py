@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import pairwise
+from textwrap import wrap
 from typing import Any
 
 from tabular_bento.pages.drawing import REFERENCE, WINDOW, Figure, plain, short
 
-_LONGEST_LABEL, _SHORT_LABEL = 14, 6
+_LONGEST_LABEL, _SHORT_LABEL, _SHORT_LINE = 14, 6, 8
 
 _VISIBLE = 0.005
 """Share below which a bin that is no part of the scale is left out."""
@@ -172,7 +173,7 @@ def _densities(
             "anchor": "y2",
             "tickmode": "array",
             "tickvals": list(range(len(aside))),
-            "ticktext": [short(label, _LONGEST_LABEL) for label in aside],
+            "ticktext": _side_by_side([short(label, _LONGEST_LABEL) for label in aside]),
             "tickangle": 0,
             "showgrid": False,
             "fixedrange": True,
@@ -181,6 +182,11 @@ def _densities(
         layout["yaxis2"] = {"anchor": "x2", "tickformat": ".2~p", "range": [0, top], "nticks": 4}
         data += _overlaid(aside, shares_aside, names, xaxis="x2", yaxis="y2", showlegend=False)
     return {"data": data, "layout": layout}
+
+
+def _side_by_side(labels: list[str]) -> list[str]:
+    """The labels of narrow bars: several of them are broken into lines, so that none touches the next."""
+    return ["<br>".join(wrap(label, _SHORT_LINE)) for label in labels] if len(labels) > 1 else labels
 
 
 def _has_needle(edges: Sequence[float], shares: Sequence[Sequence[float]]) -> bool:

@@ -158,9 +158,12 @@ class PipelineRunner:
 
 
 def _in_one_thread(estimator: Any) -> Any:
-    """The estimator without threads of its own: sums over trees then have one order, and a server has workers."""
+    """The estimator without threads of its own: sums over trees then have one order, and a server has workers.
+
+    None is one thread of scikit-learn, and all cores of LightGBM and XGBoost.
+    """
     found = estimator.get_params() if hasattr(estimator, "get_params") else {}
-    own = [name for name, value in found.items() if name.endswith("n_jobs") and value not in (None, 1)]
+    own = [name for name, value in found.items() if name.endswith("n_jobs") and value != 1]
     return estimator.set_params(**dict.fromkeys(own, 1)) if own else estimator
 
 

@@ -87,3 +87,10 @@ def test_a_few_rows_out_of_range_are_a_low_bar() -> None:
         layout = histograms(bins, [0, 0, 50, 50], [0, out, 50, 50], edges=edges, aside=2)["layout"]
         assert layout["yaxis2"]["range"] == [0, pytest.approx(top)]
         assert layout["xaxis2"]["ticktext"] == ["out of range"]
+
+
+def test_names_of_bars_side_by_side_are_broken_into_lines() -> None:
+    """On a phone `missing` and `out of range` had run into each other."""
+    bins, edges = ["missing", "out of range", "0 to 1", "1 to 2"], [0.0, 1.0, 2.0]
+    layout = histograms(bins, [9, 9, 50, 50], [9, 9, 50, 50], edges=edges, aside=2)["layout"]
+    assert layout["xaxis2"]["ticktext"] == ["missing", "out of<br>range"]

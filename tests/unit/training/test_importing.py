@@ -334,6 +334,8 @@ def test_it_has_no_threads_of_its_own(files: Path) -> None:
     threaded = runner.estimator.set_params(model__n_jobs=4, columns__n_jobs=-1)
     found = PipelineRunner(threaded, runner.given, b"").estimator.get_params()
     assert (found["model__n_jobs"], found["columns__n_jobs"]) == (1, 1)
+    every = runner.estimator.set_params(model__n_jobs=None)  # all cores, of LightGBM and XGBoost
+    assert PipelineRunner(every, runner.given, b"").estimator.get_params()["model__n_jobs"] == 1
 
 
 def test_no_rows(files: Path) -> None:
