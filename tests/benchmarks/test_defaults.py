@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main as benchmarks
-from benchmarks.defaults import command
+from benchmarks.defaults import command, project
 from benchmarks.defaults.command import misses, ratio, table
 from benchmarks.defaults.project import LEARNT, _fitting, _loss, _predicted
 from benchmarks.defaults.tables import TABLES
@@ -40,6 +40,13 @@ def test_the_better_of_the_two_is_the_one_with_the_smaller_mean() -> None:
 def test_both_readings_have_to_keep_the_limit() -> None:
     assert misses(FOUND) == {"missed": pytest.approx(1 / 0.9)}
     assert misses({"kept": FOUND["kept"]}) == {}
+
+
+@pytest.mark.parametrize(("test_rows", "seeds"), [(400, 5), (250, 5), (100, 10), (36, 20)])
+def test_a_small_test_part_is_drawn_by_more_seeds(test_rows: int, seeds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project, "measure", lambda seed: {"seed": seed, "test_rows": test_rows})
+    assert [each["seed"] for each in project.measurements()] == list(range(1, seeds + 1))
+    assert [each["seed"] for each in project.measurements([7, 9])] == [7, 9]
 
 
 def test_the_table_has_both_readings() -> None:
