@@ -284,7 +284,7 @@ def fail(message: object, code: int = FAILED) -> typer.Exit:
 
 
 def show_result(
-    table: str, width: int, out: Path, names: tuple[str, str], summary: Mapping[str, object] | None
+    table: str, width: int, out: Path, names: tuple[str | None, str | None], summary: Mapping[str, object] | None
 ) -> None:
     """Print what a job found, and where its result and its report are.
 
@@ -297,12 +297,12 @@ def show_result(
     out : Path
         The folder of both files.
     names : tuple of str
-        The names of the result and of the report.
+        The names of the result and of the report; None of one that could not be written.
     summary : mapping, optional
         What the JSON object on the last line holds beside the files; None where none is wanted.
     """
-    files = {kind: str(out / name) for kind, name in zip(("result", "report"), names, strict=True)}
-    print("\n".join([table, *(f"{kind:<{width}} {path}" for kind, path in files.items())]))
+    files = {kind: str(out / name) if name else None for kind, name in zip(("result", "report"), names, strict=True)}
+    print("\n".join([table, *(f"{kind:<{width}} {path}" for kind, path in files.items() if path)]))
     if summary is not None:
         print(json.dumps({**summary, **files}, allow_nan=False))
 

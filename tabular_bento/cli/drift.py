@@ -253,7 +253,8 @@ def _judge(
     done = run(query, out, model, settings, outputs, options)
     for complaint in done.complaints:
         print(f"warning: {complaint}", file=sys.stderr)
-    show_result(table(done.result), 8, out, (RESULT_FILE, REPORT_FILE), _summary(done.result) if as_json else None)
+    names = RESULT_FILE if done.written else None, REPORT_FILE if done.reported else None
+    show_result(table(done.result), 8, out, names, _summary(done.result) if as_json else None)
     return done.exit_code
 
 

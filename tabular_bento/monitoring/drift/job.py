@@ -51,10 +51,11 @@ class Judgement:
 
 @dataclass
 class Run:
-    """What a run came to: the verdict, whether `result.json` holds it, and what went wrong in handing it on."""
+    """What a run came to: the verdict, which of `result.json` and `report.html` hold it, and what else went wrong."""
 
     result: DriftResult
     written: bool = True
+    reported: bool = False
     complaints: list[str] = field(default_factory=list)
 
     @property
@@ -120,7 +121,8 @@ def run(
     done.written = done.attempt("result_failed", f"{RESULT_FILE} was not written", lambda: _write_result(out, done))
     done.attempt("textfile_failed", "the metrics were not written", textfile)
     done.attempt("workspace_failed", "the window is not in the Evidently workspace", workspace)
-    if _write_report(out, done, judgement, history):
+    done.reported = _write_report(out, done, judgement, history)
+    if done.reported:
         done.attempt(
             "page_failed",
             "the report is not among those of past runs",

@@ -157,7 +157,13 @@ def spill_folder(parent: str | None, partitions: int) -> Iterator[Spill]:
     name = f"drift-{os.getpid()}-{secrets.token_hex(4)}"
     spill = Spill(Path(parent or tempfile.gettempdir()).absolute() / name, partitions)
     with spill.reported():
-        spill.folder.mkdir(parents=True)
+        try:
+            spill.folder.mkdir(parents=True)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SpillError(
+                f"{spill.folder.parent}, where the pass spills rows, cannot be made: {error.strerror}. Name another "
+                "folder by TMPDIR or --spill."
+            ) from error
     try:
         yield spill
     finally:

@@ -84,6 +84,7 @@ def test_no_result_file_is_a_failure_that_tells_the_verdict(
     said = capsys.readouterr()
     assert "result.json was not written" in said.err
     assert "verdict  drift" in said.out
+    assert not re.search("^(result|report) ", said.out, re.MULTILINE), "the path of a file that is not there"
     assert re.search(r"^tabular_bento_drift_exit_code\{.*\} 3.0$", metrics.read_text(), re.MULTILINE)
 
 

@@ -76,7 +76,10 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SpillError, match=r"file.*--spill"), spill_folder(str(tmp_path / "file"), 1):
+    with (
+        pytest.raises(SpillError, match=r"file, where .* cannot be made: .*--spill"),
+        spill_folder(str(tmp_path / "file"), 1),
+    ):
         pass
     with pytest.raises(SpillError, match="does not see"), Spill(tmp_path / "elsewhere").writer() as writer:
         writer.add(rows(1))
