@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.command import clean_up_on_signals, run_in_project, scratch_folder, steps, write_json
 from benchmarks.errors import BenchmarkError
+from benchmarks.estimate.project import MEASURED
 from benchmarks.estimate.tables import TABLES
-from tabular_bento.evaluation.reference.confidence import METRICS
 
 LEAST_COVERED = 0.85
 """The share of the windows of a table whose metric is in the interval at least."""
@@ -25,7 +25,8 @@ WIDEST = 2.0
 EPILOG = """\
 Once a seed a project is made of each table and trained by its own settings. The seed draws the rows of a table that is
 drawn, and the split of any table (of rows with a time, the last day). The test part is cut into at most five windows of
-at least 100 rows; of each, log loss, Brier score and accuracy are estimated, and measured by labels.
+at least 100 rows; of each, log loss, Brier score and accuracy, of a regression the RMSE, are estimated, and measured by
+labels.
 
 exit codes: 0 every table holds both limits; 1 one does not; 2 wrong arguments; 3 a project cannot be made or trained.
 
@@ -79,21 +80,21 @@ def holds(measured: list[dict[str, Any]]) -> bool:
     """Whether the windows of a table keep both limits; those without an estimate do."""
     if all("withheld" in window for window in measured):
         return True
-    given = [each for each in METRICS if any(each in window for window in measured)]
+    given = [each for each in MEASURED if any(each in window for window in measured)]
     return all(covered(measured, each) >= LEAST_COVERED and width(measured, each) <= WIDEST for each in given)
 
 
 def table(found: dict[str, list[dict[str, Any]]]) -> str:
     """The table of the study in Markdown."""
     lines = [
-        "| table | unseen rows | rows of a window | windows | withheld | log loss | Brier score | accuracy |",
-        "|---|--:|--:|--:|--:|---|---|---|",
+        "| table | unseen rows | rows of a window | windows | withheld | log loss | Brier score | accuracy | RMSE |",
+        "|---|--:|--:|--:|--:|---|---|---|---|",
     ]
     for name, measured in found.items():
         withheld = sum("withheld" in window for window in measured)
-        cells = ["", "", ""]
+        cells = [""] * len(MEASURED)
         if withheld < len(measured):
-            cells = [_cell(measured, each) for each in METRICS]
+            cells = [_cell(measured, each) for each in MEASURED]
         rows, unseen = (round(np.mean([window[key] for window in measured])) for key in ("rows", "unseen"))
         lines.append(f"| {name} | {unseen:,} | {rows:,} | {len(measured)} | {withheld} | {' | '.join(cells)} |")
     return "\n".join(lines)

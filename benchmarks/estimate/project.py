@@ -23,9 +23,12 @@ from tabular_bento.evaluation.reference.estimate import Withheld
 from tabular_bento.evaluation.reference.estimators import learn_estimate, read_estimator
 from tabular_bento.project import Project
 from tabular_bento.schema import Kind
-from tabular_bento.traffic.schema import output_column
+from tabular_bento.traffic.schema import feature_column, output_column
 from tabular_bento.training import TrainedModel, load_config, train
 from tabular_bento.training.publishing import unseen_rows
+
+MEASURED = (*METRICS, "rmse")
+"""Metrics that have an interval by labels; a table has those of its task."""
 
 LEAST_WINDOW = 100
 """Rows of a window at least, but where the test part has fewer."""
@@ -56,7 +59,8 @@ def trained(seed: int) -> TrainedModel:
 def windows(model: TrainedModel, seed: int) -> Iterator[dict[str, Any]]:
     """Each window of the test part: what was estimated of it, and what labels show."""
     declaration, test = model.problem.declaration, model.parts["test"]
-    evaluator, outputs = evaluator_of(declaration.task), model.predictions["test"].outputs
+    evaluator, predicted = evaluator_of(declaration.task), model.predictions["test"]
+    outputs, features = predicted.outputs, predicted.features
     codes, blocks = evaluator.codes(test.target), blocks_of(declaration, test.columns)
     unseen = unseen_rows(model)
     with tempfile.TemporaryDirectory() as folder:
@@ -67,21 +71,22 @@ def windows(model: TrainedModel, seed: int) -> Iterator[dict[str, Any]]:
     for chosen in np.array_split(order, max(min(len(codes) // LEAST_WINDOW, WINDOWS), 1)):
         part = {name: values[chosen] for name, values in outputs.items()}
         days = float(len(np.unique(blocks[chosen]))) if dated else 1.0
-        sample = pa.table(
-            {
-                output_column(column): part[output.name][:, index]
-                for output in declaration.outputs
-                if output.kind is Kind.NUMBER and output.parts
-                for index, column in enumerate(output.columns)
-            }
-        )
+        probabilities = {
+            output_column(column): part[output.name][:, index]
+            for output in declaration.outputs
+            if output.kind is Kind.NUMBER and output.parts
+            for index, column in enumerate(output.columns)
+        }
+        names = declaration.feature_names
+        inputs = {feature_column(name): features[chosen, index] for index, name in enumerate(names)}
+        sample = pa.table(probabilities | inputs)
         estimate = estimator.estimate_sample(sample, None, days, RESAMPLES, seed) if estimator else None
         found: dict[str, Any] = {"seed": seed, "rows": len(chosen), "unseen": len(unseen.codes)}
         if estimate is None or isinstance(estimate, Withheld):
             yield found | {"withheld": estimate.reason if estimate else "nothing was learnt"}
             continue
         observed = evaluator.measure(part, codes[chosen], blocks[chosen], RESAMPLES, seed).to_dict()
-        for name in METRICS:
+        for name in MEASURED:
             interval = estimate.metric_interval(name)
             if interval is None:
                 continue

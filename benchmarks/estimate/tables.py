@@ -1,4 +1,4 @@
-"""Classification tables of different sizes: those of scikit-learn and of the examples, and drawn ones."""
+"""Tables of different sizes, regressions among them: those of scikit-learn and of the examples, and drawn ones."""
 
 from __future__ import annotations
 
@@ -65,6 +65,9 @@ TABLES: Mapping[str, Callable[[int], Table]] = MappingProxyType(
         "penguins": _fixed("penguins"),
         "tumours": _fixed("tumours"),
         "digits": _fixed("digits"),
+        "diabetes": _fixed("diabetes"),
+        "claims-3000": _fixed("claims-3000"),
+        "friedman-5000": _fixed("friedman-5000"),
         "risks-20000": _fixed("risks-20000"),
         "drawn-150": lambda seed: drawn(150, seed),
         "drawn-300": lambda seed: drawn(300, seed),

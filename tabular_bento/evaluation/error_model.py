@@ -53,7 +53,7 @@ def learn_error_model(X: NDArray[np.float32], error: Array, seed: int) -> xgboos
     """
     import xgboost
 
-    labels = _losses(error)
+    labels = losses_of(error)
     means = np.where(labels.any(axis=0), labels.mean(axis=0), 1.0)
     booster = xgboost.train({**PARAMETERS, "seed": seed}, xgboost.DMatrix(X, labels / means), ROUNDS)
     booster.set_attr(mean_squared=repr(float(means[0])), mean_absolute=repr(float(means[1])))
@@ -81,10 +81,11 @@ def spread(X: NDArray[np.float32], error: Array, days: NDArray[np.int64] | None,
     for number in range(FOLDS):
         held_out = fold == number
         booster = learn_error_model(X[~held_out], error[~held_out], seed)
-        expected[held_out] = booster.inplace_predict(X[held_out], validate_features=False) * _losses(
+        expected[held_out] = booster.inplace_predict(X[held_out], validate_features=False) * losses_of(
             error[~held_out]
         ).mean(axis=0)
-    sums = [np.stack([np.bincount(index, weights=part) for part in losses.T]) for losses in (_losses(error), expected)]
+    both = (losses_of(error), expected)
+    sums = [np.stack([np.bincount(index, weights=part) for part in losses.T]) for losses in both]
     found: dict[str, list[float]] = {"days": [], "rmse": [], "mae": []}
     for span in (span for span in SPANS if span <= len(distinct) // 2):
         starts = np.arange(0, len(distinct) - span + 1, span)
@@ -96,5 +97,13 @@ def spread(X: NDArray[np.float32], error: Array, days: NDArray[np.int64] | None,
     return found
 
 
-def _losses(error: Array) -> Array:
+def mean_losses(booster: xgboost.Booster, X: NDArray[np.float32]) -> Array:
+    """The squared and the absolute error that an error model expects of n rows, shape [n, 2]."""
+    means = np.array([float(booster.attr(name)) for name in ("mean_squared", "mean_absolute")])
+    expected = np.maximum(booster.inplace_predict(X, validate_features=False) * means, 0.0)
+    return np.asarray(expected.astype(np.float64))
+
+
+def losses_of(error: Array) -> Array:
+    """The squared and the absolute errors, shape [n, 2]."""
     return np.stack([error**2, np.abs(error)], axis=1)

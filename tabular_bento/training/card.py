@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tabular_bento.data import Dataset
 from tabular_bento.evaluation.evaluators import NAIVE, Evaluator, evaluator_of, higher_is_better, metric_title
-from tabular_bento.evaluation.metrics import block_bootstrap, blocks_of
+from tabular_bento.evaluation.metrics import NOT_NEGATIVE, block_bootstrap, blocks_of
 from tabular_bento.evaluation.reference.profile import monitored_inputs
 from tabular_bento.pages import charts, formats
 from tabular_bento.pages.card import CardPage, Chart, Table, Tone
@@ -219,7 +219,8 @@ def _segments(
         found = []
         for value, count in Counter(values.tolist()).most_common(_LISTED):
             chosen = values == value
-            interval = block_bootstrap(losses[chosen], blocks[chosen], level, config.resamples, config.seed)
+            drawn = losses[chosen], blocks[chosen], level, config.resamples, config.seed
+            interval = block_bootstrap(*drawn, NOT_NEGATIVE)
             measured = float(level(losses[chosen].mean()[None])[0])
             found.append((value, count, charts.Interval(value, measured, *(interval or (None, None)))))
         yield field, found

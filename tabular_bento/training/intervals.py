@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tabular_bento.data import Dataset
 from tabular_bento.errors import TrainingError
 from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of
-from tabular_bento.evaluation.metrics import block_bootstrap, blocks_of, event_seconds
+from tabular_bento.evaluation.metrics import NOT_NEGATIVE, SHARE, block_bootstrap, blocks_of, event_seconds
 from tabular_bento.problem import Declaration, Problem
 from tabular_bento.scoring.predictor import Predictions, Predictor
 from tabular_bento.scoring.runners import Runner, fit_kind
@@ -151,9 +151,10 @@ def _measured(
     if values is None:
         return None
     found: dict[str, Any] = {"n": len(values)}
-    for name, column in zip(("coverage", "mean_width"), values.T, strict=True):
+    for name, column, limits in zip(("coverage", "mean_width"), values.T, (SHARE, NOT_NEGATIVE), strict=True):
+        drawn = column, blocks[rows], np.asarray, config.resamples, config.seed
         found[name] = float(column.mean())
-        found[f"{name}_interval"] = block_bootstrap(column, blocks[rows], np.asarray, config.resamples, config.seed)
+        found[f"{name}_interval"] = block_bootstrap(*drawn, limits)
     return found
 
 

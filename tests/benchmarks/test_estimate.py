@@ -11,11 +11,12 @@ import pytest
 
 from benchmarks.estimate import command
 from benchmarks.estimate.tables import TABLES, drawn
+from tabular_bento.evaluation.reference.confidence import METRICS
 
 
 def window(inside: bool, reach: float = 1.0) -> dict[str, Any]:
     each = {"estimate": [2.0, 2.0 - reach, 2.0 + reach], "observed": [2.0, 1.5, 2.5], "inside": inside}
-    return {"rows": 100, "unseen": 50, **dict.fromkeys(command.METRICS, each)}
+    return {"rows": 100, "unseen": 50, **dict.fromkeys(METRICS, each)}
 
 
 WITHHELD = {"rows": 100, "unseen": 50, "withheld": "too few"}
@@ -30,8 +31,8 @@ def test_the_windows_of_a_table_are_summed_up() -> None:
     assert not command.holds([window(True, 1.1)])
     assert command.holds([WITHHELD])
     text = command.table({"good": good, "none": [WITHHELD]})
-    assert "| good | 50 | 100 | 21 | 1 | 85%, 2.00 | 85%, 2.00 | 85%, 2.00 |" in text
-    assert "| none | 50 | 100 | 1 | 1 |  |  |  |" in text
+    assert "| good | 50 | 100 | 21 | 1 | 85%, 2.00 | 85%, 2.00 | 85%, 2.00 |  |" in text
+    assert "| none | 50 | 100 | 1 | 1 |  |  |  |  |" in text
 
 
 def test_drawn_tables_are_those_of_their_seed() -> None:
@@ -46,6 +47,14 @@ def test_drawn_tables_are_those_of_their_seed() -> None:
     assert {len(TABLES[name](1).rows) for name in TABLES if name.startswith("drawn")} >= {150, 20_000}
     assert not TABLES["drawn-300"](1).rows.equals(TABLES["drawn-300"](2).rows)
     assert TABLES["penguins"](1).rows.equals(TABLES["penguins"](2).rows)
+
+
+def test_the_rmse_of_a_regression_is_judged_too() -> None:
+    each = {"estimate": [2.0, 1.0, 3.0], "observed": [2.0, 1.5, 2.5], "inside": True}
+    good = {"rows": 100, "unseen": 50, "rmse": each}
+    assert command.holds([good])
+    assert not command.holds([good, good | {"rmse": each | {"inside": False}}])
+    assert "| prices | 50 | 100 | 1 | 0 |  |  |  | 100%, 2.00 |" in command.table({"prices": [good]})
 
 
 @pytest.mark.slow

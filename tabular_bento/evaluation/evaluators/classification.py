@@ -25,6 +25,7 @@ from tabular_bento.evaluation.evaluators.scores import (
     precision_recall,
     roc_auc,
 )
+from tabular_bento.evaluation.metrics import ANY, NOT_NEGATIVE, SHARE, interval_of_draws
 from tabular_bento.tasks import Task
 
 if TYPE_CHECKING:
@@ -247,14 +248,14 @@ class ClassificationEvaluator(Evaluator):
         self, outputs: Outputs, codes: Array, bootstrap: Bootstrap
     ) -> dict[str, tuple[float, Interval | None]]:
         """Metrics that are means over rows."""
-        names = ("log_loss", "brier", "accuracy", "bias")
+        names = {"log_loss": NOT_NEGATIVE, "brier": NOT_NEGATIVE, "accuracy": SHARE, "bias": ANY}
         right = (self.codes(outputs[self._target]) == codes).astype(np.float64)
         values = np.column_stack([self.row_losses(outputs, codes), right, self.residual(outputs, codes)])
         sums = bootstrap.sums(np.column_stack([np.ones(len(codes)), values]))
         found = {}
-        for index, name in enumerate(names):
+        for index, (name, limits) in enumerate(names.items()):
             value = float(values[:, index].mean())
-            found[name] = value, bootstrap.interval(sums, mean_of(index + 1), value)
+            found[name] = value, bootstrap.interval(sums, mean_of(index + 1), value, limits)
         return found
 
     def _ranking(
@@ -278,8 +279,7 @@ class ClassificationEvaluator(Evaluator):
         found = {}
         for name, metric in (("roc_auc", roc_auc), ("average_precision", average_precision)):
             value = float(_mean_known(np.array(exact[name])))
-            low_high = bootstrap.interval(sums, partial(_over_classes, metric), value)
-            found[name] = value, low_high and (max(low_high[0], 0.0), min(low_high[1], 1.0))
+            found[name] = value, bootstrap.interval(sums, partial(_over_classes, metric), value, SHARE)
         return found
 
     def _calibration(
@@ -290,15 +290,15 @@ class ClassificationEvaluator(Evaluator):
         values = (None, confidence, right)
         sums = np.stack([bootstrap.counts(where, size, weights) for weights in values], axis=-1)
         value = float(calibration_error(sums.sum(axis=0)))
-        low_high = bootstrap.interval(sums, calibration_error, value, centre=True)
-        found = {"calibration_error": (value, low_high and (max(low_high[0], 0.0), low_high[1]))}
+        interval = bootstrap.interval(sums, calibration_error, value, SHARE, centre=True)
+        found = {"calibration_error": (value, interval)}
         if not self.is_binary:
             return found
         predicted = self.codes(outputs[self._target])
         sums = bootstrap.sums(np.stack([predicted, codes, predicted * codes], axis=1))
         for index, name in enumerate(("precision", "recall", "f1")):
             one = float(precision_recall(sums.sum(axis=0))[index])
-            found[name] = one, bootstrap.interval(sums, partial(_one_of, index), one)
+            found[name] = one, bootstrap.interval(sums, partial(_one_of, index), one, SHARE)
         return found
 
     def _confusion(
@@ -314,7 +314,9 @@ class ClassificationEvaluator(Evaluator):
                 intervals.append((None,) * size)
                 continue
             shares = bootstrap.draws(sums[:, label], _shares)
-            low, high = np.nanquantile(shares, [0.025, 0.975], axis=0).tolist()
+            held = int(sums[:, label].any(axis=-1).sum())
+            value = _shares(matrix[label])
+            low, high = interval_of_draws(shares, value, max(held, 2), SHARE).tolist()
             intervals.append(tuple(zip(low, high, strict=True)))
         return tuple(tuple(int(count) for count in row) for row in matrix.tolist()), tuple(intervals)
 

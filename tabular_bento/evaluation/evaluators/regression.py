@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tabular_bento.evaluation.evaluators.base import Array, Evaluator, Integers, Matrix, Outputs
-from tabular_bento.evaluation.metrics import block_bootstrap
+from tabular_bento.evaluation.metrics import NOT_NEGATIVE, block_bootstrap
 
 if TYPE_CHECKING:
     from tabular_bento.evaluation.reference.thresholds import Spread
@@ -108,7 +108,7 @@ class RegressionEvaluator(Evaluator):
             mae=float(np.abs(error).mean()),
             r2=1 - float(squares.sum()) / spread if spread else float("nan"),
             bias=float(error.mean()),
-            rmse_interval=block_bootstrap(squares, blocks[known], np.sqrt, resamples, seed),
+            rmse_interval=block_bootstrap(squares, blocks[known], np.sqrt, resamples, seed, NOT_NEGATIVE),
             within=None if within is None else float((np.abs(error) <= within).mean()),
         )
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tabular_bento.evaluation.metrics import draw_blocks
+from tabular_bento.evaluation.metrics import ANY, Limits, draw_blocks, interval_of_draws
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -63,9 +63,15 @@ class Bootstrap:
         return np.concatenate([metric(part.reshape(-1, *sums.shape[1:])) for part in parts])
 
     def interval(
-        self, sums: Array, metric: Callable[[Array], Array], value: float, *, centre: bool = False
+        self,
+        sums: Array,
+        metric: Callable[[Array], Array],
+        value: float,
+        limits: Limits = ANY,
+        *,
+        centre: bool = False,
     ) -> Interval | None:
-        """The 95 % percentile interval of a metric.
+        """The 95 % interval of a metric, see `interval_of_draws`.
 
         None for fewer than two blocks, or where most resamples have no value, as of one class only.
 
@@ -77,6 +83,8 @@ class Bootstrap:
             From sums, shape [resamples, ...], to the metric, shape [resamples].
         value : float
             The metric of all rows.
+        limits : tuple of float
+            What no metric of the kind is beyond.
         centre : bool
             Move the interval so that the mean of its resamples is `value`: of a metric that chance makes larger.
         """
@@ -87,7 +95,7 @@ class Bootstrap:
         if 2 * len(known) < len(drawn):
             return None
         whole = float(known.mean()) if centre else float(metric(sums.sum(axis=0, keepdims=True))[0])
-        low, high = np.quantile(known, [0.025, 0.975]) - (whole - value)
+        low, high = interval_of_draws(known - (whole - value), value, self.blocks, limits)
         return float(low), float(high)
 
 

@@ -14,6 +14,7 @@ from tabular_bento.evaluation.error_model import learn_error_model, spread
 from tabular_bento.evaluation.evaluators import Outputs, evaluator_of
 from tabular_bento.evaluation.reference.confidence import ConfidenceModel, learn_confidence
 from tabular_bento.evaluation.reference.estimate import ErrorModel, Estimate, Withheld
+from tabular_bento.evaluation.reference.row_errors import RowErrors, learn_row_errors
 from tabular_bento.problem import Declaration
 from tabular_bento.scoring.package import ERROR_MODEL_FILE
 from tabular_bento.tasks import Calibration
@@ -88,6 +89,8 @@ def learn_estimate(
             return {}
         error = evaluator_of(declaration.task).residual(unseen.outputs, unseen.codes)
         learn_error_model(unseen.features, error, seed).save_model(directory / ERROR_MODEL_FILE)
+        if declaration.event_time is None:
+            return learn_row_errors(unseen.features, error, seed)
         return spread(unseen.features, error, unseen.days, seed)
     threshold = calibration.threshold if calibration else 0.5
     return learn_confidence(unseen.outputs["probability"], unseen.codes, unseen.days, threshold, seed)
@@ -96,7 +99,8 @@ def learn_estimate(
 def read_estimator(directory: Path, error: dict[str, Any], declaration: Declaration) -> Estimator | None:
     """That of the package in `directory`, `error` being the entry of its profile; None where it has none."""
     if declaration.task.evaluator == "regression":
-        return ErrorModel.read(directory, error, declaration.feature_names)
+        kind = RowErrors if declaration.event_time is None else ErrorModel
+        return kind.read(directory, error, declaration.feature_names)
     if not error.get("estimate"):
         return None
     probability = declaration.outputs[1]

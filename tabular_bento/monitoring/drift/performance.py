@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tabular_bento.evaluation.evaluators import Evaluator, evaluator_of
-from tabular_bento.evaluation.metrics import GROUPS, interval_of_blocks
+from tabular_bento.evaluation.metrics import ANY, GROUPS, NOT_NEGATIVE, SHARE, Limits, interval_of_blocks
 from tabular_bento.evaluation.reference.bins import numbers_of, seconds_of
 from tabular_bento.evaluation.reference.estimate import Interval
 from tabular_bento.evaluation.reference.package import Reference
@@ -160,9 +160,9 @@ def _errors(
     losses = sums[:, [whose + SQUARE, whose + ABSOLUTE]]
     value, other = evaluator.level(losses.sum(axis=0) / n)
 
-    def interval(index: int, statistic: Any = np.asarray) -> Interval | None:
+    def interval(index: int, statistic: Any = np.asarray, limits: Limits = NOT_NEGATIVE) -> Interval | None:
         values = sums[:, whose + index]
-        return interval_of_blocks(values, counts, statistic, settings.resamples, settings.seed)
+        return interval_of_blocks(values, counts, statistic, settings.resamples, settings.seed, limits)
 
     metrics: dict[str, Any] = {
         first: float(value),
@@ -170,7 +170,9 @@ def _errors(
         second: float(other),
         f"{second}_interval": interval(ABSOLUTE),
     }
-    return Errors(n=n, **metrics, bias=float(sums[:, whose + ERROR].sum() / n), bias_interval=interval(ERROR))
+    return Errors(
+        n=n, **metrics, bias=float(sums[:, whose + ERROR].sum() / n), bias_interval=interval(ERROR, limits=ANY)
+    )
 
 
 def _ratio(
@@ -181,7 +183,8 @@ def _ratio(
     if np.isnan(theirs).any():
         return None, None
     ratio = float(evaluator.first_level(losses.sum() / theirs.sum())) if theirs.any() else None
-    return ratio, interval_of_blocks(losses, theirs, evaluator.first_level, settings.resamples, settings.seed)
+    drawn = losses, theirs, evaluator.first_level, settings.resamples, settings.seed
+    return ratio, interval_of_blocks(*drawn, NOT_NEGATIVE)
 
 
 def series(data: WindowData, evaluator: Evaluator | None, settings: DriftSettings) -> list[PerformancePoint]:
@@ -204,9 +207,10 @@ def series(data: WindowData, evaluator: Evaluator | None, settings: DriftSetting
     for first, end in zip(starts.tolist(), ends, strict=True):
         n, loss = counts[first:end], losses[first:end]
         second = int(hours[first] * HOUR if by_hour else days[first] * DAY)
+        drawn = loss, n, evaluator.first_level, settings.resamples, settings.seed
         measured: dict[str, Any] = {
             metric: float(evaluator.first_level(loss.sum() / n.sum())),
-            f"{metric}_interval": interval_of_blocks(loss, n, evaluator.first_level, settings.resamples, settings.seed),
+            f"{metric}_interval": interval_of_blocks(*drawn, NOT_NEGATIVE),
         }
         start = datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
         points.append(PerformancePoint(start=start, n=int(n.sum()), **measured))
@@ -236,7 +240,7 @@ def interval_coverage(
         level=level,
         n=n,
         coverage=float(inside.sum() / n),
-        coverage_interval=interval_of_blocks(inside, counts, np.asarray, settings.resamples, settings.seed),
+        coverage_interval=interval_of_blocks(inside, counts, np.asarray, settings.resamples, settings.seed, SHARE),
     )
 
 
