@@ -1,11 +1,15 @@
-"""Environment variables with the prefix of this library that it does not read, such as misspelt ones."""
+"""The environment of this process, for messages: variables that look like settings and are none, such as misspelt ones,
+and the command that installs what is missing.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from pathlib import Path
 
 PREFIX = "TABULAR_BENTO_"
 """What the names of all variables begin with that this library reads."""
@@ -18,6 +22,9 @@ OF_JOBS = (f"{PREFIX}DRIFT_", f"{PREFIX}COMPARE_")
 
 _OF_A_SERVICE = re.compile(r"(_SERVICE_HOST|_SERVICE_PORT(_[A-Z0-9_]+)?|_PORT_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)$")
 """Ends of the names that Kubernetes gives to each pod for a Service, which may be named as this library is."""
+
+_WHEELS, _LOCK = "wheels", "requirements.txt"
+"""What a project that `tabular-bento new` made has beside its environment."""
 
 
 def unknown_variables(known: Iterable[str], prefix: str = PREFIX) -> Iterator[str]:
@@ -49,3 +56,23 @@ def unknown_variables(known: Iterable[str], prefix: str = PREFIX) -> Iterator[st
             f"; did you mean {prefix}{near[0]}?" if near else f": {prefix} is for the settings of tabular-bento alone."
         )
         yield f"{name} in the environment is no setting{what}"
+
+
+def pip_install_command(requirement: str) -> str:
+    """The command that installs a requirement where this process runs.
+
+    In the environment of a project that `tabular-bento new` made, which `make` builds from a lock that lacks it, that
+    is the environment's own pip.
+
+    Parameters
+    ----------
+    requirement : str
+        Such as `tabular-bento[keras]`.
+    """
+    quoted = f"'{requirement}'" if "[" in requirement else requirement
+    python, root = Path(sys.prefix) / "bin" / "python", Path(sys.prefix).parent
+    if not ((root / _WHEELS).is_dir() and (root / _LOCK).is_file()):
+        return f"pip install {quoted}"
+    here = Path.cwd()
+    shown = python.relative_to(here) if python.is_relative_to(here) else python
+    return f"{shown} -m pip install {quoted}"

@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, quote
 import pyarrow as pa
 
 from tabular_bento.data.uris import DATABASES, check_uri, scrubbed, secrets_of, shown
+from tabular_bento.environment import pip_install_command
 from tabular_bento.errors import SourceError
-from tabular_bento.installing import install_command
 from tabular_bento.schema import Kind
 
 VARIABLE = "TABULAR_BENTO_DATABASE"
@@ -69,7 +69,7 @@ class Database:
             dbapi: Any = import_module(f"{self.driver}.dbapi")
         except ImportError as error:
             raise SourceError(
-                f"{self.where}: reading it needs a driver, `{install_command('tabular-bento[sql]')}` ({error})"
+                f"{self.where}: reading it needs a driver, `{pip_install_command('tabular-bento[sql]')}` ({error})"
             ) from error
         with self._failing(self._unreachable):
             connection = self._connect(dbapi)

@@ -22,8 +22,8 @@ from tabular_bento.data.csv_files import PLAIN, CsvFormat, read_csv, reader
 from tabular_bento.data.storage import failure, filesystem
 from tabular_bento.data.tables import TableSchema
 from tabular_bento.data.uris import check_uri, shown
+from tabular_bento.environment import pip_install_command
 from tabular_bento.errors import SourceError, StorageError
-from tabular_bento.installing import install_command
 
 PACKAGE = "package://"
 _DAMAGED = (pa.ArrowException, ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
@@ -153,7 +153,7 @@ def open_uri(uri: str) -> tuple[Any, str]:
         name, _, below = uri.removeprefix(PACKAGE).partition("/")
         spec = find_spec(name) if name.isidentifier() else None
         if spec is None or not spec.submodule_search_locations:
-            raise SourceError(f"{uri}: there is no installed package {name!r}; try `{install_command(name)}`")
+            raise SourceError(f"{uri}: there is no installed package {name!r}; try `{pip_install_command(name)}`")
         uri = str(Path(spec.submodule_search_locations[0]) / (below or "data"))
     try:
         system, folder = filesystem(uri)

@@ -18,8 +18,8 @@ import fsspec
 from fsspec.registry import known_implementations
 
 from tabular_bento.data.uris import scrubbed, shown
+from tabular_bento.environment import pip_install_command
 from tabular_bento.errors import StorageError
-from tabular_bento.installing import install_command
 
 _LOCAL = ("file://", "local://")
 
@@ -88,7 +88,7 @@ def filesystem(uri: str) -> tuple[Any, str]:
     except ImportError as error:
         protocol, package = uri.partition("://")[0], driver_of(uri)
         known = _DRIVERS.get(package or "")
-        command = install_command(f"tabular-bento[{known.extra}]" if known else package or protocol)
+        command = pip_install_command(f"tabular-bento[{known.extra}]" if known else package or protocol)
         raise StorageError(f"{uri}: {protocol}:// needs a package, `{command}` ({error})") from error
     except Exception as error:  # each driver has errors of its own
         raise StorageError(failure(uri, error, "cannot be opened")) from error

@@ -7,6 +7,7 @@ reads it. What it cannot see, such as a storm on the way, it cannot expect: `spr
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,6 +103,16 @@ def mean_losses(booster: xgboost.Booster, X: NDArray[np.float32]) -> Array:
     means = np.array([float(booster.attr(name)) for name in ("mean_squared", "mean_absolute")])
     expected = np.maximum(booster.inplace_predict(X, validate_features=False) * means, 0.0)
     return np.asarray(expected.astype(np.float64))
+
+
+def load_error_model(path: Path) -> xgboost.Booster:
+    """One that `learn_error_model` made and that was saved; it predicts in one thread."""
+    import xgboost
+
+    booster = xgboost.Booster()
+    booster.load_model(path)
+    booster.set_param({"nthread": 1})
+    return booster
 
 
 def losses_of(error: Array) -> Array:

@@ -219,8 +219,9 @@ def _segments(
         found = []
         for value, count in Counter(values.tolist()).most_common(_LISTED):
             chosen = values == value
-            drawn = losses[chosen], blocks[chosen], level, config.resamples, config.seed
-            interval = block_bootstrap(*drawn, NOT_NEGATIVE)
+            interval = block_bootstrap(
+                losses[chosen], blocks[chosen], level, config.resamples, config.seed, NOT_NEGATIVE
+            )
             measured = float(level(losses[chosen].mean()[None])[0])
             found.append((value, count, charts.Interval(value, measured, *(interval or (None, None)))))
         yield field, found

@@ -152,9 +152,10 @@ def _measured(
         return None
     found: dict[str, Any] = {"n": len(values)}
     for name, column, limits in zip(("coverage", "mean_width"), values.T, (SHARE, NOT_NEGATIVE), strict=True):
-        drawn = column, blocks[rows], np.asarray, config.resamples, config.seed
         found[name] = float(column.mean())
-        found[f"{name}_interval"] = block_bootstrap(*drawn, limits)
+        found[f"{name}_interval"] = block_bootstrap(
+            column, blocks[rows], np.asarray, config.resamples, config.seed, limits
+        )
     return found
 
 

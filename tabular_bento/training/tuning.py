@@ -14,11 +14,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from tabular_bento.data import Dataset
+from tabular_bento.environment import pip_install_command
 from tabular_bento.errors import ConfigError, TabularBentoError, TrainingError
 from tabular_bento.evaluation import noninferiority
 from tabular_bento.evaluation.evaluators import evaluator_of
 from tabular_bento.evaluation.metrics import blocks_of, draw_blocks
-from tabular_bento.installing import install_command
 from tabular_bento.problem import Problem
 from tabular_bento.scoring.runners import BUILT_IN, runner_class
 from tabular_bento.scoring.runners.base import Parameters
@@ -254,7 +254,7 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise ConfigError(f"tune: Optuna is not installed: {install_command('tabular-bento[tune]')}") from error
+        raise ConfigError(f"tune: Optuna is not installed: {pip_install_command('tabular-bento[tune]')}") from error
     return optuna
 
 

@@ -1,17 +1,23 @@
-"""Variables of the environment that look like settings and are none."""
+"""Variables of the environment that look like settings and are none; the command that installs what is missing."""
 
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
 from tabular_bento.cli.common import guarded
-from tabular_bento.environment import OF_JOBS, PREFIX, READ_BY_COMMANDS, unknown_variables
-from tabular_bento.errors import CompareError
+from tabular_bento.data import SQLSource
+from tabular_bento.environment import OF_JOBS, PREFIX, READ_BY_COMMANDS, pip_install_command, unknown_variables
+from tabular_bento.errors import CompareError, SourceError
 from tabular_bento.monitoring.comparison.settings import read_settings
+from tabular_bento.scaffold.writing import TEMPLATE
+from tabular_bento.scoring import runners
 from tabular_bento.serving.settings import ServingSettings, unknown_settings
 from tests.models import ROOT, run_command
+from tests.unit.models import PARCELS
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +96,39 @@ def test_every_variable_that_the_library_names_is_known() -> None:
         named |= set(re.findall(rf"{PREFIX}([A-Z][A-Z_]*[A-Z])\b", path.read_text()))
     of_jobs = tuple(prefix.removeprefix(PREFIX) for prefix in OF_JOBS)
     assert {name for name in named if not f"{name}_".startswith(of_jobs)} <= known
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that `tabular-bento new` made, in whose environment this process runs."""
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "requirements.txt").touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    return tmp_path
+
+
+def test_outside_of_a_project_it_is_pip() -> None:
+    assert pip_install_command("tabular-bento[keras]") == "pip install 'tabular-bento[keras]'"
+    assert pip_install_command("gcsfs") == "pip install gcsfs"
+
+
+def test_in_a_project_it_is_that_of_its_environment_as_the_readme_has_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    command = pip_install_command("tabular-bento[keras]")
+    assert command == ".venv/bin/python -m pip install 'tabular-bento[keras]'"
+    assert f"`{command}`" in (TEMPLATE / "README.md.jinja").read_text()
+    monkeypatch.chdir(project.parent)
+    assert pip_install_command("gcsfs") == f"{project.name}/.venv/bin/python -m pip install gcsfs"
+    monkeypatch.chdir("/")
+    assert pip_install_command("gcsfs").endswith("/.venv/bin/python -m pip install gcsfs")
+
+
+def test_messages_name_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    assert runners.install_command("lightgbm") == ".venv/bin/python -m pip install 'tabular-bento[lightgbm]'"
+    for driver in ("adbc_driver_sqlite", "adbc_driver_sqlite.dbapi"):
+        monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(SourceError, match=r"`\.venv/bin/python -m pip install 'tabular-bento\[sql\]'`"):
+        SQLSource(PARCELS, "SELECT 1", "sqlite:///x.db").load()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tabular_bento.evaluation.reference.bins import numbers_of
 from tabular_bento.evaluation.reference.calibration import rounded
 from tabular_bento.evaluation.reference.estimate import Estimate, Interval, Withheld
-from tabular_bento.evaluation.reference.tolerance import WIDEST, Tolerance, Window, learn_tolerance
+from tabular_bento.evaluation.reference.tolerance import WIDEST, Tolerance, Window, learn_tolerances
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -132,15 +132,13 @@ def learn_confidence(
         scale = fit_scale(probability[~held_out], true[~held_out])
         expected[:, held_out], variance[:, held_out] = _moments(costs[:, held_out], scale.apply(probability[held_out]))
     index = None if days is None else np.unique(days, return_inverse=True)[1]
-    entries, usual = {}, {}
-    for i, name in enumerate(METRICS):
-        usual[name] = rounded(variance[i].mean())
-        # A model that happened to be right on few rows is not therefore right on all.
-        entries[name] = learn_tolerance(observed[i] - expected[i], index, least_sd=usual[name] ** 0.5)
+    usual = {name: rounded(of_metric.mean()) for name, of_metric in zip(METRICS, variance, strict=True)}
+    # A model that happened to be right on few rows is not therefore right on all.
+    least = {name: value**0.5 for name, value in usual.items()}
     return {
         "scale": asdict(fit_scale(probability, true)),
         "threshold": threshold,
-        **{part: {name: entry[part] for name, entry in entries.items()} for part in ("off", "freedom", "days")},
+        **learn_tolerances(dict(zip(METRICS, observed - expected, strict=True)), index, least),
         "variance": usual,
         "unlikely": int((probability[np.arange(len(true)), true] < 0.5).sum()),
     }

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from tabular_bento.evaluation.error_model import mean_losses
+from tabular_bento.evaluation.error_model import load_error_model, mean_losses
 from tabular_bento.evaluation.metrics import GROUPS, draws_of_blocks
 from tabular_bento.evaluation.reference.bins import numbers_of, seconds_of
 from tabular_bento.features.clock import DAY
@@ -80,7 +80,6 @@ class ErrorModel:
     """A package's error model with its spread, which the profile holds under `error: estimate`."""
 
     def __init__(self, booster: xgboost.Booster, spread: dict[str, list[float]], features: tuple[str, ...]) -> None:
-        booster.set_param({"nthread": 1})
         self._booster = booster
         self._spread = spread
         self._features = features
@@ -93,11 +92,7 @@ class ErrorModel:
         path, spread = directory / ERROR_MODEL_FILE, error.get("estimate", {})
         if not features or not path.exists() or not spread.get("days"):
             return None
-        import xgboost
-
-        booster = xgboost.Booster()
-        booster.load_model(path)
-        return cls(booster, spread, features)
+        return cls(load_error_model(path), spread, features)
 
     def estimate(
         self,

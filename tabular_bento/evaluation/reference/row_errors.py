@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tabular_bento.evaluation.error_model import FOLDS, learn_error_model, losses_of, mean_losses
+from tabular_bento.evaluation.error_model import FOLDS, learn_error_model, load_error_model, losses_of, mean_losses
 from tabular_bento.evaluation.reference.calibration import rounded
 from tabular_bento.evaluation.reference.estimate import Estimate, Withheld, feature_matrix
-from tabular_bento.evaluation.reference.tolerance import WIDEST, Tolerance, Window, learn_tolerance
+from tabular_bento.evaluation.reference.tolerance import WIDEST, Tolerance, Window, learn_tolerances
 from tabular_bento.scoring.package import ERROR_MODEL_FILE
 
 if TYPE_CHECKING:
@@ -55,13 +55,11 @@ def learn_row_errors(X: NDArray[np.float32], error: Array, seed: int) -> dict[st
     for number in range(FOLDS):
         held_out = fold == number
         expected[held_out] = mean_losses(learn_error_model(X[~held_out], error[~held_out], seed), X[held_out])
-    observed = losses_of(error)
-    entries = {
-        name: learn_tolerance(observed[:, index] - expected[:, index], None) for index, name in enumerate(LOSSES)
-    }
+    residuals = dict(zip(LOSSES, (losses_of(error) - expected).T, strict=True))
+    squares = (expected**2).mean(axis=0).tolist()
     return {
-        **{part: {name: entry[part] for name, entry in entries.items()} for part in ("off", "freedom")},
-        "expected": {name: rounded(float((expected[:, i] ** 2).mean())) for i, name in enumerate(LOSSES)},
+        **learn_tolerances(residuals, None),
+        "expected": {name: rounded(value) for name, value in zip(LOSSES, squares, strict=True)},
     }
 
 
@@ -70,7 +68,7 @@ class RowErrors:
 
     Parameters
     ----------
-    booster : Booster, optional
+    booster : Booster
         Made by `learn_error_model`; of too few rows it is not used.
     entry : dict
         What `learn_row_errors` returned.
@@ -78,7 +76,7 @@ class RowErrors:
         Names of the features.
     """
 
-    def __init__(self, booster: xgboost.Booster | None, entry: dict[str, Any], features: tuple[str, ...]) -> None:
+    def __init__(self, booster: xgboost.Booster, entry: dict[str, Any], features: tuple[str, ...]) -> None:
         self._booster, self._entry, self._features = booster, entry, features
         self._tolerance = {name: Tolerance.read(entry, name) for name in entry.get("off", {})}
 
@@ -88,12 +86,7 @@ class RowErrors:
         path, entry = directory / ERROR_MODEL_FILE, error.get("estimate", {})
         if not features or not path.exists() or not ("off" in entry or "rows" in entry):
             return None
-        import xgboost
-
-        booster = xgboost.Booster()
-        booster.load_model(path)
-        booster.set_param({"nthread": 1})
-        return cls(booster, entry, features)
+        return cls(load_error_model(path), entry, features)
 
     def estimate(self, features: NDArray[np.float32], rows: int | None = None) -> Estimate | Withheld | None:
         """The error to expect of n rows, or why there is no estimate; None for no rows.
@@ -108,7 +101,7 @@ class RowErrors:
         n = len(features)
         if not n:
             return None
-        if not self._tolerance or self._booster is None:
+        if not self._tolerance:
             return Withheld(
                 f"{self._entry['rows']:,} rows with a label that the model had not seen are there to learn from, and "
                 f"{LEAST_ROWS} are needed"

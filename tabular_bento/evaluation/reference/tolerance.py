@@ -8,7 +8,9 @@ of freedom as a variance of such losses has.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -81,7 +83,7 @@ class Tolerance:
 
     @classmethod
     def read(cls, entry: dict[str, Any], name: str) -> Self:
-        """That of a metric in an entry that holds, by metric, the parts that `learn_tolerance` gave."""
+        """That of a metric in an entry that holds, by metric, the parts that `learn_tolerances` gave."""
         off = Spread(**entry["off"][name])
         single = entry.get("days", {}).get(name, {"sd": off.day_sd, "freedom": off.days - 1})
         return cls(off, entry.get("freedom", {}).get(name, off.rows - 1), single["sd"], max(single["freedom"], 1))
@@ -129,21 +131,27 @@ class Tolerance:
         )
 
 
-def learn_tolerance(residual: Array, days: Integers | None, least_sd: float = 0.0) -> dict[str, Any]:
-    """The parts `off`, `freedom` and `days` of the tolerance of a metric.
+def learn_tolerances(
+    residuals: Mapping[str, Array], days: Integers | None, least_sd: Mapping[str, float] = MappingProxyType({})
+) -> dict[str, dict[str, Any]]:
+    """The parts `off`, `freedom` and `days` of an entry, each by metric; `Tolerance.read` makes a tolerance of them.
 
     Parameters
     ----------
-    residual : ndarray of shape [n]
-        Observed less expected loss of rows that the model had not seen.
+    residuals : mapping
+        By metric: observed less expected loss of n rows that the model had not seen, shape [n].
     days : ndarray of shape [n], optional
         The day of each row, numbered from 0.
-    least_sd : float
-        The deviation of rows is at least this.
+    least_sd : mapping, optional
+        By metric: the deviation of rows is at least this.
     """
-    off, by_days = _spread(residual, days)
-    off["row_sd"] = max(off["row_sd"], rounded(least_sd))
-    return {"off": off, "freedom": rounded(freedom_of(residual)), "days": by_days}
+    parts: dict[str, dict[str, Any]] = {"off": {}, "freedom": {}, "days": {}}
+    for name, residual in residuals.items():
+        off, parts["days"][name] = _spread(residual, days)
+        off["row_sd"] = max(off["row_sd"], rounded(least_sd.get(name, 0.0)))
+        parts["off"][name] = off
+        parts["freedom"][name] = rounded(freedom_of(residual))
+    return parts
 
 
 def _spread(values: Array, days: Integers | None) -> tuple[dict[str, float], dict[str, float]]:

@@ -183,8 +183,10 @@ def _ratio(
     if np.isnan(theirs).any():
         return None, None
     ratio = float(evaluator.first_level(losses.sum() / theirs.sum())) if theirs.any() else None
-    drawn = losses, theirs, evaluator.first_level, settings.resamples, settings.seed
-    return ratio, interval_of_blocks(*drawn, NOT_NEGATIVE)
+    interval = interval_of_blocks(
+        losses, theirs, evaluator.first_level, settings.resamples, settings.seed, NOT_NEGATIVE
+    )
+    return ratio, interval
 
 
 def series(data: WindowData, evaluator: Evaluator | None, settings: DriftSettings) -> list[PerformancePoint]:
@@ -207,10 +209,10 @@ def series(data: WindowData, evaluator: Evaluator | None, settings: DriftSetting
     for first, end in zip(starts.tolist(), ends, strict=True):
         n, loss = counts[first:end], losses[first:end]
         second = int(hours[first] * HOUR if by_hour else days[first] * DAY)
-        drawn = loss, n, evaluator.first_level, settings.resamples, settings.seed
+        interval = interval_of_blocks(loss, n, evaluator.first_level, settings.resamples, settings.seed, NOT_NEGATIVE)
         measured: dict[str, Any] = {
             metric: float(evaluator.first_level(loss.sum() / n.sum())),
-            f"{metric}_interval": interval_of_blocks(*drawn, NOT_NEGATIVE),
+            f"{metric}_interval": interval,
         }
         start = datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
         points.append(PerformancePoint(start=start, n=int(n.sum()), **measured))

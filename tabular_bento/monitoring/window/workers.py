@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
+from tabular_bento.environment import pip_install_command
 from tabular_bento.errors import ClusterError
-from tabular_bento.installing import install_command
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -111,7 +111,7 @@ def workers(scheduler: str | None = None, count: int | None = None) -> Iterator[
     try:
         import distributed
     except ImportError:
-        command = install_command("tabular-bento[dask]")
+        command = pip_install_command("tabular-bento[dask]")
         raise ClusterError(f"--scheduler and --workers need Dask: {command}.") from None
     with _client(distributed, scheduler, count) as client:
         yield Cluster(client)

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 from pathlib import Path
 from typing import Any
 
-from tabular_bento import installing
+from tabular_bento.environment import pip_install_command
 from tabular_bento.errors import ConfigError, PackageError, TrainingError
 from tabular_bento.scoring.runners.base import FittingData, OneByOne, Parameters, Runner, objective_of
 from tabular_bento.tasks import Task
@@ -74,7 +74,7 @@ def runner_class(kind: str) -> type[Runner]:
 def install_command(kind: str) -> str:
     """The command that installs what a kind of runner needs."""
     extra = f"tabular-bento[{EXTRAS.get(kind, kind)}]"
-    return installing.install_command(extra if kind in BUILT_IN else runner_class(kind).distribution)
+    return pip_install_command(extra if kind in BUILT_IN else runner_class(kind).distribution)
 
 
 def fit_kind(kind: str, data: FittingData, parameters: Parameters, task: Task, seed: int) -> Runner:

@@ -13,7 +13,7 @@ from tabular_bento.evaluation.reference.tolerance import (
     FEWEST_DAYS,
     Tolerance,
     Window,
-    learn_tolerance,
+    learn_tolerances,
 )
 
 ROWS = Tolerance(Spread(0.0, 0.3, 0.0, 200, 0), 1e9, 0.0, 1)
@@ -47,10 +47,9 @@ def test_one_row_leaves_labels_open_and_is_no_error() -> None:
 
 def test_parts_of_an_entry_are_read_and_those_of_an_older_package_too() -> None:
     residual = np.random.default_rng(0).normal(size=500)
-    learnt = learn_tolerance(residual, np.repeat(np.arange(50), 10), least_sd=2.0)
-    entry = {part: {"brier": value} for part, value in learnt.items()}
+    entry = learn_tolerances({"brier": residual}, np.repeat(np.arange(50), 10), {"brier": 2.0})
     found = Tolerance.read(entry, "brier")
     assert (found.off.row_sd, found.off.rows, found.off.days) == (2.0, 500, 50)
-    assert found.freedom == learnt["freedom"]
+    assert found.freedom == entry["freedom"]["brier"]
     older = Tolerance.read({"off": entry["off"]}, "brier")
     assert (older.freedom, older.day_freedom, older.day_sd) == (499, 49, found.off.day_sd)
