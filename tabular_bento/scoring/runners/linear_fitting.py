@@ -16,11 +16,17 @@ from tabular_bento.tasks import Task
 
 ALPHAS: dict[str, tuple[float, ...]] = {
     "squared_error": tuple(10.0 ** (power / 2) for power in range(-4, 11)),
-    "log_loss": tuple(10.0 ** (power / 2) for power in range(-2, 9)),
+    "log_loss": tuple(10.0 ** (power / 2) for power in range(-8, 9)),
 }
-"""What is tried where `alpha` is not given. Columns are standardised; a penalty of log-odds below 0.1 would allow for
-coefficients beyond 3 as a matter of course (Gelman et al., A weakly informative default prior distribution for logistic
-and other regression models, 2008)."""
+"""What is tried where `alpha` is not given."""
+
+LEAST_ALPHA = 0.1
+"""A penalty of log-odds below this has to lose much less than the one before. Columns are standardised, and it allows
+for coefficients beyond 3 as a matter of course (Gelman et al., A weakly informative default prior distribution for
+logistic and other regression models, 2008): right for classes that are told apart without a mistake, and elsewhere a
+few unseen rows say little of how dear a confident mistake is."""
+
+_MUCH_LESS = 0.8
 
 MOST_CODES = 200
 """Codes of one feature that have a coefficient, at most: the most frequent."""
@@ -208,7 +214,8 @@ class _Equations:
 def logistic(data: base.FittingData, min_code_rows: int, alphas: Sequence[float], task: Task, seed: int) -> Fitted:
     """The same of log-odds. Of many rows some choose the penalty, and all are fitted with it.
 
-    Each fit begins where the one with the next larger penalty ended, until smaller ones no longer help.
+    Each fit begins where the one with the next larger penalty ended, until smaller ones no longer help; below
+    `LEAST_ALPHA` each has to lose a fifth less than the one before.
     """
     n = len(data.y)
     some = _some_of_each_class(data.y, seed) if len(alphas) > 1 else np.ones(n, dtype=np.bool_)
@@ -220,9 +227,10 @@ def logistic(data: base.FittingData, min_code_rows: int, alphas: Sequence[float]
     for alpha in alphas:
         models = [(path.fit(alpha), rows) for path, rows in paths]
         loss = sum(total_loss(model, "log_loss", rows) for model, rows in models if rows is not None)
-        if loss < smallest:
+        usual = alpha >= LEAST_ALPHA
+        if loss < smallest * (1.0 if usual else _MUCH_LESS):
             best, smallest, worse, chosen = whole.start, loss, 0, alpha
-        elif (worse := worse + 1) == _PATIENCE:
+        elif not usual or (worse := worse + 1) == _PATIENCE:
             break
     whole.start = best
     if some.all():

@@ -13,7 +13,7 @@ from tabular_bento.errors import PackageError
 from tabular_bento.scoring.runners import load_runner
 from tabular_bento.scoring.runners.base import FittingData
 from tabular_bento.scoring.runners.linear import LinearParameters, LinearRunner
-from tabular_bento.scoring.runners.linear_fitting import ALPHAS, MOST_CODES
+from tabular_bento.scoring.runners.linear_fitting import ALPHAS, LEAST_ALPHA, MOST_CODES
 from tabular_bento.tasks import Task
 from tabular_bento.testing.made_up import NAMES, TASKS, made_up
 from tests.unit.scoring.test_without_scipy import HIDDEN, without_scipy
@@ -58,6 +58,20 @@ def test_the_penalty_is_the_best_on_the_validation_part(task: Task) -> None:
     sizes = [np.abs(runner.coefficients.slope).sum() for runner in (strong, weak)]
     assert sizes[0] < sizes[1] / 4
     assert not LinearParameters(alpha=3.0).needs_validation
+
+
+def test_a_penalty_below_the_usual_is_for_classes_that_are_told_apart_without_a_mistake() -> None:
+    random = np.random.default_rng(3)
+    X = random.normal(size=(400, 2)).astype(np.float32)
+    apart = (X[:, 0] > 0).astype(np.float64)
+    X[:, 0] += np.sign(X[:, 0])
+    mistaken = np.where(random.random(400) < 0.02, 1 - apart, apart)
+    chosen = [
+        fit(FittingData(X[:200], y[:200], validation=FittingData(X[200:], y[200:])), BINARY).chosen["alpha"]
+        for y in (apart, mistaken)
+    ]
+    assert chosen[0] <= 0.001
+    assert chosen[1] >= LEAST_ALPHA
 
 
 def test_many_rows_are_all_fitted_with_the_penalty_that_some_chose(monkeypatch: pytest.MonkeyPatch) -> None:
