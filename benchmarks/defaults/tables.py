@@ -94,6 +94,15 @@ def _groups(rows: int) -> Table:
     return Table(pd.DataFrame(X, columns=[f"v{index}" for index in range(12)]).assign(group=y), "group")
 
 
+def _sharp(rows: int, classes: int) -> Table:
+    """Classes that sums of numbers decide, almost without noise."""
+    random = np.random.default_rng(rows)
+    X = random.normal(size=(rows, 6))
+    label = (X @ random.normal(size=(6, classes)) + random.gumbel(0, 0.1, (rows, classes))).argmax(axis=1)
+    frame = pd.DataFrame(X, columns=[f"x{index}" for index in range(6)])
+    return Table(frame.assign(label=[f"class {code}" for code in label]), "label")
+
+
 def _circles(rows: int) -> Table:
     X, y = datasets.make_hastie_10_2(rows, random_state=rows)
     return Table(pd.DataFrame(X, columns=[f"x{index}" for index in range(10)]).assign(inside=y > 0), "inside")
@@ -174,6 +183,8 @@ TABLES: Mapping[str, Callable[[], Table]] = MappingProxyType(
         "risks-2000": lambda: _risks(2_000),
         "risks-20000": lambda: _risks(20_000),
         "groups-1500": lambda: _groups(1_500),
+        "sharp-200": lambda: _sharp(200, 3),
+        "sharp-400": lambda: _sharp(400, 2),
         "hastie-4000": lambda: _circles(4_000),
         "claims-3000": lambda: _claims(3_000),
         "switches-1000": lambda: _switches(1_000),

@@ -21,12 +21,16 @@ ALPHAS: dict[str, tuple[float, ...]] = {
 """What is tried where `alpha` is not given."""
 
 LEAST_ALPHA = 0.1
-"""A penalty of log-odds below this has to lose much less than the one before. Columns are standardised, and it allows
+"""A smaller penalty of log-odds has to lose clearly less than the one before. Columns are standardised, so it allows
 for coefficients beyond 3 as a matter of course (Gelman et al., A weakly informative default prior distribution for
-logistic and other regression models, 2008): right for classes that are told apart without a mistake, and elsewhere a
-few unseen rows say little of how dear a confident mistake is."""
+logistic and other regression models, 2008). That is right for classes that are told apart without a mistake; of others
+a few unseen rows do not show what a confident mistake costs."""
 
-_MUCH_LESS = 0.8
+_CLEARLY = 1.0
+"""In units of log-likelihood over the unseen rows, which is what AIC charges for a parameter, ..."""
+
+_CLEARLY_SHARE = 0.125
+"""... or this share of the loss, where that is less."""
 
 MOST_CODES = 200
 """Codes of one feature that have a coefficient, at most: the most frequent."""
@@ -215,7 +219,7 @@ def logistic(data: base.FittingData, min_code_rows: int, alphas: Sequence[float]
     """The same of log-odds. Of many rows some choose the penalty, and all are fitted with it.
 
     Each fit begins where the one with the next larger penalty ended, until smaller ones no longer help; below
-    `LEAST_ALPHA` each has to lose a fifth less than the one before.
+    `LEAST_ALPHA` each has to lose clearly less than the one before.
     """
     n = len(data.y)
     some = _some_of_each_class(data.y, seed) if len(alphas) > 1 else np.ones(n, dtype=np.bool_)
@@ -228,7 +232,7 @@ def logistic(data: base.FittingData, min_code_rows: int, alphas: Sequence[float]
         models = [(path.fit(alpha), rows) for path, rows in paths]
         loss = sum(total_loss(model, "log_loss", rows) for model, rows in models if rows is not None)
         usual = alpha >= LEAST_ALPHA
-        if loss < smallest * (1.0 if usual else _MUCH_LESS):
+        if loss < smallest - (0.0 if usual else min(_CLEARLY, _CLEARLY_SHARE * smallest)):
             best, smallest, worse, chosen = whole.start, loss, 0, alpha
         elif not usual or (worse := worse + 1) == _PATIENCE:
             break
