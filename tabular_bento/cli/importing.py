@@ -46,6 +46,12 @@ def import_model(
     trust: Annotated[
         bool, typer.Option("--trust", help="Read a file that may run code while it is read, such as a pickle.")
     ] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Calibrate its probabilities as the training settings say; without, they are its own."
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Save the model although the gate refuses it.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -78,7 +84,8 @@ def import_model(
     kind, reader = _READERS[file.suffix]
     files = [path for path in (here.training, config) if path is not None]
     given: dict[str, Any] = {} if source is None else {"source": source}
-    changed: dict[str, Any] = {"runner": kind} | ({"gate": {}} if force else {})
+    changed: dict[str, Any] = {"runner": kind} | ({} if calibrate else {"calibration": "none"})
+    changed |= {"gate": {}} if force else {}
     settings = load_config(*files, problem=problem, **given, **changed)
     check_writable(problem.name)
     with closing(Progress()) as progress:

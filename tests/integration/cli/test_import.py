@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tabular_bento.scoring.package import ModelPackage
@@ -96,3 +97,51 @@ def test_a_file_that_cannot_be_imported_ends_the_command_with_one_line(project: 
         assert result.returncode == code, result.stderr
         (line,) = result.stderr.splitlines()
         assert message in line
+
+
+CLASSES = """\
+from tabular_bento import Binary, Field, Kind, Problem
+
+PROBLEM = Problem(
+    name="claims",
+    rows="claims",
+    fields=(Field("age", Kind.NUMBER, "Age"), Field("power", Kind.NUMBER, "Power")),
+    task=Binary(Field("late", Kind.TEXT, "Late"), classes=("no", "yes")),
+)
+"""
+TABLE = """\
+from features.problem import PROBLEM
+from tabular_bento.data import TableSource
+
+SOURCE = TableSource(PROBLEM, "claims.parquet")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_the_probabilities_are_those_of_the_file_unless_they_are_to_be_calibrated(
+    project: Path, tmp_path: Path, calibrate: bool
+) -> None:
+    joblib, tree = pytest.importorskip("joblib"), pytest.importorskip("sklearn.tree")
+    pytest.importorskip("skops")
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": random.uniform(18, 80, 900), "power": random.normal(80, 9, 900)})
+    labels = np.where(frame["age"] + random.normal(0, 30, 900) > 50, "yes", "no")
+    estimator = tree.DecisionTreeClassifier(min_samples_leaf=5, random_state=0).fit(frame[:600], labels[:600])
+    joblib.dump(estimator, tmp_path / "overfitted.joblib")
+    (project / "features" / "problem.py").write_text(CLASSES)
+    (project / "training" / "source.py").write_text(TABLE)
+    frame.assign(late=labels).to_parquet(project / "claims.parquet")
+    settings = 'report = false\nresamples = 100\ncalibration = "platt"\n[split]\ntrain = 0.5\nvalidation = 0.1\ncalibration = 0.2\ntest = 0.2\n'
+    (project / "training" / "config.toml").write_text(settings)
+    options = ["--trust", "--force", "--json", *(["--calibrate"] if calibrate else [])]
+    result = run(project, str(tmp_path / "overfitted.joblib"), *options)
+    assert result.returncode == 0, result.stderr
+    tag = json.loads(result.stdout.splitlines()[-1])["tag"]
+    names: dict[str, Any] = {}
+    exec(CLASSES, names)
+    package = ModelPackage.load(folder_of(tmp_path / "store", tag), tag, names["PROBLEM"])
+    columns = {name: frame[name].to_numpy() for name in frame}
+    found = package.predictor.predict_columns(columns).outputs["probability"]
+    off = np.abs(found[:, 1] - estimator.predict_proba(frame)[:, 1]).max()
+    assert off > 0.05 if calibrate else off < 1e-9
