@@ -115,6 +115,16 @@ from tabular_bento.data import TableSource
 
 SOURCE = TableSource(PROBLEM, "claims.parquet")
 """
+CALIBRATED = """\
+report = false
+resamples = 100
+calibration = "platt"
+[split]
+train = 0.5
+validation = 0.1
+calibration = 0.2
+test = 0.2
+"""
 
 
 @pytest.mark.slow
@@ -132,8 +142,7 @@ def test_the_probabilities_are_those_of_the_file_unless_they_are_to_be_calibrate
     (project / "features" / "problem.py").write_text(CLASSES)
     (project / "training" / "source.py").write_text(TABLE)
     frame.assign(late=labels).to_parquet(project / "claims.parquet")
-    settings = 'report = false\nresamples = 100\ncalibration = "platt"\n[split]\ntrain = 0.5\nvalidation = 0.1\ncalibration = 0.2\ntest = 0.2\n'
-    (project / "training" / "config.toml").write_text(settings)
+    (project / "training" / "config.toml").write_text(CALIBRATED)
     options = ["--trust", "--force", "--json", *(["--calibrate"] if calibrate else [])]
     result = run(project, str(tmp_path / "overfitted.joblib"), *options)
     assert result.returncode == 0, result.stderr
