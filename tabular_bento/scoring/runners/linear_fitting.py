@@ -23,7 +23,7 @@ ALPHAS: dict[str, tuple[float, ...]] = {
 LEAST_ALPHA = 0.1
 """A smaller penalty of log-odds has to lose clearly less than the one before. Columns are standardised, so it allows
 for coefficients beyond 3 as a matter of course (Gelman et al., A weakly informative default prior distribution for
-logistic and other regression models, 2008). That is right for classes that are told apart without a mistake; of others
+logistic and other regression models, 2008). That is right for classes that are separated without a mistake; of others
 a few unseen rows do not show what a confident mistake costs."""
 
 _CLEARLY = 1.0

@@ -60,7 +60,7 @@ def test_the_penalty_is_the_best_on_the_validation_part(task: Task) -> None:
     assert not LinearParameters(alpha=3.0).needs_validation
 
 
-def test_a_penalty_below_the_usual_is_for_classes_that_are_told_apart_without_a_mistake() -> None:
+def test_a_penalty_below_the_usual_is_for_classes_that_are_separated_without_a_mistake() -> None:
     random = np.random.default_rng(3)
     X = random.normal(size=(400, 2)).astype(np.float32)
     apart = (X[:, 0] > 0).astype(np.float64)
