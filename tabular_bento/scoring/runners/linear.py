@@ -28,7 +28,8 @@ class LinearParameters(base.Parameters):
 
     alpha: float | None = Field(default=None, gt=0)
     """L2 penalty of coefficients of standardised columns: `alpha` of Ridge, 1 / `C` of LogisticRegression. By default
-    the one with the smallest loss on the validation part and, of few training rows, on each fold of them."""
+    the one with the smallest loss on the validation part and, of few training rows, on each fold of them; of classes
+    one below 0.1 only for a clear gain."""
     min_code_rows: int = Field(default=10, ge=1)
     """Fewest training rows of a code that gets a coefficient; rarer and unknown codes have none."""
 

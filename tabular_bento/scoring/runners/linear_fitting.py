@@ -20,17 +20,17 @@ ALPHAS: dict[str, tuple[float, ...]] = {
 }
 """What is tried where `alpha` is not given."""
 
-LEAST_ALPHA = 0.1
-"""A smaller penalty of log-odds has to lose clearly less than the one before. Columns are standardised, so it allows
-for coefficients beyond 3 as a matter of course (Gelman et al., A weakly informative default prior distribution for
-logistic and other regression models, 2008). That is right for classes that are separated without a mistake; of others
-a few unseen rows do not show what a confident mistake costs."""
+LEAST_USUAL_ALPHA = 0.1
+"""A smaller penalty of log-odds is taken only for a clear gain. Columns are standardised, so it allows for coefficients
+beyond 3 as a matter of course (Gelman et al., A weakly informative default prior distribution for logistic and other
+regression models, 2008). That is right for classes that are separated without a mistake; of others a few unseen rows do
+not show what a confident mistake costs."""
 
-_CLEARLY = 1.0
-"""In units of log-likelihood over the unseen rows, which is what AIC charges for a parameter, ..."""
+CLEAR_GAIN = 1.0
+"""Of the loss summed over the unseen rows, in nats: what AIC charges for a parameter."""
 
-_CLEARLY_SHARE = 0.125
-"""... or this share of the loss, where that is less."""
+CLEAR_SHARE = 0.125
+"""The same as a share of that loss, which is enough where it is less."""
 
 MOST_CODES = 200
 """Codes of one feature that have a coefficient, at most: the most frequent."""
@@ -219,7 +219,7 @@ def logistic(data: base.FittingData, min_code_rows: int, alphas: Sequence[float]
     """The same of log-odds. Of many rows some choose the penalty, and all are fitted with it.
 
     Each fit begins where the one with the next larger penalty ended, until smaller ones no longer help; below
-    `LEAST_ALPHA` each has to lose clearly less than the one before.
+    `LEAST_USUAL_ALPHA` each has to gain `CLEAR_GAIN` or `CLEAR_SHARE`.
     """
     n = len(data.y)
     some = _some_of_each_class(data.y, seed) if len(alphas) > 1 else np.ones(n, dtype=np.bool_)
@@ -231,8 +231,9 @@ def logistic(data: base.FittingData, min_code_rows: int, alphas: Sequence[float]
     for alpha in alphas:
         models = [(path.fit(alpha), rows) for path, rows in paths]
         loss = sum(total_loss(model, "log_loss", rows) for model, rows in models if rows is not None)
-        usual = alpha >= LEAST_ALPHA
-        if loss < smallest - (0.0 if usual else min(_CLEARLY, _CLEARLY_SHARE * smallest)):
+        usual = alpha >= LEAST_USUAL_ALPHA
+        needed = 0.0 if usual else min(CLEAR_GAIN, CLEAR_SHARE * smallest)
+        if loss < smallest - needed:
             best, smallest, worse, chosen = whole.start, loss, 0, alpha
         elif not usual or (worse := worse + 1) == _PATIENCE:
             break

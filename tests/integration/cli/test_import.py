@@ -1,4 +1,4 @@
-"""`tabular-bento import` of a file that the real Keras wrote, in a project."""
+"""`tabular-bento import` of files that Keras and scikit-learn wrote, in a project."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
 from tabular_bento.scoring.package import ModelPackage
 from tests.models import ROOT, run_command
@@ -132,12 +134,10 @@ test = 0.2
 def test_the_probabilities_are_those_of_the_file_unless_they_are_to_be_calibrated(
     project: Path, tmp_path: Path, calibrate: bool
 ) -> None:
-    joblib, tree = pytest.importorskip("joblib"), pytest.importorskip("sklearn.tree")
-    pytest.importorskip("skops")
     random = np.random.default_rng(0)
     frame = pd.DataFrame({"age": random.uniform(18, 80, 900), "power": random.normal(80, 9, 900)})
     labels = np.where(frame["age"] + random.normal(0, 30, 900) > 50, "yes", "no")
-    estimator = tree.DecisionTreeClassifier(min_samples_leaf=5, random_state=0).fit(frame[:600], labels[:600])
+    estimator = DecisionTreeClassifier(min_samples_leaf=5, random_state=0).fit(frame[:600], labels[:600])
     joblib.dump(estimator, tmp_path / "overfitted.joblib")
     (project / "features" / "problem.py").write_text(CLASSES)
     (project / "training" / "source.py").write_text(TABLE)

@@ -13,7 +13,7 @@ from tabular_bento.errors import PackageError
 from tabular_bento.scoring.runners import load_runner
 from tabular_bento.scoring.runners.base import FittingData
 from tabular_bento.scoring.runners.linear import LinearParameters, LinearRunner
-from tabular_bento.scoring.runners.linear_fitting import ALPHAS, LEAST_ALPHA, MOST_CODES
+from tabular_bento.scoring.runners.linear_fitting import ALPHAS, LEAST_USUAL_ALPHA, MOST_CODES
 from tabular_bento.tasks import Task
 from tabular_bento.testing.made_up import NAMES, TASKS, made_up
 from tests.unit.scoring.test_without_scipy import HIDDEN, without_scipy
@@ -71,7 +71,7 @@ def test_a_penalty_below_the_usual_is_for_classes_that_are_separated_without_a_m
         for y in (apart, mistaken)
     ]
     assert chosen[0] <= 0.001
-    assert chosen[1] >= LEAST_ALPHA
+    assert chosen[1] >= LEAST_USUAL_ALPHA
 
 
 def test_many_rows_are_all_fitted_with_the_penalty_that_some_chose(monkeypatch: pytest.MonkeyPatch) -> None:
